@@ -1,0 +1,90 @@
+/*
+ * config.h - what the user wrote, checked and with defaults filled in
+ *
+ * Plain values, no pointers into the YAML: a struct config can be copied, compared and printed.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "config/error.h"
+#include "config/limits.h"
+
+enum config_device_kind { DEVICE_PCI, DEVICE_AF_PACKET, DEVICE_AF_XDP };
+enum config_exception { EXCEPTION_OFF, EXCEPTION_TAP, EXCEPTION_AUTO };
+enum config_on_dead { ON_DEAD_HOLD, ON_DEAD_FAIL };
+enum config_copy { COPY_AUTO, COPY_DEFAULT, COPY_USER };
+
+struct config_port {
+	char name[NAME_BYTES_MAX];
+	enum config_device_kind kind;
+	char device[NAME_BYTES_MAX]; /* full PCI address 0000:00:03.0, or the interface's name */
+	char address[4][64];	     /* CIDR, IPv4 or IPv6; empty = taken from the kernel interface */
+	unsigned address_count;
+	char gateway[64], gateway6[64];
+	uint16_t mtu; /* 0 = the interface's, else 1500 */
+	enum config_exception exception;
+	uint16_t queues;  /* default 1 */
+	uint16_t rx_ring; /* default RX_RING_DEFAULT */
+	uint16_t cpu[WORKER_MAX]; /* worker cores; default 0.. */
+	unsigned cpu_count;
+};
+
+struct config_reserve {
+	int64_t size;	     /* mbufs held back; -1 = the sum (default); 0 = no reserve, for comparison */
+	uint32_t safety_pct; /* "safety: 1.25" in the file */
+	uint32_t normal;     /* normal mbufs beside the reserve; 0 = default */
+};
+
+struct config_volume {
+	char name[NAME_BYTES_MAX]; /* default: from the export's name, else volN */
+	char uris[VOLUME_URI_MAX][URI_BYTES_MAX];
+	unsigned uri_count;
+	uint16_t connections; /* default 1 */
+	uint16_t queue_depth; /* default QUEUE_DEPTH_DEFAULT */
+	uint32_t io_bytes_max;
+	enum config_on_dead on_dead;
+	uint32_t dead_ms;      /* hold: 0 = for ever; fail: how long to try, default 30000 */
+	uint32_t request_ms;   /* deadline of one request before the connection is declared dead */
+	uint32_t connect_ms;
+	enum config_copy copy;
+	bool read_only;
+	char cc[16];
+};
+
+struct config_rule {
+	char address[64]; /* CIDR or empty */
+	uint16_t port, ethertype;
+};
+
+struct config {
+	struct config_port ports[PORT_MAX];
+	unsigned port_count;
+	struct config_volume volumes[VOLUME_MAX];
+	unsigned volume_count;
+	struct config_reserve reserve;
+	struct config_rule protect[16];
+	unsigned protect_count;
+	char socket[108]; /* default /run/sluice/control.sock */
+	char run_dir[96]; /* default /run/sluice: lock, state */
+	uint32_t memory_mib; /* DPDK memory; 0 = computed */
+	bool use_hugepages;  /* default true where there are any */
+	char log_level[8];
+};
+
+void config_defaults(struct config *cfg);
+
+/*
+ * Reads @path. Out: 0, or -EINVAL/-ENOENT… with @err naming file, line and remedy:
+ * "/etc/sluice.yaml:7: ports[0].mtu: 90000 is more than 9000; …". Unknown keys are errors.
+ */
+int config_load(const char *path, struct config *cfg, struct error *err);
+
+/* One volume from a URI as `sluice attach URI` gives it, with default settings. 0 or -EINVAL. */
+int config_volume_from_uri(const char *uri, struct config_volume *out, struct error *err);
+
+/* "10.0.0.2/24" or "fd00::2/64" → family, address in network order, bits. 0 or -EINVAL. */
+int config_cidr_parse(const char *text, uint8_t *family, uint8_t addr[16], uint8_t *prefix_bits);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * host.h - what the kernel knows about a device, asked by libnl and sysfs
+ *
+ * All set-up and control-thread code. Every failure a user can mend comes with the sentence that
+ * tells how.
+ */
+#ifndef CONFIG_HOST_H
+#define CONFIG_HOST_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "config/config.h"
+
+struct host_addr {
+	uint8_t family, prefix_bits;
+	uint8_t addr[16];
+};
+
+struct host_iface {
+	char name[IF_NAMESIZE];
+	int index;
+	uint8_t mac[6];
+	uint16_t mtu;
+	bool is_up, has_default_route;
+	struct host_addr addrs[NET_ADDR_MAX];
+	unsigned addr_count;
+	struct host_addr gateway, gateway6; /* family 0 = none */
+};
+
+/* Reads interface @name: addresses (global scope first), MTU, routes. 0, -ENODEV, -errno. */
+int host_iface_read(const char *name, struct host_iface *out, struct error *err);
+
+struct host_pci {
+	char address[16];
+	char driver[32];	   /* empty = none */
+	char iface[IF_NAMESIZE];   /* kernel interface it carries, empty = none */
+	bool has_iommu_group;
+	uint16_t vendor, device;
+};
+/* 0, -ENODEV (no such PCI device), -errno. */
+int host_pci_read(const char *address, struct host_pci *out, struct error *err);
+
+/*
+ * Everything a user must have in place to run @cfg, checked in the order they would meet it:
+ * vfio and IOMMU, driver binding, default route, hugepages, locked memory, ublk, privilege.
+ * Out: 0, or -errno with the first problem and its remedy in @err.
+ */
+int host_check(const struct config *cfg, bool need_ublk, struct error *err);
+
+struct host_check_line {
+	const char *what;
+	bool is_good, is_required;
+	char text[256];
+	char remedy[256];
+};
+/* The same list in full, for `sluice doctor`. */
+unsigned host_doctor(const struct config *cfg, struct host_check_line *out, unsigned max);
+
+/* Free 2 MiB hugepages, on any node. */
+uint32_t host_hugepages_free(void);
+
+/* PR_SET_IO_FLUSHER, OOM score -1000, own mount namespace, mlockall: for the calling process, once,
+ * before threads. Each is tried; what was refused is in @err and the result is the first -errno. */
+int host_process_protect(struct error *err);
+/* PR_SET_IO_FLUSHER is per thread: each calls this. 0 or -errno */
+int host_thread_protect(void);
+
+/* One daemon: takes the lock file under @run_dir. Out: fd, or -EBUSY with the pid that holds it. */
+int host_lock(const char *run_dir, struct error *err);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * limits.h - every compile-time bound of Sluice, in one place
+ *
+ * Nothing allocates once a worker runs, so every table has a size and every size stands here.
+ * The static_asserts tie sizes that must agree; a new bound goes here, never beside its user.
+ * Bytes, counts and microseconds say so in their names.
+ */
+#ifndef CONFIG_LIMITS_H
+#define CONFIG_LIMITS_H
+
+#include <assert.h>
+
+/* ---- topology ---- */
+#define PORT_MAX	    4  /* NICs one daemon drives */
+#define WORKER_MAX	    8  /* pinned datapath threads */
+#define VOLUME_MAX	    64 /* block devices one daemon serves */
+#define VOLUME_CONN_MAX	    8  /* NBD connections of one volume */
+#define VOLUME_URI_MAX	    4  /* fail-over addresses of one volume */
+#define NAME_BYTES_MAX	    64 /* of a volume or port, with its NUL */
+#define URI_BYTES_MAX	    4352
+
+/* ---- datapath ---- */
+#define BURST_MAX	    32	/* packets one rx_burst may hand us: the bound on unclassified mbufs */
+#define RX_RING_DEFAULT	    256 /* small on purpose: each slot is a reserve mbuf (architecture 3) */
+#define RX_RING_MAX	    4096
+#define TX_RING_DEFAULT	    512
+#define TX_CHAIN_MAX	    24	 /* segments of one packet we send: header + payload pieces */
+#define MTU_MIN		    576
+#define MTU_MAX		    9000
+#define MBUF_DATA_BYTES	    2048 /* data room of an RX mbuf, headroom apart */
+#define HDR_DATA_BYTES	    256	 /* data room of a header mbuf: Ethernet to TCP options, and small payload */
+
+/* ---- reserve ---- */
+#define OWNER_MAX	    256 /* ledger entries of one pool */
+#define RESERVE_SAFETY_DEFAULT_PCT 125
+
+/* ---- net ---- */
+#define NET_CONN_MAX	    128 /* TCP connections of one worker, TIME-WAIT included */
+#define NET_ADDR_MAX	    8	/* addresses of one port */
+#define NEIGH_MAX	    64	/* ARP and ND entries */
+#define NEIGH_QUEUE_MAX	    4	/* packets that wait for one neighbour */
+#define REASS_MAX	    16	/* datagrams being reassembled, protected peers only */
+#define REASS_FRAG_MAX	    48	/* fragments of one datagram */
+#define FLOW_MAX	    16384 /* protected flows of one classifier */
+
+/* ---- stream (TCP as nbd_client sees it) ---- */
+#define STREAM_CHUNK_MAX    1024     /* pieces in one send queue */
+#define STREAM_INLINE_BYTES_MAX 64 /* a piece up to this size is copied, a longer one is attached */
+#define STREAM_EVENT_MAX    1024
+
+/* ---- NBD and block ---- */
+#define QUEUE_DEPTH_MAX	    256
+#define QUEUE_DEPTH_DEFAULT 64
+#define IO_BYTES_DEFAULT    (512u << 10)
+#define IO_BYTES_MAX	    (4u << 20)
+#define NBD_STRING_BYTES_MAX 4096u
+#define NBD_PAYLOAD_BYTES_MAX (32u << 20)
+
+static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");
+static_assert(STREAM_CHUNK_MAX >= 2 * QUEUE_DEPTH_MAX, "a header and a payload for each request");
+static_assert((STREAM_CHUNK_MAX & (STREAM_CHUNK_MAX - 1)) == 0, "ring index is masked");
+static_assert((STREAM_EVENT_MAX & (STREAM_EVENT_MAX - 1)) == 0, "ring index is masked");
+static_assert(STREAM_EVENT_MAX >= 2 * NET_CONN_MAX, "each connection may have two events pending");
+
+#endif

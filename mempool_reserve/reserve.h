@@ -1,0 +1,177 @@
+/*
+ * reserve.h - the packet pool with an emergency reserve, and the ledger of who holds it
+ *
+ * One pool a port queue, used by one worker (and by the control thread before that worker starts
+ * and after it stopped), so nothing in it is atomic. Allocation is by rte_mempool ops of our own,
+ * found by every PMD without a change to it: dequeue may dip below the floor only while the caller
+ * is entitled (around rte_eth_rx_burst), enqueue fills the reserve up first by construction, since
+ * the floor is a count and not a second list.
+ *
+ *   free > floor : normal           free <= floor : only the entitled are served ("a dip")
+ *
+ * Every mbuf of the pool has one owner at any time. A free mbuf belongs to nobody, one taken by the
+ * driver belongs to OWNER_RING until reserve_move() hands it on, and the free path uncharges
+ * whoever holds it. Always: free + sum of used == total.
+ */
+#ifndef MEMPOOL_RESERVE_RESERVE_H
+#define MEMPOOL_RESERVE_RESERVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "config/limits.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+struct reserve;
+
+/* Owners every pool has. Others are added by reserve_owner_add(). */
+enum reserve_owner_id {
+	OWNER_RING = 0,	    /* in a driver's RX ring, or taken from the pool and not yet handed on */
+	OWNER_UNCLASSIFIED, /* between rx_burst and the verdict */
+	OWNER_ESSENTIAL,    /* ARP, ND, ICMP being handled */
+	OWNER_HOLD,	    /* held other traffic */
+	OWNER_EXCEPTION,    /* on its way to the kernel */
+	OWNER_REASSEMBLY,   /* fragments of protected peers */
+	OWNER_NEIGHBOUR,    /* waits for ARP or ND */
+	OWNER_TX,	    /* header pools: built by us, owned by the TX ring */
+	OWNER_FIXED_COUNT,
+	OWNER_NONE = 0xffff,
+};
+
+struct reserve_config {
+	const char *name;	/* of the mempool, unique */
+	uint32_t total_count;	/* mbufs, normal and reserve together; fixed for ever */
+	uint32_t floor_count;	/* of those, the reserve */
+	uint32_t data_bytes;	/* data room, headroom included */
+	int socket;
+};
+
+/*
+ * Creates and populates the pool, disarmed: until reserve_arm() anyone is served from anything and
+ * nothing is counted as a dip (objects pass through the ops before they are mbufs, and drivers
+ * fill their rings during set-up).
+ * Out: a pool the caller destroys, or NULL with rte_errno. Start-up only.
+ */
+struct reserve *reserve_create(const struct reserve_config *cfg);
+void reserve_destroy(struct reserve *r); /* NULL is fine */
+
+struct rte_mempool *reserve_pool(const struct reserve *r);
+void reserve_arm(struct reserve *r); /* the floor holds from now on */
+
+/* The pool of @m, or NULL if @m comes from a foreign one. */
+struct reserve *reserve_of(const struct rte_mbuf *m);
+
+/* Calls between these two may dip. On the owning worker, around rte_eth_rx_burst only. */
+void reserve_entitle(struct reserve *r);
+void reserve_disentitle(struct reserve *r);
+
+/*
+ * Moves the boundary between normal and reserve; takes effect at once, objects in use fill it as
+ * they come back. On the owning worker. Out: 0 or -ENOSPC if @floor_count > total.
+ */
+int reserve_floor_set(struct reserve *r, uint32_t floor_count);
+
+/* ---- ledger ---- */
+
+/*
+ * Adds an owner below @parent (OWNER_NONE: at the root). @limit 0 = no limit of its own; a charge
+ * counts against the owner and every ancestor. Control thread, while the worker does not use the id.
+ * Out: the id, or -ENOSPC.
+ */
+int reserve_owner_add(struct reserve *r, const char *name, uint16_t parent, uint32_t limit);
+int reserve_owner_del(struct reserve *r, uint16_t owner); /* 0, or -EBUSY while it holds mbufs */
+void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit);
+
+/*
+ * Hands every segment of @m to @owner. Out: true; false (nothing changed, refused++ on the owner
+ * that had no room) when a limit would be passed. The move is free of limits with reserve_force().
+ * An mbuf of a foreign pool is accepted and not counted.
+ */
+bool reserve_move(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
+void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
+uint16_t reserve_owner(const struct rte_mbuf *m);   /* OWNER_NONE for a foreign mbuf */
+bool reserve_emergency(const struct rte_mbuf *m);   /* taken from below the floor */
+
+struct reserve_owner_info {
+	char name[NAME_BYTES_MAX];
+	uint16_t id, parent;
+	uint32_t limit, used, peak;
+	uint64_t refused;
+};
+
+/* Fills @out with live owners, parents before children. Any thread; values may be a turn old. */
+unsigned reserve_owners(const struct reserve *r, struct reserve_owner_info *out, unsigned max);
+
+/* ---- depth and levels ---- */
+enum reserve_level { RESERVE_GREEN, RESERVE_YELLOW, RESERVE_RED };
+
+/*
+ * Level with hysteresis, evaluated once a turn by the owning worker. Depth is how far into the
+ * reserve the pool is: 0 % = floor untouched, 100 % = nothing left.
+ */
+enum reserve_level reserve_level_update(struct reserve *r);
+enum reserve_level reserve_level(const struct reserve *r);
+
+struct reserve_info {
+	char name[NAME_BYTES_MAX];
+	uint32_t total, floor, free, low_water; /* low_water: least free since arming */
+	uint32_t ring_debt;			/* mbufs the last refused refill asked for, 0 once it was served */
+	uint32_t depth_pct;
+	enum reserve_level level;
+	uint64_t dips;	  /* mbufs handed out from below the floor */
+	uint64_t refused; /* dequeues refused: the caller not entitled, or nothing left */
+	uint64_t refused_entitled; /* of those, refills that found nothing at all */
+	uint32_t refused_run, refused_run_max; /* entitled refusals in a row: now, and the longest */
+	uint64_t allocs, frees; /* mbufs */
+	bool armed, starved;
+};
+void reserve_info(const struct reserve *r, struct reserve_info *out); /* any thread */
+
+/* Debug: asserts free + sum used == total. Owning worker. */
+void reserve_check(const struct reserve *r);
+
+/* ---- leaks ---- */
+#define RESERVE_AGE_BUCKETS 8 /* < 1 ms, 10 ms, 100 ms, 1 s, 10 s, 60 s, 600 s, older */
+struct reserve_leak {
+	uint16_t owner;
+	char name[NAME_BYTES_MAX];
+	uint32_t count;
+	uint64_t oldest_us;
+	uint32_t ages[RESERVE_AGE_BUCKETS];
+};
+/* Walks every mbuf of the pool: who holds how many, for how long. Any thread, approximate. */
+unsigned reserve_leaks(const struct reserve *r, uint64_t now_us, struct reserve_leak *out, unsigned max);
+
+/* ---- the sum that sizes it (pure arithmetic; reserve_sum.c) ---- */
+struct reserve_sum_input {
+	uint32_t ring_count;	  /* RX descriptors of this queue */
+	uint32_t burst_count;	  /* BURST_MAX */
+	uint32_t essential_count;
+	uint32_t device_count;
+	uint32_t device_quota[VOLUME_MAX * 2]; /* mbufs a device (connection) may hold */
+	uint32_t reassembly_count, neighbour_count;
+	uint32_t safety_pct;	  /* 125 = a quarter more than the sum */
+};
+struct reserve_sum_term {
+	const char *name;
+	uint32_t count;
+};
+struct reserve_sum {
+	struct reserve_sum_term terms[16];
+	unsigned term_count;
+	uint32_t subtotal, total; /* before and after the safety factor */
+};
+void reserve_sum(const struct reserve_sum_input *in, struct reserve_sum *out);
+
+/*
+ * Mbufs the reply to reads of @bytes can occupy when each segment carries at least @payload_min
+ * useful bytes (compaction guarantees a quarter of the data room): the quota of a device.
+ */
+uint32_t reserve_quota(uint64_t bytes, uint32_t payload_min, uint32_t slack_count);
+
+/* ---- fault injection (always declared; answers -ENOTSUP when not compiled in) ---- */
+int reserve_fault_starve(struct reserve *r, bool on); /* normal answers "empty" */
+int reserve_fault_fail(struct reserve *r, uint32_t skip, uint32_t count); /* pass skip, fail count */
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * bench.h - a block front end that makes its own load, so the path below ublk runs anywhere
+ *
+ * fio's words and units. Verify: each block carries its offset, a generation and a checksum, so a
+ * read proves that it is the last data written there.
+ */
+#ifndef NBD_CLIENT_BENCH_H
+#define NBD_CLIENT_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "config/error.h"
+#include "nbd_client/block.h"
+
+enum bench_rw { BENCH_READ, BENCH_WRITE, BENCH_RANDREAD, BENCH_RANDWRITE, BENCH_RW, BENCH_RANDRW };
+
+struct bench_config {
+	enum bench_rw rw;
+	uint32_t bs_min, bs_max; /* bytes; "4k" or "4k-256k" */
+	uint16_t iodepth;
+	uint64_t runtime_us; /* 0 = until size is covered once */
+	uint64_t size_bytes; /* region used; 0 = whole export */
+	uint32_t rwmix_read_pct; /* default 50 */
+	bool verify;
+	uint64_t seed;
+	struct block_limits limits;
+	struct stream_buf *buf; /* iodepth * bs_max */
+};
+
+/* "--rw=randread --bs=4k …" words to numbers. 0 or -EINVAL with @err. */
+int bench_rw_parse(const char *text, enum bench_rw *out, struct error *err);
+int bench_size_parse(const char *text, uint64_t *bytes, struct error *err); /* "4k" "1m" "64" */
+
+struct bench;
+struct bench *bench_create(const struct bench_config *cfg, struct error *err); /* control thread */
+void bench_destroy(struct bench *b);
+struct block_front *bench_front(struct bench *b);
+bool bench_done(const struct bench *b); /* any thread */
+
+struct bench_result {
+	uint64_t elapsed_us;
+	uint64_t ios[2], bytes[2];	/* read, write */
+	uint64_t errors, verify_errors, verified_blocks;
+	double p50_us, p99_us, p999_us, mean_us, max_us;
+};
+void bench_result(const struct bench *b, struct bench_result *out);
+
+#endif

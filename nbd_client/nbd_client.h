@@ -1,0 +1,103 @@
+/*
+ * nbd_client.h - volumes on a worker: connections to NBD servers below, a block front end above
+ *
+ * A volume is created by the control thread (which allocates everything it will ever need), handed
+ * to one worker, and lives there: connect, negotiate, serve, lose the server, come back. The worker
+ * calls nbd_client_turn() once a turn. What the control thread must know comes out as events.
+ */
+#ifndef NBD_CLIENT_NBD_CLIENT_H
+#define NBD_CLIENT_NBD_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "config/config.h"
+#include "config/error.h"
+#include "nbd_client/block.h"
+#include "nbd_client/nbd_uri.h"
+#include "dataplane/net/stream.h"
+
+struct nbd_client; /* one a worker */
+struct volume;
+
+/* ---- control thread ---- */
+
+struct nbd_client *nbd_client_create(struct net *net, uint64_t seed);
+void nbd_client_destroy(struct nbd_client *nc);
+
+/* Where one URI leads, resolved by the control thread (the worker never asks a name server). */
+struct volume_server {
+	struct nbd_uri uri;
+	struct net_ip ip;
+};
+
+struct volume_config {
+	char name[NAME_BYTES_MAX];
+	struct volume_server servers[VOLUME_URI_MAX];
+	unsigned server_count;
+	uint16_t connections;
+	uint16_t queue_depth;
+	uint32_t io_bytes_max;
+	enum config_on_dead on_dead;
+	uint64_t dead_us, request_us, connect_us;
+	bool read_only;
+	uint32_t quota_mbufs;	      /* receive quota of each connection, mbufs */
+	uint32_t mbuf_payload_min;    /* payload bytes an mbuf surely carries, for read credits */
+	uint16_t owner[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX]; /* ledger owners */
+	uint16_t local_port[VOLUME_CONN_MAX]; /* reserved by the control thread; 0 = any */
+};
+
+/* Allocates the volume, stopped. NULL: no memory, or @err says why the configuration cannot work. */
+struct volume *volume_create(const struct volume_config *cfg, struct error *err);
+void volume_destroy(struct volume *v); /* after VOLUME_GONE */
+
+enum volume_state {
+	VOLUME_IDLE,	   /* created, not given to a worker */
+	VOLUME_CONNECTING, /* TCP or negotiation under way, never been ready */
+	VOLUME_READY,	   /* at least one connection serves */
+	VOLUME_LOST,	   /* was ready, no connection now: reconnecting, requests held */
+	VOLUME_FAILED,	   /* given up: requests answered with -EIO (policy fail), or never became ready */
+	VOLUME_DRAINING,   /* detach asked for */
+	VOLUME_GONE,	   /* worker is done with it */
+};
+
+/* ---- worker ---- */
+
+/* Starts @v on this worker. 0 or -ENOSPC. */
+int nbd_client_add(struct nbd_client *nc, struct volume *v, uint64_t now_us);
+/* Gives @v its front end; requests flow once it is READY. */
+void volume_front_set(struct volume *v, struct block_front *front);
+/* Drains what is in flight (bounded by @deadline_us), sends DISC, ends in VOLUME_GONE. @force: at once. */
+void volume_stop(struct volume *v, bool force, uint64_t deadline_us);
+
+/* One turn: stream events in, replies parsed, completions handed up, new requests taken and queued. */
+void nbd_client_turn(struct nbd_client *nc, uint64_t now_us);
+uint64_t nbd_client_deadline(const struct nbd_client *nc); /* next time a turn has work by itself */
+bool nbd_client_pending(const struct nbd_client *nc);	   /* a front end has requests to take */
+
+enum volume_event_type { VOLUME_EVENT_STATE, VOLUME_EVENT_SERVER, VOLUME_EVENT_REFUSED };
+struct volume_event {
+	struct volume *volume;
+	enum volume_event_type type;
+	enum volume_state state;
+	int err;
+	char text[256]; /* one line for the log: what happened, what happens next */
+};
+/* Oldest first; the worker forwards them to the control thread. */
+unsigned nbd_client_events(struct nbd_client *nc, struct volume_event *out, unsigned max);
+
+/* ---- any thread (values may be a turn old) ---- */
+struct volume_info {
+	char name[NAME_BYTES_MAX];
+	enum volume_state state;
+	struct block_limits limits; /* valid from the first READY on */
+	char server[300];	    /* host:port of the URI in use */
+	char error[256];	    /* last reason, empty if none */
+	unsigned conn_count, conn_ready;
+	uint32_t in_flight, in_flight_max, read_credit_mbufs, read_credit_used_mbufs;
+	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
+	uint64_t reconnects, replayed, timeouts, protocol_errors;
+	bool structured, has_block_size;
+};
+void volume_info(const struct volume *v, struct volume_info *out);
+
+#endif
