@@ -1,0 +1,270 @@
+/*
+ * bench_main.c - sluiced --bench: the daemon in one-shot mode, with the bench front end
+ *
+ * The same port, worker, classifier, TCP and NBD client as the daemon's, with a load generator where
+ * ublk would be. So the dataplane can be measured and verified where the kernel has no ublk, and a
+ * difference between the two is ublk's. Words and units are fio's.
+ */
+#include "dataplane/bench_main.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <jansson.h>
+#include "dataplane/engine.h"
+
+#define POLL_MS		   5
+#define CONNECT_MS	   15000
+#define RUNTIME_S_DEFAULT  5
+#define RUNTIME_S_MAX	   86400
+#define IODEPTH_DEFAULT	   1
+#define MAIN_MARGIN_US	   60000000ull /* past the runtime, before we call it stuck */
+
+static volatile sig_atomic_t is_interrupted;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	is_interrupted = 1;
+}
+
+/* "4k" or "4k-256k". */
+static int bs_parse(struct bench_config *cfg, const char *text, struct error *err)
+{
+	char lo[32], *dash;
+	uint64_t min, max;
+
+	snprintf(lo, sizeof(lo), "%s", text);
+	dash = strchr(lo, '-');
+	if (dash)
+		*dash = 0;
+	if (bench_size_parse(lo, &min, err))
+		return -EINVAL;
+	max = min;
+	if (dash && bench_size_parse(dash + 1, &max, err))
+		return -EINVAL;
+	if (min == 0 || min > max || max > IO_BYTES_MAX)
+		return error_set(err, -EINVAL, "--bs=%s: sizes go from 512 to %u", text, IO_BYTES_MAX);
+	cfg->bs_min = (uint32_t)min;
+	cfg->bs_max = (uint32_t)max;
+	return 0;
+}
+
+static int number(const char *text, uint64_t min, uint64_t max, const char *name, uint64_t *out,
+	struct error *err)
+{
+	char *end;
+
+	*out = strtoull(text, &end, 10);
+	if (*end == 's' && end[1] == 0)
+		end++;
+	if (end == text || *end || *out < min || *out > max)
+		return error_set(err, -EINVAL, "--%s=%s: a number from %llu to %llu is wanted", name, text,
+			(unsigned long long)min, (unsigned long long)max);
+	return 0;
+}
+
+int bench_arg(struct bench_args *a, int opt, const char *text, struct error *err)
+{
+	uint64_t n = 0;
+	int rc = 0;
+
+	switch ((enum bench_opt)opt) {
+	case BENCH_OPT_RW:
+		a->rw = text;
+		return bench_rw_parse(text, &a->cfg.rw, err);
+	case BENCH_OPT_BS:
+		a->bs = text;
+		return bs_parse(&a->cfg, text, err);
+	case BENCH_OPT_IODEPTH:
+		rc = number(text, 1, QUEUE_DEPTH_MAX, "iodepth", &n, err);
+		a->cfg.iodepth = (uint16_t)n;
+		return rc;
+	case BENCH_OPT_RUNTIME:
+		rc = number(text, 0, RUNTIME_S_MAX, "runtime", &n, err);
+		a->cfg.runtime_us = n * 1000000;
+		return rc;
+	case BENCH_OPT_SIZE:
+		return bench_size_parse(text, &a->cfg.size_bytes, err);
+	case BENCH_OPT_MIX:
+		rc = number(text, 0, 100, "rwmixread", &n, err);
+		a->cfg.rwmix_read_pct = (uint32_t)n;
+		return rc;
+	case BENCH_OPT_SEED:
+		return number(text, 0, UINT64_MAX, "seed", &a->cfg.seed, err);
+	case BENCH_OPT_VERIFY:
+		a->cfg.verify = true;
+		return 0;
+	case BENCH_OPT_JSON:
+		a->is_json = true;
+		return 0;
+	case BENCH_OPT_STARVE:
+		a->is_starved = true;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+struct wait {
+	bool is_done;
+	int rc;
+	struct error error;
+};
+
+static void on_done(void *arg, int rc, const char *device, const struct error *err)
+{
+	struct wait *w = arg;
+
+	(void)device;
+	w->is_done = true;
+	w->rc = rc;
+	w->error = *err;
+}
+
+static void wait_poll(struct engine *e)
+{
+	poll(NULL, 0, POLL_MS);
+	engine_poll(e);
+}
+
+static json_t *result_json(const struct bench_args *a, struct engine *e, const struct bench_result *r,
+	double cpu_s)
+{
+	double s = (double)r->elapsed_us / 1e6;
+	struct reserve_info info;
+	struct net_stats net;
+
+	reserve_info(engine_pool(e, 0), &info);
+	net_stats(worker_net(engine_worker(e, 0)), &net);
+	return json_pack("{s:s s:s s:i s:f s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:I s:I s:I s:f"
+			 " s:{s:i s:i s:i s:i s:I s:I} s:{s:I s:I s:I s:I}}",
+		"rw", a->rw ? a->rw : "read", "bs", a->bs ? a->bs : "4k", "iodepth", a->cfg.iodepth,
+		"seconds", s, "iops", (double)(r->ios[0] + r->ios[1]) / s, "read_iops", (double)r->ios[0] / s,
+		"write_iops", (double)r->ios[1] / s, "mb_s", (double)(r->bytes[0] + r->bytes[1]) / s / 1e6,
+		"p50_us", r->p50_us, "p99_us", r->p99_us, "p999_us", r->p999_us, "mean_us", r->mean_us,
+		"ios", (json_int_t)(r->ios[0] + r->ios[1]), "errors", (json_int_t)r->errors,
+		"verify_errors", (json_int_t)r->verify_errors, "verified_blocks",
+		(json_int_t)r->verified_blocks, "protected_drops", (json_int_t)net.protected_drops, "cpu_s",
+		cpu_s, "reserve", "total", info.total, "floor", info.floor, "free", info.free, "low_water",
+		info.low_water, "dips", (json_int_t)info.dips, "refused", (json_int_t)info.refused, "tcp",
+		"rx_segs", (json_int_t)net.tcp_rx_segs, "tx_segs", (json_int_t)net.tcp_tx_segs,
+		"retrans_segs", (json_int_t)net.tcp_retrans_segs, "rto", (json_int_t)net.tcp_rto);
+}
+
+static void result_print(const struct bench_args *a, struct engine *e, const struct bench_result *r,
+	double cpu_s)
+{
+	double s = (double)r->elapsed_us / 1e6;
+	json_t *json;
+	char *text;
+
+	if (a->is_json) {
+		json = result_json(a, e, r, cpu_s);
+		text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+		puts(text ? text : "{}");
+		free(text);
+		json_decref(json);
+		return;
+	}
+	printf("%s: rw=%s bs=%s iodepth=%u: %.0f IOPS, %.1f MB/s, p50 %.0f us, p99 %.0f us, p99.9 %.0f us, "
+	       "%llu I/Os in %.1f s, %llu errors, %llu verify errors (%llu blocks verified)\n",
+		a->uri, a->rw ? a->rw : "read", a->bs ? a->bs : "4k", a->cfg.iodepth,
+		(double)(r->ios[0] + r->ios[1]) / s, (double)(r->bytes[0] + r->bytes[1]) / s / 1e6, r->p50_us,
+		r->p99_us, r->p999_us, (unsigned long long)(r->ios[0] + r->ios[1]), s,
+		(unsigned long long)r->errors, (unsigned long long)r->verify_errors,
+		(unsigned long long)r->verified_blocks);
+}
+
+static double cpu_seconds(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* The load itself; the volume is attached. */
+static int run_load(struct engine *e, const struct bench_args *a, const char *name, struct error *err)
+{
+	const struct bench *b = engine_bench(e, name);
+	double cpu_s = cpu_seconds();
+	struct bench_result r;
+	uint64_t waited_us = 0;
+
+	while (!bench_done(b) && !is_interrupted) {
+		wait_poll(e);
+		waited_us += POLL_MS * 1000;
+		if (a->cfg.runtime_us && waited_us > a->cfg.runtime_us + MAIN_MARGIN_US)
+			return error_set(err, -ETIMEDOUT,
+				"the load did not end %llu s after its runtime: I/O is stuck",
+				MAIN_MARGIN_US / 1000000);
+	}
+	bench_result(b, &r);
+	result_print(a, e, &r, cpu_seconds() - cpu_s);
+	fflush(stdout);
+	return r.errors || r.verify_errors ? 1 : 0;
+}
+
+static int session(struct engine *e, struct bench_args *a, const struct config_volume *v, struct error *err)
+{
+	struct wait w = {0};
+	const struct engine_attach how = {.volume = v,
+		.front = FRONT_BENCH,
+		.bench = &a->cfg,
+		.deadline_ms = CONNECT_MS,
+		.done = on_done,
+		.arg = &w};
+	int rc = engine_attach(e, &how, err);
+
+	if (rc)
+		return rc;
+	if (a->is_starved && engine_starve(e, true))
+		return error_set(err, -ENOTSUP, "--starve needs a build with -Dfault_injection=true");
+	while (!w.is_done)
+		wait_poll(e);
+	rc = w.rc ? error_set(err, w.rc, "%s", w.error.text) : run_load(e, a, v->name, err);
+	engine_detach_all(e, rc != 0 || is_interrupted);
+	while (engine_volume_count(e))
+		wait_poll(e);
+	return rc;
+}
+
+int bench_main(const struct daemon_run *run, struct bench_args *a, struct error *err)
+{
+	static struct config cfg;
+	struct config_volume v;
+	struct engine *e;
+	int rc = config_volume_from_uri(a->uri, &v, err);
+
+	if (rc)
+		return rc;
+	if (!a->cfg.bs_min)
+		a->cfg.bs_min = a->cfg.bs_max = 4096;
+	if (!a->cfg.iodepth)
+		a->cfg.iodepth = IODEPTH_DEFAULT;
+	if (!a->cfg.runtime_us && !a->cfg.size_bytes)
+		a->cfg.runtime_us = RUNTIME_S_DEFAULT * 1000000ull;
+	if (v.queue_depth < a->cfg.iodepth)
+		v.queue_depth = a->cfg.iodepth;
+	if (v.io_bytes_max < a->cfg.bs_max)
+		v.io_bytes_max = a->cfg.bs_max;
+	cfg = *run->cfg;
+	cfg.volume_count = 1;
+	cfg.volumes[0] = v;
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	e = daemon_engine_start(&(struct daemon_run){.cfg = &cfg,
+					.eal_argc = run->eal_argc,
+					.eal_argv = run->eal_argv},
+		err);
+	if (!e)
+		return -EIO;
+	rc = session(e, a, &v, err);
+	daemon_engine_end(e);
+	return rc;
+}

@@ -1,0 +1,101 @@
+/*
+ * engine.h - ports, workers and volumes as one thing the control thread can operate
+ */
+#ifndef DATAPLANE_ENGINE_H
+#define DATAPLANE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "config/config.h"
+#include "config/error.h"
+#include "dataplane/eal.h"
+#include "dataplane/port.h"
+#include "dataplane/worker.h"
+#include "mempool_reserve/reserve.h"
+#include "nbd_client/bench.h"
+#include "nbd_client/nbd_client.h"
+
+struct engine;
+
+/* Opens ports, sizes and makes the pools, starts the workers. NULL with @err. After eal_start(). */
+struct engine *engine_create(const struct config *cfg, const struct eal_facts *facts, struct error *err);
+void engine_destroy(struct engine *e); /* every volume must be gone; NULL is fine */
+
+/* What the volume's I/O comes from. */
+enum engine_front { FRONT_UBLK, FRONT_BENCH, FRONT_NONE /* negotiate only: probe */ };
+
+/* The answer to an attach or a detach: @device is the block device's path, or "" . */
+typedef void engine_done_fn(void *arg, int rc, const char *device, const struct error *err);
+
+struct engine_attach {
+	const struct config_volume *volume;
+	enum engine_front front;
+	const struct bench_config *bench; /* FRONT_BENCH; limits and buf are filled in */
+	uint64_t deadline_ms;
+	engine_done_fn *done;
+	void *arg;
+};
+
+/*
+ * Starts an attach. Out: 0 (@done will be called exactly once, from engine_poll), or -errno with
+ * @err: -EEXIST, -ENOSPC (the reserve cannot hold another: the text has the numbers), -EINVAL.
+ */
+int engine_attach(struct engine *e, const struct engine_attach *how, struct error *err);
+
+/* Starts a detach by name. 0, -ENOENT, -EBUSY (mounted or open, and not @force), -EALREADY. */
+int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
+	struct error *err);
+
+/* Moves everything along: volume events, attach and detach steps. Call often; never blocks long. */
+void engine_poll(struct engine *e);
+bool engine_is_moving(const struct engine *e); /* something waits for the next poll */
+unsigned engine_volume_count(const struct engine *e);
+
+/* Detaches all; engine_volume_count() says when it is done. */
+void engine_detach_all(struct engine *e, bool force);
+
+/* ---- facts for the control methods ---- */
+struct engine_port_info {
+	const struct config_port *cfg;
+	struct host_iface iface;
+	const struct port_facts *facts;
+	struct port_stats stats;
+	bool is_link_up;
+	unsigned worker_count;
+	struct net_addr addrs[NET_ADDR_MAX];
+	unsigned addr_count;
+};
+unsigned engine_port_count(const struct engine *e);
+void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *out);
+
+struct engine_volume_info {
+	struct volume_info volume;
+	enum engine_front front;
+	char uri[URI_BYTES_MAX];
+	char device[64];    /* /dev/ublkbN, or empty */
+	char scheduler[32]; /* what the kernel says now */
+	char degraded[256];
+	const char *step; /* "connecting", "serving", … */
+	unsigned port;
+	uint32_t quota_mbufs;
+	uint64_t staging_bytes;
+};
+/* Fills @out with the volumes there are. */
+unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsigned max);
+
+/* Pools: RX pools first, in port and queue order. */
+unsigned engine_pool_count(const struct engine *e);
+const struct reserve *engine_pool(const struct engine *e, unsigned idx);
+/* The sum of an RX pool with its numbers, as last computed. */
+const struct reserve_sum *engine_sum(const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor);
+
+unsigned engine_worker_count(const struct engine *e);
+struct worker *engine_worker(struct engine *e, unsigned idx);
+
+/* full (true) or partial; @why is one line either way. */
+bool engine_guarantee(const struct engine *e, const char **why);
+int engine_starve(struct engine *e, bool on); /* 0, -ENOTSUP without fault injection */
+void engine_spring_alloc_trap(struct engine *e);
+const struct bench *engine_bench(const struct engine *e, const char *name);
+
+#endif

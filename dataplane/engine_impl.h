@@ -1,0 +1,97 @@
+/*
+ * engine_impl.h - inside of the engine, for engine.c, engine_volume.c and engine_info.c
+ */
+#ifndef DATAPLANE_ENGINE_IMPL_H
+#define DATAPLANE_ENGINE_IMPL_H
+
+#include "config/host.h"
+#include "dataplane/engine.h"
+#include "dataplane/clock.h"
+
+/* Quota of a connection: what a 1 MiB of reads in flight needs at the least payload per mbuf. */
+#define PAYLOAD_MIN	 (MBUF_DATA_BYTES / 4) /* compaction guarantees a quarter (tcp.md 2) */
+#define QUOTA_SLACK	 64
+#define QUOTA_BYTES_MIN	 (1u << 20)
+#define ESSENTIAL_COUNT	 64
+#define NORMAL_DEFAULT	 4096 /* normal mbufs beside the reserve */
+#define SPARE_DEVICES	 2    /* run-time attaches the pool has room for beyond the configured */
+#define HDR_POOL_COUNT	 8191
+#define EXT_POOL_COUNT	 16383
+
+struct engine_queue {
+	struct reserve *rx, *hdr;
+	struct rte_mempool *ext;
+	struct worker *worker;
+	struct reserve_sum sum;
+	uint32_t floor, total;
+};
+
+struct engine_port {
+	const struct config_port *cfg;
+	struct port *port;
+	struct host_iface iface; /* what the kernel knew before the NIC became ours; may be empty */
+	struct net_addr addrs[NET_ADDR_MAX];
+	unsigned addr_count, queue_count;
+	struct engine_queue queues[WORKER_MAX];
+};
+
+/* What an attach or detach waits for; the order of attach, then of detach. */
+enum volume_step {
+	STEP_FREE,	/* slot unused */
+	STEP_CONNECT,	/* the first READY of the volume */
+	STEP_FRONT,	/* the worker to start the front end's queue */
+	STEP_START,	/* the kernel to accept the device */
+	STEP_SERVE,	/* nothing: it serves */
+	STEP_STOP,	/* the kernel to give the device back */
+	STEP_DRAIN,	/* the worker to be done with the volume */
+};
+
+struct engine_volume {
+	enum volume_step step;
+	struct config_volume cfg;
+	enum engine_front front_kind;
+	struct bench_config bench_cfg;
+	struct volume *volume;
+	struct ublk *ublk;
+	struct bench *bench;
+	struct stream_buf *buf;
+	char degraded[256];
+	unsigned port, queue;
+	uint32_t quota;
+	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
+	int port_fd[VOLUME_CONN_MAX]; /* kernel sockets that hold our local ports */
+	uint64_t ticket, deadline_us;
+	bool is_gone, is_failed, was_ready, is_forced, is_unset_posted;
+	int result; /* of the attach, when it ends in teardown */
+	struct error error;
+	engine_done_fn *done;
+	void *arg;
+};
+
+struct engine {
+	struct config cfg;
+	struct eal_facts facts;
+	struct clock clock;
+	struct engine_port ports[PORT_MAX];
+	unsigned port_count;
+	struct engine_volume volumes[VOLUME_MAX];
+};
+
+/* engine_volume.c */
+void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us);
+void engine_volume_event(struct engine *e, const struct volume_event *ev);
+
+/* engine_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done. */
+int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);
+void engine_volume_free(struct engine *e, struct engine_volume *v);
+
+/* engine_size.c */
+uint32_t engine_quota(const struct config_volume *v);
+/* Recomputes the sum of a queue with the volumes it has and moves the floor. */
+void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why);
+/* Would a volume of @quota more fit? 0, or -ENOSPC with the numbers in @err. */
+int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota, struct error *err);
+int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err);
+void engine_pools_destroy(struct engine_port *p);
+
+#endif

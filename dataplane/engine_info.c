@@ -1,0 +1,177 @@
+/*
+ * engine_info.c - what the engine can tell about itself
+ *
+ * Read by the control methods. Values of workers are read while they change: each is one word, and
+ * a turn old at most.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <rte_common.h>
+#include "dataplane/alloc_trap.h"
+#include "dataplane/engine_impl.h"
+
+unsigned engine_volume_count(const struct engine *e)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		n += e->volumes[i].step != STEP_FREE;
+	return n;
+}
+
+unsigned engine_port_count(const struct engine *e)
+{
+	return e->port_count;
+}
+
+void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *out)
+{
+	struct engine_port *p = &e->ports[idx];
+
+	*out = (struct engine_port_info){
+		.cfg = p->cfg,
+		.iface = p->iface,
+		.facts = port_facts(p->port),
+		.is_link_up = port_link_up(p->port),
+		.worker_count = p->queue_count,
+		.addr_count = p->addr_count,
+	};
+	memcpy(out->addrs, p->addrs, sizeof(out->addrs));
+	port_stats(p->port, &out->stats);
+}
+
+static const char *step_name(enum volume_step step)
+{
+	static const char *const names[] = {"free", "connecting", "starting", "starting", "serving",
+		"stopping", "draining"};
+
+	return names[step];
+}
+
+unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsigned max)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < VOLUME_MAX && n < max; i++) {
+		struct engine_volume *v = &e->volumes[i];
+		struct engine_volume_info *o = &out[n];
+
+		if (v->step == STEP_FREE)
+			continue;
+		memset(o, 0, sizeof(*o));
+		volume_info(v->volume, &o->volume);
+		o->front = v->front_kind;
+		snprintf(o->uri, sizeof(o->uri), "%s", v->cfg.uris[0]);
+		snprintf(o->degraded, sizeof(o->degraded), "%s", v->degraded);
+		o->step = step_name(v->step);
+		o->port = v->port;
+		o->quota_mbufs = v->quota;
+		o->staging_bytes = v->buf ? v->buf->bytes : 0;
+		if (v->ublk && v->step == STEP_SERVE) {
+			snprintf(o->device, sizeof(o->device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
+			ublk_scheduler_read(v->ublk, o->scheduler, sizeof(o->scheduler));
+		}
+		n++;
+	}
+	return n;
+}
+
+unsigned engine_pool_count(const struct engine *e)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < e->port_count; i++)
+		n += e->ports[i].queue_count;
+	return n;
+}
+
+static const struct engine_queue *queue_at(const struct engine *e, unsigned idx)
+{
+	unsigned i;
+
+	for (i = 0; i < e->port_count; i++) {
+		if (idx < e->ports[i].queue_count)
+			return &e->ports[i].queues[idx];
+		idx -= e->ports[i].queue_count;
+	}
+	return NULL;
+}
+
+const struct reserve *engine_pool(const struct engine *e, unsigned idx)
+{
+	const struct engine_queue *q = queue_at(e, idx);
+
+	return q ? q->rx : NULL;
+}
+
+const struct reserve_sum *engine_sum(const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor)
+{
+	const struct engine_queue *q = queue_at(e, pool_idx);
+
+	if (!q)
+		return NULL;
+	*total = q->total;
+	*floor = q->floor;
+	return &q->sum;
+}
+
+unsigned engine_worker_count(const struct engine *e)
+{
+	return engine_pool_count(e);
+}
+
+struct worker *engine_worker(struct engine *e, unsigned idx)
+{
+	const struct engine_queue *q = queue_at(e, idx);
+
+	return q ? q->worker : NULL;
+}
+
+bool engine_guarantee(const struct engine *e, const char **why)
+{
+	unsigned i;
+
+	for (i = 0; i < e->port_count; i++)
+		if (!port_facts(e->ports[i].port)->is_full_guarantee) {
+			*why = "the kernel still allocates for each packet under af_packet and af_xdp; "
+			       "bind the NIC to vfio-pci for the full guarantee";
+			return false;
+		}
+	if (!e->facts.has_hugepages) {
+		*why = "no hugepages: packet memory is ordinary memory, locked but not contiguous";
+		return false;
+	}
+	*why = "the NIC is on vfio-pci and its memory is locked hugepages";
+	return true;
+}
+
+int engine_starve(struct engine *e, bool on)
+{
+	struct worker_cmd cmd = {.type = WORKER_STARVE, .n = on};
+	unsigned i;
+
+	if (!SLUICE_FAULT_INJECTION)
+		return -ENOTSUP;
+	for (i = 0; i < engine_worker_count(e); i++)
+		worker_post(engine_worker(e, i), &cmd);
+	return 0;
+}
+
+void engine_spring_alloc_trap(struct engine *e)
+{
+	struct worker_cmd cmd = {.type = WORKER_ALLOC};
+
+	if (alloc_trap_is_built())
+		worker_post(engine_worker(e, 0), &cmd);
+}
+
+const struct bench *engine_bench(const struct engine *e, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step == STEP_SERVE && strcmp(e->volumes[i].cfg.name, name) == 0)
+			return e->volumes[i].bench;
+	return NULL;
+}

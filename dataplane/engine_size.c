@@ -1,0 +1,171 @@
+/*
+ * engine_size.c - how large the pools are, and where the floor of each stands
+ *
+ * The pool of a queue is made once, at start, and never grows: memory that must be there when
+ * memory is gone cannot be asked for later. What moves is the floor inside it. It is the sum of
+ * every place an mbuf can rest (mempool_reserve/reserve_sum.c), recomputed when a volume comes or
+ * goes; the rest of the pool is for everybody. An attach that would push the floor past the pool is
+ * refused with the numbers, because a reserve that is too small is a promise we would break later.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <rte_mbuf.h>
+#include "config/log.h"
+#include "dataplane/engine_impl.h"
+
+static uint32_t quota_of_one(uint32_t io_bytes)
+{
+	uint32_t bytes = io_bytes > QUOTA_BYTES_MIN ? io_bytes : QUOTA_BYTES_MIN;
+
+	return reserve_quota(bytes, PAYLOAD_MIN, QUOTA_SLACK);
+}
+
+uint32_t engine_quota(const struct config_volume *v)
+{
+	return quota_of_one(v->io_bytes_max);
+}
+
+static void sum_input(const struct engine *e, unsigned port, unsigned queue, struct reserve_sum_input *in)
+{
+	const struct engine_volume *v;
+	unsigned i, c;
+
+	*in = (struct reserve_sum_input){
+		.ring_count = port_facts(e->ports[port].port)->rx_ring,
+		.burst_count = BURST_MAX,
+		.essential_count = ESSENTIAL_COUNT,
+		.reassembly_count = REASS_MAX * 8,
+		.neighbour_count = 0, /* packets that wait for a neighbour are ours, from the header pool */
+		.safety_pct = e->cfg.reserve.safety_pct,
+	};
+	for (i = 0; i < VOLUME_MAX; i++) {
+		v = &e->volumes[i];
+		if (v->step == STEP_FREE || v->port != port || v->queue != queue)
+			continue;
+		for (c = 0; c < v->cfg.connections && in->device_count < VOLUME_MAX * 2; c++)
+			in->device_quota[in->device_count++] = v->quota;
+	}
+}
+
+static uint32_t floor_of(const struct engine *e, const struct reserve_sum *sum)
+{
+	return e->cfg.reserve.size >= 0 ? (uint32_t)e->cfg.reserve.size : sum->total;
+}
+
+void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why)
+{
+	struct engine_queue *q = &e->ports[port].queues[queue];
+	struct reserve_sum_input in;
+	uint32_t before = q->floor;
+	struct worker_cmd cmd = {.type = WORKER_FLOOR_SET};
+
+	sum_input(e, port, queue, &in);
+	reserve_sum(&in, &q->sum);
+	q->floor = RTE_MIN(floor_of(e, &q->sum), q->total);
+	if (q->floor == before)
+		return;
+	cmd.n = q->floor;
+	if (q->worker)
+		worker_post(q->worker, &cmd);
+	else
+		reserve_floor_set(q->rx, q->floor);
+	log_info("reserve %s queue %u: %u -> %u of %u mbufs (%s)", e->ports[port].cfg->name, queue,
+		before, q->floor, q->total, why);
+}
+
+int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota, struct error *err)
+{
+	const struct engine_queue *q = &e->ports[port].queues[queue];
+	struct reserve_sum_input in;
+	struct reserve_sum sum;
+
+	if (e->cfg.reserve.size >= 0)
+		return 0; /* the user set it by hand, for comparison */
+	sum_input(e, port, queue, &in);
+	if (in.device_count < VOLUME_MAX * 2)
+		in.device_quota[in.device_count++] = quota;
+	reserve_sum(&in, &sum);
+	if (sum.total <= q->total)
+		return 0;
+	return error_set(err, -ENOSPC,
+		"the reserve does not fit: %u mbufs needed with this volume (%u of them its own), the pool "
+		"of %s has %u; lower the volume's io_size, detach another, or set reserve.normal to %u and restart",
+		sum.total, quota, e->ports[port].cfg->name, q->total, sum.total);
+}
+
+/* Total of one queue's pool: the configured volumes, room for a few more, and the normal part. */
+static uint32_t total_plan(const struct engine *e, const struct engine_port *p)
+{
+	struct reserve_sum_input in = {
+		.ring_count = port_facts(p->port)->rx_ring,
+		.burst_count = BURST_MAX,
+		.essential_count = ESSENTIAL_COUNT,
+		.reassembly_count = REASS_MAX * 8,
+		.safety_pct = e->cfg.reserve.safety_pct,
+	};
+	uint32_t normal = e->cfg.reserve.normal ? e->cfg.reserve.normal : NORMAL_DEFAULT;
+	struct reserve_sum sum;
+	unsigned i, c;
+
+	for (i = 0; i < e->cfg.volume_count; i++)
+		for (c = 0; c < e->cfg.volumes[i].connections && in.device_count < VOLUME_MAX; c++)
+			in.device_quota[in.device_count++] = engine_quota(&e->cfg.volumes[i]);
+	for (i = 0; i < SPARE_DEVICES; i++)
+		in.device_quota[in.device_count++] = quota_of_one(IO_BYTES_DEFAULT);
+	reserve_sum(&in, &sum);
+	return RTE_MAX(floor_of(e, &sum), sum.total) + normal;
+}
+
+static struct rte_mempool *ext_pool_create(unsigned port, unsigned queue)
+{
+	char name[32];
+
+	/* No data room: payload is attached. The default cached ring ops serve: nothing rests here that
+	 * the reserve accounts for, and one worker uses it. */
+	snprintf(name, sizeof(name), "ext-%u-%u", port, queue);
+	return rte_pktmbuf_pool_create_by_ops(name, EXT_POOL_COUNT, 0, 0, 0, SOCKET_ID_ANY, "stack");
+}
+
+int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err)
+{
+	char rx_name[32], hdr_name[32];
+	unsigned i;
+
+	for (i = 0; i < p->queue_count; i++) {
+		struct engine_queue *q = &p->queues[i];
+		struct reserve_config rx = {.name = rx_name,
+			.data_bytes = RTE_PKTMBUF_HEADROOM + MBUF_DATA_BYTES,
+			.socket = SOCKET_ID_ANY};
+		struct reserve_config hdr = {.name = hdr_name,
+			.total_count = HDR_POOL_COUNT,
+			.data_bytes = RTE_PKTMBUF_HEADROOM + HDR_DATA_BYTES,
+			.socket = SOCKET_ID_ANY};
+
+		snprintf(rx_name, sizeof(rx_name), "rx-%s-%u", p->cfg->name, i);
+		snprintf(hdr_name, sizeof(hdr_name), "hdr-%s-%u", p->cfg->name, i);
+		q->total = total_plan(e, p);
+		rx.total_count = q->total;
+		q->rx = reserve_create(&rx);
+		q->hdr = reserve_create(&hdr);
+		q->ext = ext_pool_create(port_idx, i);
+		if (!q->rx || !q->hdr || !q->ext)
+			return error_set(err, -ENOMEM,
+				"no memory for the pools of port %s (%u mbufs of %u bytes): add hugepages "
+				"(echo 256 > /proc/sys/vm/nr_hugepages) or set memory_mib higher",
+				p->cfg->name, q->total, rx.data_bytes);
+	}
+	return 0;
+}
+
+void engine_pools_destroy(struct engine_port *p)
+{
+	unsigned i;
+
+	for (i = 0; i < p->queue_count; i++) {
+		struct engine_queue *q = &p->queues[i];
+
+		reserve_destroy(q->rx);
+		reserve_destroy(q->hdr);
+		rte_mempool_free(q->ext);
+	}
+}

@@ -1,0 +1,380 @@
+/*
+ * engine_volume.c - a volume's way into the world and out of it
+ *
+ * Attach: resolve the servers, find the port that reaches them, see that the reserve can hold the
+ * volume's share, hand it to a worker, wait until it is READY; then make the block device from what
+ * the server said, let the worker fetch its tags, and start it. Detach is the way back, and its order
+ * is not free: the kernel's STOP_DEV waits for requests, so the worker must still serve them; only
+ * when every tag came home is the volume drained, and only when the worker let go is memory freed.
+ *
+ * Each step waits for one thing, named by enum volume_step; engine_volume_poll() looks whether it has
+ * come or its deadline has passed. A failure anywhere before STEP_SERVE takes the same way back and
+ * reports why. Control thread only.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "config/log.h"
+#include "dataplane/dma.h"
+#include "dataplane/engine_impl.h"
+
+#define STOP_MS_MAX  30000 /* the kernel's patience and ours with a device that is going */
+#define DRAIN_MS_MAX 10000
+#define START_MS_MAX 10000
+
+/* ---- steps ---- */
+
+static void step_set(struct engine_volume *v, enum volume_step step, uint64_t now_us, uint64_t ms)
+{
+	v->step = step;
+	v->deadline_us = now_us + ms * 1000;
+}
+
+static void done_call(struct engine_volume *v, int rc, const char *device)
+{
+	engine_done_fn *done = v->done;
+
+	v->done = NULL;
+	if (done)
+		done(v->arg, rc, device, &v->error);
+}
+
+static struct worker *worker_of(struct engine *e, const struct engine_volume *v)
+{
+	return e->ports[v->port].queues[v->queue].worker;
+}
+
+static void post(struct engine *e, struct engine_volume *v, struct worker_cmd cmd)
+{
+	v->ticket = worker_post(worker_of(e, v), &cmd);
+}
+
+/* Takes the way back, from wherever attach had come. */
+static void teardown_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	if (v->ublk && v->step >= STEP_START) {
+		struct error err = {""};
+
+		if (ublk_stop(v->ublk, &err))
+			log_warn("volume %s: %s", v->cfg.name, err.text);
+		step_set(v, STEP_STOP, now_us, STOP_MS_MAX);
+		if (v->is_forced)
+			post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .a = v->volume, .n = 0});
+		return;
+	}
+	post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP,
+		.a = v->volume,
+		.n = v->is_forced || !v->was_ready ? 0 : DRAIN_MS_MAX * 1000ull});
+	step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
+}
+
+static void attach_fail(struct engine *e, struct engine_volume *v, int rc, uint64_t now_us)
+{
+	v->result = rc;
+	v->is_forced = true;
+	log_error("attach %s: %s", v->cfg.name, v->error.text);
+	teardown_begin(e, v, now_us);
+}
+
+static int front_make(struct engine_volume *v, const struct block_limits *limits)
+{
+	uint32_t io_bytes = limits->io_bytes_max < v->cfg.io_bytes_max ? limits->io_bytes_max :
+									  v->cfg.io_bytes_max;
+
+	if (v->front_kind == FRONT_BENCH) {
+		v->buf = dma_buf_create((uint64_t)v->bench_cfg.iodepth * v->bench_cfg.bs_max, &v->error);
+		v->bench_cfg.limits = *limits;
+		v->bench_cfg.buf = v->buf;
+		v->bench = v->buf ? bench_create(&v->bench_cfg, &v->error) : NULL;
+		return v->bench ? 0 : -EINVAL;
+	} else {
+		struct ublk_config uc = {.dev_id = -1,
+			.queue_depth = v->cfg.queue_depth,
+			.io_bytes_max = io_bytes,
+			.limits = *limits,
+			.user_copy = v->cfg.copy == COPY_USER};
+
+		v->buf = dma_buf_create((uint64_t)uc.queue_depth * io_bytes, &v->error);
+		uc.buf = v->buf;
+		v->ublk = v->buf ? ublk_create(&uc, &v->error) : NULL;
+		return v->ublk ? 0 : -EIO;
+	}
+}
+
+static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	struct volume_info info;
+	struct block_front *front;
+	int rc;
+
+	volume_info(v->volume, &info);
+	if (v->front_kind == FRONT_NONE) {
+		step_set(v, STEP_SERVE, now_us, 0);
+		done_call(v, 0, "");
+		return;
+	}
+	rc = front_make(v, &info.limits);
+	if (rc) {
+		attach_fail(e, v, rc, now_us);
+		return;
+	}
+	front = v->ublk ? ublk_front(v->ublk) : bench_front(v->bench);
+	post(e, v,
+		(struct worker_cmd){
+			.type = WORKER_FRONT_SET, .a = v->volume, .b = front, .c = v->ublk});
+	step_set(v, STEP_FRONT, now_us, START_MS_MAX);
+}
+
+static void connect_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	if (v->was_ready)
+		connected(e, v, now_us);
+	else if (v->is_failed)
+		attach_fail(e, v, -ECONNABORTED, now_us);
+	else if (now_us > v->deadline_us) {
+		struct volume_info info;
+
+		volume_info(v->volume, &info);
+		error_set(&v->error, 0, "%s does not answer%s%s; is the server running, and reachable from %s?",
+			info.server[0] ? info.server : v->cfg.uris[0], info.error[0] ? ": " : "", info.error,
+			e->ports[v->port].cfg->name);
+		attach_fail(e, v, -ETIMEDOUT, now_us);
+	}
+}
+
+static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	char device[64] = "", sched[32];
+
+	step_set(v, STEP_SERVE, now_us, 0);
+	if (v->ublk) {
+		struct ublk_features f;
+
+		snprintf(device, sizeof(device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
+		if (ublk_scheduler_none(v->ublk, sched, sizeof(sched)))
+			log_warn("%s: scheduler is %s, not none: any elevator is wrong for a network device",
+				device, sched);
+		if (ublk_features(&f, NULL) == 0)
+			snprintf(v->degraded, sizeof(v->degraded), "%s", f.degraded);
+		log_info("volume %s: %s serves %s", v->cfg.name, device, v->cfg.uris[0]);
+	}
+	done_call(v, 0, device);
+}
+
+static void front_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	if (!worker_done(worker_of(e, v), v->ticket))
+		return;
+	if (!v->ublk) {
+		serve_begin(e, v, now_us);
+		return;
+	}
+	step_set(v, STEP_START, now_us, START_MS_MAX);
+	if (ublk_start(v->ublk, &v->error))
+		attach_fail(e, v, -EIO, now_us);
+}
+
+static void start_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	int rc = ublk_start_poll(v->ublk, &v->error);
+
+	if (rc == -EAGAIN && now_us > v->deadline_us)
+		rc = error_set(&v->error, -ETIMEDOUT, "the kernel did not start the device within %u s",
+			START_MS_MAX / 1000);
+	if (rc == 0)
+		serve_begin(e, v, now_us);
+	else if (rc != -EAGAIN)
+		attach_fail(e, v, rc, now_us);
+}
+
+static void stop_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	int rc = ublk_stop_poll(v->ublk, NULL);
+
+	if ((rc == -EAGAIN || !ublk_queue_stopped(v->ublk)) && now_us <= v->deadline_us)
+		return;
+	if (rc == -EAGAIN || !ublk_queue_stopped(v->ublk))
+		log_error("volume %s: the kernel did not give the device back within %u s", v->cfg.name,
+			STOP_MS_MAX / 1000);
+	post(e, v, (struct worker_cmd){.type = WORKER_FRONT_SET, .a = v->volume});
+	post(e, v,
+		(struct worker_cmd){.type = WORKER_VOLUME_STOP,
+			.a = v->volume,
+			.n = v->is_forced ? 0 : DRAIN_MS_MAX * 1000ull});
+	step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
+}
+
+static void drain_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	struct error err = {""};
+
+	if (!v->is_gone && now_us > v->deadline_us) {
+		log_error("volume %s: the worker does not let go; asking again", v->cfg.name);
+		post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .a = v->volume, .n = 0});
+		step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX);
+	}
+	if (!v->is_gone || !worker_done(worker_of(e, v), v->ticket))
+		return;
+	if (v->buf && stream_buf_busy(v->buf))
+		return; /* mbufs in the TX ring still point there; the ring moves on its own */
+	if (v->ublk && ublk_destroy(v->ublk, &err))
+		log_warn("volume %s: %s", v->cfg.name, err.text);
+	bench_destroy(v->bench);
+	log_info("volume %s: gone", v->cfg.name);
+	done_call(v, v->result, "");
+	engine_volume_free(e, v);
+}
+
+void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	switch (v->step) {
+	case STEP_CONNECT:
+		connect_poll(e, v, now_us);
+		break;
+	case STEP_FRONT:
+		front_poll(e, v, now_us);
+		break;
+	case STEP_START:
+		start_poll(e, v, now_us);
+		break;
+	case STEP_STOP:
+		stop_poll(e, v, now_us);
+		break;
+	case STEP_DRAIN:
+		drain_poll(e, v, now_us);
+		break;
+	case STEP_FREE:
+	case STEP_SERVE:
+		break;
+	}
+}
+
+static struct engine_volume *volume_find(struct engine *e, const struct volume *volume)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step != STEP_FREE && e->volumes[i].volume == volume)
+			return &e->volumes[i];
+	return NULL;
+}
+
+void engine_volume_event(struct engine *e, const struct volume_event *ev)
+{
+	struct engine_volume *v = volume_find(e, ev->volume);
+
+	if (!v)
+		return;
+	if (ev->text[0])
+		log_line(ev->err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", ev->text);
+	if (ev->type != VOLUME_EVENT_STATE)
+		return;
+	v->was_ready |= ev->state == VOLUME_READY;
+	v->is_gone |= ev->state == VOLUME_GONE;
+	if (ev->state == VOLUME_FAILED && !v->was_ready) {
+		v->is_failed = true;
+		error_set(&v->error, 0, "%s", ev->text);
+	}
+}
+
+/* ---- the calls ---- */
+
+static struct engine_volume *name_find(struct engine *e, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step != STEP_FREE && strcmp(e->volumes[i].cfg.name, name) == 0)
+			return &e->volumes[i];
+	return NULL;
+}
+
+static struct engine_volume *slot_take(struct engine *e)
+{
+	unsigned i, c;
+
+	for (i = 0; i < VOLUME_MAX; i++) {
+		struct engine_volume *v = &e->volumes[i];
+
+		if (v->step != STEP_FREE)
+			continue;
+		memset(v, 0, sizeof(*v));
+		for (c = 0; c < VOLUME_CONN_MAX; c++)
+			v->port_fd[c] = -1;
+		return v;
+	}
+	return NULL;
+}
+
+int engine_attach(struct engine *e, const struct engine_attach *how, struct error *err)
+{
+	uint64_t now_us = clock_now_us(&e->clock);
+	struct engine_volume *v;
+	int rc;
+
+	if (name_find(e, how->volume->name))
+		return error_set(err, -EEXIST, "volume %s is attached already; detach it or choose a name",
+			how->volume->name);
+	v = slot_take(e);
+	if (!v)
+		return error_set(err, -ENOSPC, "all %u volumes are in use", VOLUME_MAX);
+	v->cfg = *how->volume;
+	v->front_kind = how->front;
+	if (how->bench)
+		v->bench_cfg = *how->bench;
+	v->quota = engine_quota(&v->cfg);
+	rc = engine_volume_make(e, v, err);
+	if (rc) {
+		engine_volume_free(e, v);
+		return rc;
+	}
+	v->done = how->done;
+	v->arg = how->arg;
+	step_set(v, STEP_CONNECT, now_us, how->deadline_ms);
+	engine_floor_update(e, v->port, v->queue, v->cfg.name);
+	post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_ADD, .a = v->volume});
+	return 0;
+}
+
+int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
+	struct error *err)
+{
+	struct engine_volume *v = name_find(e, name);
+
+	if (!v)
+		return error_set(err, -ENOENT, "there is no volume %s; `sluice list` shows them", name);
+	if (v->step != STEP_SERVE)
+		return error_set(err, -EALREADY, "volume %s is %s", name,
+			v->step < STEP_SERVE ? "still being attached" : "being detached already");
+	if (v->ublk && !force && ublk_is_open(v->ublk))
+		return error_set(err, -EBUSY,
+			"/dev/ublkb%d is in use; unmount it or swapoff first, or use --force",
+			ublk_dev_id(v->ublk));
+	v->done = done;
+	v->arg = arg;
+	v->is_forced = force;
+	v->result = 0;
+	v->error.text[0] = 0;
+	teardown_begin(e, v, clock_now_us(&e->clock));
+	return 0;
+}
+
+void engine_detach_all(struct engine *e, bool force)
+{
+	uint64_t now_us = clock_now_us(&e->clock);
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++) {
+		struct engine_volume *v = &e->volumes[i];
+
+		if (v->step == STEP_FREE || v->step > STEP_SERVE)
+			continue;
+		v->is_forced = force;
+		if (v->step < STEP_SERVE) {
+			v->result = -ECANCELED;
+			error_set(&v->error, 0, "the daemon is ending");
+			v->is_forced = true;
+		}
+		teardown_begin(e, v, now_us);
+	}
+}

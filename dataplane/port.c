@@ -1,0 +1,307 @@
+/*
+ * port.c - the only door to ethdev: a NIC's queues, offloads and facts
+ *
+ * Everything a PMD does differently ends here. The rest of the dataplane sees bursts of mbufs and a
+ * struct of booleans. What we insist on, and why:
+ *
+ *  - No MBUF_FAST_FREE: it returns mbufs of one TX ring to one pool, and our packets are chains from
+ *    three (headers, attached payload, forwarded RX).
+ *  - Small rings: each RX slot is an mbuf of the reserve for ever.
+ *  - rx_burst is the one place where a refill may dip (reserve_entitle), whatever the PMD's refill
+ *    looks like inside.
+ *  - Offloads are asked for when the port has them; software does the same where not. LRO needs
+ *    scattered RX; a PMD that names LRO but refuses it falls back to plain RX.
+ *
+ * A port is opened and closed by the control thread; a queue pair is used by its worker alone.
+ */
+#include "dataplane/port.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <rte_ethdev.h>
+#include <rte_errno.h>
+#include "mempool_reserve/reserve.h"
+
+struct port {
+	struct port_facts facts;
+	struct rte_eth_dev_info info;
+	struct rte_eth_conf conf;
+	struct reserve *rx_pool[WORKER_MAX];
+	int rx_fd[WORKER_MAX];
+	bool is_started;
+};
+
+/* The EAL name that eal.c gave the device. */
+static void device_name(const struct config_port *cfg, unsigned idx, char *name, size_t len)
+{
+	switch (cfg->kind) {
+	case DEVICE_PCI:
+		snprintf(name, len, "%s", cfg->device);
+		break;
+	case DEVICE_AF_PACKET:
+		snprintf(name, len, "net_af_packet%u", idx);
+		break;
+	case DEVICE_AF_XDP:
+		snprintf(name, len, "net_af_xdp%u", idx);
+		break;
+	}
+}
+
+/* What we ask of the port, out of what it has. */
+static void conf_choose(struct port *p)
+{
+	const uint64_t rx_want = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+	const uint64_t tx_csum = RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+	uint64_t rx = p->info.rx_offload_capa, tx = p->info.tx_offload_capa;
+	struct net_offload *o = &p->facts.offload;
+
+	p->conf.rxmode.offloads = rx & rx_want;
+	o->rx_csum = (rx & rx_want) == rx_want || (rx & RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+	if ((rx & RTE_ETH_RX_OFFLOAD_TCP_LRO) && (rx & RTE_ETH_RX_OFFLOAD_SCATTER)) {
+		p->conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER;
+		p->conf.rxmode.max_lro_pkt_size = p->info.max_lro_pkt_size;
+		p->facts.has_lro = true;
+	}
+	if (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
+		p->conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	if (tx & tx_csum) {
+		p->conf.txmode.offloads |= tx_csum;
+		o->tx_tcp_csum = true;
+	}
+	if (tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) {
+		p->conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+		o->tx_ip_csum = true;
+	}
+	if ((tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) && o->tx_tcp_csum) {
+		p->conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+		o->tx_tso = true;
+		o->tso_bytes_max = 60000;
+	}
+	o->tx_seg_max = TX_CHAIN_MAX;
+	if (p->info.tx_desc_lim.nb_mtu_seg_max && p->info.tx_desc_lim.nb_mtu_seg_max < TX_CHAIN_MAX)
+		o->tx_seg_max = p->info.tx_desc_lim.nb_mtu_seg_max;
+	p->conf.intr_conf.rxq = 1;
+}
+
+/* Configures, taking back what this PMD turns out to refuse: interrupts first, then LRO. */
+static int conf_apply(struct port *p, uint16_t queues)
+{
+	int rc = rte_eth_dev_configure(p->facts.id, queues, queues, &p->conf);
+
+	p->facts.has_rx_interrupt = rc == 0;
+	if (rc) {
+		p->conf.intr_conf.rxq = 0;
+		rc = rte_eth_dev_configure(p->facts.id, queues, queues, &p->conf);
+	}
+	if (rc && p->facts.has_lro) {
+		p->facts.has_lro = false;
+		p->conf.rxmode.offloads &= ~(RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER);
+		p->conf.rxmode.max_lro_pkt_size = 0;
+		rc = rte_eth_dev_configure(p->facts.id, queues, queues, &p->conf);
+	}
+	return rc;
+}
+
+static int facts_read(struct port *p, const struct config_port *cfg, uint16_t queues)
+{
+	struct rte_ether_addr mac;
+	int rc = rte_eth_macaddr_get(p->facts.id, &mac);
+
+	if (rc)
+		return rc;
+	memcpy(p->facts.mac, mac.addr_bytes, sizeof(p->facts.mac));
+	snprintf(p->facts.driver, sizeof(p->facts.driver), "%s", p->info.driver_name);
+	p->facts.queues = queues;
+	p->facts.rx_ring = cfg->rx_ring ? cfg->rx_ring : RX_RING_DEFAULT;
+	p->facts.tx_ring = TX_RING_DEFAULT;
+	p->facts.is_full_guarantee = cfg->kind == DEVICE_PCI;
+	return rte_eth_dev_adjust_nb_rx_tx_desc(p->facts.id, &p->facts.rx_ring, &p->facts.tx_ring);
+}
+
+int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, struct port **out,
+	struct error *err)
+{
+	struct port *p = calloc(1, sizeof(*p));
+	char name[RTE_ETH_NAME_MAX_LEN];
+	unsigned q;
+	int rc;
+
+	if (!p)
+		return error_set(err, -ENOMEM, "out of memory");
+	for (q = 0; q < WORKER_MAX; q++)
+		p->rx_fd[q] = -1;
+	device_name(cfg, idx, name, sizeof(name));
+	rc = rte_eth_dev_get_port_by_name(name, &p->facts.id);
+	if (rc) {
+		error_set(err, rc, "port %s: DPDK does not find %s; run `sluice doctor`", cfg->name, name);
+		goto err_free;
+	}
+	rc = rte_eth_dev_info_get(p->facts.id, &p->info);
+	if (rc)
+		goto err_conf;
+	if (queues > p->info.max_rx_queues || queues > p->info.max_tx_queues) {
+		rc = error_set(err, -EINVAL, "port %s: queues: %u asked for, the device has %u",
+			cfg->name, queues, RTE_MIN(p->info.max_rx_queues, p->info.max_tx_queues));
+		goto err_free;
+	}
+	if (cfg->mtu) {
+		rte_eth_dev_set_mtu(p->facts.id, cfg->mtu);
+		p->conf.rxmode.mtu = cfg->mtu;
+	}
+	conf_choose(p);
+	rc = conf_apply(p, queues);
+	if (!rc)
+		rc = facts_read(p, cfg, queues);
+	if (rc)
+		goto err_conf;
+	p->facts.mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
+	*out = p;
+	return 0;
+
+err_conf:
+	error_set(err, rc, "port %s: %s refuses its configuration: %s", cfg->name, name, strerror(-rc));
+err_free:
+	free(p);
+	return rc;
+}
+
+int port_queue_setup(struct port *p, uint16_t q, struct reserve *rx, struct error *err)
+{
+	struct rte_eth_rxconf rxconf = p->info.default_rxconf;
+	struct rte_eth_txconf txconf = p->info.default_txconf;
+	int rc;
+
+	assert(q < p->facts.queues && !p->is_started);
+	rxconf.offloads = p->conf.rxmode.offloads;
+	txconf.offloads = p->conf.txmode.offloads;
+	p->rx_pool[q] = rx;
+	rc = rte_eth_rx_queue_setup(
+		p->facts.id, q, p->facts.rx_ring, SOCKET_ID_ANY, &rxconf, reserve_pool(rx));
+	if (rc)
+		return error_set(err, rc, "RX queue %u of %u descriptors: %s", q, p->facts.rx_ring,
+			strerror(-rc));
+	rc = rte_eth_tx_queue_setup(p->facts.id, q, p->facts.tx_ring, SOCKET_ID_ANY, &txconf);
+	if (rc)
+		return error_set(err, rc, "TX queue %u of %u descriptors: %s", q, p->facts.tx_ring,
+			strerror(-rc));
+	return 0;
+}
+
+int port_start(struct port *p, struct error *err)
+{
+	int rc = rte_eth_dev_start(p->facts.id);
+	uint16_t q;
+
+	if (rc && p->conf.intr_conf.rxq) { /* some PMDs notice only here that interrupts are not to be had */
+		p->conf.intr_conf.rxq = 0;
+		p->facts.has_rx_interrupt = false;
+		rc = rte_eth_dev_configure(p->facts.id, p->facts.queues, p->facts.queues, &p->conf);
+		for (q = 0; !rc && q < p->facts.queues; q++)
+			rc = port_queue_setup(p, q, p->rx_pool[q], err);
+		if (!rc)
+			rc = rte_eth_dev_start(p->facts.id);
+	}
+	if (rc)
+		return error_set(err, rc, "port does not start: %s", strerror(-rc));
+	p->is_started = true;
+	for (q = 0; p->facts.has_rx_interrupt && q < p->facts.queues; q++) {
+		p->rx_fd[q] = rte_eth_dev_rx_intr_ctl_q_get_fd(p->facts.id, q);
+		if (p->rx_fd[q] < 0 || rte_eth_dev_rx_intr_disable(p->facts.id, q))
+			p->rx_fd[q] = -1;
+	}
+	p->facts.has_rx_interrupt = p->facts.has_rx_interrupt && p->rx_fd[0] >= 0;
+	return 0;
+}
+
+void port_stop(struct port *p)
+{
+	if (p && p->is_started) {
+		rte_eth_dev_stop(p->facts.id);
+		p->is_started = false;
+	}
+}
+
+void port_close(struct port *p)
+{
+	if (!p)
+		return;
+	port_stop(p);
+	rte_eth_dev_close(p->facts.id);
+	free(p);
+}
+
+const struct port_facts *port_facts(const struct port *p)
+{
+	return &p->facts;
+}
+
+bool port_link_up(const struct port *p)
+{
+	struct rte_eth_link link = {0};
+
+	return rte_eth_link_get_nowait(p->facts.id, &link) == 0 && link.link_status;
+}
+
+int port_mtu_set(struct port *p, uint16_t mtu)
+{
+	int rc = rte_eth_dev_set_mtu(p->facts.id, mtu);
+
+	if (!rc || rc == -ENOTSUP)
+		p->facts.mtu = mtu;
+	return rc == -ENOTSUP ? 0 : rc;
+}
+
+void port_stats(const struct port *p, struct port_stats *out)
+{
+	struct rte_eth_stats s = {0};
+
+	rte_eth_stats_get(p->facts.id, &s);
+	out->rx_packets = s.ipackets;
+	out->tx_packets = s.opackets;
+	out->rx_bytes = s.ibytes;
+	out->tx_bytes = s.obytes;
+	out->rx_missed = s.imissed;
+	out->rx_errors = s.ierrors;
+	out->tx_errors = s.oerrors;
+	out->rx_nombuf = s.rx_nombuf;
+}
+
+unsigned port_rx(struct port *p, uint16_t q, struct rte_mbuf **m)
+{
+	unsigned n;
+
+	reserve_entitle(p->rx_pool[q]);
+	n = rte_eth_rx_burst(p->facts.id, q, m, BURST_MAX);
+	reserve_disentitle(p->rx_pool[q]);
+	return n;
+}
+
+unsigned port_tx(struct port *p, uint16_t q, struct rte_mbuf **m, unsigned n)
+{
+	return rte_eth_tx_burst(p->facts.id, q, m, (uint16_t)n);
+}
+
+void port_tx_reclaim(struct port *p, uint16_t q)
+{
+	/* Not every PMD has the call; an empty burst makes the others look at their ring. */
+	if (rte_eth_tx_done_cleanup(p->facts.id, q, 0) == -ENOTSUP)
+		rte_eth_tx_burst(p->facts.id, q, NULL, 0);
+}
+
+int port_rx_fd(struct port *p, uint16_t q)
+{
+	return p->rx_fd[q];
+}
+
+bool port_rx_arm(struct port *p, uint16_t q)
+{
+	return p->rx_fd[q] >= 0 && rte_eth_dev_rx_intr_enable(p->facts.id, q) == 0;
+}
+
+void port_rx_disarm(struct port *p, uint16_t q)
+{
+	rte_eth_dev_rx_intr_disable(p->facts.id, q);
+}

@@ -1,0 +1,162 @@
+/*
+ * report.c - status and list: what a person asks first
+ *
+ * One JSON object per question; the CLI prints tables from the same objects that --json shows, so
+ * there is one truth. Counters are read while workers write them: one word each, a turn old at most.
+ */
+#include "dataplane/report.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "dataplane/engine.h"
+#include "dataplane/report_impl.h"
+
+static const char *const level_names[] = {"green", "yellow", "red"};
+static const char *const state_names[] = {"idle", "connecting", "ready", "lost", "failed", "draining", "gone"};
+
+static json_t *addresses(const struct engine_port_info *p)
+{
+	json_t *list = json_array();
+	char text[INET6_ADDRSTRLEN], cidr[INET6_ADDRSTRLEN + 5];
+	unsigned i;
+
+	for (i = 0; i < p->addr_count; i++) {
+		inet_ntop(p->addrs[i].ip.family, p->addrs[i].ip.addr, text, sizeof(text));
+		snprintf(cidr, sizeof(cidr), "%s/%u", text, p->addrs[i].prefix_bits);
+		json_array_append_new(list, json_string(cidr));
+	}
+	return list;
+}
+
+static json_t *port_json(struct engine *e, unsigned idx)
+{
+	struct engine_port_info p;
+	struct reserve_info r;
+	char mac[18];
+
+	engine_port_info(e, idx, &p);
+	reserve_info(engine_pool(e, idx), &r);
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", p.facts->mac[0], p.facts->mac[1],
+		p.facts->mac[2], p.facts->mac[3], p.facts->mac[4], p.facts->mac[5]);
+	return json_pack("{s:s s:s s:s s:s s:i s:s s:o s:i s:s s:i s:I s:I s:I s:I s:I s:b s:b s:b s:s}", "name",
+		p.cfg->name, "device", p.cfg->device, "driver", p.facts->driver, "mac", mac, "mtu",
+		p.facts->mtu, "link", p.is_link_up ? "up" : "down", "addresses", addresses(&p), "workers",
+		p.worker_count, "level", level_names[r.level], "depth_pct", r.depth_pct, "rx_packets",
+		(json_int_t)p.stats.rx_packets, "tx_packets", (json_int_t)p.stats.tx_packets, "rx_bytes",
+		(json_int_t)p.stats.rx_bytes, "tx_bytes", (json_int_t)p.stats.tx_bytes, "rx_missed",
+		(json_int_t)p.stats.rx_missed, "tso", p.facts->offload.tx_tso, "lro", p.facts->has_lro,
+		"rx_interrupt", p.facts->has_rx_interrupt, "flow_rules", "in software");
+}
+
+static json_t *volume_json(const struct engine_volume_info *v)
+{
+	const struct volume_info *i = &v->volume;
+
+	return json_pack("{s:s s:s s:s s:s s:s s:s s:I s:i s:i s:i s:s s:s s:i s:I s:I s:I s:s s:b}", "name",
+		i->name, "device", v->device, "state", state_names[i->state], "step", v->step, "server",
+		i->server, "uri", v->uri, "size_bytes", (json_int_t)i->limits.size_bytes, "block_size",
+		(int)i->limits.block_min, "connections", (int)i->conn_count, "connections_ready",
+		(int)i->conn_ready, "scheduler", v->scheduler, "degraded", v->degraded, "in_flight",
+		(int)i->in_flight, "reconnects", (json_int_t)i->reconnects, "replayed",
+		(json_int_t)i->replayed, "timeouts", (json_int_t)i->timeouts, "error", i->error, "read_only",
+		i->limits.is_read_only);
+}
+
+json_t *report_list(struct engine *e)
+{
+	struct engine_volume_info *v = calloc(VOLUME_MAX, sizeof(*v));
+	unsigned i, n = v ? engine_volumes(e, v, VOLUME_MAX) : 0;
+	json_t *list = json_array();
+
+	for (i = 0; i < n; i++)
+		json_array_append_new(list, volume_json(&v[i]));
+	free(v);
+	return list;
+}
+
+uint64_t report_protected_drops(struct engine *e)
+{
+	struct net_stats s;
+	uint64_t drops = 0;
+	unsigned i;
+
+	for (i = 0; i < engine_worker_count(e); i++) {
+		net_stats(worker_net(engine_worker(e, i)), &s);
+		drops += s.protected_drops;
+	}
+	return drops;
+}
+
+static json_t *pool_json(const struct reserve *r)
+{
+	struct reserve_info i;
+
+	reserve_info(r, &i);
+	return json_pack("{s:s s:i s:i s:i s:i s:I s:I s:I s:i s:i s:i s:s s:i s:b s:I s:I}", "pool", i.name,
+		"total", i.total, "floor", i.floor, "free", i.free, "low_water", i.low_water, "dips",
+		(json_int_t)i.dips, "refused", (json_int_t)i.refused, "refused_refills",
+		(json_int_t)i.refused_entitled, "refused_run", i.refused_run, "refused_run_max",
+		i.refused_run_max, "ring_debt", i.ring_debt, "level", level_names[i.level], "depth_pct",
+		i.depth_pct, "starved", i.starved, "allocs", (json_int_t)i.allocs, "frees",
+		(json_int_t)i.frees);
+}
+
+json_t *report_reserve(struct engine *e)
+{
+	json_t *list = json_array();
+	unsigned i;
+
+	for (i = 0; i < engine_pool_count(e); i++) {
+		json_t *pool = pool_json(engine_pool(e, i));
+
+		json_object_set_new(pool, "owners", report_owners(engine_pool(e, i)));
+		json_array_append_new(list, pool);
+	}
+	return list;
+}
+
+json_t *report_status(struct engine *e, uint64_t uptime_s)
+{
+	json_t *ports = json_array(), *pools = json_array();
+	const char *why;
+	bool full = engine_guarantee(e, &why);
+	unsigned i;
+
+	for (i = 0; i < engine_port_count(e); i++)
+		json_array_append_new(ports, port_json(e, i));
+	for (i = 0; i < engine_pool_count(e); i++)
+		json_array_append_new(pools, pool_json(engine_pool(e, i)));
+	return json_pack("{s:s s:i s:I s:{s:s s:s} s:o s:o s:o s:I}", "version", SLUICE_VERSION, "pid",
+		(int)getpid(), "uptime_s", (json_int_t)uptime_s, "guarantee", "level",
+		full ? "full" : "partial", "why", why, "ports", ports, "volumes", report_list(e), "reserve",
+		pools, "protected_drops", (json_int_t)report_protected_drops(e));
+}
+
+json_t *report_probe(struct engine *e, const char *name)
+{
+	struct engine_volume_info *v = calloc(VOLUME_MAX, sizeof(*v));
+	unsigned i, n = v ? engine_volumes(e, v, VOLUME_MAX) : 0;
+	json_t *out = NULL;
+
+	for (i = 0; i < n; i++) {
+		const struct volume_info *vi = &v[i].volume;
+		const struct block_limits *l = &vi->limits;
+
+		if (strcmp(vi->name, name) != 0)
+			continue;
+		out = json_pack("{s:s s:s s:I s:i s:i s:I s:b s:b s:b s:b s:b s:b s:b s:b s:b}", "uri",
+			v[i].uri, "server", vi->server, "size_bytes", (json_int_t)l->size_bytes, "block_min",
+			(int)l->block_min, "block_preferred", (int)l->block_pref, "payload_max",
+			(json_int_t)l->io_bytes_max, "read_only", l->is_read_only, "rotational",
+			l->is_rotational, "can_flush", l->can_flush, "can_fua", l->can_fua, "can_trim",
+			l->can_trim, "can_write_zeroes", l->can_write_zeroes, "can_fast_zero",
+			l->can_fast_zero, "can_multi_conn", l->can_multi_conn, "structured_replies",
+			vi->structured);
+		break;
+	}
+	free(v);
+	return out;
+}

@@ -1,0 +1,16 @@
+/*
+ * report_impl.h - shared by report.c and report_numbers.c
+ */
+#ifndef DATAPLANE_REPORT_IMPL_H
+#define DATAPLANE_REPORT_IMPL_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+struct engine;
+struct reserve;
+
+json_t *report_owners(const struct reserve *r);
+uint64_t report_protected_drops(struct engine *e);
+
+#endif

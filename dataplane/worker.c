@@ -1,0 +1,385 @@
+/*
+ * worker.c - one pinned thread that owns a queue pair and everything behind it
+ *
+ * The whole datapath is worker_turn(), on one screen:
+ *
+ *	port_rx -> classify_burst -> net_input -> nbd_client_turn -> net_output -> port_tx
+ *
+ * Run to completion: a packet is classified in the turn it arrives in, so at most BURST_MAX of them
+ * are ever unclassified, which is a term of the reserve. Everything a worker touches is its own; the
+ * control thread talks to it through two small rings and reads its counters.
+ *
+ * After worker_start() nothing here allocates, blocks or logs. In test builds the allocation trap
+ * (alloc_trap.c) holds us to it.
+ */
+#include "dataplane/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+#include "config/host.h"
+#include "dataplane/alloc_trap.h"
+#include "dataplane/worker_impl.h"
+#include "mempool_reserve/reserve.h"
+
+/* ---- commands from the control thread ---- */
+
+static void cmd_front_set(struct worker *w, const struct worker_cmd *cmd)
+{
+	struct block_front *front = cmd->b;
+
+	if (cmd->c)
+		ublk_queue_start(cmd->c);
+	volume_front_set(cmd->a, front);
+	if (front && front->event_fd >= 0)
+		idle_front_add(w, front->event_fd);
+}
+
+static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now_us)
+{
+	switch ((enum worker_cmd_type)cmd->type) {
+	case WORKER_VOLUME_ADD:
+		nbd_client_add(w->nbd, cmd->a, now_us);
+		break;
+	case WORKER_FRONT_SET:
+		cmd_front_set(w, cmd);
+		break;
+	case WORKER_VOLUME_STOP:
+		volume_stop(cmd->a, cmd->n == 0, now_us + cmd->n);
+		break;
+	case WORKER_FLOOR_SET:
+		reserve_floor_set(w->cfg.rx_pool, (uint32_t)cmd->n);
+		break;
+	case WORKER_STARVE:
+		reserve_fault_starve(w->cfg.rx_pool, cmd->n != 0);
+		break;
+	case WORKER_ALLOC:
+		alloc_trap_spring();
+		break;
+	case WORKER_END:
+		w->is_ending = true;
+		break;
+	}
+}
+
+/* At most one queue's worth: what is posted meanwhile waits for the next turn. */
+static unsigned cmds_run(struct worker *w, uint64_t now_us)
+{
+	struct worker_cmd cmd;
+	unsigned n;
+
+	for (n = 0; n < WORKER_CMD_MAX; n++) {
+		if (rte_ring_sc_dequeue_elem(w->cmds, &cmd, sizeof(cmd)))
+			break;
+		cmd_run(w, &cmd, now_us);
+		__atomic_store_n(&w->done_count, w->done_count + 1, __ATOMIC_RELEASE);
+	}
+	return n;
+}
+
+static void events_forward(struct worker *w)
+{
+	struct volume_event ev;
+
+	while (rte_ring_free_count(w->events) && nbd_client_events(w->nbd, &ev, 1))
+		rte_ring_sp_enqueue_elem(w->events, &ev, sizeof(ev));
+}
+
+/* ---- one turn ---- */
+
+/* Ends the packets that are nobody's here; what is left in @m is protected or essential. */
+static void other_drop(struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		if (info[i].cls == PKT_PROTECTED || info[i].cls == PKT_ESSENTIAL)
+			continue;
+		w->stats.other_dropped += info[i].cls == PKT_OTHER;
+		w->stats.bad_dropped += info[i].cls == PKT_BAD;
+		rte_pktmbuf_free(m[i]);
+		m[i] = NULL;
+	}
+}
+
+static unsigned rx_turn(struct worker *w, uint64_t now_us)
+{
+	struct rte_mbuf *m[BURST_MAX];
+	struct pkt_info info[BURST_MAX];
+	unsigned i, n = port_rx(w->cfg.port, w->cfg.queue, m);
+
+	if (n == 0)
+		return 0;
+	assert(n <= BURST_MAX);
+	for (i = 0; i < n; i++)
+		reserve_force(m[i], OWNER_UNCLASSIFIED, now_us);
+	classify_burst(w->classifier, m, n, info);
+	other_drop(w, m, info, n);
+	net_input(w->net, m, info, n, now_us);
+	return n;
+}
+
+/* Sends until net has nothing more or the NIC's ring is full. Bounded by the ring. */
+static unsigned tx_turn(struct worker *w, uint64_t now_us)
+{
+	unsigned sent = 0, n;
+
+	for (;;) {
+		if (w->tx_at == w->tx_count) {
+			w->tx_at = 0;
+			w->tx_count = net_output(w->net, w->tx, BURST_MAX, now_us);
+			if (w->tx_count == 0)
+				break;
+		}
+		n = port_tx(w->cfg.port, w->cfg.queue, w->tx + w->tx_at, w->tx_count - w->tx_at);
+		w->tx_at += n;
+		sent += n;
+		if (w->tx_at < w->tx_count) {
+			w->stats.tx_full++;
+			break;
+		}
+		if (sent >= TX_RING_DEFAULT)
+			break;
+	}
+	return sent;
+}
+
+/* Stranded completions hide mbufs: ask for them when the pool is low, or now and then. */
+static void pressure_turn(struct worker *w)
+{
+	if (reserve_level_update(w->cfg.rx_pool) != RESERVE_GREEN || (w->stats.turns & 1023) == 0)
+		port_tx_reclaim(w->cfg.port, w->cfg.queue);
+}
+
+static unsigned worker_turn(struct worker *w, uint64_t now_us)
+{
+	unsigned work = rx_turn(w, now_us);
+
+	net_timers(w->net, now_us);
+	nbd_client_turn(w->nbd, now_us);
+	work += tx_turn(w, now_us);
+	work += cmds_run(w, now_us);
+	events_forward(w);
+	pressure_turn(w);
+#if SLUICE_FAULT_INJECTION
+	reserve_check(w->cfg.rx_pool);
+#endif
+	w->stats.turns++;
+	return work;
+}
+
+static void *worker_run(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t now_us, work;
+
+	rte_thread_register();
+	host_thread_protect();
+	alloc_trap_arm(true);
+	while (!w->is_ending) {
+		now_us = clock_now_us(&w->clock);
+		work = worker_turn(w, now_us);
+		if (work || nbd_client_pending(w->nbd)) {
+			w->stats.busy_turns++;
+			w->idle.idle_since_us = 0;
+		} else {
+			idle_wait(w, now_us);
+		}
+	}
+	alloc_trap_arm(false);
+	rte_thread_unregister();
+	return NULL;
+}
+
+/* ---- life, on the control thread ---- */
+
+static void rules_add(struct worker *w)
+{
+	unsigned i;
+
+	for (i = 0; i < w->cfg.rule_count; i++) {
+		const struct config_rule *r = &w->cfg.rules[i];
+		struct protect_rule rule = {.port = r->port, .ethertype = r->ethertype};
+
+		if (r->address[0])
+			config_cidr_parse(r->address, &rule.family, rule.remote, &rule.remote_prefix_bits);
+		classifier_rule_add(w->classifier, &rule);
+	}
+}
+
+static struct net *net_make(struct worker *w)
+{
+	const struct port_facts *f = port_facts(w->cfg.port);
+	struct net_config nc = {
+		.mtu = f->mtu,
+		.addr_count = w->cfg.addr_count,
+		.offload = f->offload,
+		.rx_pool = w->cfg.rx_pool,
+		.hdr_pool = w->cfg.hdr_pool,
+		.ext_pool = w->cfg.ext_pool,
+		.classifier = w->classifier,
+		.conn_max = NET_CONN_MAX,
+	};
+	unsigned i;
+
+	memcpy(nc.mac, f->mac, sizeof(nc.mac));
+	memcpy(nc.addrs, w->cfg.addrs, sizeof(nc.addrs));
+	snprintf(nc.cc, sizeof(nc.cc), "%s", w->cfg.cc ? w->cfg.cc : "");
+	if (getrandom(nc.secret, sizeof(nc.secret), 0) != sizeof(nc.secret))
+		return NULL;
+	for (i = 0; i < w->cfg.addr_count; i++)
+		classifier_address_add(w->classifier, nc.addrs[i].ip.family, nc.addrs[i].ip.addr);
+	return net_create(&nc);
+}
+
+static int rings_make(struct worker *w)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "worker%u-cmds", w->cfg.idx);
+	w->cmds = rte_ring_create_elem(name, sizeof(struct worker_cmd), WORKER_CMD_MAX, SOCKET_ID_ANY,
+		RING_F_SP_ENQ | RING_F_SC_DEQ);
+	snprintf(name, sizeof(name), "worker%u-events", w->cfg.idx);
+	w->events = rte_ring_create_elem(name, RTE_ALIGN_CEIL(sizeof(struct volume_event), 4),
+		WORKER_EVENT_MAX, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return w->cmds && w->events ? 0 : -ENOMEM;
+}
+
+struct worker *worker_create(const struct worker_config *cfg, struct error *err)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	uint64_t seed;
+
+	if (!w || getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		goto err;
+	w->cfg = *cfg;
+	w->idle.epoll_fd = w->idle.wake_fd = -1;
+	clock_init(&w->clock);
+	if (rings_make(w))
+		goto err;
+	w->classifier = classifier_create(FLOW_MAX, seed);
+	if (!w->classifier)
+		goto err;
+	rules_add(w);
+	w->net = net_make(w);
+	if (!w->net)
+		goto err;
+	w->nbd = nbd_client_create(w->net, seed);
+	if (!w->nbd || idle_init(w))
+		goto err;
+	return w;
+
+err:
+	error_set(err, -ENOMEM, "worker %u: no memory for its tables: %s", cfg->idx,
+		rte_strerror(rte_errno));
+	worker_destroy(w);
+	return NULL;
+}
+
+int worker_start(struct worker *w, struct error *err)
+{
+	cpu_set_t set;
+	int rc = pthread_create(&w->thread, NULL, worker_run, w);
+
+	if (rc)
+		return error_set(err, -rc, "worker %u: thread: %s", w->cfg.idx, strerror(rc));
+	w->is_started = true;
+	if (w->cfg.cpu >= 0) {
+		CPU_ZERO(&set);
+		CPU_SET(w->cfg.cpu, &set);
+		rc = pthread_setaffinity_np(w->thread, sizeof(set), &set);
+		if (rc)
+			return error_set(err, -rc, "worker %u: cpu %d is not to be had: %s", w->cfg.idx,
+				w->cfg.cpu, strerror(rc));
+	}
+	pthread_setname_np(w->thread, "sluice-worker");
+	return 0;
+}
+
+void worker_join(struct worker *w)
+{
+	const struct worker_cmd end = {.type = WORKER_END};
+
+	if (!w || !w->is_started)
+		return;
+	while (!worker_post(w, &end))
+		sched_yield();
+	pthread_join(w->thread, NULL);
+	w->is_started = false;
+}
+
+void worker_destroy(struct worker *w)
+{
+	if (!w)
+		return;
+	assert(!w->is_started);
+	nbd_client_destroy(w->nbd);
+	while (w->tx_at < w->tx_count)
+		rte_pktmbuf_free(w->tx[w->tx_at++]);
+	net_destroy(w->net);
+	classifier_destroy(w->classifier);
+	rte_ring_free(w->cmds);
+	rte_ring_free(w->events);
+	idle_fini(w);
+	free(w);
+}
+
+uint64_t worker_post(struct worker *w, const struct worker_cmd *cmd)
+{
+	if (rte_ring_sp_enqueue_elem(w->cmds, (void *)(uintptr_t)cmd, sizeof(*cmd)))
+		return 0;
+	w->posted_count++;
+	idle_wake(w);
+	return w->posted_count;
+}
+
+bool worker_done(const struct worker *w, uint64_t ticket)
+{
+	return __atomic_load_n(&w->done_count, __ATOMIC_ACQUIRE) >= ticket;
+}
+
+unsigned worker_events(struct worker *w, struct volume_event *out, unsigned max)
+{
+	unsigned n;
+
+	for (n = 0; n < max; n++)
+		if (rte_ring_sc_dequeue_elem(w->events, &out[n], sizeof(out[n])))
+			break;
+	return n;
+}
+
+void worker_stats(const struct worker *w, struct worker_stats *out)
+{
+	*out = w->stats;
+}
+
+struct net *worker_net(struct worker *w)
+{
+	return w->net;
+}
+
+struct nbd_client *worker_nbd(struct worker *w)
+{
+	return w->nbd;
+}
+
+const struct worker_config *worker_config(const struct worker *w)
+{
+	return &w->cfg;
+}
+
+void worker_class_counts(const struct worker *w, uint64_t counts[4])
+{
+	struct classifier_stats s;
+
+	classifier_stats(w->classifier, &s);
+	memcpy(counts, s.count, sizeof(s.count));
+}

@@ -1,0 +1,71 @@
+/*
+ * worker.h - one pinned thread that owns a queue pair and everything behind it
+ */
+#ifndef DATAPLANE_WORKER_H
+#define DATAPLANE_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "config/error.h"
+#include "dataplane/net/net.h"
+#include "dataplane/port.h"
+#include "nbd_client/nbd_client.h"
+#include "nbd_client/ublk.h"
+
+struct worker;
+
+struct worker_config {
+	unsigned idx; /* of the worker in the daemon */
+	int cpu;      /* pinned there; -1 = not pinned */
+	struct port *port;
+	uint16_t queue;
+	struct reserve *rx_pool, *hdr_pool;
+	struct rte_mempool *ext_pool;
+	struct net_addr addrs[NET_ADDR_MAX];
+	unsigned addr_count;
+	const struct config_rule *rules;
+	unsigned rule_count;
+	const char *cc;
+	bool reads_own_clock;
+};
+
+/* Control thread. NULL with @err. The pools stay the caller's. */
+struct worker *worker_create(const struct worker_config *cfg, struct error *err);
+int worker_start(struct worker *w, struct error *err);
+void worker_join(struct worker *w);    /* asks it to end, and waits */
+void worker_destroy(struct worker *w); /* after worker_join; NULL is fine */
+
+/* What the control thread can ask of a worker; done in order, each within a turn. */
+enum worker_cmd_type {
+	WORKER_VOLUME_ADD,  /* a: struct volume */
+	WORKER_FRONT_SET,   /* a: volume, b: front, c: struct ublk or NULL (queue is started first) */
+	WORKER_VOLUME_STOP, /* a: volume, n: deadline in us from now, 0 = at once */
+	WORKER_FLOOR_SET,   /* n: floor of the RX pool */
+	WORKER_STARVE,	    /* n: 1 on, 0 off */
+	WORKER_ALLOC,	    /* springs the allocation trap */
+	WORKER_END,
+};
+struct worker_cmd {
+	uint64_t type;
+	void *a, *b, *c;
+	uint64_t n;
+};
+/* Out: a ticket for worker_done(), or 0 if the queue is full (the caller tries again later). */
+uint64_t worker_post(struct worker *w, const struct worker_cmd *cmd);
+bool worker_done(const struct worker *w, uint64_t ticket);
+
+/* What the worker has to say, oldest first. Control thread. */
+unsigned worker_events(struct worker *w, struct volume_event *out, unsigned max);
+
+/* Counters; the worker writes, anyone reads. */
+struct worker_stats {
+	uint64_t turns, busy_turns, sleeps, wakeups;
+	uint64_t other_dropped, bad_dropped, tx_full, max_turn_us;
+};
+void worker_stats(const struct worker *w, struct worker_stats *out);
+struct net *worker_net(struct worker *w);
+struct nbd_client *worker_nbd(struct worker *w);
+const struct worker_config *worker_config(const struct worker *w);
+void worker_class_counts(const struct worker *w, uint64_t counts[4]);
+
+#endif

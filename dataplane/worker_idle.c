@@ -1,0 +1,122 @@
+/*
+ * worker_idle.c - how a worker waits without burning its core or missing a packet
+ *
+ * Polling is the fastest way to notice a packet and the dearest way to wait for one. So: spin for a
+ * short while after the last work, since a busy volume has its next packet within microseconds;
+ * then sleep in epoll on everything that can bring work: the NIC's RX interrupt, the front ends'
+ * eventfds, the control thread's wake-up, and the next timer as the timeout. After arming the
+ * interrupt the queue is polled once more, or a packet that came in between would wait for the next.
+ *
+ * A driver without RX interrupts (af_packet, af_xdp) is polled from short sleeps, which grow
+ * from SLEEP_US_MIN to SLEEP_US_MAX while nothing comes.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include "dataplane/port.h"
+#include "dataplane/worker_impl.h"
+
+#define SPIN_US_MAX  50ull    /* keep polling this long after work */
+#define SLEEP_US_MIN 20ull    /* without an interrupt: first nap */
+#define SLEEP_US_MAX 200ull   /* … and the longest, which bounds the latency of a first packet */
+#define WAIT_US_MAX  100000ull /* with an interrupt: look around at least this often */
+#define EPOLL_BATCH  8
+
+static int watch(struct worker *w, int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.fd = fd};
+
+	if (fd < 0)
+		return 0;
+	return epoll_ctl(w->idle.epoll_fd, EPOLL_CTL_ADD, fd, &ev) && errno != EEXIST ? -errno : 0;
+}
+
+int idle_init(struct worker *w)
+{
+	w->idle.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	w->idle.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->idle.epoll_fd < 0 || w->idle.wake_fd < 0)
+		return -errno;
+	/* Edge-triggered throughout: nobody needs to read a counter to clear it. */
+	return watch(w, w->idle.wake_fd, EPOLLIN | EPOLLET) ?:
+		watch(w, port_rx_fd(w->cfg.port, w->cfg.queue), EPOLLIN | EPOLLET);
+}
+
+void idle_fini(struct worker *w)
+{
+	if (w->idle.epoll_fd >= 0)
+		close(w->idle.epoll_fd);
+	if (w->idle.wake_fd >= 0)
+		close(w->idle.wake_fd);
+}
+
+int idle_front_add(struct worker *w, int event_fd)
+{
+	return watch(w, event_fd, EPOLLIN | EPOLLET);
+}
+
+void idle_wake(struct worker *w)
+{
+	uint64_t one = 1;
+
+	/* A full eventfd counter is a wake-up already; nothing to do about the result. */
+	if (write(w->idle.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* How long until a timer of ours is due, at most @max_us. */
+static uint64_t quiet_us(const struct worker *w, uint64_t now_us, uint64_t max_us)
+{
+	uint64_t due_us = RTE_MIN(net_deadline(w->net), nbd_client_deadline(w->nbd));
+
+	if (due_us <= now_us)
+		return 0;
+	return RTE_MIN(due_us - now_us, max_us);
+}
+
+static void sleep_us(struct worker *w, uint64_t us)
+{
+	struct epoll_event ev[EPOLL_BATCH];
+	const struct timespec ts = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+
+	w->stats.sleeps++;
+	if (epoll_pwait2(w->idle.epoll_fd, ev, EPOLL_BATCH, &ts, NULL) > 0)
+		w->stats.wakeups++;
+}
+
+/* Sleeps with the interrupt armed, unless work came in between. */
+static void interrupt_wait(struct worker *w, uint64_t us)
+{
+	if (!w->idle.is_asleep) {
+		/* First arm, then one more turn, and only then sleep. */
+		w->idle.is_asleep = port_rx_arm(w->cfg.port, w->cfg.queue);
+		return;
+	}
+	sleep_us(w, us);
+	port_rx_disarm(w->cfg.port, w->cfg.queue);
+	w->idle.is_asleep = false;
+}
+
+void idle_wait(struct worker *w, uint64_t now_us)
+{
+	uint64_t idle_us, us;
+
+	if (w->idle.idle_since_us == 0)
+		w->idle.idle_since_us = now_us;
+	idle_us = now_us - w->idle.idle_since_us;
+	if (idle_us < SPIN_US_MAX || w->tx_at < w->tx_count)
+		return;
+	if (port_rx_fd(w->cfg.port, w->cfg.queue) >= 0) {
+		us = quiet_us(w, now_us, WAIT_US_MAX);
+		if (us)
+			interrupt_wait(w, us);
+		return;
+	}
+	us = RTE_MAX(SLEEP_US_MIN, RTE_MIN(idle_us / 4, SLEEP_US_MAX));
+	us = quiet_us(w, now_us, us);
+	if (us)
+		sleep_us(w, us);
+}

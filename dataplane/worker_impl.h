@@ -1,0 +1,48 @@
+/*
+ * worker_impl.h - inside of a worker, for worker.c and worker_idle.c
+ */
+#ifndef DATAPLANE_WORKER_IMPL_H
+#define DATAPLANE_WORKER_IMPL_H
+
+#include <pthread.h>
+#include "classifier/classifier.h"
+#include "dataplane/clock.h"
+#include "dataplane/worker.h"
+
+#define WORKER_CMD_MAX	 256
+#define WORKER_EVENT_MAX 256
+#define WORKER_FRONT_MAX (VOLUME_MAX + 1)
+
+/* How a worker waits; see worker_idle.c. */
+struct worker_idle {
+	int epoll_fd, wake_fd;
+	uint64_t idle_since_us; /* 0 = the last turn had work */
+	bool is_asleep;		/* read by the control thread: needs the wake_fd */
+};
+
+struct worker {
+	struct worker_config cfg;
+	struct clock clock;
+	struct classifier *classifier;
+	struct net *net;
+	struct nbd_client *nbd;
+	struct rte_mbuf *tx[BURST_MAX]; /* pulled from net, not yet taken by the NIC */
+	unsigned tx_at, tx_count;
+	struct worker_idle idle;
+	struct worker_stats stats;
+	bool is_ending, is_started;
+	uint64_t done_count; /* commands carried out */
+	uint64_t posted_count;
+	struct rte_ring *cmds, *events;
+	pthread_t thread;
+};
+
+/* worker_idle.c */
+int idle_init(struct worker *w);
+void idle_fini(struct worker *w);
+int idle_front_add(struct worker *w, int event_fd);
+/* Called after a turn without work; returns when there may be some. */
+void idle_wait(struct worker *w, uint64_t now_us);
+void idle_wake(struct worker *w); /* any thread */
+
+#endif
