@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# starve - with no normal mbuf left, storage traffic goes on from the reserve; without a reserve it stops
+#
+# timeout: 1500
+#
+# The property Sluice exists for. `sluice fault starve on` makes the normal list answer "empty" while fio verifies: every
+# refill of the RX ring must then come from the reserve. Progress is what the block layer finished, second by second, so one
+# reply that never comes is seen although others still flow.
+#
+# The second half shows that the test can fail: same load, same fault, `reserve: {size: 0}`, and now the seconds must pass
+# without progress. That device hangs for good; it is left hanging, and the VM is ended.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+LOAD_SECONDS=30
+
+start_load() {
+    fio_verify --size=64M --time_based --runtime=$LOAD_SECONDS --verify_backlog=512 >/run/fio.log 2>&1 &
+    load_pid=$!
+    wait_until 20 has_started || die load_starts "fio finished no request in 20 s"
+}
+
+has_started() { [ "$(finished_count)" -gt 200 ]; }
+
+# Prints in how many of the next seconds the device finished something, and the longest run without.
+seconds_with_progress() { # seconds
+    local i before now good=0 still=0 longest=0
+    before=$(finished_count)
+    for ((i = 0; i < $1; i++)); do
+        sleep 1
+        now=$(finished_count)
+        if [ "$now" -gt "$before" ]; then
+            good=$((good + 1)) still=0
+        else
+            still=$((still + 1))
+            [ $still -le $longest ] || longest=$still
+        fi
+        before=$now
+    done
+    echo "$good $longest"
+}
+
+with_reserve() {
+    local free_before dips_before dips_after good longest load_status
+    start_daemon
+    free_before=$(reserve_number free)
+    attach
+    start_load
+    dips_before=$(reserve_number dips)
+    sluice fault starve on >&2 || die fault_starve_works "sluice fault starve on failed"
+    read -r good longest < <(seconds_with_progress 12)
+    dips_after=$(reserve_number dips)
+    echo "starved: progress in $good of 12 s, longest pause $longest s, dips $dips_before to $dips_after" >&2
+    claim io_continues_on_the_reserve [ "$good" -ge 11 ]
+    claim refills_come_from_the_reserve [ "${dips_after:-0}" -gt "${dips_before:-0}" ]
+    # fio ends while starved: its last verify pass is read from the reserve too.
+    timeout 120 tail --pid="$load_pid" -f /dev/null
+    wait "$load_pid"
+    load_status=$?
+    tail -n 20 /run/fio.log >&2
+    claim data_verifies_while_starved [ "$load_status" -eq 0 ]
+    claim protected_drops_stay_0_while_starved [ "$(counter protected_drops)" = 0 ]
+    sluice fault starve off >&2
+    detach
+    is_back() { [ "$(reserve_number free)" = "$free_before" ]; }
+    claim every_mbuf_is_back_after_starving wait_until 10 is_back
+    stop_daemon
+}
+
+without_reserve() {
+    local good longest
+    start_daemon 'reserve: {size: 0}'
+    attach
+    start_load
+    sluice fault starve on >&2 || die fault_starve_works "sluice fault starve on failed"
+    read -r good longest < <(seconds_with_progress 15)
+    echo "starved without reserve: progress in $good of 15 s, longest pause $longest s" >&2
+    claim io_stalls_without_a_reserve [ "$longest" -ge 8 ]
+    kill -KILL "$load_pid" "$daemon_pid" 2>/dev/null
+}
+
+inside() {
+    if [ "${SLUICE_STARVE_RESERVE:-yes}" = yes ]; then with_reserve; else without_reserve; fi
+}
+
+case ${1:-} in
+    inside) inside ;;
+    *)
+        in_guests
+        SLUICE_STARVE_RESERVE=no in_guests --timeout 120
+        ;;
+esac
+exit $status_all
