@@ -105,6 +105,9 @@ int bench_arg(struct bench_args *a, int opt, const char *text, struct error *err
 	case BENCH_OPT_STARVE:
 		a->is_starved = true;
 		return 0;
+	case BENCH_OPT_ALLOC:
+		a->is_trapped = true;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -225,6 +228,8 @@ static int session(struct engine *e, struct bench_args *a, const struct config_v
 		return rc;
 	if (a->is_starved && engine_starve(e, true))
 		return error_set(err, -ENOTSUP, "--starve needs a build with -Dfault_injection=true");
+	if (a->is_trapped)
+		engine_spring_alloc_trap(e);
 	while (!w.is_done)
 		wait_poll(e);
 	rc = w.rc ? error_set(err, w.rc, "%s", w.error.text) : run_load(e, a, v->name, err);

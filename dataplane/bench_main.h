@@ -19,13 +19,14 @@ enum bench_opt {
 	BENCH_OPT_SEED,
 	BENCH_OPT_VERIFY,
 	BENCH_OPT_JSON,
-	BENCH_OPT_STARVE,
+	BENCH_OPT_STARVE, /* fault injection: the reserve alone */
+	BENCH_OPT_ALLOC,  /* fault injection: springs the allocation trap */
 };
 
 struct bench_args {
 	const char *uri, *rw, *bs;
 	struct bench_config cfg; /* zero fields get fio's defaults */
-	bool is_json, is_starved;
+	bool is_json, is_starved, is_trapped;
 };
 
 /* One option as getopt found it. 0 or -EINVAL with @err. */
