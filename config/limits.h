@@ -32,7 +32,17 @@
 
 /* ---- reserve ---- */
 #define OWNER_MAX	    256 /* ledger entries of one pool */
+#define OWNER_DEPTH_MAX	    4	/* port, device, its parts, and one to spare: bounds each charge */
 #define RESERVE_SAFETY_DEFAULT_PCT 125
+/*
+ * Levels. Yellow begins with the first dip. It ends only when a burst more than one burst above the
+ * floor is free, or every burst that comes and goes would flip it. Red leaves half of the reserve,
+ * which a driver that refills a whole ring at once may ask for in one piece; it ends at 35 %, so
+ * that the traffic let in again does not bring it straight back.
+ */
+#define RESERVE_GREEN_MARGIN_COUNT (2 * BURST_MAX)
+#define RESERVE_RED_ENTER_PCT 50
+#define RESERVE_RED_LEAVE_PCT 35
 
 /* ---- net ---- */
 #define NET_CONN_MAX	    128 /* TCP connections of one worker, TIME-WAIT included */
@@ -56,6 +66,7 @@
 #define NBD_STRING_BYTES_MAX 4096u
 #define NBD_PAYLOAD_BYTES_MAX (32u << 20)
 
+static_assert(RESERVE_RED_LEAVE_PCT < RESERVE_RED_ENTER_PCT, "levels need hysteresis");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");
 static_assert(STREAM_CHUNK_MAX >= 2 * QUEUE_DEPTH_MAX, "a header and a payload for each request");
 static_assert((STREAM_CHUNK_MAX & (STREAM_CHUNK_MAX - 1)) == 0, "ring index is masked");

@@ -77,16 +77,20 @@ int reserve_floor_set(struct reserve *r, uint32_t floor_count);
 /*
  * Adds an owner below @parent (OWNER_NONE: at the root). @limit 0 = no limit of its own; a charge
  * counts against the owner and every ancestor. Control thread, while the worker does not use the id.
- * Out: the id, or -ENOSPC.
+ * Out: the id, -ENOSPC (also deeper than OWNER_DEPTH_MAX), or -EINVAL if @parent is unknown.
  */
 int reserve_owner_add(struct reserve *r, const char *name, uint16_t parent, uint32_t limit);
-int reserve_owner_del(struct reserve *r, uint16_t owner); /* 0, or -EBUSY while it holds mbufs */
+/* 0, -EBUSY while it holds mbufs or has owners below it, -EINVAL for a fixed or unknown one */
+int reserve_owner_del(struct reserve *r, uint16_t owner);
 void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit);
 
 /*
  * Hands every segment of @m to @owner. Out: true; false (nothing changed, refused++ on the owner
  * that had no room) when a limit would be passed. The move is free of limits with reserve_force().
  * An mbuf of a foreign pool is accepted and not counted.
+ *
+ * The owner is kept in the mbuf, and DPDK copies that field along in rte_pktmbuf_attach(), _clone()
+ * and _copy(): never let these write an mbuf of one of our pools. Attaching an external buffer is fine.
  */
 bool reserve_move(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
 void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
@@ -124,6 +128,7 @@ struct reserve_info {
 	uint64_t refused_entitled; /* of those, refills that found nothing at all */
 	uint32_t refused_run, refused_run_max; /* entitled refusals in a row: now, and the longest */
 	uint64_t allocs, frees; /* mbufs */
+	uint32_t emergency, emergency_peak; /* mbufs in use that came from below the floor: now, most */
 	bool armed, starved;
 };
 void reserve_info(const struct reserve *r, struct reserve_info *out); /* any thread */
@@ -140,7 +145,11 @@ struct reserve_leak {
 	uint64_t oldest_us;
 	uint32_t ages[RESERVE_AGE_BUCKETS];
 };
-/* Walks every mbuf of the pool: who holds how many, for how long. Any thread, approximate. */
+/*
+ * Walks every mbuf of the pool: who holds how many, for how long. One row for each owner that holds
+ * any. Ages are of the last hand-over, to about a millisecond; an mbuf in a driver's ring was never
+ * handed over, so its age is an upper bound. Any thread but a worker (it is O(pool)), approximate.
+ */
 unsigned reserve_leaks(const struct reserve *r, uint64_t now_us, struct reserve_leak *out, unsigned max);
 
 /* ---- the sum that sizes it (pure arithmetic; reserve_sum.c) ---- */
@@ -170,8 +179,15 @@ void reserve_sum(const struct reserve_sum_input *in, struct reserve_sum *out);
  */
 uint32_t reserve_quota(uint64_t bytes, uint32_t payload_min, uint32_t slack_count);
 
-/* ---- fault injection (always declared; answers -ENOTSUP when not compiled in) ---- */
-int reserve_fault_starve(struct reserve *r, bool on); /* normal answers "empty" */
-int reserve_fault_fail(struct reserve *r, uint32_t skip, uint32_t count); /* pass skip, fail count */
+/*
+ * ---- fault injection (always declared; answers -ENOTSUP when not compiled in) ----
+ * Any thread; in force from the worker's next dequeue, or its next level update at the latest.
+ *
+ * starve: the normal mbufs free at that moment disappear, and so does every one freed later that
+ * the reserve has no room for: to the entitled min(free, floor) is left, to others nothing.
+ * fail: of the next dequeues that ask for mbufs, @skip pass, then @count are refused.
+ */
+int reserve_fault_starve(struct reserve *r, bool on);
+int reserve_fault_fail(struct reserve *r, uint32_t skip, uint32_t count);
 
 #endif
