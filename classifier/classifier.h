@@ -27,7 +27,7 @@ enum pkt_l3 { PKT_L3_NONE, PKT_L3_ARP, PKT_L3_IP4, PKT_L3_IP6 };
 
 #define PKT_FRAGMENT	   1u /* not the whole datagram */
 #define PKT_FRAGMENT_FIRST 2u /* … but with the transport header */
-#define PKT_VLAN	   4u
+#define PKT_VLAN	   4u /* tagged with a VLAN; a priority tag (VID 0) is none */
 #define PKT_RULE	   8u /* protected by a rule: goes to the exception path */
 #define PKT_MULTICAST	   16u /* L2 multicast or broadcast destination */
 
@@ -42,11 +42,18 @@ struct pkt_info {
 	uint32_t end_off;     /* end of the IP datagram: frame bytes after it are padding */
 	uint16_t sport, dport; /* host order, 0 where there are none */
 	uint16_t vlan;	       /* tag of the innermost VLAN, 0 = none */
-	uint32_t flow;	       /* the protected flow's cookie, FLOW_NONE if none */
+	uint16_t ethertype;    /* host order, behind the VLAN tags */
+	uint32_t flow;	       /* cookie of the flow it belongs to or, as an ICMP error, quotes; or FLOW_NONE */
 };
 #define FLOW_NONE UINT32_MAX
 
-/* Exact 5-tuple as an arriving packet carries it: remote is the source. Network order throughout. */
+/*
+ * A classifier belongs to one worker: all calls are the worker's, or the control thread's before it
+ * starts; classifier_stats() is anybody's.
+ *
+ * Exact 5-tuple as an arriving packet carries it: remote is the source. Network order
+ * throughout. TCP only.
+ */
 struct flow_key {
 	uint8_t family; /* AF_INET, AF_INET6 */
 	uint8_t proto;
@@ -54,7 +61,11 @@ struct flow_key {
 	uint8_t remote[16], local[16]; /* AF_INET: first four bytes, the rest zero */
 };
 
-/* A configured rule: protect traffic that lives on the exception path. Zero fields match anything. */
+/*
+ * A configured rule: protect traffic that lives on the exception path, tagged or not. Zero fields
+ * match anything. A later fragment shows no ports: it matches a rule with a port only if the rule
+ * names the remote, or any fragment at all would be protected.
+ */
 struct protect_rule {
 	uint8_t family, proto;
 	uint8_t remote[16];
@@ -70,8 +81,12 @@ void classifier_destroy(struct classifier *c);
 
 /* The address a packet for us carries; essential ICMP and ARP are judged against these. 0 or -ENOSPC */
 int classifier_address_add(struct classifier *c, uint8_t family, const uint8_t *addr);
-void classifier_address_clear(struct classifier *c);
+/* A next hop: its ARP and ND is essential like that of a flow's remote. 0 or -ENOSPC */
+int classifier_gateway_add(struct classifier *c, uint8_t family, const uint8_t *addr);
+void classifier_address_clear(struct classifier *c); /* addresses and gateways */
+/* 0, -ENOSPC, -EINVAL for one that matches everything or has a prefix without (or beyond) a family */
 int classifier_rule_add(struct classifier *c, const struct protect_rule *rule);
+void classifier_rule_clear(struct classifier *c);
 
 /* 0, -EEXIST, -ENOSPC. cookie comes back in pkt_info.flow. */
 int flow_insert(struct classifier *c, const struct flow_key *key, uint32_t cookie);
@@ -82,8 +97,10 @@ uint32_t flow_count(const struct classifier *c);
 /* Classifies @n <= BURST_MAX frames; @m is borrowed, @out has n entries. Worker. */
 void classify_burst(struct classifier *c, struct rte_mbuf *const *m, unsigned n, struct pkt_info *out);
 
-/* The parse alone, on plain bytes of which @len are readable and @frame_len exist: fuzzed and tested
- * without an mbuf. Does not look flows up. */
+/*
+ * The parse alone, on plain bytes of which @len are readable and @frame_len exist: fuzzed and tested
+ * without an mbuf. Looks nothing up: the class is OTHER or BAD.
+ */
 void classify_parse(const uint8_t *bytes, uint32_t len, uint32_t frame_len, struct pkt_info *out);
 
 struct classifier_stats {

@@ -1,0 +1,177 @@
+/*
+ * classify.c - a burst of mbufs in, a verdict for each out
+ *
+ * Three passes, so that memory is asked for before it is needed: headers are prefetched a few
+ * packets ahead of the parse; the parse hashes the 5-tuple and prefetches its place in the table;
+ * the third pass finds it there. Verdicts in order: bad, protected by its flow, protected as a
+ * fragment, essential, protected by a rule, other. The first that fits is it.
+ *
+ * A tagged frame is on another network than our addresses, whatever addresses it carries, whether
+ * the tag is still in the frame or the port took it out.
+ *
+ * One worker. Holds no mbuf; counts what it said.
+ */
+#include <assert.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <rte_byteorder.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+#include "classifier/classify.h"
+#include "classifier/parse.h"
+
+#define AHEAD 4 /* packets whose headers are on their way while one is parsed */
+
+/* Packets whose flow is looked up in the last pass. */
+struct lookup {
+	struct flow_key key;
+	uint32_t tag;
+};
+
+struct classifier *classifier_create(uint32_t flow_max, uint64_t seed)
+{
+	struct classifier *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	if (flow_table_init(&c->flows, flow_max, seed) ||
+		flow_table_init(&c->remotes, flow_max, ~seed)) {
+		classifier_destroy(c);
+		return NULL;
+	}
+	return c;
+}
+
+void classifier_destroy(struct classifier *c)
+{
+	if (!c)
+		return;
+	flow_table_fini(&c->flows);
+	flow_table_fini(&c->remotes);
+	free(c);
+}
+
+static void count(uint64_t *counter)
+{
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
+/* The port may have taken the tag out of the frame and put it beside. */
+static void note_stripped_tags(const struct rte_mbuf *m, struct pkt_info *info)
+{
+	uint16_t inner = m->vlan_tci & 0xfff;
+	bool is_tagged = inner;
+
+	if ((m->ol_flags & RTE_MBUF_F_RX_QINQ) && (m->vlan_tci_outer & 0xfff))
+		is_tagged = true;
+	if (!is_tagged)
+		return;
+	info->flags |= PKT_VLAN;
+	if (!info->vlan)
+		info->vlan = inner ? inner : m->vlan_tci_outer & 0xfff;
+}
+
+static void parse_one(struct classifier *c, const struct rte_mbuf *m, struct pkt_info *info)
+{
+	enum parse_result res = parse_frame(
+		rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m), rte_pktmbuf_pkt_len(m), info);
+
+	if (m->ol_flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_QINQ))
+		note_stripped_tags(m, info);
+	if (info->flags & PKT_FRAGMENT)
+		count(&c->stats.fragments);
+	if (res == PARSE_OK)
+		return;
+	info->cls = PKT_BAD;
+	count(res == PARSE_SHORT ? &c->stats.bad_short : &c->stats.bad_length);
+}
+
+/* Only TCP with its ports at hand, on the untagged network, can be of a flow. */
+static bool may_be_a_flow(const struct pkt_info *info)
+{
+	return info->cls != PKT_BAD && info->l4_proto == IPPROTO_TCP && !(info->flags & PKT_VLAN) &&
+		(info->flags & (PKT_FRAGMENT | PKT_FRAGMENT_FIRST)) != PKT_FRAGMENT;
+}
+
+static void lookup_begin(struct classifier *c, const uint8_t *bytes, const struct pkt_info *info,
+	struct lookup *look)
+{
+	const uint8_t *ip = bytes + info->l3_off;
+	struct flow_key *key = &look->key;
+
+	*key = (struct flow_key){.proto = IPPROTO_TCP};
+	key->remote_port_be = rte_cpu_to_be_16(info->sport);
+	key->local_port_be = rte_cpu_to_be_16(info->dport);
+	if (info->l3 == PKT_L3_IP4) {
+		key->family = AF_INET;
+		memcpy(key->remote, ip + 12, 4);
+		memcpy(key->local, ip + 16, 4);
+	} else {
+		key->family = AF_INET6;
+		memcpy(key->remote, ip + 8, 16);
+		memcpy(key->local, ip + 24, 16);
+	}
+	look->tag = flow_table_tag(&c->flows, key);
+	flow_table_prefetch(&c->flows, look->tag);
+}
+
+static uint32_t lookup_end(const struct classifier *c, const struct lookup *look)
+{
+	const uint32_t *cookie = flow_table_find(&c->flows, &look->key, look->tag);
+
+	return cookie ? *cookie : FLOW_NONE;
+}
+
+static enum pkt_class verdict_without_flow(
+	const struct classifier *c, const struct rte_mbuf *m, struct pkt_info *info)
+{
+	const uint8_t *bytes = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	if (!(info->flags & PKT_VLAN)) {
+		if (fragment_is_protected(c, bytes, info))
+			return PKT_PROTECTED;
+		if (packet_is_essential(c, bytes, rte_pktmbuf_data_len(m), info))
+			return PKT_ESSENTIAL;
+	}
+	if (rule_matches(c, bytes, info)) {
+		info->flags |= PKT_RULE;
+		return PKT_PROTECTED;
+	}
+	return PKT_OTHER;
+}
+
+void classify_burst(struct classifier *c, struct rte_mbuf *const *m, unsigned n, struct pkt_info *out)
+{
+	struct lookup look[BURST_MAX];
+
+	assert(n <= BURST_MAX);
+	for (unsigned i = 0; i < n && i < AHEAD; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(m[i], const void *));
+	for (unsigned i = 0; i < n; i++) {
+		if (i + AHEAD < n)
+			rte_prefetch0(rte_pktmbuf_mtod(m[i + AHEAD], const void *));
+		parse_one(c, m[i], &out[i]);
+		if (may_be_a_flow(&out[i]))
+			lookup_begin(c, rte_pktmbuf_mtod(m[i], const uint8_t *), &out[i], &look[i]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (may_be_a_flow(&out[i]))
+			out[i].flow = lookup_end(c, &look[i]);
+		if (out[i].flow != FLOW_NONE)
+			out[i].cls = PKT_PROTECTED;
+		else if (out[i].cls != PKT_BAD)
+			out[i].cls = verdict_without_flow(c, m[i], &out[i]);
+		count(&c->stats.count[out[i].cls]);
+	}
+}
+
+void classifier_stats(const struct classifier *c, struct classifier_stats *out)
+{
+	for (unsigned i = 0; i < sizeof(out->count) / sizeof(out->count[0]); i++)
+		out->count[i] = __atomic_load_n(&c->stats.count[i], __ATOMIC_RELAXED);
+	out->bad_short = __atomic_load_n(&c->stats.bad_short, __ATOMIC_RELAXED);
+	out->bad_length = __atomic_load_n(&c->stats.bad_length, __ATOMIC_RELAXED);
+	out->fragments = __atomic_load_n(&c->stats.fragments, __ATOMIC_RELAXED);
+}
