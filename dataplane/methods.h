@@ -1,0 +1,23 @@
+/*
+ * methods.h - what the control socket offers: JSON-RPC methods over the engine
+ */
+#ifndef DATAPLANE_METHODS_H
+#define DATAPLANE_METHODS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "dataplane/control.h"
+#include "dataplane/engine.h"
+
+struct daemon_state {
+	const struct config *cfg;
+	struct engine *engine;
+	struct control *control;
+	uint64_t start_us;
+	bool is_ending; /* set by the method "shutdown" and by signals */
+};
+
+/* The table for control_create(); its methods get a struct daemon_state as context. */
+const struct control_method *methods_table(unsigned *count);
+
+#endif
