@@ -1,0 +1,86 @@
+/*
+ * ip.h - IPv4 and IPv6 between TCP and the link
+ *
+ * Downwards: a path (source address, next hop, MTU) is looked up once a connection and used for
+ * each packet; ip_output() puts IP and Ethernet headers before what TCP built and finishes the
+ * checksums, by offload where the port has it. Upwards: packets are checked, reassembled and
+ * handed to tcp_packet() (tcp_table.h).
+ */
+#ifndef NET_IP_H
+#define NET_IP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "dataplane/net/neigh.h"
+#include "dataplane/net/stream.h"
+
+struct net;
+struct rte_mbuf;
+struct pkt_info;
+
+/* Explicit congestion notification, the low bits of TOS / traffic class (RFC 3168 5). */
+enum ip_ecn { IP_ECN_NOT_ECT = 0, IP_ECN_ECT1 = 1, IP_ECN_ECT0 = 2, IP_ECN_CE = 3 };
+
+#define IP4_HDR_BYTES 20
+#define IP6_HDR_BYTES 40
+#define IP_TTL_DEFAULT 64
+
+/* A plain value: copy it, keep it in the connection, find it again after tcp_path_changed(). */
+struct ip_path {
+	struct net_ip local, remote, next_hop;
+	uint16_t neigh_idx, neigh_gen; /* found again by ip_output() when the generation differs */
+	uint16_t mtu;		       /* of the interface, L3 bytes; path MTU is TCP's knowledge */
+};
+
+/* L3 header bytes a packet on @path gets. */
+static inline uint16_t ip_path_hdr_bytes(const struct ip_path *path)
+{
+	return path->remote.family == 2 /* AF_INET */ ? IP4_HDR_BYTES : IP6_HDR_BYTES;
+}
+
+/*
+ * Chooses next hop and source address for @remote: on-link by the longest prefix, else by the
+ * gateway of an address of that family; an IPv6 source of matching scope and longest common
+ * prefix (RFC 6724 rules 1, 2, 8). Sends nothing.
+ * Out: 0; -ENETUNREACH (no address has a route there); -EADDRNOTAVAIL (no address of this family).
+ */
+int ip_path_find(struct net *net, const struct net_ip *remote, struct ip_path *out);
+
+/*
+ * Finishes a packet. @m's data begins at the L4 header, whose checksum field is zero; the first
+ * segment holds the whole L4 header and 64 bytes of headroom; later segments may be attached
+ * (external) and are not written to. @tos_ecn is the whole TOS / traffic class octet. @tso_segsz 0
+ * = one packet as it is; else payload bytes of each packet the NIC shall cut it into (only when
+ * offload.tx_tso). IPv4 TCP has DF set. Eats @m on every path.
+ * Out: 0 with *out = the finished frame; -EINPROGRESS: kept until the neighbour answers, then sent
+ * by net_output; -EHOSTUNREACH: the neighbour failed; -ENOBUFS: no neighbour slot;
+ * -EADDRNOTAVAIL: path->local is ours no more.
+ */
+int ip_output(struct net *net, struct ip_path *path, struct rte_mbuf *m, uint8_t proto,
+	uint8_t tos_ecn, uint16_t tso_segsz, uint64_t now_us, struct rte_mbuf **out);
+
+/* New data was acknowledged over @path: the next hop is alive, no probe is needed. Cheap. */
+void ip_path_confirm(struct net *net, struct ip_path *path, uint64_t now_us);
+
+/* What goes up with a packet, and what an ICMP error quotes. */
+struct ip_in {
+	struct net_ip src, dst;
+	uint8_t ecn;	 /* enum ip_ecn */
+	uint8_t ttl;	 /* or hop limit */
+	uint16_t l4_off; /* from the start of the mbuf's data */
+	uint32_t l4_len; /* L4 header and payload; padding behind it was trimmed */
+	uint32_t flow;	 /* the classifier's cookie, FLOW_NONE if none */
+};
+
+/* From net_input. Both eat @m. */
+void ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us);
+void ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us);
+
+/* Address helpers. */
+bool ip_equal(const struct net_ip *a, const struct net_ip *b);
+bool ip_is_ours(const struct net *net, const struct net_ip *ip);
+bool ip_is_multicast(const struct net_ip *ip);
+/* First @bits of both agree. Families must be equal. */
+bool ip_prefix_match(const struct net_ip *a, const struct net_ip *b, uint8_t bits);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * net_impl.h - inside struct net, for the files of this room only
+ */
+#ifndef NET_NET_IMPL_H
+#define NET_NET_IMPL_H
+
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+#include <stdint.h>
+#include <string.h>
+#include "classifier/classifier.h"
+#include "dataplane/net/neigh.h"
+#include "dataplane/net/net.h"
+#include "mempool_reserve/reserve.h"
+
+struct tcp_table;
+struct reass;
+
+/* Answers we owe (ARP, ND, ICMP) and packets a neighbour released. Full = the new one is dropped. */
+#define NET_CONTROL_MAX 128
+
+struct net_control {
+	struct rte_mbuf *slots[NET_CONTROL_MAX];
+	uint32_t head, count;
+};
+
+struct net {
+	struct net_config cfg;
+	struct net_stats stats;
+	struct neigh_table neigh;
+	struct net_control control; /* finished frames, sent before anything of TCP */
+	struct tcp_table *tcp;
+	struct reass *reass;
+	uint64_t now_us;    /* the time the present call was given */
+	uint64_t random;    /* state of net_random() */
+	uint16_t ip4_id;
+	uint32_t echo_left; /* echo replies allowed until echo_until_us */
+	uint64_t echo_until_us;
+};
+
+/* An empty header mbuf charged to OWNER_TX, or NULL (counted in hdr_alloc_failed). */
+struct rte_mbuf *net_hdr_alloc(struct net *net);
+
+/* Queues a finished frame for net_output. Eats @m: when the queue is full it is freed. */
+void net_control_push(struct net *net, struct rte_mbuf *m);
+
+/*
+ * Numbers for jitter and choice, seeded from the secret (splitmix64). Not for what an attacker must
+ * not guess: ISNs and ports hash the secret itself.
+ */
+uint64_t net_random(struct net *net);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * tcp_cwv.h - congestion window validation for senders with pauses (RFC 7661)
+ *
+ * Measures pipeACK, what was acknowledged in a round trip, as a maximum over a sampling period of
+ * max(3 RTT, 1 s). While less than half the window was used the window is kept but not grown, for
+ * five minutes at most, and a loss then takes it back to what was really used.
+ */
+#ifndef NET_TCP_CWV_H
+#define NET_TCP_CWV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TCP_CWV_BIN_COUNT 4
+#define TCP_CWV_KEEP_US	  300000000u /* RFC 7661 4.4: the non-validated period */
+#define TCP_CWV_UNDEFINED UINT32_MAX
+
+struct tcp_cwv {
+	uint32_t bins[TCP_CWV_BIN_COUNT]; /* largest sample of each quarter of the period */
+	uint64_t bin_start_us;
+	uint32_t round_bytes;	      /* acknowledged in the round being measured */
+	uint32_t pipeack_bytes;	      /* TCP_CWV_UNDEFINED before the first sample */
+	uint32_t loss_flight_bytes;   /* in flight when recovery began */
+	uint64_t nonvalidated_us;     /* when the phase began; 0 = validated */
+	bool was_nonvalidated;	      /* when recovery began */
+};
+
+void tcp_cwv_init(struct tcp_cwv *v, uint64_t now_us);
+
+/* One ACK outside of recovery. @is_round_start closes the sample being measured. */
+void tcp_cwv_ack(struct tcp_cwv *v, uint32_t acked_bytes, bool is_round_start, uint32_t srtt_us,
+	uint32_t cwnd_bytes, uint64_t now_us);
+
+/* The window was really used lately: it may grow. */
+bool tcp_cwv_is_validated(const struct tcp_cwv *v);
+
+/* Non-validated for longer than the period: the caller halves (RFC 7661 4.4.2). Restarts the period. */
+bool tcp_cwv_expired(struct tcp_cwv *v, uint64_t now_us);
+
+#endif
