@@ -21,7 +21,8 @@ uint32_t csum_add(uint32_t sum, const void *bytes, uint32_t len);
 uint16_t csum_fold(uint32_t sum);
 
 /* Sum of the pseudo header of RFC 9293 3.1 / RFC 8200 8.1 for @l4_len bytes of @proto. */
-uint32_t csum_pseudo(const struct net_ip *src, const struct net_ip *dst, uint8_t proto, uint32_t l4_len);
+uint32_t csum_pseudo(const struct net_ip *src, const struct net_ip *dst, uint8_t proto,
+	uint32_t l4_len);
 
 /* Adds @len bytes of the chain @m from offset @off, which must exist (assert). Borrows @m. */
 uint32_t csum_mbuf(uint32_t sum, const struct rte_mbuf *m, uint32_t off, uint32_t len);

@@ -58,7 +58,8 @@ struct neigh *neigh_lookup(struct net *net, const struct net_ip *ip);
  * Sends @m (whose data begins at the L3 header) to entry @idx. Eats @m.
  * Out: 0 with *out = the finished frame; -EINPROGRESS when it waits; -EHOSTUNREACH when failed.
  */
-int neigh_send(struct net *net, uint16_t idx, struct rte_mbuf *m, uint64_t now_us, struct rte_mbuf **out);
+int neigh_send(struct net *net, uint16_t idx, struct rte_mbuf *m, uint64_t now_us,
+	struct rte_mbuf **out);
 
 /* How an answer or a claim arrived. */
 enum neigh_claim {

@@ -34,7 +34,8 @@ void reass_destroy(struct reass *reass); /* gives every mbuf back; NULL is fine 
  * a chain whose first segment still has its L2 and L3 headers, with *frag describing the whole
  * (frag_off 0, payload_len the sum, ecn per RFC 3168 5.3, proto of the first fragment).
  */
-struct rte_mbuf *reass_input(struct net *net, struct rte_mbuf *m, struct reass_frag *frag, uint64_t now_us);
+struct rte_mbuf *reass_input(struct net *net, struct rte_mbuf *m, struct reass_frag *frag,
+	uint64_t now_us);
 
 void reass_timers(struct net *net, uint64_t now_us);
 uint64_t reass_deadline(const struct reass *reass);

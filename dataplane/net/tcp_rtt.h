@@ -23,7 +23,7 @@ struct tcp_rtt_min {
 };
 
 struct tcp_rtt {
-	uint64_t srtt_fp, rttvar_fp; /* microseconds << TCP_RTT_SHIFT; read by the accessors */
+	uint64_t srtt_fp, rttvar_fp; /* fixed point: read by the accessors */
 	uint32_t rto_us;	     /* without back-off */
 	uint32_t rto_us_min;
 	uint32_t latest_us;
