@@ -186,7 +186,7 @@ static uint32_t reduced(struct tcp_cc *cc, uint32_t flight_bytes, bool is_ecn)
 	uint32_t ssthresh_bytes = cc->ops->reduce(cc, flight_bytes, is_ecn);
 
 	if (!tcp_cwv_is_validated(&cc->cwv))
-		ssthresh_bytes = min32(ssthresh_bytes, tcp_cwv_used(&cc->cwv, flight_bytes) / 2);
+		ssthresh_bytes = tcp_cwv_used(&cc->cwv, flight_bytes) / 2;
 	return ssthresh_floor(cc, ssthresh_bytes);
 }
 
