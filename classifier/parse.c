@@ -53,7 +53,7 @@ struct span {
 struct chain {
 	uint32_t off, end;
 	uint8_t next;
-	bool is_fragment, is_later;
+	bool has_fragment_header, is_fragment, is_later;
 };
 
 /* A header of @n bytes at @off of a datagram that ends at @end. */
@@ -120,13 +120,13 @@ static enum parse_result parse_arp(const struct span *s, struct pkt_info *out)
 
 /*
  * For both families: a fragment has bytes, in eights unless it is the last, and none ends beyond the
- * largest datagram. @offset and @payload are bytes.
+ * largest datagram, whose length counts @header too in IPv4. All in bytes.
  */
-static bool fragment_is_possible(uint32_t offset, uint32_t payload, bool more)
+static bool fragment_is_possible(uint32_t header, uint32_t offset, uint32_t payload, bool more)
 {
 	if (!payload || (more && payload % 8))
 		return false;
-	return offset + payload <= UINT16_MAX;
+	return header + offset + payload <= UINT16_MAX;
 }
 
 static void note_fragment(struct pkt_info *out, bool is_later)
@@ -156,7 +156,7 @@ static enum parse_result parse_ip4(const struct span *s, struct pkt_info *out)
 	offset = (frag & 0x1fffu) * 8;
 	if (!(frag & 0x3fff))
 		return PARSE_OK;
-	if (!fragment_is_possible(offset, total - out->l3_len, frag & 0x2000))
+	if (!fragment_is_possible(out->l3_len, offset, total - out->l3_len, frag & 0x2000))
 		return PARSE_LENGTH;
 	note_fragment(out, offset > 0);
 	return PARSE_OK;
@@ -169,13 +169,14 @@ static enum parse_result walk_fragment(const uint8_t *p, struct chain *ch)
 	uint32_t offset = field & 0xfff8u;
 	bool more = field & 1;
 
-	if (ch->is_fragment)
+	if (ch->has_fragment_header)
 		return PARSE_LENGTH;
+	ch->has_fragment_header = true;
 	ch->next = p[0];
 	ch->off += 8;
 	if (!offset && !more)
 		return PARSE_OK;
-	if (!fragment_is_possible(offset, ch->end - ch->off, more))
+	if (!fragment_is_possible(0, offset, ch->end - ch->off, more))
 		return PARSE_LENGTH;
 	ch->is_fragment = true;
 	ch->is_later = offset > 0;

@@ -1,0 +1,505 @@
+/*
+ * test_classify.c - the verdict on each kind of packet, and on its near misses
+ *
+ * The mbufs stand on the stack: a classifier borrows them and needs no pool.
+ */
+#include <errno.h>
+#include <rte_mbuf.h>
+#include "tests/unit/classifier/frame.h"
+
+#define COOKIE 42u
+
+static struct flow_key key4(void)
+{
+	struct flow_key key = {.family = AF_INET, .proto = IPPROTO_TCP,
+		.remote_port_be = htons(RPORT), .local_port_be = htons(LPORT)};
+
+	memcpy(key.remote, peer4, 4);
+	memcpy(key.local, us4, 4);
+	return key;
+}
+
+static struct flow_key key6(void)
+{
+	struct flow_key key = key4();
+
+	key.family = AF_INET6;
+	memcpy(key.remote, peer6, 16);
+	memcpy(key.local, us6, 16);
+	return key;
+}
+
+/* One flow of each family, our two addresses, a gateway of each family, no rule. */
+static int setup(void **state)
+{
+	static const uint8_t gateway4[16] = {10, 0, 0, 254}, gateway6[16] = {0xfe, 0x80, [15] = 254};
+	struct classifier *c = classifier_create(16, 7);
+	struct flow_key k4 = key4(), k6 = key6();
+
+	if (!c || flow_insert(c, &k4, COOKIE) || flow_insert(c, &k6, COOKIE + 1) ||
+		classifier_address_add(c, AF_INET, us4) || classifier_address_add(c, AF_INET6, us6) ||
+		classifier_gateway_add(c, AF_INET, gateway4) ||
+		classifier_gateway_add(c, AF_INET6, gateway6))
+		return -1;
+	*state = c;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	classifier_destroy(*state);
+	return 0;
+}
+
+static struct rte_mbuf mbuf_of(struct frame *f)
+{
+	frame_end(f);
+	return (struct rte_mbuf){.buf_addr = f->bytes, .data_len = (uint16_t)f->len,
+		.pkt_len = f->len, .nb_segs = 1};
+}
+
+static struct pkt_info classify(struct classifier *c, struct frame *f)
+{
+	struct rte_mbuf m = mbuf_of(f), *burst = &m;
+	struct pkt_info info;
+
+	classify_burst(c, &burst, 1, &info);
+	return info;
+}
+
+static enum pkt_class class_of(struct classifier *c, struct frame *f)
+{
+	return classify(c, f).cls;
+}
+
+static void make_tcp4(struct frame *f, unsigned sport, unsigned dport)
+{
+	put_eth(f, 0x0800);
+	put_ip4(f, IPPROTO_TCP, 0, 0);
+	put_tcp(f, sport, dport, 0);
+	put_payload(f, 8);
+}
+
+static void classify_protects_the_exact_flow(void **state)
+{
+	struct frame f = {0};
+	struct pkt_info info;
+
+	make_tcp4(&f, RPORT, LPORT);
+	info = classify(*state, &f);
+	assert_int_equal(info.cls, PKT_PROTECTED);
+	assert_int_equal(info.flow, COOKIE);
+	assert_int_equal(info.flags, 0);
+	put_eth(&f, 0x86dd);
+	put_ip6(&f, IPPROTO_HOPOPTS);
+	put_ext(&f, IPPROTO_TCP, 16);
+	put_tcp(&f, RPORT, LPORT, 12);
+	info = classify(*state, &f);
+	assert_int_equal(info.cls, PKT_PROTECTED);
+	assert_int_equal(info.flow, COOKIE + 1);
+}
+
+static void classify_lets_near_misses_of_a_flow_be_other(void **state)
+{
+	struct frame f = {0};
+
+	make_tcp4(&f, RPORT + 1, LPORT);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_tcp4(&f, RPORT, LPORT + 1);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_tcp4(&f, LPORT, RPORT);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_tcp4(&f, RPORT, LPORT);
+	f.bytes[f.ip_off + 15] = 3;
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	put_eth(&f, 0x0800);
+	put_ip4(&f, IPPROTO_UDP, 0, 0);
+	put_udp(&f, RPORT, LPORT, 0);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(classify(*state, &f).flow, FLOW_NONE);
+}
+
+static void classify_forgets_a_removed_flow(void **state)
+{
+	struct flow_key key = key4();
+	struct frame f = {0};
+
+	assert_int_equal(flow_remove(*state, &key), 0);
+	make_tcp4(&f, RPORT, LPORT);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+}
+
+static void classify_takes_tagged_frames_for_another_network(void **state)
+{
+	struct frame f = {0};
+
+	put_eth(&f, 0);
+	put_tag(&f, 0x8100, 9, 0x0800);
+	put_ip4(&f, IPPROTO_TCP, 0, 0);
+	put_tcp(&f, RPORT, LPORT, 0);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	put_eth(&f, 0);
+	put_tag(&f, 0x8100, 9, 0x0806);
+	put_arp(&f, 1, peer4, us4);
+	f.ip_off = 0;
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	put_eth(&f, 0);
+	put_tag(&f, 0x8100, 0, 0x0806); /* a priority tag is no VLAN */
+	put_arp(&f, 1, peer4, us4);
+	assert_int_equal(class_of(*state, &f), PKT_ESSENTIAL);
+}
+
+static void classify_sees_the_tag_the_port_took_out(void **state)
+{
+	static const struct {
+		uint64_t flags;
+		uint16_t inner, outer, vlan;
+		enum pkt_class cls;
+	} cases[] = {
+		{RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED, 0x2007, 0, 7, PKT_OTHER},
+		{RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED, 0xe000, 0, 0, PKT_PROTECTED},
+		{RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_QINQ, 0, 5, 5, PKT_OTHER},
+		{0, 7, 0, 0, PKT_PROTECTED},
+	};
+
+	for (unsigned i = 0; i < RTE_DIM(cases); i++) {
+		struct frame f = {0};
+		struct rte_mbuf m, *burst = &m;
+		struct pkt_info info;
+
+		make_tcp4(&f, RPORT, LPORT);
+		m = mbuf_of(&f);
+		m.ol_flags = cases[i].flags;
+		m.vlan_tci = cases[i].inner;
+		m.vlan_tci_outer = cases[i].outer;
+		classify_burst(*state, &burst, 1, &info);
+		assert_int_equal(info.cls, cases[i].cls);
+		assert_int_equal(info.vlan, cases[i].vlan);
+		assert_int_equal(!!(info.flags & PKT_VLAN), cases[i].vlan != 0);
+	}
+}
+
+static void classify_arp_is_essential_if_it_concerns_us(void **state)
+{
+	static const uint8_t gateway[4] = {10, 0, 0, 254};
+	static const struct {
+		const uint8_t *sender, *target;
+		enum pkt_class cls;
+	} cases[] = {
+		{other4, us4, PKT_ESSENTIAL}, /* asks for us */
+		{us4, us4, PKT_ESSENTIAL}, /* uses our address */
+		{peer4, peer4, PKT_ESSENTIAL}, /* a remote has moved */
+		{gateway, gateway, PKT_ESSENTIAL}, /* and so has the gateway */
+		{other4, other4, PKT_OTHER},
+		{other4, peer4, PKT_OTHER},
+	};
+
+	for (unsigned i = 0; i < RTE_DIM(cases); i++) {
+		struct frame f = {0};
+
+		put_eth(&f, 0x0806);
+		put_arp(&f, 1, cases[i].sender, cases[i].target);
+		assert_int_equal(class_of(*state, &f), cases[i].cls);
+	}
+}
+
+static void classify_forgets_cleared_addresses(void **state)
+{
+	struct frame f = {0};
+
+	classifier_address_clear(*state);
+	put_eth(&f, 0x0806);
+	put_arp(&f, 1, other4, us4);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	for (unsigned i = 0; i < NET_ADDR_MAX; i++) {
+		uint8_t addr[4] = {192, 0, 2, (uint8_t)i};
+
+		assert_int_equal(classifier_address_add(*state, AF_INET, addr), 0);
+		assert_int_equal(classifier_address_add(*state, AF_INET, addr), 0);
+	}
+	assert_int_equal(classifier_address_add(*state, AF_INET, us4), -ENOSPC);
+}
+
+static void make_nd(struct frame *f, unsigned type, const uint8_t *src, const uint8_t *target)
+{
+	uint8_t *p;
+
+	put_eth(f, 0x86dd);
+	put_ip6_from(f, src, IPPROTO_ICMPV6);
+	f->bytes[f->ip_off + 24] = 0xff; /* to a group */
+	p = put(f, NULL, 24);
+	p[0] = (uint8_t)type;
+	memcpy(p + 8, target, 16);
+}
+
+static void classify_nd_is_essential_if_it_concerns_us(void **state)
+{
+	static const uint8_t gateway[16] = {0xfe, 0x80, [15] = 254};
+	static const struct {
+		unsigned type;
+		const uint8_t *target;
+		enum pkt_class cls;
+	} cases[] = {
+		{135, us6, PKT_ESSENTIAL}, {135, other6, PKT_OTHER}, {135, peer6, PKT_OTHER},
+		{136, peer6, PKT_ESSENTIAL}, {136, gateway, PKT_ESSENTIAL}, {136, us6, PKT_ESSENTIAL},
+		{136, other6, PKT_OTHER}, {134, us6, PKT_OTHER}, {137, us6, PKT_OTHER},
+	};
+	struct frame f = {0};
+
+	for (unsigned i = 0; i < RTE_DIM(cases); i++) {
+		make_nd(&f, cases[i].type, other6, cases[i].target);
+		assert_int_equal(class_of(*state, &f), cases[i].cls);
+	}
+	make_nd(&f, 135, other6, us6);
+	f.bytes[f.ip_off + 7] = 254; /* was forwarded */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_nd(&f, 135, other6, us6);
+	f.bytes[f.ip_off + 41] = 1; /* no such code */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_nd(&f, 135, other6, us6);
+	f.len -= 1; /* the target is cut short */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+}
+
+static void make_echo(struct frame *f, bool is_ip4, unsigned type)
+{
+	put_eth(f, is_ip4 ? 0x0800 : 0x86dd);
+	if (is_ip4)
+		put_ip4_from(f, other4, IPPROTO_ICMP, 0, 0);
+	else
+		put_ip6_from(f, other6, IPPROTO_ICMPV6);
+	put(f, NULL, 8)[0] = (uint8_t)type;
+}
+
+static void classify_ping_of_our_address_is_essential(void **state)
+{
+	struct frame f = {0};
+
+	make_echo(&f, true, 8);
+	assert_int_equal(class_of(*state, &f), PKT_ESSENTIAL);
+	f.bytes[f.ip_off + 19] = 77; /* not our address */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_echo(&f, true, 0); /* a reply: the kernel asked */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_echo(&f, false, 128);
+	assert_int_equal(class_of(*state, &f), PKT_ESSENTIAL);
+	f.bytes[f.ip_off + 39] = 77;
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_echo(&f, false, 129);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_echo(&f, true, 8);
+	f.bytes[f.ip_off + 6] = 0x20; /* only a part of it: the kernel puts it together */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+}
+
+/* An error from a router about a packet we sent, cut after @quote bytes of its TCP header. */
+static void make_error4(struct frame *f, unsigned type, unsigned lport, unsigned quote)
+{
+	uint32_t outer;
+	uint8_t *inner;
+
+	put_eth(f, 0x0800);
+	put_ip4_from(f, other4, IPPROTO_ICMP, 0, 0);
+	outer = f->ip_off;
+	put(f, NULL, 8)[0] = (uint8_t)type;
+	put_ip4_from(f, us4, IPPROTO_TCP, 0x4000, 4);
+	inner = f->bytes + f->ip_off;
+	memcpy(inner + 16, peer4, 4);
+	set16(inner + 2, 1500);
+	put_tcp(f, lport, RPORT, 0);
+	f->len -= 20 - quote;
+	f->ip_off = outer;
+}
+
+static void make_error6(struct frame *f, unsigned type, unsigned lport, bool with_ext)
+{
+	uint32_t outer;
+	uint8_t *inner;
+
+	put_eth(f, 0x86dd);
+	put_ip6_from(f, other6, IPPROTO_ICMPV6);
+	outer = f->ip_off;
+	put(f, NULL, 8)[0] = (uint8_t)type;
+	put_ip6_from(f, us6, with_ext ? IPPROTO_DSTOPTS : IPPROTO_TCP);
+	inner = f->bytes + f->ip_off;
+	memcpy(inner + 24, peer6, 16);
+	set16(inner + 4, 1400);
+	if (with_ext)
+		put_ext(f, IPPROTO_TCP, 8);
+	put_tcp(f, lport, RPORT, 0);
+	f->ip_off = outer;
+}
+
+static void classify_error_about_a_flow_is_essential(void **state)
+{
+	static const uint8_t types4[] = {3, 11, 12}, types6[] = {1, 2, 3, 4};
+	struct frame f = {0};
+
+	for (unsigned i = 0; i < RTE_DIM(types4); i++) {
+		make_error4(&f, types4[i], LPORT, 8);
+		assert_int_equal(classify(*state, &f).flow, COOKIE);
+		assert_int_equal(class_of(*state, &f), PKT_ESSENTIAL);
+	}
+	for (unsigned i = 0; i < RTE_DIM(types6); i++) {
+		make_error6(&f, types6[i], LPORT, i % 2);
+		assert_int_equal(classify(*state, &f).flow, COOKIE + 1);
+		assert_int_equal(class_of(*state, &f), PKT_ESSENTIAL);
+	}
+}
+
+static void classify_other_errors_are_other(void **state)
+{
+	struct frame f = {0};
+
+	make_error4(&f, 3, LPORT + 1, 8);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(classify(*state, &f).flow, FLOW_NONE);
+	make_error4(&f, 5, LPORT, 8); /* redirect */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_error4(&f, 4, LPORT, 8); /* source quench, RFC 6633 */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_error4(&f, 3, LPORT, 7); /* quotes too little */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_error4(&f, 3, LPORT, 8);
+	f.bytes[14 + 28 + 9] = IPPROTO_UDP;
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_error4(&f, 3, LPORT, 8);
+	f.bytes[14 + 28] = 0x44; /* impossible header length in the quotation */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_error4(&f, 3, LPORT, 8);
+	f.bytes[14 + 28 + 7] = 1; /* quotes a later fragment: those are no ports */
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_error6(&f, 1, LPORT + 1, false);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_error6(&f, 1, LPORT, false);
+	f.bytes[14 + 48] = 0x40;
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+}
+
+static void make_later4(struct frame *f, const uint8_t *src, unsigned proto)
+{
+	put_eth(f, 0x0800);
+	put_ip4_from(f, src, proto, 0x2010, 0);
+	put_payload(f, 16);
+}
+
+static void make_later6(struct frame *f, const uint8_t *src)
+{
+	put_eth(f, 0x86dd);
+	put_ip6_from(f, src, IPPROTO_FRAGMENT);
+	put_frag6(f, IPPROTO_TCP, 64, false);
+	put_payload(f, 5);
+}
+
+static void classify_protects_fragments_of_protected_remotes(void **state)
+{
+	struct flow_key key = key4();
+	struct frame f = {0};
+	struct pkt_info info;
+
+	make_later4(&f, peer4, IPPROTO_TCP);
+	info = classify(*state, &f);
+	assert_int_equal(info.cls, PKT_PROTECTED);
+	assert_int_equal(info.flags, PKT_FRAGMENT);
+	assert_int_equal(info.flow, FLOW_NONE);
+	make_later6(&f, peer6);
+	assert_int_equal(class_of(*state, &f), PKT_PROTECTED);
+	make_later6(&f, other6);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_later4(&f, other4, IPPROTO_TCP);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	make_later4(&f, peer4, IPPROTO_UDP);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	put_eth(&f, 0x0800);
+	put_ip4(&f, IPPROTO_TCP, 0x2000, 0);
+	put_tcp(&f, RPORT, LPORT, 4);
+	info = classify(*state, &f);
+	assert_int_equal(info.cls, PKT_PROTECTED);
+	assert_int_equal(info.flags, PKT_FRAGMENT | PKT_FRAGMENT_FIRST);
+	assert_int_equal(info.flow, COOKIE);
+	/* Two flows of one remote: it stays protected until the last is gone. */
+	key.local_port_be = htons(LPORT + 1);
+	assert_int_equal(flow_insert(*state, &key, 1), 0);
+	assert_int_equal(flow_remove(*state, &key), 0);
+	make_later4(&f, peer4, IPPROTO_TCP);
+	assert_int_equal(class_of(*state, &f), PKT_PROTECTED);
+	key = key4();
+	assert_int_equal(flow_remove(*state, &key), 0);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+}
+
+static void classify_headers_in_a_later_segment_are_bad(void **state)
+{
+	struct frame f = {0};
+	struct rte_mbuf m, *burst = &m;
+	struct pkt_info info;
+
+	make_tcp4(&f, RPORT, LPORT);
+	m = mbuf_of(&f);
+	m.data_len = 14 + 20 + 20; /* the payload may lie elsewhere */
+	m.nb_segs = 2;
+	classify_burst(*state, &burst, 1, &info);
+	assert_int_equal(info.cls, PKT_PROTECTED);
+	m.data_len--;
+	classify_burst(*state, &burst, 1, &info);
+	assert_int_equal(info.cls, PKT_BAD);
+}
+
+static void classify_answers_a_whole_burst_in_order(void **state)
+{
+	static struct frame f[BURST_MAX];
+	struct rte_mbuf m[BURST_MAX], *burst[BURST_MAX];
+	struct pkt_info info[BURST_MAX];
+	struct classifier_stats stats;
+
+	for (unsigned i = 0; i < BURST_MAX; i++) {
+		make_tcp4(&f[i], i % 4 == 1 ? RPORT + 1 : RPORT, LPORT);
+		if (i % 4 == 2)
+			make_echo(&f[i], true, 8);
+		m[i] = mbuf_of(&f[i]);
+		if (i % 4 == 3)
+			m[i].data_len = m[i].pkt_len = i % 8 == 3 ? 13 : 60;
+		if (i % 8 == 7)
+			f[i].bytes[14] = 0x41;
+		burst[i] = &m[i];
+	}
+	classify_burst(*state, burst, BURST_MAX, info);
+	for (unsigned i = 0; i < BURST_MAX; i++) {
+		static const enum pkt_class want[4] = {
+			PKT_PROTECTED, PKT_OTHER, PKT_ESSENTIAL, PKT_BAD};
+
+		assert_int_equal(info[i].cls, want[i % 4]);
+		assert_int_equal(info[i].flow, i % 4 ? FLOW_NONE : COOKIE);
+	}
+	classifier_stats(*state, &stats);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(stats.count[i], BURST_MAX / 4);
+	assert_int_equal(stats.bad_short, BURST_MAX / 8);
+	assert_int_equal(stats.bad_length, BURST_MAX / 8);
+	assert_int_equal(stats.fragments, 0);
+	classify_burst(*state, burst, 0, info);
+}
+
+#define verdict_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		verdict_test(classify_protects_the_exact_flow),
+		verdict_test(classify_lets_near_misses_of_a_flow_be_other),
+		verdict_test(classify_forgets_a_removed_flow),
+		verdict_test(classify_takes_tagged_frames_for_another_network),
+		verdict_test(classify_sees_the_tag_the_port_took_out),
+		verdict_test(classify_arp_is_essential_if_it_concerns_us),
+		verdict_test(classify_forgets_cleared_addresses),
+		verdict_test(classify_nd_is_essential_if_it_concerns_us),
+		verdict_test(classify_ping_of_our_address_is_essential),
+		verdict_test(classify_error_about_a_flow_is_essential),
+		verdict_test(classify_other_errors_are_other),
+		verdict_test(classify_protects_fragments_of_protected_remotes),
+		verdict_test(classify_headers_in_a_later_segment_are_bad),
+		verdict_test(classify_answers_a_whole_burst_in_order),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
