@@ -20,7 +20,7 @@ struct config_port {
 	char name[NAME_BYTES_MAX];
 	enum config_device_kind kind;
 	char device[NAME_BYTES_MAX]; /* full PCI address 0000:00:03.0, or the interface's name */
-	char address[4][64];	     /* CIDR, IPv4 or IPv6; empty = taken from the kernel interface */
+	char address[PORT_ADDRESS_MAX][64]; /* CIDR, IPv4 or IPv6; empty = taken from the kernel interface */
 	unsigned address_count;
 	char gateway[64], gateway6[64];
 	uint16_t mtu; /* 0 = the interface's, else 1500 */
@@ -64,12 +64,13 @@ struct config {
 	struct config_volume volumes[VOLUME_MAX];
 	unsigned volume_count;
 	struct config_reserve reserve;
-	struct config_rule protect[16];
+	struct config_rule protect[PROTECT_MAX];
 	unsigned protect_count;
 	char socket[108]; /* default /run/sluice/control.sock */
 	char run_dir[96]; /* default /run/sluice: lock, state */
 	uint32_t memory_mib; /* DPDK memory; 0 = computed */
 	bool use_hugepages;  /* default true where there are any */
+	bool is_hugepages_given; /* the file says so; else a PCI port asks for them by itself */
 	char log_level[8];
 };
 

@@ -36,6 +36,7 @@ struct host_pci {
 	char driver[32];	   /* empty = none */
 	char iface[IF_NAMESIZE];   /* kernel interface it carries, empty = none */
 	bool has_iommu_group;
+	char group_blocker[16]; /* a device of its IOMMU group that another driver holds; empty = none */
 	uint16_t vendor, device;
 };
 /* 0, -ENODEV (no such PCI device), -errno. */
@@ -51,18 +52,22 @@ int host_check(const struct config *cfg, bool need_ublk, struct error *err);
 struct host_check_line {
 	const char *what;
 	bool is_good, is_required;
+	int rc; /* -errno of what is not good, else 0 */
 	char text[256];
-	char remedy[256];
+	char remedy[256]; /* empty when good */
 };
-/* The same list in full, for `sluice doctor`. */
+#define HOST_CHECK_LINE_MAX (PORT_MAX * 6 + 4)
+/* The same list in full, for `sluice doctor`. @cfg NULL: what does not depend on one. */
 unsigned host_doctor(const struct config *cfg, struct host_check_line *out, unsigned max);
 
 /* Free 2 MiB hugepages, on any node. */
 uint32_t host_hugepages_free(void);
 
-/* PR_SET_IO_FLUSHER, OOM score -1000, own mount namespace, mlockall: for the calling process, once,
- * before threads. Each is tried; what was refused is in @err and the result is the first -errno. */
+/* PR_SET_IO_FLUSHER, OOM score -1000, own mount namespace: for the calling process, once, before
+ * threads. Each is tried; what was refused is in @err and the result is the first -errno. */
 int host_process_protect(struct error *err);
+/* mlockall, of what is there and what will come: once DPDK has its memory. 0 or -errno. */
+int host_memory_lock(struct error *err);
 /* PR_SET_IO_FLUSHER is per thread: each calls this. 0 or -errno */
 int host_thread_protect(void);
 

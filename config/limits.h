@@ -19,6 +19,14 @@
 #define NAME_BYTES_MAX	    64 /* of a volume or port, with its NUL */
 #define URI_BYTES_MAX	    4352
 
+/* ---- configuration file ---- */
+#define CONFIG_FILE_BYTES_MAX (1u << 20)
+#define CONFIG_DEPTH_MAX      8	   /* nesting of mappings and lists */
+#define CONFIG_PATH_BYTES     96   /* "volumes[63].congestion_control" fits, with room */
+#define CONFIG_LINE_MAX	      2048 /* keys and list entries of one file */
+#define PORT_ADDRESS_MAX      4	   /* addresses one port may be given */
+#define PROTECT_MAX	      16   /* protect: rules */
+
 /* ---- datapath ---- */
 #define BURST_MAX	    32	/* packets one rx_burst may hand us: the bound on unclassified mbufs */
 #define RX_RING_DEFAULT	    256 /* small on purpose: each slot is a reserve mbuf (architecture 3) */
@@ -67,6 +75,7 @@
 #define NBD_PAYLOAD_BYTES_MAX (32u << 20)
 
 static_assert(RESERVE_RED_LEAVE_PCT < RESERVE_RED_ENTER_PCT, "levels need hysteresis");
+static_assert(PORT_ADDRESS_MAX <= NET_ADDR_MAX, "what the file may give, the port can hold");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");
 static_assert(STREAM_CHUNK_MAX >= 2 * QUEUE_DEPTH_MAX, "a header and a payload for each request");
 static_assert((STREAM_CHUNK_MAX & (STREAM_CHUNK_MAX - 1)) == 0, "ring index is masked");

@@ -1,0 +1,308 @@
+/*
+ * config_volume.c - the volumes: section, and a volume from a bare URI
+ *
+ * A volume is one export of one or several servers, and how hard to try for it. The URI is checked
+ * for its shape alone (scheme, host, port): what it means is nbd_client's to say, a room above.
+ *
+ * A volume without a name is called after its export, because that is what a person would call it;
+ * if the export has no usable name, or the name is taken, it becomes volN.
+ */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "config/config_item.h"
+#include "config/config_section.h"
+
+#define IO_BYTES_MIN	   (64u << 10)
+#define IO_BYTES_STEP	   4096 /* a tag's buffer begins on a page */
+#define DEAD_FAIL_MS	   30000
+#define DEAD_FAIL_MS_MIN   1000
+#define REQUEST_MS_DEFAULT 15000
+#define CONNECT_MS_DEFAULT 10000
+#define DAY_MS		   (24u * 3600 * 1000)
+#define HOST_BYTES_MAX	   255
+
+static const char *const on_dead_words[] = {[ON_DEAD_HOLD] = "hold", [ON_DEAD_FAIL] = "fail", NULL};
+static const char *const copy_words[] = {
+	[COPY_AUTO] = "auto", [COPY_DEFAULT] = "default", [COPY_USER] = "user", NULL};
+static const char *const cc_words[] = {"cubic", "newreno", "dctcp", NULL};
+
+#define VOLUME_ITEM(raw_member, out_member, ...)                                                   \
+	ITEM(struct raw_volume, struct config_volume, raw_member, out_member, __VA_ARGS__)
+
+static const struct item volume_items[] = {
+	VOLUME_ITEM(connections, connections, ITEM_COUNT, .min = 1, .max = VOLUME_CONN_MAX),
+	VOLUME_ITEM(queue_depth, queue_depth, ITEM_COUNT, .min = 1, .max = QUEUE_DEPTH_MAX),
+	VOLUME_ITEM(io_size_max, io_bytes_max, ITEM_SIZE, .min = IO_BYTES_MIN, .max = IO_BYTES_MAX),
+	VOLUME_ITEM(on_dead, on_dead, ITEM_WORD, .words = on_dead_words),
+	VOLUME_ITEM(dead_timeout, dead_ms, ITEM_TIME, .min = 0, .max = DAY_MS),
+	VOLUME_ITEM(request_timeout, request_ms, ITEM_TIME, .min = 100, .max = DAY_MS),
+	VOLUME_ITEM(connect_timeout, connect_ms, ITEM_TIME, .min = 100, .max = DAY_MS),
+	VOLUME_ITEM(copy, copy, ITEM_WORD, .words = copy_words),
+	VOLUME_ITEM(read_only, read_only, ITEM_BOOL),
+};
+
+void config_volume_defaults(struct config_volume *volume)
+{
+	memset(volume, 0, sizeof(*volume));
+	volume->connections = 1;
+	volume->queue_depth = QUEUE_DEPTH_DEFAULT;
+	volume->io_bytes_max = IO_BYTES_DEFAULT;
+	volume->on_dead = ON_DEAD_HOLD;
+	volume->request_ms = REQUEST_MS_DEFAULT;
+	volume->connect_ms = CONNECT_MS_DEFAULT;
+	snprintf(volume->cc, sizeof(volume->cc), "%s", cc_words[0]);
+}
+
+/* ---- URI ---- */
+
+/* "host", "host:port" or "[v6]:port", @len bytes of it. */
+static int authority_check(const char *text, size_t len, struct error *why)
+{
+	const char *port = memchr(text, ':', len), *end = text + len;
+	size_t host_len = port ? (size_t)(port - text) : len;
+	char digits[8];
+	uint64_t number;
+
+	if (len && text[0] == '[') {
+		const char *close = memchr(text, ']', len);
+
+		if (!close || (close + 1 < end && close[1] != ':'))
+			return error_set(why, -EINVAL, "the host's [ has no ]; write [fd00::1]");
+		port = close + 1 < end ? close + 1 : NULL;
+		host_len = (size_t)(close - text) - 1;
+	}
+	if (host_len == 0)
+		return error_set(why, -EINVAL, "has no host; write nbd://HOST/EXPORT");
+	if (host_len > HOST_BYTES_MAX)
+		return error_set(why, -EINVAL, "the host's name is %zu bytes long; at most %d",
+			host_len, HOST_BYTES_MAX);
+	if (!port)
+		return 0;
+	if (text[0] != '[' && memchr(port + 1, ':', (size_t)(end - port) - 1))
+		return error_set(why, -EINVAL, "an IPv6 host stands in brackets; write [fd00::1]");
+	snprintf(digits, sizeof(digits), "%.*s", (int)(end - port - 1), port + 1);
+	if (item_count_parse(digits, 1, 65535, &number, NULL))
+		return error_set(why, -EINVAL, "the port after ':' is no number from 1 to 65535");
+	return 0;
+}
+
+static int uri_check(const char *uri, struct error *why)
+{
+	const char *rest = strstr(uri, "://"), *slash, *at;
+	size_t len = strlen(uri);
+
+	if (len >= URI_BYTES_MAX)
+		return error_set(why, -EINVAL, "the URI is %zu bytes long; at most %d", len,
+			URI_BYTES_MAX - 1);
+	for (size_t i = 0; i < len; i++) {
+		if (isspace((unsigned char)uri[i]) || iscntrl((unsigned char)uri[i]))
+			return error_set(why, -EINVAL,
+				"a URI has no spaces; write %%20 for one in the export's name");
+	}
+	if (strncmp(uri, "nbd+unix:", 9) == 0 || strncmp(uri, "nbds+unix:", 10) == 0)
+		return error_set(why, -EINVAL, "a Unix socket has no packets to protect; %s",
+			"serve the export over TCP and write nbd://HOST/EXPORT");
+	if (!rest || (strncmp(uri, "nbd://", 6) != 0 && strncmp(uri, "nbds://", 7) != 0))
+		return error_set(
+			why, -EINVAL, "\"%.60s\" is no NBD URI; write nbd://HOST/EXPORT", uri);
+	rest += 3;
+	slash = rest + strcspn(rest, "/?#");
+	at = memchr(rest, '@', (size_t)(slash - rest));
+	if (at)
+		rest = at + 1;
+	return authority_check(rest, (size_t)(slash - rest), why);
+}
+
+/* The export's name as the volume's, where it is fit for one; else volN. */
+static void name_from_uri(const char *uri, unsigned idx, char *name)
+{
+	const char *rest = strstr(uri, "://"), *slash = rest ? strchr(rest + 3, '/') : NULL;
+	char export[NAME_BYTES_MAX];
+	size_t len = slash ? strcspn(slash + 1, "?#") : 0;
+
+	if (len > 0 && len < sizeof(export)) {
+		snprintf(export, sizeof(export), "%.*s", (int)len, slash + 1);
+		if (item_name_check(export, NULL) == 0) {
+			snprintf(name, NAME_BYTES_MAX, "%s", export);
+			return;
+		}
+	}
+	snprintf(name, NAME_BYTES_MAX, "vol%u", idx);
+}
+
+int config_volume_from_uri(const char *uri, struct config_volume *out, struct error *err)
+{
+	struct error why;
+
+	if (uri_check(uri, &why))
+		return error_set(err, -EINVAL, "%s", why.text);
+	config_volume_defaults(out);
+	snprintf(out->uris[0], sizeof(out->uris[0]), "%s", uri);
+	out->uri_count = 1;
+	name_from_uri(uri, 0, out->name);
+	return 0;
+}
+
+/* ---- section ---- */
+
+static int uri_store(const struct config_lines *lines, const char *path, const char *uri,
+	struct config_volume *volume, struct error *err)
+{
+	struct error why;
+
+	assert(volume->uri_count < VOLUME_URI_MAX);
+	if (uri_check(uri, &why))
+		return config_error(lines, path, err, "%s", why.text);
+	for (unsigned i = 0; i < volume->uri_count; i++) {
+		if (strcmp(volume->uris[i], uri) == 0)
+			return config_error(
+				lines, path, err, "the same URI is given twice; remove one");
+	}
+	snprintf(volume->uris[volume->uri_count], URI_BYTES_MAX, "%s", uri);
+	volume->uri_count++;
+	return 0;
+}
+
+static int uris_store(const struct raw_volume *raw, const char *base, struct config_volume *volume,
+	const struct config_lines *lines, struct error *err)
+{
+	char path[CONFIG_PATH_BYTES];
+	int rc = 0;
+
+	if (!raw->uri && raw->uris_count == 0)
+		return config_error(
+			lines, base, err, "no server is given; add `uri: nbd://HOST/EXPORT`");
+	snprintf(path, sizeof(path), "%s.uris", base);
+	if (raw->uri && raw->uris_count)
+		return config_error(lines, path, err, "both uri and uris are given; keep one");
+	snprintf(path, sizeof(path), "%s.uri", base);
+	if (raw->uri)
+		return uri_store(lines, path, raw->uri, volume, err);
+	for (unsigned i = 0; rc == 0 && i < raw->uris_count; i++) {
+		snprintf(path, sizeof(path), "%s.uris[%u]", base, i);
+		rc = uri_store(lines, path, raw->uris[i], volume, err);
+	}
+	return rc;
+}
+
+/* What no single key can tell: on_dead with its timeout, and whole pages of I/O. */
+static int values_check(const struct raw_volume *raw, const char *base,
+	struct config_volume *volume, const struct config_lines *lines, struct error *err)
+{
+	char path[CONFIG_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s.io_size_max", base);
+	if (volume->io_bytes_max % IO_BYTES_STEP)
+		return config_error(lines, path, err,
+			"%s is not a whole number of 4k pages; give a multiple of 4k",
+			raw->io_size_max);
+	if (volume->on_dead == ON_DEAD_HOLD)
+		return 0;
+	if (!raw->dead_timeout)
+		volume->dead_ms = DEAD_FAIL_MS;
+	snprintf(path, sizeof(path), "%s.dead_timeout", base);
+	if (volume->dead_ms < DEAD_FAIL_MS_MIN)
+		return config_error(lines, path, err,
+			"%s is too short for `on_dead: fail`; give at least 1s", raw->dead_timeout);
+	return 0;
+}
+
+static int word_store(const struct raw_volume *raw, const char *base, struct config_volume *volume,
+	const struct config_lines *lines, struct error *err)
+{
+	char path[CONFIG_PATH_BYTES];
+	struct error why;
+	uint64_t idx;
+
+	if (raw->congestion_control) {
+		snprintf(path, sizeof(path), "%s.congestion_control", base);
+		if (item_word_parse(raw->congestion_control, cc_words, &idx, &why))
+			return config_error(lines, path, err, "%s", why.text);
+		snprintf(volume->cc, sizeof(volume->cc), "%s", cc_words[idx]);
+	}
+	if (raw->name) {
+		snprintf(path, sizeof(path), "%s.name", base);
+		if (item_name_check(raw->name, &why))
+			return config_error(lines, path, err, "%s", why.text);
+		snprintf(volume->name, sizeof(volume->name), "%s", raw->name);
+	}
+	return 0;
+}
+
+static bool name_is_taken(const struct config *cfg, const char *name, unsigned *idx)
+{
+	for (unsigned i = 0; i < cfg->volume_count; i++) {
+		if (strcmp(cfg->volumes[i].name, name) == 0) {
+			*idx = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int volume_store(const struct raw_volume *raw, const char *base, struct config *cfg,
+	const struct config_lines *lines, struct error *err)
+{
+	struct config_volume *volume = &cfg->volumes[cfg->volume_count];
+	char path[CONFIG_PATH_BYTES];
+	unsigned other;
+	int rc;
+
+	config_volume_defaults(volume);
+	rc = items_store(volume_items, sizeof(volume_items) / sizeof(*volume_items), raw, volume,
+		lines, base, err);
+	if (rc == 0)
+		rc = word_store(raw, base, volume, lines, err);
+	if (rc == 0)
+		rc = uris_store(raw, base, volume, lines, err);
+	if (rc == 0)
+		rc = values_check(raw, base, volume, lines, err);
+	if (rc)
+		return rc;
+	snprintf(path, sizeof(path), "%s.name", base);
+	if (raw->name && name_is_taken(cfg, volume->name, &other))
+		return config_error(lines, path, err,
+			"%s is the name of volumes[%u] too; choose another", volume->name, other);
+	return 0;
+}
+
+/* Names for the volumes that were given none, once all given names are known. */
+static void names_fill(struct config *cfg)
+{
+	unsigned other;
+
+	for (unsigned i = 0; i < cfg->volume_count; i++) {
+		struct config_volume *volume = &cfg->volumes[i];
+		char name[NAME_BYTES_MAX];
+
+		if (volume->name[0])
+			continue;
+		name_from_uri(volume->uris[0], i, name);
+		/* Somebody may be called vol3 on purpose: there are only volume_count names. */
+		for (unsigned n = i; name_is_taken(cfg, name, &other) && n < i + VOLUME_MAX + 1;
+			n++)
+			snprintf(name, sizeof(name), "vol%u", n);
+		assert(!name_is_taken(cfg, name, &other));
+		snprintf(volume->name, sizeof(volume->name), "%s", name);
+	}
+}
+
+int config_volumes_store(const struct raw_config *raw, struct config *cfg,
+	const struct config_lines *lines, struct error *err)
+{
+	char base[32];
+
+	assert(raw->volumes_count <= VOLUME_MAX);
+	for (unsigned i = 0; i < raw->volumes_count; i++) {
+		snprintf(base, sizeof(base), "volumes[%u]", i);
+		if (volume_store(&raw->volumes[i], base, cfg, lines, err))
+			return -EINVAL;
+		cfg->volume_count = i + 1;
+	}
+	names_fill(cfg);
+	return 0;
+}

@@ -1,0 +1,185 @@
+/*
+ * host.c - an interface as the kernel sees it, by netlink
+ *
+ * One snapshot: link, addresses, default routes. It is taken at start-up, and by the control
+ * thread when the kernel tells of a change; the datapath never asks. The only files that know
+ * libnl are config/host*.c.
+ *
+ * Addresses come global scope first, because the first of a family is the one connections are
+ * made from. A default route counts only in the main table and by the interface of a next hop,
+ * so the far end of a tunnel or a VRF does not look like the machine's way out.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <netlink/netlink.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/nexthop.h>
+#include <netlink/route/route.h>
+#include <string.h>
+#include "config/host.h"
+
+/* libnl's own error numbers, as far as a caller can act on them. */
+static int errno_of(int nl_error)
+{
+	switch (nl_error < 0 ? -nl_error : nl_error) {
+	case NLE_NODEV:
+	case NLE_OBJ_NOTFOUND:
+		return -ENODEV;
+	case NLE_NOMEM:
+		return -ENOMEM;
+	case NLE_PERM:
+	case NLE_NOACCESS:
+		return -EPERM;
+	default:
+		return -EIO;
+	}
+}
+
+static void addr_copy(const struct nl_addr *from, struct host_addr *to)
+{
+	unsigned bytes = nl_addr_get_len(from);
+
+	assert(bytes <= sizeof(to->addr));
+	memset(to, 0, sizeof(*to));
+	to->family = (uint8_t)nl_addr_get_family(from);
+	to->prefix_bits = (uint8_t)nl_addr_get_prefixlen(from);
+	memcpy(to->addr, nl_addr_get_binary_addr(from), bytes);
+}
+
+static int link_read(struct nl_sock *sock, const char *name, struct host_iface *out)
+{
+	struct rtnl_link *link = NULL;
+	struct nl_addr *mac;
+	int rc = rtnl_link_get_kernel(sock, 0, name, &link);
+
+	if (rc < 0)
+		return errno_of(rc);
+	snprintf(out->name, sizeof(out->name), "%s", name);
+	out->index = rtnl_link_get_ifindex(link);
+	out->mtu = (uint16_t)(rtnl_link_get_mtu(link) > UINT16_MAX ? UINT16_MAX
+								   : rtnl_link_get_mtu(link));
+	out->is_up = rtnl_link_get_flags(link) & IFF_UP;
+	mac = rtnl_link_get_addr(link);
+	if (mac && nl_addr_get_len(mac) == sizeof(out->mac))
+		memcpy(out->mac, nl_addr_get_binary_addr(mac), sizeof(out->mac));
+	rtnl_link_put(link);
+	return 0;
+}
+
+/* Appends the addresses of @out->index whose scope is global, or all the others. */
+static void addrs_append(struct nl_cache *cache, bool is_global, struct host_iface *out)
+{
+	struct nl_object *obj = nl_cache_get_first(cache);
+
+	for (; obj && out->addr_count < NET_ADDR_MAX; obj = nl_cache_get_next(obj)) {
+		struct rtnl_addr *addr = (struct rtnl_addr *)obj;
+		struct nl_addr *local = rtnl_addr_get_local(addr);
+		int family = rtnl_addr_get_family(addr);
+
+		if (rtnl_addr_get_ifindex(addr) != out->index || !local)
+			continue;
+		if (family != AF_INET && family != AF_INET6)
+			continue;
+		if ((rtnl_addr_get_scope(addr) == RT_SCOPE_UNIVERSE) != is_global)
+			continue;
+		addr_copy(local, &out->addrs[out->addr_count]);
+		out->addrs[out->addr_count++].prefix_bits = (uint8_t)rtnl_addr_get_prefixlen(addr);
+	}
+}
+
+static int addrs_read(struct nl_sock *sock, struct host_iface *out)
+{
+	struct nl_cache *cache;
+	int rc = rtnl_addr_alloc_cache(sock, &cache);
+
+	if (rc < 0)
+		return errno_of(rc);
+	addrs_append(cache, true, out);
+	addrs_append(cache, false, out);
+	nl_cache_free(cache);
+	return 0;
+}
+
+/* The next hop of default route @route that leaves by interface @index, or NULL. */
+static struct rtnl_nexthop *default_hop(struct rtnl_route *route, int index)
+{
+	struct nl_addr *dst = rtnl_route_get_dst(route);
+	int hop_count = rtnl_route_get_nnexthops(route);
+
+	if (rtnl_route_get_table(route) != RT_TABLE_MAIN || !dst || nl_addr_get_prefixlen(dst) != 0)
+		return NULL;
+	if (rtnl_route_get_type(route) != RTN_UNICAST)
+		return NULL;
+	for (int i = 0; i < hop_count; i++) {
+		struct rtnl_nexthop *hop = rtnl_route_nexthop_n(route, i);
+
+		if (rtnl_route_nh_get_ifindex(hop) == index)
+			return hop;
+	}
+	return NULL;
+}
+
+/* Of several default routes the kernel uses the one with the smallest metric, and so do we. */
+static int routes_read(
+	struct nl_sock *sock, int family, struct host_addr *gateway, struct host_iface *out)
+{
+	struct nl_cache *cache;
+	uint32_t metric_min = UINT32_MAX;
+	int rc = rtnl_route_alloc_cache(sock, family, 0, &cache);
+
+	if (rc < 0)
+		return errno_of(rc);
+	for (struct nl_object *obj = nl_cache_get_first(cache); obj; obj = nl_cache_get_next(obj)) {
+		struct rtnl_route *route = (struct rtnl_route *)obj;
+		struct rtnl_nexthop *hop = default_hop(route, out->index);
+		uint32_t metric = rtnl_route_get_priority(route);
+		struct nl_addr *via;
+
+		if (!hop || (out->has_default_route && gateway->family && metric >= metric_min))
+			continue;
+		out->has_default_route = true;
+		via = rtnl_route_nh_get_gateway(hop);
+		if (!via)
+			continue;
+		addr_copy(via, gateway);
+		metric_min = metric;
+	}
+	nl_cache_free(cache);
+	return 0;
+}
+
+static int iface_fill(struct nl_sock *sock, const char *name, struct host_iface *out)
+{
+	int rc = link_read(sock, name, out);
+
+	if (rc == 0)
+		rc = addrs_read(sock, out);
+	if (rc == 0)
+		rc = routes_read(sock, AF_INET, &out->gateway, out);
+	if (rc == 0)
+		rc = routes_read(sock, AF_INET6, &out->gateway6, out);
+	return rc;
+}
+
+int host_iface_read(const char *name, struct host_iface *out, struct error *err)
+{
+	struct host_iface found = {0};
+	struct nl_sock *sock = nl_socket_alloc();
+	int rc;
+
+	if (!sock)
+		return error_set(err, -ENOMEM, "%s: no memory for a netlink socket", name);
+	rc = nl_connect(sock, NETLINK_ROUTE);
+	rc = rc < 0 ? errno_of(rc) : iface_fill(sock, name, &found);
+	nl_socket_free(sock);
+	if (rc == -ENODEV)
+		return error_set(err, rc,
+			"there is no interface named %.32s; `ip link` lists those there are", name);
+	if (rc)
+		return error_set(
+			err, rc, "%.32s: the kernel does not answer: %s", name, strerror(-rc));
+	*out = found;
+	return 0;
+}

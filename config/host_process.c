@@ -1,0 +1,167 @@
+/*
+ * host_process.c - a process that the kernel can rely on when memory is gone
+ *
+ * sluiced serves the device the kernel writes dirty pages to. So it must not be killed for memory
+ * (OOM score), must not wait for memory that only its own device can free (IO_FLUSHER makes its
+ * allocations skip reclaim through block devices), must not page (mlockall), and must not hold a
+ * mount of its own device: a process that exits as the last holder of a mount waits for the
+ * unmount, which waits for I/O, which waits for the process.
+ *
+ * For that last reason it gets a mount namespace of its own, cut off from the others, and what is
+ * already mounted from a ublk device (after a restart: ours) is let go of there. The machine's
+ * own mounts stay as they are.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "config/host.h"
+#include "config/host_file.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+#define MOUNT_LINE_MAX 65536
+
+int host_thread_protect(void)
+{
+	return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) ? -errno : 0;
+}
+
+static int oom_protect(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, "-1000", 5) != 5)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* In our own namespace: lets go of what is mounted from a ublk device. */
+static void ublk_mounts_drop(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	const struct mntent *entry;
+
+	if (!mounts)
+		return;
+	for (unsigned i = 0; i < MOUNT_LINE_MAX; i++) {
+		entry = getmntent(mounts);
+		if (!entry)
+			break;
+		if (strncmp(entry->mnt_fsname, "/dev/ublkb", 10) != 0)
+			continue;
+		/* The list moves under the reader when one goes: start over. */
+		if (umount2(entry->mnt_dir, MNT_DETACH) == 0)
+			rewind(mounts);
+	}
+	endmntent(mounts);
+}
+
+static int mounts_leave(void)
+{
+	if (unshare(CLONE_NEWNS))
+		return -errno;
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	ublk_mounts_drop();
+	return chdir("/") ? -errno : 0;
+}
+
+int host_process_protect(struct error *err)
+{
+	static const struct {
+		const char *what;
+		int (*protect)(void);
+	} steps[] = {
+		{"PR_SET_IO_FLUSHER", host_thread_protect},
+		{"OOM score -1000", oom_protect},
+		{"own mount namespace", mounts_leave},
+	};
+	char refused[200] = "";
+	int rc = 0;
+
+	for (unsigned i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		int step_rc = steps[i].protect();
+		size_t at = strlen(refused);
+
+		if (step_rc == 0)
+			continue;
+		snprintf(refused + at, sizeof(refused) - at, "%s%s (%s)", at ? ", " : "",
+			steps[i].what, strerror(-step_rc));
+		rc = rc ? rc : step_rc;
+	}
+	if (rc)
+		error_set(err, rc, "refused by the kernel: %s; run it as root, outside a container",
+			refused);
+	return rc;
+}
+
+int host_memory_lock(struct error *err)
+{
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0)
+		return 0;
+	return error_set(err, -errno,
+		"memory cannot be locked: %s; ulimit -l unlimited, or LimitMEMLOCK=infinity",
+		strerror(errno));
+}
+
+/* Who holds the lock, as he wrote it; "?" if he did not get that far. */
+static void holder_read(int fd, char *pid, size_t pid_bytes)
+{
+	ssize_t got = pread(fd, pid, pid_bytes - 1, 0);
+
+	pid[got > 0 ? got : 0] = '\0';
+	pid[strspn(pid, "0123456789")] = '\0';
+	if (!pid[0])
+		snprintf(pid, pid_bytes, "?");
+}
+
+int host_lock(const char *run_dir, struct error *err)
+{
+	char path[HOST_PATH_BYTES], pid[16];
+	int fd, rc, len;
+
+	if (mkdir(run_dir, 0755) && errno != EEXIST)
+		return error_set(err, -errno,
+			"cannot make %s: %s; run it as root, or set run_dir: elsewhere", run_dir,
+			strerror(errno));
+	snprintf(path, sizeof(path), "%s/lock", run_dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return error_set(err, -errno,
+			"cannot open %s: %s; run it as root, or set run_dir: elsewhere", path,
+			strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		holder_read(fd, pid, sizeof(pid));
+		error_set(err, rc,
+			"another sluiced (pid %s) runs with %s; stop it, or give this one its own "
+			"run_dir: and socket:",
+			pid, run_dir);
+		goto err_fd;
+	}
+	len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)len, 0) != len) {
+		rc = error_set(err, -EIO, "cannot write %s: %s", path, strerror(errno));
+		goto err_fd;
+	}
+	return fd;
+
+err_fd:
+	close(fd);
+	return rc;
+}
