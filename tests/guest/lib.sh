@@ -51,7 +51,7 @@ claim() { # claim, command…
     if "$@" >&2; then
         ok "$name"
     else
-        not_ok "$name" "$* ended with $?"
+        not_ok "$name" "does not hold: $*"
     fi
 }
 
