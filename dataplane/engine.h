@@ -92,6 +92,8 @@ const struct reserve_sum *engine_sum(const struct engine *e, unsigned pool_idx, 
 unsigned engine_worker_count(const struct engine *e);
 struct worker *engine_worker(struct engine *e, unsigned idx);
 
+uint64_t engine_now_us(const struct engine *e); /* the clock that mbufs are stamped with */
+
 /* full (true) or partial; @why is one line either way. */
 bool engine_guarantee(const struct engine *e, const char **why);
 int engine_starve(struct engine *e, bool on); /* 0, -ENOTSUP without fault injection */

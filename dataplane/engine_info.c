@@ -20,6 +20,11 @@ unsigned engine_volume_count(const struct engine *e)
 	return n;
 }
 
+uint64_t engine_now_us(const struct engine *e)
+{
+	return clock_now_us(&e->clock);
+}
+
 unsigned engine_port_count(const struct engine *e)
 {
 	return e->port_count;

@@ -153,6 +153,7 @@ int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *
 	vc->request_us = v->cfg.request_ms * 1000ull;
 	vc->connect_us = v->cfg.connect_ms * 1000ull;
 	vc->read_only = v->cfg.read_only;
+	vc->probe_only = v->front_kind == FRONT_NONE;
 	vc->quota_mbufs = v->quota;
 	vc->mbuf_payload_min = PAYLOAD_MIN;
 	rc = servers_resolve(v, vc, err);

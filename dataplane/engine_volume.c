@@ -21,6 +21,7 @@
 #define STOP_MS_MAX  30000 /* the kernel's patience and ours with a device that is going */
 #define DRAIN_MS_MAX 10000
 #define START_MS_MAX 10000
+#define PAGE_BYTES   4096u
 
 /* ---- steps ---- */
 
@@ -78,8 +79,7 @@ static void attach_fail(struct engine *e, struct engine_volume *v, int rc, uint6
 
 static int front_make(struct engine_volume *v, const struct block_limits *limits)
 {
-	uint32_t io_bytes = limits->io_bytes_max < v->cfg.io_bytes_max ? limits->io_bytes_max :
-									  v->cfg.io_bytes_max;
+	uint32_t io_bytes = RTE_MIN(limits->io_bytes_max, v->cfg.io_bytes_max) & ~(PAGE_BYTES - 1);
 
 	if (v->front_kind == FRONT_BENCH) {
 		v->buf = dma_buf_create((uint64_t)v->bench_cfg.iodepth * v->bench_cfg.bs_max, &v->error);
@@ -108,11 +108,6 @@ static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us
 	int rc;
 
 	volume_info(v->volume, &info);
-	if (v->front_kind == FRONT_NONE) {
-		step_set(v, STEP_SERVE, now_us, 0);
-		done_call(v, 0, "");
-		return;
-	}
 	rc = front_make(v, &info.limits);
 	if (rc) {
 		attach_fail(e, v, rc, now_us);
@@ -127,7 +122,10 @@ static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us
 
 static void connect_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	if (v->was_ready)
+	if (v->front_kind == FRONT_NONE && v->is_gone) { /* a probe ends by itself */
+		done_call(v, 0, "");
+		step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX);
+	} else if (v->was_ready)
 		connected(e, v, now_us);
 	else if (v->is_failed)
 		attach_fail(e, v, -ECONNABORTED, now_us);

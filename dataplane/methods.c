@@ -68,7 +68,9 @@ static int reserve_explain(void *ctx, const json_t *params, struct control_call 
 static int leaks(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 	struct error *err)
 {
-	*result = report_reserve_leaks(((struct daemon_state *)ctx)->engine);
+	struct daemon_state *d = ctx;
+
+	*result = report_reserve_leaks(d->engine, engine_now_us(d->engine));
 	return 0;
 }
 
@@ -76,8 +78,8 @@ static int doctor(void *ctx, const json_t *params, struct control_call *call, js
 	struct error *err)
 {
 	struct daemon_state *d = ctx;
-	struct host_check_line lines[32];
-	unsigned i, n = host_doctor(d->cfg, lines, 32);
+	struct host_check_line lines[HOST_CHECK_LINE_MAX];
+	unsigned i, n = host_doctor(d->cfg, lines, HOST_CHECK_LINE_MAX);
 
 	*result = json_array();
 	for (i = 0; i < n; i++)
@@ -105,7 +107,6 @@ static void pending_done(void *arg, int rc, const char *device, const struct err
 
 	if (rc == 0 && p->is_probe) {
 		result = report_probe(p->daemon->engine, p->name);
-		engine_detach(p->daemon->engine, p->name, true, NULL, NULL, NULL);
 	} else if (rc == 0) {
 		result = json_pack("{s:s s:s}", "name", p->name, "device", device);
 	}

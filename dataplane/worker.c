@@ -187,7 +187,7 @@ static void *worker_run(void *arg)
 	while (!w->is_ending) {
 		now_us = clock_now_us(&w->clock);
 		work = worker_turn(w, now_us);
-		if (work || nbd_client_pending(w->nbd)) {
+		if (work) {
 			w->stats.busy_turns++;
 			w->idle.idle_since_us = 0;
 		} else {

@@ -109,6 +109,9 @@ void idle_wait(struct worker *w, uint64_t now_us)
 	idle_us = now_us - w->idle.idle_since_us;
 	if (idle_us < SPIN_US_MAX || w->tx_at < w->tx_count)
 		return;
+	/* Asked only now: the answer "no" arms the front ends' eventfds. */
+	if (nbd_client_pending(w->nbd))
+		return;
 	if (port_rx_fd(w->cfg.port, w->cfg.queue) >= 0) {
 		us = quiet_us(w, now_us, WAIT_US_MAX);
 		if (us)
