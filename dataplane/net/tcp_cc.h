@@ -3,8 +3,8 @@
  *
  * The connection tells what happened; the algorithm moves cwnd and ssthresh, in bytes. During fast
  * recovery the window belongs to PRR (RFC 9937), which only reads ssthresh from here; the
- * algorithm's on_ack is not called until tcp_cc_exit_recovery(). Memory is the caller's, no clock is
- * read, arithmetic is integer only.
+ * algorithm's on_ack is not called until tcp_cc_exit_recovery(). Memory is the caller's, no clock
+ * is read, arithmetic is integer only.
  */
 #ifndef NET_TCP_CC_H
 #define NET_TCP_CC_H
@@ -38,15 +38,16 @@ struct tcp_cc_ops {
 	bool has_accurate_ecn;	/* reacts per mark (DCTCP): the receiver must echo CE per segment */
 	bool has_hystart;	/* its first slow start ends by HyStart++ */
 	void (*init)(struct tcp_cc *cc);
-	/* Each ACK, in recovery and without need too: for measuring, not for growing. May be NULL. */
+	/* Each ACK, in recovery too: for measuring, not for growing. May be NULL. */
 	void (*on_feedback)(struct tcp_cc *cc, const struct tcp_cc_ack *ack);
 	/* An ACK by which the window may grow. */
 	void (*on_ack)(struct tcp_cc *cc, const struct tcp_cc_ack *ack);
 	/* Loss or ECE: the new ssthresh for @flight_bytes outstanding. May remember a maximum. */
 	uint32_t (*reduce)(struct tcp_cc *cc, uint32_t flight_bytes, bool is_ecn);
 	void (*on_rto)(struct tcp_cc *cc);	     /* after reduce; may be NULL */
-	void (*on_epoch_end)(struct tcp_cc *cc);     /* the window was set, not grown; may be NULL */
-	void (*on_pause)(struct tcp_cc *cc, uint64_t paused_us); /* time that must not count; may be NULL */
+	void (*on_epoch_end)(struct tcp_cc *cc); /* the window was set, not grown; may be NULL */
+	/* Time that must not count went by. May be NULL. */
+	void (*on_pause)(struct tcp_cc *cc, uint64_t paused_us);
 };
 
 extern const struct tcp_cc_ops tcp_cc_newreno;
@@ -148,7 +149,7 @@ static inline bool tcp_cc_in_slow_start(const struct tcp_cc *cc)
 }
 
 /* For the algorithms. */
-uint32_t tcp_cc_slow_start(struct tcp_cc *cc, uint32_t acked_bytes); /* bytes left over at ssthresh */
+uint32_t tcp_cc_slow_start(struct tcp_cc *cc, uint32_t acked_bytes); /* what ssthresh left over */
 void tcp_cc_reno_ack(struct tcp_cc *cc, struct tcp_cc_newreno_state *st, uint32_t acked_bytes);
 uint32_t tcp_cc_half(const struct tcp_cc *cc, uint32_t flight_bytes); /* RFC 5681 equation 4 */
 

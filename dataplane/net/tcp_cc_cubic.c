@@ -6,9 +6,9 @@
  * are not starved; where that would be slower than what plain TCP gets, the estimate of the latter
  * (w_est) is followed instead, which is the rule in a data centre.
  *
- * Units: windows in bytes, time in milliseconds, C = 0.4 segments / s^3, beta = 0.7. The cube is cut
- * by 10^4 before the segment size is multiplied in: with |t - K| <= 1000 s nothing passes 2^63 and
- * what is lost is less than a byte. Fractions of a byte of growth are carried in growth_fp.
+ * Units: windows in bytes, time in milliseconds, C = 0.4 segments / s^3, beta = 0.7. The cube is
+ * cut by 10^4 before the segment size is multiplied in: with |t - K| <= 1000 s nothing passes 2^63
+ * and what is lost is less than a byte. Fractions of a byte of growth are carried in growth_fp.
  *
  * An epoch begins with the first ACK in congestion avoidance; time without need is not counted
  * (on_pause moves the beginning on). Always: w_max_bytes >= the window the epoch began with.
@@ -100,7 +100,7 @@ static uint32_t friendly_window(struct tcp_cc *cc, uint32_t acked_bytes)
 	return (uint32_t)(st->w_est_fp >> TCP_CUBIC_SHIFT);
 }
 
-/* RFC 9438 4.4, 4.5: each acknowledged window brings cwnd to where the cubic is one RTT from now. */
+/* RFC 9438 4.4, 4.5: a window acknowledged brings cwnd to where the cubic is one RTT from now. */
 static void follow_cubic(struct tcp_cc *cc, const struct tcp_cc_ack *ack, uint32_t acked_bytes)
 {
 	struct tcp_cc_cubic_state *st = &cc->u.cubic;

@@ -16,7 +16,7 @@
 #define TCP_CWV_UNDEFINED UINT32_MAX
 
 struct tcp_cwv {
-	uint32_t bins[TCP_CWV_BIN_COUNT]; /* largest sample of each quarter of the sampling period */
+	uint32_t bins[TCP_CWV_BIN_COUNT]; /* largest sample of each quarter of the period */
 	uint64_t bin_start_us;		  /* of bins[0], the youngest */
 	uint32_t round_bytes;		  /* acknowledged in the round being measured */
 	uint32_t round_cwnd_bytes;	  /* cwnd when it began; 0 = no round yet */
@@ -36,7 +36,7 @@ void tcp_cwv_init(struct tcp_cwv *v, uint64_t now_us);
 void tcp_cwv_ack(struct tcp_cwv *v, uint32_t acked_bytes, bool is_round_start, uint32_t srtt_us,
 	uint32_t cwnd_bytes, uint64_t now_us);
 
-/* Nothing was in flight for @idle_us: longer than the sampling period, the window is not validated. */
+/* Nothing was in flight for @idle_us: beyond the sampling period the window is not validated. */
 void tcp_cwv_idle(struct tcp_cwv *v, uint64_t idle_us, uint32_t srtt_us, uint64_t now_us);
 
 /* The window was really used lately: it may grow. */

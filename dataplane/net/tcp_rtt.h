@@ -11,7 +11,7 @@
 
 #define TCP_RTO_US_INITIAL  1000000u  /* RFC 6298 2.1 */
 #define TCP_RTO_US_SYN_LOST 3000000u  /* RFC 6298 5.7 */
-#define TCP_RTO_US_MIN	    200000u   /* below RFC 6298 2.4's second, as data centres need; configurable */
+#define TCP_RTO_US_MIN	    200000u   /* below RFC 6298 2.4's second; configurable */
 #define TCP_RTO_US_MAX	    60000000u /* RFC 6298 2.5 */
 #define TCP_RTT_GRANULARITY_US 1000u  /* G: the clock is finer, the worker's turn is not */
 #define TCP_RTT_WINDOW_US   300000000u /* how long a minimum is believed */
@@ -38,7 +38,8 @@ void tcp_rtt_init(struct tcp_rtt *rtt, uint32_t rto_us_min); /* 0 = TCP_RTO_US_M
  * Takes a sample. @samples_per_rtt >= 1 is RFC 7323 App. G's ExpectedSamples, ceil(FlightSize /
  * (2 * SMSS)); gains are divided by it. A sample ends the back-off (RFC 6298 5.7, Karn).
  */
-void tcp_rtt_sample(struct tcp_rtt *rtt, uint32_t rtt_us, uint32_t samples_per_rtt, uint64_t now_us);
+void tcp_rtt_sample(struct tcp_rtt *rtt, uint32_t rtt_us, uint32_t samples_per_rtt,
+	uint64_t now_us);
 
 uint32_t tcp_rtt_expected_samples(uint32_t flight_bytes, uint32_t mss);
 

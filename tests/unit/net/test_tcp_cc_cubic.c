@@ -1,8 +1,8 @@
 /*
  * test_tcp_cc_cubic.c - RFC 9438 against values worked out by hand
  *
- * With segments of 1000 bytes and a loss at 100 segments: ssthresh 70, K = cbrt(30 / 0.4) = 4.217 s,
- * W(t) = 0.4 * (t - 4.217)^3 + 100.
+ * With segments of 1000 bytes and a loss at 100 segments: ssthresh 70, K = cbrt(30 / 0.4) = 4.217
+ * s, W(t) = 0.4 * (t - 4.217)^3 + 100.
  */
 #include "tests/unit/net/cc_script.h"
 

@@ -28,7 +28,7 @@ static void newreno_adds_one_segment_a_window(void **state)
 	assert_int_equal(cc.cwnd_bytes, 22000);
 }
 
-/* 12 kB to ssthresh 15 kB with 5 kB acknowledged: 3 kB of slow start, 2 kB towards the next segment. */
+/* 12 kB, ssthresh 15 kB, 5 kB acknowledged: 3 kB of slow start, 2 kB towards the next segment. */
 static void newreno_splits_an_ack_at_ssthresh(void **state)
 {
 	struct tcp_cc cc;

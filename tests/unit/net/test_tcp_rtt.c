@@ -51,7 +51,7 @@ static void rtt_divides_gains_by_expected_samples(void **state)
 	assert_int_equal(tcp_rtt_expected_samples(2001, 1000), 2);
 }
 
-/* 4000 samples a round trip of a path that went from 1 to 2 ms: whole microseconds would stand still. */
+/* 4000 samples a round trip, and the path goes from 1 to 2 ms: microseconds would stand still. */
 static void rtt_small_gains_still_move(void **state)
 {
 	struct tcp_rtt rtt;

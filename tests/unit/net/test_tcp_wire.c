@@ -10,7 +10,8 @@
 #include "dataplane/net/tcp_wire.h"
 
 /* A segment with @n option bytes and @payload bytes behind the header. */
-static uint32_t segment(uint8_t *out, uint8_t flags, const uint8_t *opt, uint8_t n, uint32_t payload)
+static uint32_t segment(uint8_t *out, uint8_t flags, const uint8_t *opt, uint8_t n,
+	uint32_t payload)
 {
 	uint8_t hdr_len = (uint8_t)(20 + (n + 3) / 4 * 4);
 
@@ -123,7 +124,8 @@ static void wire_parse_caps_window_scale(void **state)
 
 static void wire_parse_reads_sack_blocks(void **state)
 {
-	const uint8_t opt[] = {1, 1, 5, 18, 0, 0, 0, 10, 0, 0, 0, 20, 255, 255, 255, 255, 0, 0, 0, 5};
+	const uint8_t opt[] = {
+		1, 1, 5, 18, 0, 0, 0, 10, 0, 0, 0, 20, 255, 255, 255, 255, 0, 0, 0, 5};
 	struct tcp_seg seg;
 
 	assert_int_equal(parse_options(TCP_ACK, opt, sizeof(opt), &seg), 0);
