@@ -15,8 +15,10 @@
 #include "dataplane/net/stream.h"
 
 struct net;
+struct net_addr;
 struct rte_mbuf;
 struct pkt_info;
+struct reass_frag;
 
 /* Explicit congestion notification, the low bits of TOS / traffic class (RFC 3168 5). */
 enum ip_ecn { IP_ECN_NOT_ECT = 0, IP_ECN_ECT1 = 1, IP_ECN_ECT0 = 2, IP_ECN_CE = 3 };
@@ -53,8 +55,7 @@ int ip_path_find(struct net *net, const struct net_ip *remote, struct ip_path *o
  * = one packet as it is; else payload bytes of each packet the NIC shall cut it into (only when
  * offload.tx_tso). IPv4 TCP has DF set. Eats @m on every path.
  * Out: 0 with *out = the finished frame; -EINPROGRESS: kept until the neighbour answers, then sent
- * by net_output; -EHOSTUNREACH: the neighbour failed; -ENOBUFS: no neighbour slot;
- * -EADDRNOTAVAIL: path->local is ours no more.
+ * by net_output; -EHOSTUNREACH: the neighbour failed; -ENOBUFS: no neighbour slot.
  */
 int ip_output(struct net *net, struct ip_path *path, struct rte_mbuf *m, uint8_t proto,
 	uint8_t tos_ecn, uint16_t tso_segsz, uint64_t now_us, struct rte_mbuf **out);
@@ -72,7 +73,7 @@ struct ip_in {
 	uint32_t flow;	 /* the classifier's cookie, FLOW_NONE if none */
 };
 
-/* From net_input. Both eat @m. */
+/* From net_input. Both eat @m. in.flow comes from @info. */
 void ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us);
 void ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us);
 
@@ -80,6 +81,33 @@ void ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 bool ip_equal(const struct net_ip *a, const struct net_ip *b);
 bool ip_is_ours(const struct net *net, const struct net_ip *ip);
 bool ip_is_multicast(const struct net_ip *ip);
+struct net_ip ip4_addr(const void *bytes); /* four bytes in network order */
+struct net_ip ip6_addr(const void *bytes);
+/* The address of ours to ask the link about @ip from; NULL when there is none of its family. */
+const struct net_addr *ip_local_for(const struct net *net, const struct net_ip *ip);
+/* Pseudo header and all of the message add up (RFC 9293 3.1, RFC 4443 2.3). Any chain. */
+bool ip_l4_csum_good(const struct rte_mbuf *m, const struct ip_in *in, uint8_t proto);
+/* TCP upwards: checksum by the NIC's word or by ours, then tcp_packet(). Eats @m. */
+void ip_tcp_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us);
+/*
+ * Cuts off what lies behind @end_off. Out: false when the frame is shorter, or ends in more than
+ * one mbuf of padding.
+ */
+bool ip_trim(struct rte_mbuf *m, uint32_t end_off);
+/*
+ * A fragment: @in says where its bytes lie, @frag its place (id, offset, proto). Eats @m. Out:
+ * NULL, or the whole datagram with @in and @frag describing it.
+ */
+struct rte_mbuf *ip_reassemble(struct net *net, struct rte_mbuf *m, struct reass_frag *frag,
+	struct ip_in *in, uint64_t now_us);
+/*
+ * Answers the packet @in with message @m, whose data begins at the L4 header (checksum zero), to
+ * the link address it came from: no path, so that strangers' pings make no neighbours. Eats @m.
+ */
+void ip_reply(struct net *net, const struct ip_in *in, const uint8_t mac[6], struct rte_mbuf *m,
+	uint8_t proto);
+/* Counts and frees. */
+void ip_drop(struct rte_mbuf *m, uint64_t *counter);
 /* First @bits of both agree. Families must be equal. */
 bool ip_prefix_match(const struct net_ip *a, const struct net_ip *b, uint8_t bits);
 

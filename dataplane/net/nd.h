@@ -17,6 +17,7 @@ void nd_input(struct net *net, const struct rte_mbuf *m, const struct ip_in *in,
 /* As arp_ask(): to the solicited-node group, or to @mac. */
 int nd_ask(struct net *net, const struct net_ip *ip, const uint8_t *mac);
 
+
 /* Unsolicited advertisement of @ip (RFC 4861 7.2.6). */
 void nd_announce(struct net *net, const struct net_ip *ip);
 

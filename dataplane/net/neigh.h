@@ -19,6 +19,13 @@ struct rte_mbuf;
 
 #define NEIGH_NONE 0xffff
 
+#define NEIGH_TRIES_MAX	   3
+#define NEIGH_RETRY_US	   1000000u  /* between questions (RFC 4861 10: RetransTimer) */
+#define NEIGH_DELAY_US	   5000000u  /* a used stale entry waits this long for TCP to confirm it */
+#define NEIGH_REACHABLE_US 30000000u /* times 0.5 to 1.5, chosen at start (RFC 4861 6.3.2) */
+#define NEIGH_HOLDOFF_US   1000000u  /* a failed one is not asked again before */
+#define NEIGH_LOCK_US	   1000000u
+
 enum neigh_state {
 	NEIGH_FREE,	  /* the slot is empty */
 	NEIGH_IDLE,	  /* wanted, but nothing was sent to it yet */
@@ -36,14 +43,16 @@ struct neigh {
 	uint8_t tries; /* questions asked in this state */
 	uint16_t gen;  /* grows when the slot gets another address */
 	uint8_t queue_count;
-	struct rte_mbuf *queue[NEIGH_QUEUE_MAX]; /* oldest first; L3 header in place, no Ethernet yet */
+	struct rte_mbuf *queue[NEIGH_QUEUE_MAX]; /* oldest first; from the L3 header on */
 	uint64_t deadline_us;			 /* next step of the state; UINT64_MAX = none */
-	uint64_t confirmed_us, used_us;
+	uint64_t confirmed_us;			 /* 0 = never */
+	uint64_t used_us;
 };
 
 struct neigh_table {
 	struct neigh slots[NEIGH_MAX];
 	uint64_t deadline_us; /* earliest of all; may be early, never late */
+	uint64_t reachable_us; /* this host's random share of NEIGH_REACHABLE_US */
 };
 
 void neigh_init(struct net *net);
@@ -51,8 +60,8 @@ void neigh_fini(struct net *net); /* frees what waits */
 
 /* Finds or makes the entry of @ip. Out: slot index, or NEIGH_NONE when each slot is in use. */
 uint16_t neigh_want(struct net *net, const struct net_ip *ip);
-/* Finds only. NULL when there is none. */
-struct neigh *neigh_lookup(struct net *net, const struct net_ip *ip);
+/* Finds only. Out: slot index, or NEIGH_NONE. */
+uint16_t neigh_lookup(const struct net *net, const struct net_ip *ip);
 
 /*
  * Sends @m (whose data begins at the L3 header) to entry @idx. Eats @m.
@@ -63,15 +72,20 @@ int neigh_send(struct net *net, uint16_t idx, struct rte_mbuf *m, uint64_t now_u
 
 /* How an answer or a claim arrived. */
 enum neigh_claim {
-	NEIGH_CLAIM_ANSWER,	/* solicited: it heard us */
-	NEIGH_CLAIM_OVERRIDE,	/* unsolicited, may replace a known address */
-	NEIGH_CLAIM_UNSOLICITED /* unsolicited, only fills in what we do not know */
+	NEIGH_CLAIM_ANSWER,	 /* solicited, and may replace a known address */
+	NEIGH_CLAIM_ANSWER_WEAK, /* solicited, but speaks for somebody else (ND without override) */
+	NEIGH_CLAIM_OVERRIDE,	 /* unsolicited, may replace a known address */
+	NEIGH_CLAIM_UNSOLICITED	 /* unsolicited, only fills in what we do not know */
 };
-/* Someone says @ip is at @mac. Ignored when we never wanted @ip. */
+/*
+ * Someone says @ip is at @mac; NULL: he names none, and the known one stands. Ignored when we never
+ * wanted @ip. A claim that contradicts an address which answered within NEIGH_LOCK_US is not
+ * believed: the known address is asked instead.
+ */
 void neigh_learn(struct net *net, const struct net_ip *ip, const uint8_t mac[6],
 	enum neigh_claim claim, uint64_t now_us);
 
-/* The layer above saw forward progress through entry @idx: as good as an answer (RFC 4861 7.3.1). */
+/* The layer above saw progress through entry @idx: as good as an answer (RFC 4861 7.3.1). */
 void neigh_confirm(struct net *net, uint16_t idx, uint64_t now_us);
 
 void neigh_timers(struct net *net, uint64_t now_us);

@@ -16,7 +16,7 @@
 struct tcp_table;
 struct reass;
 
-/* Answers we owe (ARP, ND, ICMP) and packets a neighbour released. Full = the new one is dropped. */
+/* Answers we owe (ARP, ND, ICMP), and what a neighbour released. Full: the new one is dropped. */
 #define NET_CONTROL_MAX 128
 
 struct net_control {
@@ -36,10 +36,19 @@ struct net {
 	uint16_t ip4_id;
 	uint32_t echo_left; /* echo replies allowed until echo_until_us */
 	uint64_t echo_until_us;
+	uint64_t defended_us; /* when we last answered a claim to our address; 0 = never */
 };
 
 /* An empty header mbuf charged to OWNER_TX, or NULL (counted in hdr_alloc_failed). */
 struct rte_mbuf *net_hdr_alloc(struct net *net);
+
+/* A header mbuf of @len zero bytes that begins with an Ethernet header to @dst; NULL as above. */
+uint8_t *net_frame_build(struct net *net, const uint8_t dst[6], uint16_t ethertype, uint16_t len,
+	struct rte_mbuf **m);
+
+/* Puts an Ethernet header from our MAC before the packet; there must be headroom. */
+void net_ether_prepend(const struct net *net, struct rte_mbuf *m, const uint8_t dst[6],
+	uint16_t ethertype);
 
 /* Queues a finished frame for net_output. Eats @m: when the queue is full it is freed. */
 void net_control_push(struct net *net, struct rte_mbuf *m);
