@@ -58,9 +58,11 @@ void net_destroy(struct net *net); /* gives every mbuf back; NULL is fine */
 
 /*
  * Eats the PROTECTED and ESSENTIAL packets of a classified burst (each info belongs to the mbuf at
- * the same index; entries that are NULL are skipped). The caller keeps OTHER packets.
+ * the same index; entries that are NULL are skipped), and sets their entries to NULL. The caller
+ * keeps OTHER packets, and takes out what a rule protects (PKT_RULE) before: here that is dropped.
  */
-void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info, unsigned n, uint64_t now_us);
+void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
+	uint64_t now_us);
 
 /* Runs every timer that is due. Call once a turn before net_output. */
 void net_timers(struct net *net, uint64_t now_us);
