@@ -73,9 +73,25 @@
 #define IO_BYTES_MAX	    (4u << 20)
 #define NBD_STRING_BYTES_MAX 4096u
 #define NBD_PAYLOAD_BYTES_MAX (32u << 20)
+#define NBD_BLOCK_BYTES_MAX 65536u /* largest minimum block a server may insist on */
+#define NBD_BLOCK_BYTES_MIN 512u   /* smallest block a Linux block device has */
+#define NBD_SLOT_MAX	    (2 * QUEUE_DEPTH_MAX) /* requests in flight on one connection */
+#define NBD_RANGE_MAX	    32	/* disjoint pieces of one reply that may be waiting for the rest */
+#define NBD_INFO_MAX	    64	/* INFO replies to one option */
+#define NBD_LIST_MAX	    4096 /* names one LIST may answer with */
+#define NBD_PROBE_NAMES_MAX 64	/* of those, kept to be shown */
+#define NBD_TRIM_BYTES_MAX  (128u << 20) /* of one TRIM or WRITE_ZEROES: bounds the time one takes */
+#define NBD_RETRY_US_MIN    100000u   /* first pause before a reconnect that follows a failed one */
+#define NBD_RETRY_US_MAX    10000000u /* longest pause */
+#define NBD_TURN_BYTES_MAX  (1u << 20) /* parsed per connection and turn */
+#define NBD_SPAN_MAX	    32	/* spans looked at in one go */
+#define NBD_EVENT_MAX	    64	/* volume events waiting for the control thread */
+#define NBD_SEND_BYTES_MIN  (4u << 20) /* send queue of a connection, at least */
+#define BENCH_BLOCK_MAX	    (1u << 26) /* blocks bench keeps a generation of: 256 MiB of table */
 
 static_assert(RESERVE_RED_LEAVE_PCT < RESERVE_RED_ENTER_PCT, "levels need hysteresis");
 static_assert(PORT_ADDRESS_MAX <= NET_ADDR_MAX, "what the file may give, the port can hold");
+static_assert(NBD_SLOT_MAX <= 65536, "a slot number has 16 bits of the cookie");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");
 static_assert(STREAM_CHUNK_MAX >= 2 * QUEUE_DEPTH_MAX, "a header and a payload for each request");
 static_assert((STREAM_CHUNK_MAX & (STREAM_CHUNK_MAX - 1)) == 0, "ring index is masked");

@@ -1,0 +1,32 @@
+/*
+ * nbd_conn_priv.h - what nbd_conn.c, nbd_nego.c and nbd_reply.c share
+ */
+#ifndef NBD_CLIENT_NBD_CONN_PRIV_H
+#define NBD_CLIENT_NBD_CONN_PRIV_H
+
+#include "nbd_client/nbd_conn.h"
+
+/* The only place a state changes; asserts that the arc is legal. */
+void nbd_conn_set_state(struct nbd_conn *c, enum nbd_conn_state state);
+
+/* Next, @need bytes gathered in c->in, for @state. */
+void nbd_conn_expect(struct nbd_conn *c, enum nbd_conn_state state, uint32_t need);
+
+/* Ends the machine with a reason; unprintable bytes of it become '?'. */
+__attribute__((format(printf, 4, 5))) void nbd_conn_die(
+	struct nbd_conn *c, enum nbd_fault fault, struct nbd_event *ev, const char *fmt, ...);
+
+/* Adds to the output. False if it is full: the server answered before it was asked. */
+bool nbd_conn_put(struct nbd_conn *c, const void *bytes, size_t len);
+
+/* Copies a string the server sent, cut to @room, unprintable bytes made '?'. */
+void nbd_conn_text(char *out, size_t room, const uint8_t *bytes, size_t len);
+
+/* One gathered piece: nbd_nego.c for the handshake, nbd_reply.c for transmission. */
+void nbd_nego_step(struct nbd_conn *c, struct nbd_event *ev);
+void nbd_reply_step(struct nbd_conn *c, struct nbd_event *ev);
+
+/* Payload of a READ. Out: bytes taken. */
+size_t nbd_reply_data(struct nbd_conn *c, const uint8_t *bytes, size_t len, struct nbd_event *ev);
+
+#endif

@@ -1,0 +1,313 @@
+/*
+ * nbd_reply.c - replies in transmission, simple and structured, believed in nothing
+ *
+ * Either kind begins with 16 bytes that hold magic and cookie. A cookie must name a request in
+ * flight, a READ must get exactly the bytes it asked for, nobody else gets any. Chunks of a
+ * structured READ may come in any order and any size; the ranges that arrived are kept sorted and
+ * merged, so a byte told twice or never told is seen. A reply in more than NBD_RANGE_MAX separate
+ * pieces at one time is refused: that bound is ours, and no server we know comes near it (pieces
+ * that come in order are one range).
+ *
+ * Errors: the first error of a reply is its result, later chunks are checked all the same. Error
+ * chunks of unknown type are errors, as the protocol wants; any other unknown chunk ends the
+ * connection. A simple reply to a READ where structured replies were agreed on is tolerated only
+ * when it is an error, since then it cannot be mistaken for data.
+ */
+#include "nbd_client/nbd_conn_priv.h"
+#include <assert.h>
+#include <endian.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define CHUNK_REST	(sizeof(struct nbd_wire_chunk) - sizeof(struct nbd_wire_simple))
+#define ERROR_BYTES_MAX (sizeof(struct nbd_wire_error) + NBD_STRING_BYTES_MAX + sizeof(__be64))
+
+static struct nbd_req *req_lookup(const struct nbd_conn *c, uint64_t cookie)
+{
+	uint16_t slot = (uint16_t)cookie;
+	struct nbd_req *req = slot < NBD_SLOT_MAX ? c->slots[slot] : NULL;
+
+	return req && req->cookie == cookie ? req : NULL;
+}
+
+static bool is_covered(const struct nbd_req *req)
+{
+	return req->range_count == 1 && req->ranges[0].from == 0 && req->ranges[0].to == req->bytes;
+}
+
+/* Adds [from, to) to what has arrived. False: part of it arrived before, or too many pieces. */
+static bool range_add(struct nbd_req *req, uint32_t from, uint32_t to)
+{
+	struct nbd_range *r = req->ranges;
+	unsigned n = req->range_count, i = n;
+	bool joins_left, joins_right;
+
+	assert(from < to && to <= req->bytes);
+	while (i > 0 && r[i - 1].from >= to)
+		i--;
+	/* r[i - 1] begins before @to, r[i] not before it. */
+	if (i > 0 && r[i - 1].to > from)
+		return false;
+	joins_left = i > 0 && r[i - 1].to == from;
+	joins_right = i < n && r[i].from == to;
+	if (joins_left && joins_right) {
+		r[i - 1].to = r[i].to;
+		memmove(&r[i], &r[i + 1], (n - i - 1) * sizeof(*r));
+		req->range_count--;
+	} else if (joins_left) {
+		r[i - 1].to = to;
+	} else if (joins_right) {
+		r[i].from = from;
+	} else if (n == NBD_RANGE_MAX) {
+		return false;
+	} else {
+		memmove(&r[i + 1], &r[i], (n - i) * sizeof(*r));
+		r[i] = (struct nbd_range){from, to};
+		req->range_count++;
+	}
+	return true;
+}
+
+/* A reply, or one chunk of it, is over. */
+static void reply_end(struct nbd_conn *c, struct nbd_event *ev)
+{
+	struct nbd_req *req = c->cur;
+
+	assert(req);
+	if (!c->is_last_chunk) {
+		nbd_conn_expect(c, NBD_READY, sizeof(struct nbd_wire_simple));
+		return;
+	}
+	if (req->type == NBD_CMD_READ && req->result == 0 && !is_covered(req)) {
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a READ was answered in part only");
+		return;
+	}
+	nbd_conn_forget(c, req);
+	nbd_conn_expect(c, NBD_READY, sizeof(struct nbd_wire_simple));
+	ev->type = NBD_EVENT_REPLY;
+	ev->req = req;
+	ev->is_done = true;
+	ev->result = req->result;
+}
+
+/* Fields of an event that carries payload and may or may not end the reply. */
+static void event_data(
+	struct nbd_conn *c, struct nbd_event *ev, const uint8_t *bytes, uint32_t at, uint32_t len)
+{
+	ev->type = NBD_EVENT_REPLY;
+	ev->req = c->cur;
+	ev->bytes = bytes;
+	ev->at = at;
+	ev->len = len;
+	ev->is_done = false;
+}
+
+static void event_bare(struct nbd_event *ev)
+{
+	ev->bytes = NULL;
+	ev->len = 0;
+}
+
+static void simple_reply(struct nbd_conn *c, struct nbd_event *ev)
+{
+	struct nbd_wire_simple s;
+	struct nbd_req *req;
+	uint32_t error;
+
+	memcpy(&s, c->in, sizeof(s));
+	error = be32toh(s.error);
+	req = req_lookup(c, be64toh(s.cookie));
+	if (!req) {
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a reply to a request that is not in flight");
+		return;
+	}
+	c->cur = req;
+	c->is_chunk = false;
+	c->is_last_chunk = true;
+	if (req->range_count > 0 || req->result != 0) {
+		nbd_conn_die(
+			c, NBD_FAULT_LIE, ev, "a simple reply after chunks of a structured one");
+	} else if (error) {
+		req->result = nbd_errno_to_host(error);
+		event_bare(ev);
+		reply_end(c, ev);
+	} else if (req->type != NBD_CMD_READ) {
+		event_bare(ev);
+		reply_end(c, ev);
+	} else if (c->export.is_structured) {
+		nbd_conn_die(
+			c, NBD_FAULT_LIE, ev, "a simple reply to a READ, structured was agreed on");
+	} else {
+		(void)range_add(req, 0, req->bytes);
+		c->data_at = 0;
+		c->data_left = req->bytes;
+		nbd_conn_expect(c, NBD_WAIT_DATA, 1);
+	}
+}
+
+/* The length a chunk of this type may have. */
+static bool chunk_length_fits(uint16_t type, uint32_t len)
+{
+	if (type & NBD_CHUNK_ERROR_BIT)
+		return len >= sizeof(struct nbd_wire_error) +
+				       (type == NBD_CHUNK_ERROR_OFFSET ? sizeof(__be64) : 0) &&
+		       len <= ERROR_BYTES_MAX;
+	if (type == NBD_CHUNK_OFFSET_DATA)
+		return len > sizeof(__be64);
+	if (type == NBD_CHUNK_OFFSET_HOLE)
+		return len == sizeof(struct nbd_wire_hole);
+	return type == NBD_CHUNK_NONE && len == 0;
+}
+
+static void chunk_header(struct nbd_conn *c, struct nbd_event *ev)
+{
+	struct nbd_wire_chunk h;
+	uint16_t flags, type;
+	uint32_t len;
+
+	memcpy(&h, c->in, sizeof(h));
+	flags = be16toh(h.flags);
+	type = be16toh(h.type);
+	len = be32toh(h.length);
+	c->cur = req_lookup(c, be64toh(h.cookie));
+	c->chunk_type = type;
+	c->is_chunk = true;
+	c->is_last_chunk = flags & NBD_CHUNK_FLAG_DONE;
+	if (!c->cur) {
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a chunk for a request that is not in flight");
+	} else if (flags & ~NBD_CHUNK_FLAG_DONE) {
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "unknown flags 0x%x in a reply", flags);
+	} else if (!chunk_length_fits(type, len)) {
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a chunk of type 0x%x with %u bytes", type, len);
+	} else if (type == NBD_CHUNK_NONE) {
+		if (!c->is_last_chunk) {
+			nbd_conn_die(c, NBD_FAULT_LIE, ev, "an empty chunk that ends nothing");
+			return;
+		}
+		event_bare(ev);
+		reply_end(c, ev);
+	} else if (type == NBD_CHUNK_OFFSET_DATA) {
+		c->data_left = len - (uint32_t)sizeof(__be64);
+		nbd_conn_expect(c, NBD_WAIT_CHUNK_BODY, sizeof(__be64));
+	} else {
+		nbd_conn_expect(c, NBD_WAIT_CHUNK_BODY, len);
+	}
+}
+
+/* Checks that a data or hole chunk lies inside its READ and tells nothing twice. */
+static bool payload_fits(struct nbd_conn *c, uint64_t offset, uint32_t len, struct nbd_event *ev)
+{
+	struct nbd_req *req = c->cur;
+	uint64_t at = offset - req->offset;
+
+	if (req->type != NBD_CMD_READ)
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "payload for a request that is not a READ");
+	else if (offset < req->offset || at >= req->bytes || len == 0 || len > req->bytes - at)
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "payload outside the READ it answers");
+	else if (!range_add(req, (uint32_t)at, (uint32_t)at + len))
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a READ answered twice, or in too many pieces");
+	else
+		return true;
+	return false;
+}
+
+static void chunk_data(struct nbd_conn *c, struct nbd_event *ev)
+{
+	__be64 offset_be;
+
+	memcpy(&offset_be, c->in, sizeof(offset_be));
+	if (!payload_fits(c, be64toh(offset_be), c->data_left, ev))
+		return;
+	c->data_at = (uint32_t)(be64toh(offset_be) - c->cur->offset);
+	nbd_conn_expect(c, NBD_WAIT_DATA, 1);
+}
+
+static void chunk_hole(struct nbd_conn *c, struct nbd_event *ev)
+{
+	struct nbd_wire_hole h;
+
+	memcpy(&h, c->in, sizeof(h));
+	if (!payload_fits(c, be64toh(h.offset), be32toh(h.bytes), ev))
+		return;
+	event_data(c, ev, NULL, (uint32_t)(be64toh(h.offset) - c->cur->offset), be32toh(h.bytes));
+	reply_end(c, ev);
+}
+
+static void chunk_error(struct nbd_conn *c, struct nbd_event *ev)
+{
+	struct nbd_wire_error e;
+	struct nbd_req *req = c->cur;
+	uint32_t rest = c->need - (uint32_t)sizeof(e);
+	uint32_t offset_bytes = c->chunk_type == NBD_CHUNK_ERROR_OFFSET ? sizeof(__be64) : 0;
+	__be64 offset_be;
+
+	memcpy(&e, c->in, sizeof(e));
+	if (be16toh(e.message_bytes) > rest - offset_bytes ||
+		((c->chunk_type == NBD_CHUNK_ERROR || offset_bytes) &&
+			be16toh(e.message_bytes) != rest - offset_bytes)) {
+		nbd_conn_die(
+			c, NBD_FAULT_LIE, ev, "an error message longer or shorter than its chunk");
+		return;
+	}
+	if (offset_bytes) {
+		memcpy(&offset_be, c->in + c->need - offset_bytes, sizeof(offset_be));
+		if (be64toh(offset_be) - req->offset >= req->bytes) {
+			nbd_conn_die(
+				c, NBD_FAULT_LIE, ev, "an error outside the request it answers");
+			return;
+		}
+	}
+	if (e.error == 0) {
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "an error chunk without an error");
+		return;
+	}
+	if (req->result == 0)
+		req->result = nbd_errno_to_host(be32toh(e.error));
+	event_bare(ev);
+	reply_end(c, ev);
+}
+
+static void reply_first(struct nbd_conn *c, struct nbd_event *ev)
+{
+	__be32 magic_be;
+	uint32_t magic;
+
+	memcpy(&magic_be, c->in, sizeof(magic_be));
+	magic = be32toh(magic_be);
+	if (magic == NBD_MAGIC_SIMPLE) {
+		simple_reply(c, ev);
+	} else if (magic == NBD_MAGIC_CHUNK && c->export.is_structured) {
+		nbd_conn_set_state(c, NBD_WAIT_CHUNK);
+		c->need += CHUNK_REST; /* the first 16 bytes stay where they are */
+	} else {
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "bad magic 0x%08x in a reply", magic);
+	}
+}
+
+size_t nbd_reply_data(struct nbd_conn *c, const uint8_t *bytes, size_t len, struct nbd_event *ev)
+{
+	uint32_t part = len < c->data_left ? (uint32_t)len : c->data_left;
+
+	assert(part > 0 && c->cur);
+	event_data(c, ev, bytes, c->data_at, part);
+	c->data_at += part;
+	c->data_left -= part;
+	if (c->data_left == 0)
+		reply_end(c, ev);
+	return part;
+}
+
+void nbd_reply_step(struct nbd_conn *c, struct nbd_event *ev)
+{
+	assert(c->have == c->need);
+	if (c->state == NBD_READY)
+		reply_first(c, ev);
+	else if (c->state == NBD_WAIT_CHUNK)
+		chunk_header(c, ev);
+	else if (c->chunk_type & NBD_CHUNK_ERROR_BIT)
+		chunk_error(c, ev);
+	else if (c->chunk_type == NBD_CHUNK_OFFSET_HOLE)
+		chunk_hole(c, ev);
+	else
+		chunk_data(c, ev);
+}
