@@ -44,6 +44,13 @@ struct volume_config {
 	uint32_t mbuf_payload_min;    /* payload bytes an mbuf surely carries, for read credits */
 	uint16_t owner[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX]; /* ledger owners */
 	uint16_t local_port[VOLUME_CONN_MAX]; /* reserved by the control thread; 0 = any */
+	bool probe_only; /* ask what there is (volume_probe), say good-bye, VOLUME_GONE */
+	/*
+	 * Where WRITE payload rests for a front end whose requests have no buf (block.h: copy_in):
+	 * DMA-able memory of the caller's, cut into pieces of staging_bytes. NULL: all have one.
+	 */
+	struct stream_buf *staging;
+	uint32_t staging_bytes;
 };
 
 /* Allocates the volume, stopped. NULL: no memory, or @err says why the configuration cannot work. */
@@ -97,7 +104,23 @@ struct volume_info {
 	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
 	uint64_t reconnects, replayed, timeouts, protocol_errors;
 	bool structured, has_block_size;
+	uint16_t nbd_flags;	   /* NBD_FLAG_* of nbd_proto.h, as the server sent them */
+	uint64_t dirty_reconnects; /* connections lost while answered WRITEs were not flushed */
+	uint64_t events_lost;	   /* the control thread did not fetch them in time */
 };
 void volume_info(const struct volume *v, struct volume_info *out);
+
+/* What a probe found. Valid from VOLUME_GONE (or FAILED) on, until volume_destroy(). */
+struct volume_probe {
+	bool has_export; /* the URI's export could be asked about: its facts are in volume_info */
+	bool has_list;	 /* the server answered LIST to its end */
+	unsigned export_count, export_total;	 /* kept here, told by the server */
+	char export_name[256], description[256]; /* canonical name, text; empty if not told */
+	struct {
+		char name[256], description[256];
+	} exports[NBD_PROBE_NAMES_MAX];
+};
+/* NULL unless probe_only was set. */
+const struct volume_probe *volume_probe(const struct volume *v);
 
 #endif

@@ -1,0 +1,312 @@
+/*
+ * volume.c - a block device's worth of NBD: made whole by the control thread, run by one worker
+ *
+ * Everything a volume will ever hold is allocated by volume_create(): ios for the queue depth,
+ * twice as many subs (one share for reads, one for writes), the connections with their buffers.
+ * From nbd_client_add() to VOLUME_GONE it belongs to one worker, which calls volume_turn():
+ * connections first, so that replies free what requests need, then new requests, then the front
+ * end's kick.
+ *
+ * The control thread looks at a running volume through volume_info() only: numbers one writer
+ * stores whole, a turn old at worst. VOLUME_GONE is stored last; after it the worker never touches
+ * the volume again.
+ */
+#include "nbd_client/volume_priv.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUEST_US_DEFAULT 30000000ull
+#define CONNECT_US_DEFAULT 10000000ull
+#define QUOTA_MBUFS_MAX	   (1u << 24) /* stands for "no quota was set" */
+
+static int config_check(const struct volume_config *cfg, struct error *err)
+{
+	if (cfg->server_count == 0 || cfg->server_count > VOLUME_URI_MAX)
+		return error_set(err, -EINVAL, "volume %s: %u server addresses; give 1 to %u",
+			cfg->name, cfg->server_count, VOLUME_URI_MAX);
+	if (cfg->connections == 0 || cfg->connections > VOLUME_CONN_MAX)
+		return error_set(err, -EINVAL, "volume %s: %u connections; give 1 to %u", cfg->name,
+			cfg->connections, VOLUME_CONN_MAX);
+	if (cfg->queue_depth == 0 || cfg->queue_depth > QUEUE_DEPTH_MAX)
+		return error_set(err, -EINVAL, "volume %s: queue depth %u; give 1 to %u", cfg->name,
+			cfg->queue_depth, QUEUE_DEPTH_MAX);
+	if (cfg->io_bytes_max < NBD_BLOCK_BYTES_MIN || cfg->io_bytes_max > IO_BYTES_MAX)
+		return error_set(err, -EINVAL, "volume %s: largest request %u bytes; give %u to %u",
+			cfg->name, cfg->io_bytes_max, NBD_BLOCK_BYTES_MIN, IO_BYTES_MAX);
+	if (cfg->staging && cfg->staging_bytes < NBD_BLOCK_BYTES_MAX)
+		return error_set(err, -EINVAL,
+			"volume %s: staging pieces of %u bytes; give %u or more", cfg->name,
+			cfg->staging_bytes, NBD_BLOCK_BYTES_MAX);
+	return 0;
+}
+
+static void config_defaults_fill(struct volume_config *cfg)
+{
+	if (cfg->request_us == 0)
+		cfg->request_us = REQUEST_US_DEFAULT;
+	if (cfg->connect_us == 0)
+		cfg->connect_us = CONNECT_US_DEFAULT;
+	if (cfg->quota_mbufs == 0)
+		cfg->quota_mbufs = QUOTA_MBUFS_MAX;
+	if (cfg->mbuf_payload_min == 0)
+		cfg->mbuf_payload_min = MBUF_DATA_BYTES / 4;
+}
+
+/* Links what volume_create() allocated. */
+static void volume_init(struct volume *v)
+{
+	TAILQ_INIT(&v->free_ios);
+	TAILQ_INIT(&v->writes_open);
+	TAILQ_INIT(&v->free_subs);
+	for (unsigned i = 0; i < CLASS_COUNT; i++)
+		TAILQ_INIT(&v->waiting[i]);
+	for (unsigned i = 0; i <= KIND_COUNT; i++)
+		TAILQ_INIT(&v->replay[i]);
+	for (unsigned i = 0; i < v->cfg.queue_depth; i++)
+		TAILQ_INSERT_TAIL(&v->free_ios, &v->ios[i], link);
+	for (unsigned i = 0; i < KIND_COUNT * v->sub_max; i++)
+		TAILQ_INSERT_TAIL(&v->free_subs, &v->subs[i], link);
+	for (unsigned i = 0; i < v->cfg.connections; i++) {
+		v->conns[i].volume = v;
+		v->conns[i].idx = i;
+		TAILQ_INIT(&v->conns[i].in_flight);
+		TAILQ_INIT(&v->conns[i].answered);
+	}
+	for (uint32_t i = 0; i < v->staging_count; i++)
+		v->staging_free[i] = (int32_t)i;
+	v->staging_free_count = v->staging_count;
+}
+
+struct volume *volume_create(const struct volume_config *cfg, struct error *err)
+{
+	struct volume *v;
+
+	if (config_check(cfg, err) < 0)
+		return NULL;
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		goto err_memory;
+	v->cfg = *cfg;
+	config_defaults_fill(&v->cfg);
+	v->sub_max = cfg->queue_depth;
+	v->staging_count = cfg->staging ? cfg->staging->bytes / cfg->staging_bytes : 0;
+	v->ios = calloc(cfg->queue_depth, sizeof(*v->ios));
+	v->subs = calloc((size_t)KIND_COUNT * v->sub_max, sizeof(*v->subs));
+	v->conns = calloc(cfg->connections, sizeof(*v->conns));
+	v->staging_free = calloc(v->staging_count + 1, sizeof(*v->staging_free));
+	v->probe = cfg->probe_only ? calloc(1, sizeof(*v->probe)) : NULL;
+	if (!v->ios || !v->subs || !v->conns || !v->staging_free || (cfg->probe_only && !v->probe))
+		goto err_parts;
+	volume_init(v);
+	return v;
+
+err_parts:
+	volume_destroy(v);
+err_memory:
+	error_set(err, -ENOMEM, "volume %s: out of memory", cfg->name);
+	return NULL;
+}
+
+void volume_destroy(struct volume *v)
+{
+	if (!v)
+		return;
+	assert(v->state == VOLUME_IDLE || v->state == VOLUME_GONE);
+	free(v->probe);
+	free(v->staging_free);
+	free(v->conns);
+	free(v->subs);
+	free(v->ios);
+	free(v);
+}
+
+void volume_front_set(struct volume *v, struct block_front *front)
+{
+	assert(!v->front || v->in_flight == 0);
+	v->front = front;
+}
+
+void volume_stop(struct volume *v, bool force, uint64_t deadline_us)
+{
+	if (v->state == VOLUME_IDLE) {
+		__atomic_store_n(&v->state, VOLUME_GONE, __ATOMIC_RELEASE);
+		return;
+	}
+	if (v->state == VOLUME_GONE)
+		return;
+	v->is_stopping = true;
+	v->is_forced |= force;
+	v->stop_us = deadline_us;
+	if (v->state != VOLUME_DRAINING)
+		volume_set_state(v, VOLUME_DRAINING);
+}
+
+/* ---- state and events ---- */
+
+#define TO(state) (1u << (state))
+#define ENDS	  (TO(VOLUME_DRAINING) | TO(VOLUME_GONE))
+
+void volume_set_state(struct volume *v, enum volume_state state)
+{
+	static const uint8_t arcs[] = {
+		[VOLUME_IDLE] = TO(VOLUME_CONNECTING),
+		[VOLUME_CONNECTING] = TO(VOLUME_READY) | TO(VOLUME_FAILED) | ENDS,
+		[VOLUME_READY] = TO(VOLUME_LOST) | TO(VOLUME_FAILED) | ENDS,
+		[VOLUME_LOST] = TO(VOLUME_READY) | TO(VOLUME_FAILED) | ENDS,
+		[VOLUME_FAILED] = TO(VOLUME_READY) | ENDS,
+		[VOLUME_DRAINING] = TO(VOLUME_GONE),
+		[VOLUME_GONE] = 0,
+	};
+	static const char *const texts[] = {
+		[VOLUME_CONNECTING] = "connecting",
+		[VOLUME_READY] = "ready",
+		[VOLUME_LOST] = "no server: requests are held",
+		[VOLUME_FAILED] = "given up: requests fail",
+		[VOLUME_DRAINING] = "draining",
+		[VOLUME_GONE] = "gone",
+	};
+	struct volume_event *ev = nbd_client_event_slot(v->client);
+
+	assert(arcs[v->state] & TO(state));
+	if (ev)
+		*ev = (struct volume_event){
+			.volume = v, .type = VOLUME_EVENT_STATE, .state = state};
+	else
+		volume_stat_add(&v->events_lost, 1);
+	if (ev)
+		snprintf(ev->text, sizeof(ev->text), "volume %s: %s", v->cfg.name, texts[state]);
+	__atomic_store_n(&v->state, state, __ATOMIC_RELEASE);
+}
+
+void volume_event_add(struct volume *v, enum volume_event_type type, int err, const char *fmt, ...)
+{
+	struct volume_event *ev = nbd_client_event_slot(v->client);
+	char text[sizeof(v->error)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (err)
+		memcpy(v->error, text, sizeof(text));
+	if (!ev) {
+		volume_stat_add(&v->events_lost, 1);
+		return;
+	}
+	ev->volume = v;
+	ev->type = type;
+	ev->state = v->state;
+	ev->err = err;
+	snprintf(ev->text, sizeof(ev->text), "volume %s: %.*s", v->cfg.name,
+		(int)(sizeof(ev->text) - NAME_BYTES_MAX - 16), text);
+}
+
+const struct volume_server *volume_server_now(const struct volume *v)
+{
+	return &v->cfg.servers[v->server_idx];
+}
+
+/* ---- a turn ---- */
+
+bool volume_is_taking(const struct volume *v)
+{
+	return v->front && v->has_identity && !v->is_stopping &&
+	       (v->state == VOLUME_READY || v->state == VOLUME_FAILED);
+}
+
+/* Drained, or out of time: says good-bye. */
+static void volume_end(struct volume *v)
+{
+	for (unsigned i = 0; i < v->cfg.connections; i++) {
+		if (v->is_forced || v->conns[i].nbd.in_flight > 0)
+			volume_conn_abort(&v->conns[i]);
+		else
+			volume_conn_leave(&v->conns[i]);
+	}
+	volume_fail_held(v, -EIO);
+}
+
+bool volume_turn(struct volume *v, uint64_t now_us)
+{
+	bool is_over;
+
+	v->now_us = now_us;
+	for (unsigned i = 0; i < v->cfg.connections; i++)
+		volume_conn_turn(&v->conns[i]);
+	volume_policy_turn(v);
+	volume_take(v);
+	volume_dispatch(v);
+	is_over = v->is_stopping && (v->in_flight == 0 || v->is_forced || now_us >= v->stop_us);
+	if (is_over)
+		volume_end(v);
+	if (v->front)
+		v->front->ops->kick(v->front);
+	if (is_over)
+		volume_set_state(v, VOLUME_GONE); /* the last touch */
+	return !is_over;
+}
+
+uint64_t volume_deadline(const struct volume *v)
+{
+	uint64_t first = volume_give_up_us(v);
+
+	for (unsigned i = 0; i < v->cfg.connections; i++) {
+		uint64_t t = volume_conn_deadline(&v->conns[i]);
+
+		first = t < first ? t : first;
+	}
+	if (v->is_stopping && v->stop_us < first)
+		first = v->stop_us;
+	return first;
+}
+
+/* ---- facts ---- */
+
+static uint64_t stat_read(const uint64_t *stat)
+{
+	return __atomic_load_n(stat, __ATOMIC_RELAXED);
+}
+
+void volume_info(const struct volume *v, struct volume_info *out)
+{
+	const struct volume_server *server = volume_server_now(v);
+
+	memset(out, 0, sizeof(*out));
+	memcpy(out->name, v->cfg.name, sizeof(out->name));
+	out->state = __atomic_load_n(&v->state, __ATOMIC_ACQUIRE);
+	out->limits = v->limits;
+	snprintf(out->server, sizeof(out->server),
+		strchr(server->uri.host, ':') ? "[%s]:%u" : "%s:%u", server->uri.host,
+		server->uri.port);
+	memcpy(out->error, v->error, sizeof(out->error) - 1);
+	out->conn_count = v->cfg.connections;
+	out->conn_ready = __atomic_load_n(&v->conn_ready, __ATOMIC_RELAXED);
+	out->in_flight = __atomic_load_n(&v->in_flight, __ATOMIC_RELAXED);
+	out->in_flight_max = v->cfg.queue_depth;
+	out->read_credit_mbufs = volume_read_quota(v) * v->cfg.connections;
+	for (unsigned i = 0; i < v->cfg.connections; i++)
+		out->read_credit_used_mbufs +=
+			__atomic_load_n(&v->conns[i].read_used_mbufs, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < BLOCK_OP_COUNT; i++) {
+		out->ops[i] = stat_read(&v->ops[i]);
+		out->bytes[i] = stat_read(&v->bytes[i]);
+		out->errors[i] = stat_read(&v->errors[i]);
+	}
+	out->reconnects = stat_read(&v->reconnects);
+	out->replayed = stat_read(&v->replayed);
+	out->timeouts = stat_read(&v->timeouts);
+	out->protocol_errors = stat_read(&v->protocol_errors);
+	out->dirty_reconnects = stat_read(&v->dirty_reconnects);
+	out->events_lost = stat_read(&v->events_lost);
+	out->structured = v->identity.is_structured;
+	out->has_block_size = v->identity.has_block_size;
+	out->nbd_flags = v->identity.flags;
+}
+
+const struct volume_probe *volume_probe(const struct volume *v)
+{
+	return v->probe;
+}

@@ -1,0 +1,316 @@
+/*
+ * volume_conn.c - one connection's life: open, negotiate, serve
+ *
+ *   IDLE -> OPENING -> NEGOTIATING -> SERVING -> LEAVING (the server said ESHUTDOWN)
+ *    ^          |           |            |          |
+ *    +----------+-----------+------------+----------+   volume_lost.c: back-off, next address
+ *
+ * Connection 0 leads: it finds the server that answers. The others follow to the same address once
+ * the export says CAN_MULTI_CONN, never to another one: the promise holds for one server. Only when
+ * no connection serves does the volume turn to its next address.
+ *
+ * Replies are parsed in the stream's spans and consumed in the same turn, NBD_TURN_BYTES_MAX at
+ * most, so nothing that arrived waits for anything of ours. Deadlines are looked at in every turn,
+ * also while the server is sending: a flood of chunks that ends no request is silence.
+ *
+ * The bytes between stream and machine pass through conn_read() and volume_conn_flush() for the
+ * handshake and through volume_io.c for requests: TLS will stand there.
+ */
+#include "nbd_client/volume_priv.h"
+#include "nbd_client/nbd_conn_priv.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- open ---- */
+
+static bool conn_may_open(const struct volume_conn *vc)
+{
+	const struct volume *v = vc->volume;
+
+	if (v->is_stopping && v->in_flight == 0)
+		return false;
+	if (vc->idx == 0)
+		return v->has_identity || v->state == VOLUME_CONNECTING;
+	return v->has_identity && v->limits.can_multi_conn && v->conn_ready > 0;
+}
+
+static uint32_t us_clamp(uint64_t us)
+{
+	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+static void conn_open(struct volume_conn *vc)
+{
+	struct volume *v = vc->volume;
+	const struct volume_server *server = volume_server_now(v);
+	uint64_t send_bytes = 2ull * v->cfg.io_bytes_max + 65536;
+	struct stream_target target = {
+		.ip = server->ip,
+		.port = server->uri.port,
+		.local_port = v->cfg.local_port[vc->idx],
+		.quota_mbufs = v->cfg.quota_mbufs,
+		.owner = v->cfg.owner[vc->idx],
+		.owner_ooo = v->cfg.owner_ooo[vc->idx],
+		.connect_us_max = us_clamp(v->cfg.connect_us),
+		.user_timeout_us = us_clamp(v->cfg.request_us),
+	};
+	int err = 0;
+
+	target.send_bytes_max =
+		send_bytes > NBD_SEND_BYTES_MIN ? (uint32_t)send_bytes : NBD_SEND_BYTES_MIN;
+	nbd_conn_init(&vc->nbd, server->uri.export_name, v->cfg.probe_only);
+	vc->stream = stream_connect(nbd_client_net(v->client), &target, vc, &err);
+	if (!vc->stream) {
+		volume_conn_lose(vc, err, volume_stream_reason(err));
+		return;
+	}
+	vc->state = CONN_OPENING;
+	vc->deadline_us = v->now_us + v->cfg.connect_us;
+}
+
+/* ---- serve ---- */
+
+static void probe_export(struct volume *v, const struct nbd_event *ev)
+{
+	struct volume_probe *p = v->probe;
+
+	p->export_total++;
+	if (p->export_count == NBD_PROBE_NAMES_MAX)
+		return;
+	memcpy(p->exports[p->export_count].name, ev->name, sizeof(ev->name));
+	memcpy(p->exports[p->export_count].description, ev->text, sizeof(ev->text));
+	p->export_count++;
+}
+
+static void probe_ready(struct volume *v, const struct nbd_export *x)
+{
+	struct volume_probe *p = v->probe;
+
+	p->has_export = true;
+	memcpy(p->export_name, x->name, sizeof(p->export_name));
+	memcpy(p->description, x->description, sizeof(p->description));
+	volume_export_adopt(v, x);
+	v->is_stopping = true;
+	v->stop_us = v->now_us;
+}
+
+/* Negotiation is done: is this the export we want? */
+static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
+{
+	struct volume *v = vc->volume;
+	const struct nbd_export *x = &vc->nbd.export;
+	struct error err;
+
+	if (v->cfg.probe_only) {
+		probe_ready(v, x);
+		return;
+	}
+	if (volume_export_check(v, x, &err) < 0) {
+		nbd_conn_die(&vc->nbd, NBD_FAULT_REFUSED, ev, "%s", err.text);
+		return;
+	}
+	vc->state = CONN_SERVING;
+	v->conn_ready++;
+	volume_event_add(v, VOLUME_EVENT_SERVER, 0, "%s:%u: connection %u of %u serves",
+		volume_server_now(v)->uri.host, volume_server_now(v)->uri.port, vc->idx + 1,
+		v->cfg.connections);
+	if (v->has_identity)
+		volume_stat_add(&v->reconnects, vc->attempts > 0);
+	else
+		volume_export_adopt(v, x);
+	if (v->in_flight == 0)
+		volume_progress(v);
+	if (v->state == VOLUME_READY || v->state == VOLUME_DRAINING)
+		return;
+	volume_set_state(v, VOLUME_READY);
+}
+
+/* The last byte of a reply was read. */
+static void conn_answer(struct volume_conn *vc, struct volume_sub *sub, int result)
+{
+	struct volume *v = vc->volume;
+
+	assert(sub->conn == vc && sub->io);
+	TAILQ_REMOVE(&vc->in_flight, sub, link);
+	vc->in_flight_bytes -= sub->nbd.bytes;
+	vc->read_used_mbufs -= sub->cost_mbufs;
+	vc->write_used_mbufs -= sub->kind == KIND_WRITE;
+	if (result == -ESHUTDOWN) {
+		vc->state = CONN_LEAVING;
+		sub->conn = NULL;
+		volume_sub_replay(v, sub);
+		return;
+	}
+	vc->attempts = 0;
+	volume_progress(v);
+	if (sub->nbd.type == NBD_CMD_WRITE && stream_acked(vc->stream) < sub->send_end) {
+		TAILQ_INSERT_TAIL(&vc->answered, sub, link);
+		return;
+	}
+	sub->conn = NULL;
+	volume_sub_done(v, sub, result);
+}
+
+static void conn_event(struct volume_conn *vc, struct nbd_event *ev)
+{
+	struct volume_sub *sub = (struct volume_sub *)ev->req;
+
+	switch (ev->type) {
+	case NBD_EVENT_EXPORT:
+		probe_export(vc->volume, ev);
+		return;
+	case NBD_EVENT_READY:
+		conn_ready(vc, ev);
+		return;
+	case NBD_EVENT_REPLY:
+		if (ev->len > 0)
+			volume_payload(sub, ev);
+		if (ev->is_done)
+			conn_answer(vc, sub, ev->result);
+		return;
+	case NBD_EVENT_NONE:
+	case NBD_EVENT_DEAD:
+		return;
+	}
+}
+
+/* Parses what arrived where it lies, and gives it back before anything waits. */
+static void conn_read(struct volume_conn *vc)
+{
+	struct stream_span spans[NBD_SPAN_MAX];
+	struct nbd_event ev;
+	size_t budget = NBD_TURN_BYTES_MAX;
+
+	while (vc->nbd.state < NBD_CLOSED && budget > 0) {
+		unsigned n = stream_peek(vc->stream, spans, NBD_SPAN_MAX);
+		size_t total = 0;
+
+		vc->is_readable = n > 0;
+		if (n == 0)
+			return;
+		for (unsigned i = 0; i < n && total < budget; i++) {
+			size_t at = 0;
+
+			while (at < spans[i].len && vc->nbd.state < NBD_CLOSED) {
+				at += nbd_conn_feed(
+					&vc->nbd, spans[i].bytes + at, spans[i].len - at, &ev);
+				conn_event(vc, &ev);
+			}
+			total += at;
+		}
+		stream_consume(vc->stream, total);
+		budget -= total < budget ? total : budget;
+	}
+}
+
+/* The machine ended: it says why. */
+static void conn_died(struct volume_conn *vc)
+{
+	struct volume *v = vc->volume;
+
+	if (vc->nbd.fault == NBD_FAULT_LIE)
+		volume_stat_add(&v->protocol_errors, 1);
+	volume_conn_lose(
+		vc, vc->nbd.fault == NBD_FAULT_LOST ? -ECONNRESET : -EPROTO, vc->nbd.error);
+}
+
+/* Replies that came before the ACK of what they answer. */
+static void answered_check(struct volume_conn *vc)
+{
+	struct volume_sub *sub;
+	uint64_t acked;
+
+	if (TAILQ_EMPTY(&vc->answered))
+		return;
+	acked = stream_acked(vc->stream);
+	while ((sub = TAILQ_FIRST(&vc->answered)) && sub->send_end <= acked) {
+		TAILQ_REMOVE(&vc->answered, sub, link);
+		sub->conn = NULL;
+		volume_sub_done(vc->volume, sub, sub->nbd.result);
+	}
+}
+
+/* When the server has taken too long, whatever it is sending meanwhile. */
+static uint64_t conn_due_us(const struct volume_conn *vc)
+{
+	const struct volume_sub *oldest = TAILQ_FIRST(&vc->in_flight);
+
+	if (vc->state == CONN_OPENING || vc->state == CONN_NEGOTIATING)
+		return vc->deadline_us;
+	return oldest ? oldest->sent_us + vc->volume->cfg.request_us : UINT64_MAX;
+}
+
+uint64_t volume_conn_deadline(const struct volume_conn *vc)
+{
+	if (vc->state == CONN_IDLE)
+		return conn_may_open(vc) ? vc->retry_us : UINT64_MAX;
+	if (vc->is_readable)
+		return 0; /* the budget of the last turn ended first */
+	return conn_due_us(vc);
+}
+
+static void conn_timeout(struct volume_conn *vc)
+{
+	struct volume *v = vc->volume;
+
+	if (vc->state == CONN_OPENING) {
+		volume_conn_lose(vc, -ETIMEDOUT, volume_stream_reason(-ETIMEDOUT));
+		return;
+	}
+	volume_stat_add(&v->timeouts, 1);
+	if (vc->state == CONN_NEGOTIATING)
+		volume_conn_lose(vc, -ETIMEDOUT,
+			"connected, but no handshake in time: is an NBD server on this port, and "
+			"not TLS?");
+	else
+		volume_conn_lose(vc, -ETIMEDOUT, "a request was not answered in time");
+}
+
+/* What the stream told since the last turn. False: the connection is gone. */
+static bool conn_hear(struct volume_conn *vc)
+{
+	if (vc->event_bits & STREAM_DEAD) {
+		int err = stream_error(vc->stream);
+
+		volume_conn_lose(vc, err, volume_stream_reason(err));
+		return false;
+	}
+	if ((vc->event_bits & STREAM_CONNECTED) && vc->state == CONN_OPENING) {
+		vc->state = CONN_NEGOTIATING;
+		vc->deadline_us = vc->volume->now_us + vc->volume->cfg.connect_us;
+	}
+	vc->event_bits &= STREAM_EOF;
+	if (vc->state != CONN_OPENING)
+		conn_read(vc);
+	if (vc->volume->probe)
+		vc->volume->probe->has_list |= vc->nbd.has_list;
+	if (vc->event_bits & STREAM_EOF && !vc->is_readable)
+		nbd_conn_eof(&vc->nbd);
+	if (vc->nbd.state == NBD_DEAD)
+		conn_died(vc);
+	return vc->state != CONN_IDLE;
+}
+
+void volume_conn_turn(struct volume_conn *vc)
+{
+	struct volume *v = vc->volume;
+
+	if (vc->state == CONN_IDLE) {
+		if (conn_may_open(vc) && vc->retry_us <= v->now_us)
+			conn_open(vc);
+		return;
+	}
+	if (!conn_hear(vc))
+		return;
+	if (vc->state == CONN_NEGOTIATING)
+		volume_conn_flush(vc);
+	answered_check(vc);
+	if (vc->state == CONN_LEAVING && vc->nbd.in_flight == 0) {
+		volume_conn_lose(vc, -ESHUTDOWN, "the server is shutting down");
+		return;
+	}
+	if (conn_due_us(vc) <= v->now_us)
+		conn_timeout(vc);
+}

@@ -1,0 +1,194 @@
+/*
+ * volume_lost.c - connections that end: lost, told to go, or left in good order
+ *
+ * Losing a connection resets its stream, so nothing more of it can be carried out than the server
+ * already has, and puts what was unanswered in line for replay. A WRITE that was answered but whose
+ * ACK was still on the way is completed: the server has it. The pause before the next attempt
+ * doubles from NBD_RETRY_US_MIN to NBD_RETRY_US_MAX with a quarter of jitter, and starts over when
+ * a request is answered, not when a handshake succeeds.
+ *
+ * Before the volume was ever ready every address gets one try, and the last refusal is the answer
+ * to whoever wanted the device. Afterwards the volume never stops trying: policy decides what its
+ * requests meet with meanwhile (volume_policy.c), not whether the server is looked for.
+ *
+ * Always: a connection without a stream is IDLE, holds no sub and no credit.
+ */
+#include "nbd_client/volume_priv.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+
+const char *volume_stream_reason(int err)
+{
+	switch (err) {
+	case -ECONNREFUSED:
+		return "connection refused: is the server running, and on this port?";
+	case -ECONNRESET:
+		return "the server reset the connection";
+	case -ETIMEDOUT:
+		return "no answer from the server: check its address and the network";
+	case -EHOSTUNREACH:
+		return "host unreachable: check the server's address, and that it is up";
+	case -ENETUNREACH:
+		return "network unreachable: check the port's addresses and gateway";
+	case -EADDRNOTAVAIL:
+		return "no local address or port is free";
+	case -ENOSPC:
+		return "no connection is free on this worker";
+	default:
+		return "the connection broke";
+	}
+}
+
+static uint64_t backoff_us(struct volume_conn *vc)
+{
+	uint64_t us = 0, random = nbd_client_random(vc->volume->client);
+
+	if (vc->attempts > 0) {
+		unsigned shift = vc->attempts - 1 < 16 ? vc->attempts - 1 : 16;
+
+		us = (uint64_t)NBD_RETRY_US_MIN << shift;
+		if (us > NBD_RETRY_US_MAX)
+			us = NBD_RETRY_US_MAX;
+	}
+	return us - us / 4 + random % (us / 4 + 10000);
+}
+
+/* The replies that only waited for the ACK of their payload are good. */
+static void answered_finish(struct volume_conn *vc)
+{
+	struct volume_sub *sub;
+
+	while ((sub = TAILQ_FIRST(&vc->answered))) {
+		TAILQ_REMOVE(&vc->answered, sub, link);
+		sub->conn = NULL;
+		volume_sub_done(vc->volume, sub, sub->nbd.result);
+	}
+}
+
+/* Everything in flight goes back in line; every credit is free again. */
+static void in_flight_recall(struct volume_conn *vc)
+{
+	struct volume_sub *sub;
+
+	while ((sub = TAILQ_FIRST(&vc->in_flight))) {
+		TAILQ_REMOVE(&vc->in_flight, sub, link);
+		nbd_conn_forget(&vc->nbd, &sub->nbd);
+		sub->conn = NULL;
+		volume_sub_replay(vc->volume, sub);
+	}
+	vc->in_flight_bytes = 0;
+	vc->read_used_mbufs = 0;
+	vc->write_used_mbufs = 0;
+}
+
+/* Out of service, without a word to anybody. The stream is the caller's to end. */
+static void conn_rest(struct volume_conn *vc)
+{
+	struct volume *v = vc->volume;
+
+	if (vc->state == CONN_SERVING || vc->state == CONN_LEAVING) {
+		assert(v->conn_ready > 0);
+		v->conn_ready--;
+	}
+	answered_finish(vc);
+	in_flight_recall(vc);
+	vc->state = CONN_IDLE;
+	vc->stream = NULL;
+	vc->is_readable = false;
+	vc->event_bits = 0;
+	vc->retry_us = v->now_us + backoff_us(vc);
+	vc->attempts++;
+}
+
+void volume_conn_abort(struct volume_conn *vc)
+{
+	if (vc->state == CONN_IDLE)
+		return;
+	stream_abort(vc->stream);
+	stream_release(vc->stream);
+	conn_rest(vc);
+}
+
+void volume_conn_flush(struct volume_conn *vc)
+{
+	const uint8_t *bytes;
+	size_t len;
+
+	while ((bytes = nbd_conn_output(&vc->nbd, &len)), len > 0) {
+		if (len > STREAM_INLINE_BYTES_MAX)
+			len = STREAM_INLINE_BYTES_MAX;
+		if (stream_send_copy(vc->stream, bytes, len) < 0)
+			return; /* full: next turn; dead: the event says so */
+		nbd_conn_sent(&vc->nbd, len);
+	}
+}
+
+void volume_conn_leave(struct volume_conn *vc)
+{
+	if (vc->state == CONN_IDLE)
+		return;
+	nbd_conn_close(&vc->nbd);
+	volume_conn_flush(vc);
+	(void)stream_shutdown(vc->stream);
+	stream_release(vc->stream);
+	conn_rest(vc);
+}
+
+/* Before the first success every address gets one try; then it is for a person to decide. */
+static void lost_before_ready(struct volume *v, int err, const char *where, const char *why)
+{
+	v->tried_count++;
+	v->server_idx = (v->server_idx + 1) % v->cfg.server_count;
+	if (v->tried_count < v->cfg.server_count) {
+		v->conns[0].retry_us = v->now_us;
+		volume_event_add(v, VOLUME_EVENT_SERVER, err, "%s: %s; trying %s", where, why,
+			volume_server_now(v)->uri.host);
+		return;
+	}
+	if (v->state == VOLUME_CONNECTING)
+		volume_set_state(v, VOLUME_FAILED);
+	volume_event_add(v, VOLUME_EVENT_REFUSED, err, "%s: %s", where, why);
+}
+
+static void lost_after_ready(struct volume_conn *vc, int err, const char *where, const char *why)
+{
+	struct volume *v = vc->volume;
+	enum volume_event_type type =
+		vc->nbd.fault == NBD_FAULT_REFUSED ? VOLUME_EVENT_REFUSED : VOLUME_EVENT_SERVER;
+	uint64_t ms = (vc->retry_us - v->now_us) / 1000;
+
+	if (v->conn_ready > 0) {
+		volume_event_add(v, type, err,
+			"%s: %s; %u of %u connections serve on, reconnecting in %" PRIu64 " ms",
+			where, why, v->conn_ready, v->cfg.connections, ms);
+		return;
+	}
+	v->server_idx = (v->server_idx + 1) % v->cfg.server_count;
+	if (v->state == VOLUME_READY)
+		volume_set_state(v, VOLUME_LOST);
+	volume_event_add(v, type, err, "%s: %s; %u requests wait, trying %s in %" PRIu64 " ms",
+		where, why, v->in_flight, volume_server_now(v)->uri.host, ms);
+}
+
+void volume_conn_lose(struct volume_conn *vc, int err, const char *why)
+{
+	struct volume *v = vc->volume;
+	bool was_serving = vc->state == CONN_SERVING || vc->state == CONN_LEAVING;
+	char where[sizeof(((struct nbd_uri *)0)->host) + 8];
+
+	snprintf(where, sizeof(where), "%s:%u", volume_server_now(v)->uri.host,
+		volume_server_now(v)->uri.port);
+	if (vc->stream) {
+		stream_abort(vc->stream);
+		stream_release(vc->stream);
+	}
+	if (was_serving && v->unflushed > 0)
+		volume_stat_add(&v->dirty_reconnects, 1);
+	conn_rest(vc);
+	volume_lost(v);
+	if (v->has_identity)
+		lost_after_ready(vc, err, where, why);
+	else
+		lost_before_ready(v, err, where, why);
+}

@@ -1,0 +1,191 @@
+/*
+ * volume_policy.c - which export may be served, whether it is the same one, and when to give up
+ *
+ * What the first READY export is becomes the volume's identity: size, flags, block sizes. Whatever
+ * answers later, after a reconnect or at another address, must be the same or it is refused: a
+ * filesystem that finds other bytes below it is worse off than one that waits.
+ *
+ * The clock of `hold` and `fail` starts when somebody waits and nobody answers, and stops at the
+ * next answer to a request, not at the next handshake: a server that negotiates and then says
+ * nothing, again and again, is as dead as one that is switched off.
+ *
+ * Credits. A READ may have its whole reply resting in the connection's receive quota, so it costs
+ * the mbufs that reply fills in the worst case; anything else costs one. An eighth of the quota is
+ * kept for the latter, so that neither kind can take the other's share.
+ */
+#include "nbd_client/volume_priv.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* Bytes an mbuf surely carries if nobody said otherwise: a quarter of its room (compaction). */
+#define PAYLOAD_MIN_DEFAULT (MBUF_DATA_BYTES / 4)
+/* The reply's own header, and payload that begins in the middle of an mbuf. */
+#define COST_SLACK	   2u
+#define WRITE_QUOTA_SHARE  8u
+#define BLOCK_PREF_DEFAULT 4096u
+
+uint32_t volume_read_cost(const struct volume *v, uint32_t bytes)
+{
+	uint32_t payload = v->cfg.mbuf_payload_min;
+
+	return (bytes + payload - 1) / payload + COST_SLACK;
+}
+
+uint32_t volume_write_quota(const struct volume *v)
+{
+	uint32_t quota = v->cfg.quota_mbufs / WRITE_QUOTA_SHARE;
+
+	return quota < v->sub_max ? quota : v->sub_max;
+}
+
+uint32_t volume_read_quota(const struct volume *v)
+{
+	return v->cfg.quota_mbufs - volume_write_quota(v);
+}
+
+static uint32_t block_of(const struct nbd_export *x)
+{
+	return x->block_min > NBD_BLOCK_BYTES_MIN ? x->block_min : NBD_BLOCK_BYTES_MIN;
+}
+
+static uint32_t payload_max_of(const struct nbd_export *x)
+{
+	if (!x->has_block_size || x->block_max > NBD_PAYLOAD_BYTES_MAX)
+		return NBD_PAYLOAD_BYTES_MAX;
+	return x->block_max;
+}
+
+/* Is @x what the volume has been all along? */
+static int identity_check(const struct volume *v, const struct nbd_export *x, struct error *err)
+{
+	const struct nbd_export *was = &v->identity;
+
+	if (x->size_bytes != was->size_bytes)
+		return error_set(err, -ESTALE,
+			"the export came back with %" PRIu64 " bytes, it had %" PRIu64
+			": refused, the device stays; bring the old export back or detach",
+			x->size_bytes, was->size_bytes);
+	if (x->flags != was->flags)
+		return error_set(err, -ESTALE,
+			"the export came back with flags 0x%x, it had 0x%x: refused, the device "
+			"stays; start the server as it was or detach",
+			x->flags, was->flags);
+	if (block_of(x) != block_of(was) || payload_max_of(x) < payload_max_of(was))
+		return error_set(err, -ESTALE,
+			"the export came back with blocks of %u to %u bytes, it had %u to %u: "
+			"refused, the device stays; start the server as it was or detach",
+			block_of(x), payload_max_of(x), block_of(was), payload_max_of(was));
+	return 0;
+}
+
+int volume_export_check(const struct volume *v, const struct nbd_export *x, struct error *err)
+{
+	uint32_t block = block_of(x);
+
+	if (v->has_identity)
+		return identity_check(v, x, err);
+	if (x->size_bytes == 0)
+		return error_set(err, -EINVAL,
+			"the export's size is 0: give the server a disk that is not empty");
+	if (x->size_bytes % block)
+		return error_set(err, -EINVAL,
+			"the export's size (%" PRIu64 " bytes) is not a multiple of its block "
+			"size (%u): truncate or extend it on the server",
+			x->size_bytes, block);
+	if (payload_max_of(x) < block)
+		return error_set(err, -EINVAL,
+			"the server's largest request (%u bytes) is smaller than a block of %u: "
+			"change its block size policy",
+			payload_max_of(x), block);
+	if (volume_read_cost(v, block) > volume_read_quota(v))
+		return error_set(err, -ENOSPC,
+			"one block of %u bytes needs %u mbufs of receive quota, there are %u for "
+			"reads: give the volume more",
+			block, volume_read_cost(v, block), volume_read_quota(v));
+	return 0;
+}
+
+/* The largest READ, in whole blocks, whose reply fits the quota and the server's limit. */
+static uint32_t read_piece(const struct volume *v, uint32_t io_bytes, uint32_t block)
+{
+	uint64_t fits = (uint64_t)(volume_read_quota(v) - COST_SLACK) * v->cfg.mbuf_payload_min;
+
+	if (fits > io_bytes)
+		fits = io_bytes;
+	return (uint32_t)(fits / block * block);
+}
+
+void volume_export_adopt(struct volume *v, const struct nbd_export *x)
+{
+	struct block_limits *l = &v->limits;
+	uint32_t block = block_of(x), pref = x->block_pref;
+	uint32_t io_bytes = payload_max_of(x);
+
+	if (io_bytes > v->cfg.io_bytes_max)
+		io_bytes = v->cfg.io_bytes_max;
+	if (io_bytes < block)
+		io_bytes = block;
+	if (!x->has_block_size || pref == 0 || (pref & (pref - 1)))
+		pref = BLOCK_PREF_DEFAULT;
+	v->identity = *x;
+	v->has_identity = true;
+	l->size_bytes = x->size_bytes;
+	l->block_min = block;
+	l->block_pref = pref > block ? pref : block;
+	l->io_bytes_max = io_bytes / block * block;
+	l->trim_bytes_max = NBD_TRIM_BYTES_MAX;
+	l->trim_granularity = block;
+	l->is_read_only = v->cfg.read_only || (x->flags & NBD_FLAG_READ_ONLY);
+	l->is_rotational = x->flags & NBD_FLAG_ROTATIONAL;
+	l->can_flush = x->flags & NBD_FLAG_SEND_FLUSH;
+	/* A FUA the server does not know is done with its FLUSH. */
+	l->can_fua = x->flags & (NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_FLUSH);
+	l->can_trim = !l->is_read_only && (x->flags & NBD_FLAG_SEND_TRIM);
+	l->can_write_zeroes = !l->is_read_only && (x->flags & NBD_FLAG_SEND_WRITE_ZEROES);
+	l->can_fast_zero = l->can_write_zeroes && (x->flags & NBD_FLAG_SEND_FAST_ZERO);
+	l->can_multi_conn = x->flags & NBD_FLAG_CAN_MULTI_CONN;
+	v->read_piece_bytes = read_piece(v, l->io_bytes_max, block);
+	v->write_piece_bytes = l->io_bytes_max;
+	if (v->cfg.staging && v->write_piece_bytes > v->cfg.staging_bytes)
+		v->write_piece_bytes = v->cfg.staging_bytes / block * block;
+}
+
+void volume_progress(struct volume *v)
+{
+	v->lost_us = 0;
+}
+
+void volume_lost(struct volume *v)
+{
+	if (v->lost_us == 0 && (v->in_flight > 0 || v->conn_ready == 0))
+		v->lost_us = v->now_us;
+}
+
+uint64_t volume_give_up_us(const struct volume *v)
+{
+	bool is_hold_for_ever = v->cfg.on_dead == ON_DEAD_HOLD && v->cfg.dead_us == 0;
+
+	if (v->lost_us == 0 || is_hold_for_ever || v->state == VOLUME_FAILED || !v->has_identity)
+		return UINT64_MAX;
+	return v->lost_us + v->cfg.dead_us;
+}
+
+void volume_policy_turn(struct volume *v)
+{
+	unsigned held = v->in_flight;
+
+	if (volume_give_up_us(v) > v->now_us)
+		return;
+	for (unsigned i = 0; i < v->cfg.connections; i++)
+		volume_conn_abort(&v->conns[i]);
+	volume_fail_held(v, -EIO);
+	v->lost_us = 0;
+	if (v->state != VOLUME_DRAINING)
+		volume_set_state(v, VOLUME_FAILED);
+	volume_event_add(v, VOLUME_EVENT_SERVER, -EIO,
+		"no answer for %" PRIu64 " ms: %u requests failed, new ones fail until the server "
+		"is back",
+		v->cfg.dead_us / 1000, held);
+}

@@ -1,0 +1,204 @@
+/*
+ * volume_priv.h - inside a volume: what volume_*.c and nbd_client.c share
+ *
+ * Terms. An *io* is one block request of the front end, held from take() to complete(). A *sub* is
+ * the part of it that fits one NBD request; only subs travel. Each file holds one subject:
+ *   volume.c         create, destroy, state, facts
+ *   volume_conn.c    one connection's life: open, negotiate, serve
+ *   volume_lost.c    and its end: lost, left, with what follows from it
+ *   volume_io.c      requests in: take, check, cut into subs, send within the credits
+ *   volume_done.c    replies out: payload, results, FLUSH and FUA, completion
+ *   volume_policy.c  what an export must be, who it is, when to give up
+ */
+#ifndef NBD_CLIENT_VOLUME_PRIV_H
+#define NBD_CLIENT_VOLUME_PRIV_H
+
+#include <sys/queue.h>
+#include "nbd_client/nbd_client.h"
+#include "nbd_client/nbd_conn.h"
+
+/* Credits and slots are kept apart for these two, so that writes cannot starve reads. */
+enum volume_kind { KIND_READ, KIND_WRITE, KIND_COUNT };
+
+/* Waiting lines, in the order they are served. */
+enum volume_class {
+	CLASS_SWAP_READ,
+	CLASS_READ,
+	CLASS_SWAP_WRITE,
+	CLASS_WRITE,	 /* WRITE, TRIM, WRITE_ZEROES */
+	CLASS_FUA_FLUSH, /* second half of a FUA the server cannot do itself */
+	CLASS_FLUSH,
+	CLASS_COUNT,
+};
+
+struct volume_io {
+	TAILQ_ENTRY(volume_io) link;	  /* free list or a waiting line */
+	TAILQ_ENTRY(volume_io) open_link; /* volume.writes_open */
+	struct block_req *req;		  /* NULL = free */
+	uint64_t seq;			  /* order of take() */
+	uint32_t issued_bytes;		  /* of req->bytes, given to subs */
+	uint32_t subs_open;
+	int result; /* first error, -errno */
+	uint8_t class;
+	bool is_queued;	  /* stands in a waiting line */
+	bool is_write;	  /* a FLUSH taken later must wait for it */
+	bool needs_flush; /* FUA, and the server has only FLUSH */
+	bool is_issued;	  /* nothing of it is left to be cut off */
+};
+
+struct volume_conn;
+
+struct volume_sub {
+	struct nbd_req nbd;	      /* first: an event's req is the sub */
+	TAILQ_ENTRY(volume_sub) link; /* free, replay, in_flight or answered */
+	struct volume_io *io;
+	struct volume_conn *conn; /* NULL unless in flight or answered */
+	uint8_t kind;
+	uint32_t cost_mbufs;	    /* read credit it holds while in flight */
+	int32_t staging;	    /* piece of the staging memory, -1 = none */
+	uint64_t sent_us, send_end; /* stream position behind its last byte */
+};
+TAILQ_HEAD(volume_sub_list, volume_sub);
+TAILQ_HEAD(volume_io_list, volume_io);
+
+enum volume_conn_state {
+	CONN_IDLE,	  /* no stream; opens at retry_us if it may */
+	CONN_OPENING,	  /* SYN sent */
+	CONN_NEGOTIATING, /* handshake of NBD */
+	CONN_SERVING,
+	CONN_LEAVING, /* the server said ESHUTDOWN: nothing new, ends when nothing is in flight */
+};
+
+struct volume_conn {
+	struct volume *volume;
+	unsigned idx;
+	enum volume_conn_state state;
+	struct stream *stream;
+	struct volume_sub_list in_flight; /* in order of sending, so the first is the oldest */
+	struct volume_sub_list answered;  /* WRITEs whose reply overtook the ACK of their payload */
+	uint32_t read_used_mbufs, write_used_mbufs;
+	uint64_t in_flight_bytes;
+	uint64_t deadline_us; /* OPENING and NEGOTIATING */
+	uint64_t retry_us;    /* IDLE */
+	uint32_t attempts;    /* since a request was last answered */
+	uint32_t event_bits;  /* seen and not yet acted upon: EOF, DEAD */
+	bool is_readable;
+	struct nbd_conn nbd;
+};
+
+struct volume {
+	struct volume_config cfg;
+	enum volume_state state;
+	struct nbd_client *client;
+	struct block_front *front;
+	struct volume_probe *probe;
+	bool is_stopping, is_forced, has_identity;
+	uint64_t stop_us;
+	uint64_t now_us;
+
+	/* where it is, and what it is there */
+	unsigned server_idx, tried_count;
+	struct nbd_export identity; /* of the first READY: what comes back must be the same */
+	struct block_limits limits;
+	uint32_t read_piece_bytes, write_piece_bytes;
+	uint64_t lost_us;   /* no answer since then although somebody waits; 0 = all is well */
+	uint64_t unflushed; /* WRITEs answered since the last FLUSH */
+	uint64_t jitter;
+
+	/* requests */
+	struct volume_io *ios;
+	struct volume_sub *subs;
+	struct volume_io_list free_ios, writes_open, waiting[CLASS_COUNT];
+	struct volume_sub_list free_subs, replay[KIND_COUNT + 1]; /* the last: FLUSH */
+	uint32_t sub_used[KIND_COUNT], sub_max;
+	uint64_t seq;
+	int32_t *staging_free;
+	uint32_t staging_free_count, staging_count;
+
+	struct volume_conn *conns;
+	unsigned conn_ready;
+
+	/* read by volume_info() from any thread: volume_stat_*() only */
+	uint32_t in_flight; /* ios held */
+	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
+	uint64_t reconnects, replayed, timeouts, protocol_errors, dirty_reconnects, events_lost;
+	char error[256];
+};
+
+#define REPLAY_FLUSH KIND_COUNT
+
+/* Counters have one writer and readers that do not mind being a turn late. */
+static inline void volume_stat_add(uint64_t *stat, uint64_t n)
+{
+	__atomic_store_n(stat, *stat + n, __ATOMIC_RELAXED);
+}
+
+/* ---- volume.c ---- */
+void volume_set_state(struct volume *v, enum volume_state state);
+/* One line for the control thread. @type STATE carries the state of the moment. */
+__attribute__((format(printf, 4, 5))) void volume_event_add(
+	struct volume *v, enum volume_event_type type, int err, const char *fmt, ...);
+const struct volume_server *volume_server_now(const struct volume *v);
+/* True where requests are answered or carried, so take() makes sense. */
+bool volume_is_taking(const struct volume *v);
+
+/* ---- volume_conn.c ---- */
+void volume_conn_turn(struct volume_conn *vc);
+uint64_t volume_conn_deadline(const struct volume_conn *vc);
+
+/* ---- volume_lost.c ---- */
+/* What a stream's error means, with the remedy. */
+const char *volume_stream_reason(int err);
+/* Hands what the handshake wants to say to the stream. */
+void volume_conn_flush(struct volume_conn *vc);
+/* Ends the connection at once; what was in flight waits for replay. @why goes to log and status. */
+void volume_conn_lose(struct volume_conn *vc, int err, const char *why);
+/* Says good-bye in the protocol's words and lets TCP close by itself. */
+void volume_conn_leave(struct volume_conn *vc);
+void volume_conn_abort(struct volume_conn *vc);
+
+/* ---- volume_io.c ---- */
+void volume_take(struct volume *v);
+void volume_dispatch(struct volume *v);
+void volume_io_queue(struct volume *v, struct volume_io *io, enum volume_class class);
+void volume_sub_give(struct volume *v, struct volume_sub *sub);
+/* Puts an unanswered sub where it is sent again, in the order of its request. */
+void volume_sub_replay(struct volume *v, struct volume_sub *sub);
+
+/* ---- volume_done.c ---- */
+void volume_payload(struct volume_sub *sub, const struct nbd_event *ev);
+/* @sub was answered and its memory is free again. */
+void volume_sub_done(struct volume *v, struct volume_sub *sub, int result);
+/* Answers everything held with @result. No sub may be in flight. */
+void volume_fail_held(struct volume *v, int result);
+/* Gives @req back to the front end, counted. */
+void volume_complete(struct volume *v, struct block_req *req, int result);
+
+/* ---- volume_policy.c ---- */
+/* May this export be served? 0, or -errno with @err. */
+int volume_export_check(const struct volume *v, const struct nbd_export *x, struct error *err);
+/* Limits and piece sizes of the first READY. */
+void volume_export_adopt(struct volume *v, const struct nbd_export *x);
+/* A reply came: whoever waits does not wait in vain. */
+void volume_progress(struct volume *v);
+/* Starts the clock of hold and fail, if somebody waits or nobody serves. */
+void volume_lost(struct volume *v);
+uint64_t volume_give_up_us(const struct volume *v); /* UINT64_MAX = never */
+void volume_policy_turn(struct volume *v);
+/* Mbufs the reply to a READ of @bytes may occupy, the worst case. */
+uint32_t volume_read_cost(const struct volume *v, uint32_t bytes);
+uint32_t volume_write_quota(const struct volume *v);
+uint32_t volume_read_quota(const struct volume *v);
+
+/* ---- one volume's part of a turn (volume.c) ---- */
+/* False: the volume is VOLUME_GONE and no longer the worker's. */
+bool volume_turn(struct volume *v, uint64_t now_us);
+uint64_t volume_deadline(const struct volume *v);
+
+/* ---- nbd_client.c ---- */
+struct net *nbd_client_net(struct nbd_client *nc);
+/* Place for one more event, or NULL: the queue is full. */
+struct volume_event *nbd_client_event_slot(struct nbd_client *nc);
+uint64_t nbd_client_random(struct nbd_client *nc);
+
+#endif
