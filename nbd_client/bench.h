@@ -42,6 +42,7 @@ struct bench_result {
 	uint64_t ios[2], bytes[2];	/* read, write */
 	uint64_t errors, verify_errors, verified_blocks;
 	double p50_us, p99_us, p999_us, mean_us, max_us;
+	char verify_text[160]; /* the first block found wrong: where and how; empty if none */
 };
 void bench_result(const struct bench *b, struct bench_result *out);
 
