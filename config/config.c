@@ -45,8 +45,8 @@ void config_defaults(struct config *cfg)
 	memset(cfg, 0, sizeof(*cfg));
 	cfg->reserve.size = -1;
 	cfg->reserve.safety_pct = RESERVE_SAFETY_DEFAULT_PCT;
-	snprintf(cfg->socket, sizeof(cfg->socket), "/run/sluice/control.sock");
-	snprintf(cfg->run_dir, sizeof(cfg->run_dir), "/run/sluice");
+	snprintf(cfg->socket, sizeof(cfg->socket), CONFIG_SOCKET_DEFAULT);
+	snprintf(cfg->run_dir, sizeof(cfg->run_dir), CONFIG_RUN_DIR_DEFAULT);
 	snprintf(cfg->log_level, sizeof(cfg->log_level), "info");
 	cfg->use_hugepages = host_hugepages_free() > 0;
 }

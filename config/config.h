@@ -11,6 +11,10 @@
 #include "config/error.h"
 #include "config/limits.h"
 
+#define CONFIG_PATH_DEFAULT    "/etc/sluice.yaml"
+#define CONFIG_RUN_DIR_DEFAULT "/run/sluice"
+#define CONFIG_SOCKET_DEFAULT  CONFIG_RUN_DIR_DEFAULT "/control.sock"
+
 enum config_device_kind { DEVICE_PCI, DEVICE_AF_PACKET, DEVICE_AF_XDP };
 enum config_exception { EXCEPTION_OFF, EXCEPTION_TAP, EXCEPTION_AUTO };
 enum config_on_dead { ON_DEAD_HOLD, ON_DEAD_FAIL };

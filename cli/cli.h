@@ -1,0 +1,45 @@
+/*
+ * cli.h - what the parts of `sluice` share: the command line, and how a command ends
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include "config/error.h"
+
+#define STATUS_GOOD   0
+#define STATUS_FAILED 1
+#define STATUS_USAGE  2
+
+/* The command line, read. Strings are argv's. */
+struct cli {
+	const char *socket, *config, *name;
+	bool is_json, is_force, is_openmetrics;
+	const char **args; /* after the command's name and options */
+	int arg_count;
+};
+
+/*
+ * Asks sluiced and prints the answer: as JSON if so asked, else by @print (which may be NULL).
+ * @params is eaten and may be NULL. Out: the exit status.
+ */
+int cli_ask(const struct cli *cli, const char *method, json_t *params, int timeout_ms,
+	void (*print)(const json_t *result));
+
+/* Prints @json on stdout as one line. Answers STATUS_GOOD. */
+int cli_print_json(const json_t *json);
+
+/* Says what went wrong: on stderr, and with --json as an object on stdout. STATUS_FAILED. */
+int cli_fail(const struct cli *cli, const struct error *err);
+
+/* "sluice: …; `sluice -h` lists …" on stderr. STATUS_USAGE. */
+__attribute__((format(printf, 1, 2))) int cli_usage(const char *fmt, ...);
+
+/* Commands with a file of their own. Each answers the exit status. */
+int cli_doctor(const struct cli *cli);
+int cli_top(const struct cli *cli);
+/* @argv is NULL-ended and starts behind the word "bench". Returns only on failure. */
+int cli_bench(bool is_json, char **argv);
+
+#endif

@@ -1,0 +1,281 @@
+/*
+ * main.c - sluice: the control client
+ *
+ * A table of commands; each says which options it knows and how many arguments it wants, so a
+ * wrong command line is refused here, with status 2, before anybody is asked. Most commands are one
+ * question to the daemon and one way to print the answer. `doctor` also works without a daemon,
+ * because it is needed most when there is none, and `bench` hands over to sluiced, because this
+ * program links no DPDK.
+ */
+#include <assert.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cli/cli.h"
+#include "cli/print.h"
+#include "cli/rpc.h"
+#include "config/config.h"
+#include "config/config_nearest.h"
+
+#define READ_MS	  10000
+#define CHANGE_MS 120000 /* attach and detach: the daemon's own deadlines are shorter */
+
+struct command {
+	const char *name;
+	const char *args;    /* for the usage line */
+	const char *options; /* letters it knows beside the global ones */
+	const char *help;
+	int arg_min, arg_max;
+	int (*run)(const struct cli *cli);
+};
+
+static const struct option long_options[] = {
+	{"json", no_argument, NULL, 'j'},
+	{"socket", required_argument, NULL, 's'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{"force", no_argument, NULL, 'f'},
+	{"name", required_argument, NULL, 'n'},
+	{"config", required_argument, NULL, 'c'},
+	{"openmetrics", no_argument, NULL, 'o'},
+	{NULL, 0, NULL, 0},
+};
+
+/* ---- commands ---- */
+
+static int run_status(const struct cli *cli)
+{
+	return cli_ask(cli, "status", NULL, READ_MS, print_status);
+}
+
+static int run_list(const struct cli *cli)
+{
+	return cli_ask(cli, "list", NULL, READ_MS, print_list);
+}
+
+static int run_attach(const struct cli *cli)
+{
+	json_t *params = json_pack("{s:s s:s*}", "uri", cli->args[0], "name", cli->name);
+
+	return cli_ask(cli, "attach", params, CHANGE_MS, print_attached);
+}
+
+static int run_detach(const struct cli *cli)
+{
+	json_t *params = json_pack("{s:s s:b}", "name", cli->args[0], "force", cli->is_force);
+
+	return cli_ask(cli, "detach", params, CHANGE_MS, NULL);
+}
+
+static int run_stats(const struct cli *cli)
+{
+	if (!cli->is_openmetrics)
+		return cli_ask(cli, "stats", NULL, READ_MS, print_stats);
+	return cli_ask(cli, "stats", json_pack("{s:s}", "format", "openmetrics"), READ_MS,
+		print_openmetrics);
+}
+
+static int run_reserve(const struct cli *cli)
+{
+	const char *view = cli->arg_count ? cli->args[0] : "";
+
+	if (!*view)
+		return cli_ask(cli, "reserve", NULL, READ_MS, print_reserve);
+	if (strcmp(view, "explain") == 0)
+		return cli_ask(cli, "reserve.explain", NULL, READ_MS, print_reserve_explain);
+	if (strcmp(view, "leaks") == 0)
+		return cli_ask(cli, "reserve.leaks", NULL, READ_MS, print_reserve_leaks);
+	return cli_usage(
+		"reserve %s is not known; say reserve, reserve explain or reserve leaks", view);
+}
+
+static int run_probe(const struct cli *cli)
+{
+	return cli_ask(
+		cli, "probe", json_pack("{s:s}", "uri", cli->args[0]), CHANGE_MS, print_probe);
+}
+
+static int run_fault(const struct cli *cli)
+{
+	bool is_on = strcmp(cli->args[1], "on") == 0;
+
+	if (strcmp(cli->args[0], "starve") != 0 || (!is_on && strcmp(cli->args[1], "off") != 0))
+		return cli_usage("fault %s %s is not known; say fault starve on, or off",
+			cli->args[0], cli->args[1]);
+	return cli_ask(
+		cli, "fault.starve", json_pack("{s:b}", "on", is_on), READ_MS, print_starved);
+}
+
+static int run_shutdown(const struct cli *cli)
+{
+	return cli_ask(cli, "shutdown", NULL, READ_MS, NULL);
+}
+
+static int run_version(const struct cli *cli)
+{
+	json_t *version = json_pack("{s:s}", "version", SLUICE_VERSION);
+
+	if (cli->is_json)
+		cli_print_json(version);
+	else
+		puts("sluice " SLUICE_VERSION);
+	json_decref(version);
+	return STATUS_GOOD;
+}
+
+static const struct command commands[] = {
+	{"status", "", "", "the daemon, its ports, reserve and volumes", 0, 0, run_status},
+	{"attach", "URI [--name NAME]", "n", "make a block device of an export; prints its path", 1,
+		1, run_attach},
+	{"detach", "NAME [--force]", "f", "take a block device away", 1, 1, run_detach},
+	{"list", "", "", "the volumes", 0, 0, run_list},
+	{"stats", "[--openmetrics]", "o", "every counter there is", 0, 0, run_stats},
+	{"reserve", "[explain|leaks]", "", "the packet reserve: who holds it, why so much", 0, 1,
+		run_reserve},
+	{"doctor", "[-c FILE]", "c", "what this machine lacks, with the remedies", 0, 0,
+		cli_doctor},
+	{"probe", "URI", "", "what a server says of an export", 1, 1, run_probe},
+	{"bench", "[-c FILE] URI [OPTION...]", "",
+		"measure an export; takes sluiced --bench's options", 0, 0, NULL},
+	{"fault", "starve on|off", "", "fault-injection builds: leave the reserve alone", 2, 2,
+		run_fault},
+	{"top", "", "", "a live view", 0, 0, cli_top},
+	{"shutdown", "", "", "end the daemon: detaches every volume first", 0, 0, run_shutdown},
+	{"version", "", "", "the version of this program", 0, 0, run_version},
+	{NULL, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+/* ---- the command line ---- */
+
+static void help_print(FILE *to)
+{
+	fputs("usage: sluice [--json] [--socket PATH] COMMAND [ARGUMENT...]\n\n", to);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(to, "  %-8s %-26s %s\n", c->name, c->args, c->help);
+	fputs("\n"
+	      "  --json         print what the daemon answered\n"
+	      "  --socket PATH  its control socket (default " CONFIG_SOCKET_DEFAULT ")\n"
+	      "  -h, --help     this, or after a command: what it takes\n"
+	      "\n"
+	      "Status: 0 good, 1 failed, 2 wrong usage. More in sluice(1).\n",
+		to);
+}
+
+static const struct command *command_lookup(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++) {
+		if (strcmp(c->name, name) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static int command_unknown(const char *name)
+{
+	const char *near = config_nearest(name, commands, sizeof(*commands));
+
+	if (near)
+		return cli_usage("there is no command \"%s\"; did you mean %s?", name, near);
+	return cli_usage("there is no command \"%s\"", name);
+}
+
+/* Stores option @opt. False if it is none that may stand here. */
+static bool option_store(struct cli *cli, const struct command *command, int opt)
+{
+	if (opt == 'j')
+		cli->is_json = true;
+	else if (opt == 's')
+		cli->socket = optarg;
+	else if (!command || !strchr(command->options, opt))
+		return false;
+	else if (opt == 'f')
+		cli->is_force = true;
+	else if (opt == 'n')
+		cli->name = optarg;
+	else if (opt == 'c')
+		cli->config = optarg;
+	else
+		cli->is_openmetrics = true;
+	return true;
+}
+
+static int command_help(const struct command *command)
+{
+	printf("usage: sluice [--json] [--socket PATH] %s%s%s\n%s\n", command->name,
+		*command->args ? " " : "", command->args, command->help);
+	return STATUS_GOOD;
+}
+
+/* Reads what stands behind the command's name. Out: -1 to run it, else the exit status. */
+static int command_parse(struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	int opt;
+
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, ":hfn:c:", long_options, NULL)) != -1) {
+		if (opt == 'h')
+			return command_help(command);
+		if (opt == ':')
+			return cli_usage("%s wants a value", argv[optind - 1]);
+		if (opt == '?' || !option_store(cli, command, opt))
+			return cli_usage("%s has no option %s; usage: sluice %s %s", command->name,
+				argv[optind - 1], command->name, command->args);
+	}
+	cli->args = (const char **)(uintptr_t)(argv + optind);
+	cli->arg_count = argc - optind;
+	if (cli->arg_count >= command->arg_min && cli->arg_count <= command->arg_max)
+		return -1;
+	return cli_usage("%s %s; usage: sluice %s %s", command->name,
+		cli->arg_count < command->arg_min ? "lacks an argument" : "has too many arguments",
+		command->name, command->args);
+}
+
+/* Options before the command. Out: -1 with optind at the command, else the exit status. */
+static int global_parse(struct cli *cli, int argc, char **argv)
+{
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "+:hV", long_options, NULL)) != -1) {
+		if (opt == 'h') {
+			help_print(stdout);
+			return STATUS_GOOD;
+		}
+		if (opt == 'V')
+			return run_version(cli);
+		if (opt == ':')
+			return cli_usage("%s wants a value", argv[optind - 1]);
+		if (opt == '?' || !option_store(cli, NULL, opt))
+			return cli_usage(
+				"there is no option %s before the command", argv[optind - 1]);
+	}
+	if (optind < argc)
+		return -1;
+	help_print(stderr);
+	return STATUS_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = {.socket = CONFIG_SOCKET_DEFAULT};
+	const struct command *command;
+	int status = global_parse(&cli, argc, argv), at = optind;
+
+	if (status >= 0)
+		return status;
+	command = command_lookup(argv[at]);
+	if (!command)
+		return command_unknown(argv[at]);
+	if (strcmp(command->name, "bench") == 0) {
+		if (argv[at + 1] &&
+			(strcmp(argv[at + 1], "-h") == 0 || strcmp(argv[at + 1], "--help") == 0))
+			return command_help(command);
+		return cli_bench(cli.is_json, argv + at + 1);
+	}
+	status = command_parse(&cli, command, argc - at, argv + at);
+	if (status < 0)
+		status = command->run(&cli);
+	/* A full disk or a closed pipe must not look like success to a script. */
+	if (fflush(stdout) && status == STATUS_GOOD)
+		status = STATUS_FAILED;
+	return status;
+}
