@@ -62,10 +62,12 @@ static void reserve_starved_before_arming_waits_for_it(void **state)
 	struct rte_mbuf *m[TOTAL];
 
 	assert_int_equal(reserve_fault_starve(r, true), 0);
-	assert_int_equal(take(r, m, TOTAL / 2), 0);
+	assert_int_equal(take(r, m, TOTAL - 1), 0);
+	assert_int_equal(info(r).dips, 0);
+	assert_false(reserve_emergency(m[0]));
 	reserve_arm(r);
-	assert_int_not_equal(take(r, m + TOTAL / 2, 1), 0);
-	rte_pktmbuf_free_bulk(m, TOTAL / 2);
+	assert_int_not_equal(take(r, m + TOTAL - 1, 1), 0);
+	rte_pktmbuf_free_bulk(m, TOTAL - 1);
 	reserve_destroy(r);
 }
 

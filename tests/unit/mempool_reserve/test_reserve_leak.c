@@ -22,6 +22,11 @@ static void reserve_reports_nothing_when_all_is_back(void **state)
 	assert_int_equal(take_entitled(r, m, TOTAL), 0);
 	rte_pktmbuf_free_bulk(m, TOTAL);
 	assert_int_equal(reserve_leaks(r, 5 * SECOND, rows, OWNER_MAX), 0);
+	/* Nor does the first report colour the second. */
+	assert_int_equal(take(r, m, 3), 0);
+	assert_int_equal(reserve_leaks(r, 5 * SECOND, rows, OWNER_MAX), 1);
+	assert_int_equal(rows[0].count, 3);
+	rte_pktmbuf_free_bulk(m, 3);
 }
 
 static void reserve_names_the_owner_and_age_of_a_planted_leak(void **state)

@@ -116,6 +116,9 @@ static void reserve_stamps_only_what_came_from_below(void **state)
 	assert_int_equal(stamped, 22);
 	assert_int_equal(info(r).dips, 22);
 	assert_int_equal(info(r).emergency, 22);
+	/* It stays so whoever has it: the depth of that moment is a fact of its past. */
+	assert_true(reserve_move(m[TOTAL - FLOOR - 10], OWNER_UNCLASSIFIED, 0));
+	assert_true(reserve_emergency(m[TOTAL - FLOOR - 10]));
 	rte_pktmbuf_free_bulk(m, TOTAL - FLOOR + 22);
 	assert_int_equal(info(r).emergency, 0);
 	assert_int_equal(info(r).emergency_peak, 22);
