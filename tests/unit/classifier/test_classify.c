@@ -187,7 +187,7 @@ static void classify_arp_is_essential_if_it_concerns_us(void **state)
 		enum pkt_class cls;
 	} cases[] = {
 		{other4, us4, PKT_ESSENTIAL}, /* asks for us */
-		{us4, us4, PKT_ESSENTIAL}, /* uses our address */
+		{us4, other4, PKT_ESSENTIAL}, /* uses our address */
 		{peer4, peer4, PKT_ESSENTIAL}, /* a remote has moved */
 		{gateway, gateway, PKT_ESSENTIAL}, /* and so has the gateway */
 		{other4, other4, PKT_OTHER},
@@ -205,11 +205,15 @@ static void classify_arp_is_essential_if_it_concerns_us(void **state)
 
 static void classify_forgets_cleared_addresses(void **state)
 {
+	static const uint8_t gateway[4] = {10, 0, 0, 254};
 	struct frame f = {0};
 
 	classifier_address_clear(*state);
 	put_eth(&f, 0x0806);
 	put_arp(&f, 1, other4, us4);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	put_eth(&f, 0x0806);
+	put_arp(&f, 2, gateway, gateway);
 	assert_int_equal(class_of(*state, &f), PKT_OTHER);
 	for (unsigned i = 0; i < NET_ADDR_MAX; i++) {
 		uint8_t addr[4] = {192, 0, 2, (uint8_t)i};
@@ -376,6 +380,30 @@ static void classify_other_errors_are_other(void **state)
 	assert_int_equal(class_of(*state, &f), PKT_OTHER);
 }
 
+static void classify_reads_no_quotation_out_of_padding(void **state)
+{
+	struct frame f = {0};
+
+	make_error4(&f, 3, LPORT, 7);
+	frame_end(&f);
+	f.ip_off = 0; /* its length stays as it is: the eighth byte is padding */
+	f.len++;
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+}
+
+static void classify_reads_no_ports_out_of_a_quoted_later_fragment(void **state)
+{
+	struct frame f = {0};
+	uint8_t *ext = f.bytes + 14 + 40 + 8 + 40;
+
+	make_error6(&f, 1, LPORT, true);
+	f.bytes[14 + 48 + 6] = IPPROTO_FRAGMENT; /* the extension header becomes one */
+	ext[1] = 0;
+	assert_int_equal(class_of(*state, &f), PKT_ESSENTIAL);
+	set16(ext + 2, 8);
+	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+}
+
 static void make_later4(struct frame *f, const uint8_t *src, unsigned proto)
 {
 	put_eth(f, 0x0800);
@@ -496,6 +524,8 @@ int main(void)
 		verdict_test(classify_ping_of_our_address_is_essential),
 		verdict_test(classify_error_about_a_flow_is_essential),
 		verdict_test(classify_other_errors_are_other),
+		verdict_test(classify_reads_no_quotation_out_of_padding),
+		verdict_test(classify_reads_no_ports_out_of_a_quoted_later_fragment),
 		verdict_test(classify_protects_fragments_of_protected_remotes),
 		verdict_test(classify_headers_in_a_later_segment_are_bad),
 		verdict_test(classify_answers_a_whole_burst_in_order),

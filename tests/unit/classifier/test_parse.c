@@ -401,6 +401,23 @@ static void parse_walks_a_bounded_chain(void **state)
 	assert_int_equal(info.l4_proto, IPPROTO_TCP);
 }
 
+/* What follows the header of a later fragment is payload, whatever it would mean elsewhere. */
+static void parse_walks_no_further_than_a_later_fragment(void **state)
+{
+	struct frame f = {0};
+	struct pkt_info info;
+
+	put_eth(&f, 0x86dd);
+	put_ip6(&f, IPPROTO_FRAGMENT);
+	put_frag6(&f, IPPROTO_DSTOPTS, 8, false);
+	put_payload(&f, 16);
+	frame_end(&f);
+	info = parse(&f);
+	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.l4_proto, IPPROTO_DSTOPTS);
+	assert_int_equal(info.l3_len, 48);
+}
+
 static void parse_leaves_foreign_arp_alone(void **state)
 {
 	struct frame f = {0};
@@ -427,6 +444,7 @@ int main(void)
 		cmocka_unit_test(parse_does_not_enter_tunnels),
 		cmocka_unit_test(parse_stops_at_a_route_not_yet_travelled),
 		cmocka_unit_test(parse_walks_a_bounded_chain),
+		cmocka_unit_test(parse_walks_no_further_than_a_later_fragment),
 		cmocka_unit_test(parse_leaves_foreign_arp_alone),
 	};
 
