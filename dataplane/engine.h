@@ -98,6 +98,8 @@ uint64_t engine_now_us(const struct engine *e); /* the clock that mbufs are stam
 bool engine_guarantee(const struct engine *e, const char **why);
 int engine_starve(struct engine *e, bool on); /* 0, -ENOTSUP without fault injection */
 void engine_spring_alloc_trap(struct engine *e);
+/* What a probe (FRONT_NONE) found, from its done call until it returns. NULL: no such volume. */
+const struct volume_probe *engine_probe(const struct engine *e, const char *name);
 const struct bench *engine_bench(const struct engine *e, const char *name);
 
 #endif

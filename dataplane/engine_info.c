@@ -180,3 +180,13 @@ const struct bench *engine_bench(const struct engine *e, const char *name)
 			return e->volumes[i].bench;
 	return NULL;
 }
+
+const struct volume_probe *engine_probe(const struct engine *e, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step != STEP_FREE && strcmp(e->volumes[i].cfg.name, name) == 0)
+			return volume_probe(e->volumes[i].volume);
+	return NULL;
+}

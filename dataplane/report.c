@@ -135,6 +135,21 @@ json_t *report_status(struct engine *e, uint64_t uptime_s)
 		pools, "protected_drops", (json_int_t)report_protected_drops(e));
 }
 
+static void probe_exports_add(json_t *out, const struct volume_probe *found)
+{
+	json_t *list = json_array();
+	unsigned i;
+
+	for (i = 0; i < found->export_count; i++)
+		json_array_append_new(list,
+			json_pack("{s:s s:s}", "name", found->exports[i].name, "description",
+				found->exports[i].description));
+	json_object_set_new(out, "exports", list);
+	json_object_set_new(out, "has_list", json_boolean(found->has_list));
+	json_object_set_new(out, "export_name", json_string(found->export_name));
+	json_object_set_new(out, "description", json_string(found->description));
+}
+
 json_t *report_probe(struct engine *e, const char *name)
 {
 	struct engine_volume_info *v = calloc(VOLUME_MAX, sizeof(*v));
@@ -155,6 +170,8 @@ json_t *report_probe(struct engine *e, const char *name)
 			l->can_trim, "can_write_zeroes", l->can_write_zeroes, "can_fast_zero",
 			l->can_fast_zero, "can_multi_conn", l->can_multi_conn, "structured_replies",
 			vi->structured);
+		if (out && engine_probe(e, name))
+			probe_exports_add(out, engine_probe(e, name));
 		break;
 	}
 	free(v);

@@ -118,8 +118,8 @@ void idle_wait(struct worker *w, uint64_t now_us)
 			interrupt_wait(w, us);
 		return;
 	}
-	us = RTE_MAX(SLEEP_US_MIN, RTE_MIN(idle_us / 4, SLEEP_US_MAX));
-	us = quiet_us(w, now_us, us);
+	us = RTE_MIN(idle_us / 4, SLEEP_US_MAX);
+	us = quiet_us(w, now_us, RTE_MAX(us, SLEEP_US_MIN));
 	if (us)
 		sleep_us(w, us);
 }
