@@ -15,12 +15,12 @@
 #include <rte_spinlock.h>
 #include "mempool_reserve/reserve.h"
 
-#define relaxed_load(p)	     __atomic_load_n((p), __ATOMIC_RELAXED)
-#define relaxed_store(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define relaxed_add(p, n)    relaxed_store((p), *(p) + (n))
-#define relaxed_sub(p, n)    relaxed_store((p), *(p) - (n))
-#define relaxed_raise(p, v)  relaxed_store((p), RTE_MAX(*(p), (v)))
-#define relaxed_lower(p, v)  relaxed_store((p), RTE_MIN(*(p), (v)))
+#define relaxed_load(p)	    __atomic_load_n((p), __ATOMIC_RELAXED)
+#define relaxed_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define relaxed_add(p, n)   relaxed_store((p), *(p) + (n))
+#define relaxed_sub(p, n)   relaxed_store((p), *(p) - (n))
+#define relaxed_raise(p, v) relaxed_store((p), RTE_MAX(*(p), (v)))
+#define relaxed_lower(p, v) relaxed_store((p), RTE_MIN(*(p), (v)))
 
 #define RESERVE_OPS_NAME "sluice_reserve"
 #define GUARD_ALWAYS	 UINT32_MAX /* no dequeue is plain */
@@ -56,9 +56,9 @@ struct owner_label {
 
 struct reserve {
 	/* each dequeue and enqueue */
-	void **slots;	     /* the stack; slots[free - 1] was freed last and is hot */
+	void **slots; /* the stack; slots[free - 1] was freed last and is hot */
 	uint32_t free;
-	uint32_t guard;	     /* free mbufs that must stay for a dequeue to be plain */
+	uint32_t guard; /* free mbufs that must stay for a dequeue to be plain */
 	uint32_t low_water;
 	uint32_t tag_offset; /* of struct tag in an mbuf */
 	uint64_t allocs;
@@ -78,7 +78,7 @@ struct reserve {
 	uint32_t fail_skip, fail_count;
 
 	struct rte_mempool *pool;
-	uint16_t owner_end; /* ids in use are below it */
+	uint16_t owner_end;	  /* ids in use are below it */
 	rte_spinlock_t leak_lock; /* of free_map; taken by reserve_leaks() alone */
 	uint64_t *free_map;
 	struct owner owners[OWNER_MAX] __rte_cache_aligned;

@@ -9,8 +9,9 @@
  * old and new often share an ancestor whose use must not be counted twice. A refusal is undone; the
  * tags are written last, so they tell where to put the charges back.
  *
- * The owning worker moves; the control thread adds and removes owners the worker does not use, which
- * is safe because an owner is made live last. Always: free + sum of used at the root == total.
+ * The owning worker moves; the control thread adds and removes owners the worker does not use,
+ * which is safe because an owner is made live last. Always: free + sum of used at the root ==
+ * total.
  */
 #include <assert.h>
 #include <errno.h>
@@ -132,8 +133,7 @@ static const struct rte_mbuf *chain_charge(const struct rte_mbuf *m, uint16_t ow
 }
 
 /* Back to where the tags say, after @refused got no room with @owner. */
-static void chain_recharge(
-	const struct rte_mbuf *m, const struct rte_mbuf *refused, uint16_t owner)
+static void chain_recharge(const struct rte_mbuf *m, const struct rte_mbuf *refused, uint16_t owner)
 {
 	bool is_charged = true;
 

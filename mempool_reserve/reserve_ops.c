@@ -7,8 +7,8 @@
  * Last in, first out hands the mbuf that is still in the cache to the next packet.
  *
  * One comparison decides whether a dequeue is plain: enough is free that the guard stays untouched.
- * The guard is the floor, or the highest number there is while anything unusual is going on (a fault
- * was planted, a refill was refused), so all that is unusual costs the plain path nothing.
+ * The guard is the floor, or the highest number there is while anything unusual is going on (a
+ * fault was planted, a refill was refused), so all that is unusual costs the plain path nothing.
  *
  * A refused dequeue leaves the table alone: drivers keep their old mbufs in it.
  *
@@ -29,8 +29,8 @@ static int ops_alloc(struct rte_mempool *mp)
 	r = rte_zmalloc_socket("reserve", sizeof(*r), RTE_CACHE_LINE_SIZE, mp->socket_id);
 	if (!r)
 		return -ENOMEM;
-	r->slots = rte_zmalloc_socket("reserve_slots", sizeof(void *) * mp->size,
-		RTE_CACHE_LINE_SIZE, mp->socket_id);
+	r->slots = rte_zmalloc_socket(
+		"reserve_slots", sizeof(void *) * mp->size, RTE_CACHE_LINE_SIZE, mp->socket_id);
 	r->free_map = rte_zmalloc_socket("reserve_map", (mp->size + 63) / 64 * sizeof(uint64_t),
 		RTE_CACHE_LINE_SIZE, mp->socket_id);
 	if (!r->slots || !r->free_map) {

@@ -35,8 +35,11 @@ static inline int eal_stop(void **state)
 
 static inline struct reserve *pool_make(uint32_t total, uint32_t floor)
 {
-	struct reserve_config cfg = {.name = "test", .total_count = total, .floor_count = floor,
-		.data_bytes = 128 + RTE_PKTMBUF_HEADROOM, .socket = SOCKET_ID_ANY};
+	struct reserve_config cfg = {.name = "test",
+		.total_count = total,
+		.floor_count = floor,
+		.data_bytes = 128 + RTE_PKTMBUF_HEADROOM,
+		.socket = SOCKET_ID_ANY};
 
 	return reserve_create(&cfg);
 }

@@ -187,8 +187,11 @@ static void reserve_accepts_foreign_mbufs_uncounted(void **state)
 static void reserve_keeps_the_ledgers_of_two_pools_apart(void **state)
 {
 	struct reserve *r = *state, *hdr;
-	struct reserve_config cfg = {.name = "hdr", .total_count = 16, .floor_count = 0,
-		.data_bytes = 256, .socket = SOCKET_ID_ANY};
+	struct reserve_config cfg = {.name = "hdr",
+		.total_count = 16,
+		.floor_count = 0,
+		.data_bytes = 256,
+		.socket = SOCKET_ID_ANY};
 	struct rte_mbuf *m, *payload = chain(r, 2);
 
 	hdr = reserve_create(&cfg);

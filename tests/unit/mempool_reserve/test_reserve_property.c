@@ -3,15 +3,15 @@
  *
  * The model is what the pool claims to be, built the plain way: two lists, as counts. Dequeue takes
  * from normal and, if entitled, from the reserve when normal is short; enqueue tops up the reserve
- * first; starving locks the normal list. Owners are sums over a plain array of packets. If one stack
- * with a floor differs from that anywhere, a walk finds it.
+ * first; starving locks the normal list. Owners are sums over a plain array of packets. If one
+ * stack with a floor differs from that anywhere, a walk finds it.
  */
 #include <stdlib.h>
 #include "tests/unit/mempool_reserve/pool.h"
 
-#define SEGS_MAX  4u
-#define OWNERS	  6u
-#define STEPS	  20000u
+#define SEGS_MAX 4u
+#define OWNERS	 6u
+#define STEPS	 20000u
 
 struct packet {
 	struct rte_mbuf *m;
@@ -21,7 +21,7 @@ struct packet {
 
 struct model_owner {
 	uint16_t id;
-	int parent; /* index, -1: root */
+	int parent;		       /* index, -1: root */
 	uint32_t limit, peak, refused; /* limit 0: none */
 };
 
@@ -261,8 +261,8 @@ static void compare(const struct model *md)
 	assert_int_equal(got.allocs, md->allocs);
 	assert_int_equal(got.allocs - got.frees, TOTAL - free);
 	if (md->floor)
-		assert_int_equal(got.depth_pct, reachable >= md->floor ? 0 :
-			(md->floor - reachable) * 100 / md->floor);
+		assert_int_equal(got.depth_pct,
+			reachable >= md->floor ? 0 : (md->floor - reachable) * 100 / md->floor);
 	for (unsigned o = 0; o < OWNERS; o++) {
 		struct reserve_owner_info had = owner(md->r, md->owners[o].id);
 
@@ -297,14 +297,18 @@ static void walk(struct reserve *r, unsigned seed)
 	static struct model md;
 	uint16_t dev = (uint16_t)reserve_owner_add(r, "dev", OWNER_NONE, 0);
 
-	md = (struct model){.r = r, .seed = seed, .normal = TOTAL - FLOOR, .reserve = FLOOR,
-		.floor = FLOOR, .low_water = TOTAL};
+	md = (struct model){.r = r,
+		.seed = seed,
+		.normal = TOTAL - FLOOR,
+		.reserve = FLOOR,
+		.floor = FLOOR,
+		.low_water = TOTAL};
 	md.owners[0] = (struct model_owner){.id = OWNER_RING, .parent = -1};
 	md.owners[1] = (struct model_owner){.id = OWNER_HOLD, .parent = -1};
 	md.owners[2] = (struct model_owner){.id = dev, .parent = -1};
 	for (unsigned o = 3; o < OWNERS; o++)
-		md.owners[o] = (struct model_owner){.parent = 2,
-			.id = (uint16_t)reserve_owner_add(r, "part", dev, 0)};
+		md.owners[o] = (struct model_owner){
+			.parent = 2, .id = (uint16_t)reserve_owner_add(r, "part", dev, 0)};
 	for (unsigned n = 0; n < STEPS; n++) {
 		step(&md);
 		compare(&md);

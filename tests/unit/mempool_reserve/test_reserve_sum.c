@@ -5,9 +5,14 @@
 
 static void reserve_sum_adds_each_term_and_a_quarter(void **state)
 {
-	struct reserve_sum_input in = {.ring_count = 256, .burst_count = BURST_MAX,
-		.essential_count = 64, .device_count = 2, .device_quota = {1000, 500, 7777},
-		.reassembly_count = 96, .neighbour_count = 20, .safety_pct = 125};
+	struct reserve_sum_input in = {.ring_count = 256,
+		.burst_count = BURST_MAX,
+		.essential_count = 64,
+		.device_count = 2,
+		.device_quota = {1000, 500, 7777},
+		.reassembly_count = 96,
+		.neighbour_count = 20,
+		.safety_pct = 125};
 	struct reserve_sum sum;
 	uint32_t terms = 0;
 
