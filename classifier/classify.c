@@ -75,8 +75,8 @@ static void note_stripped_tags(const struct rte_mbuf *m, struct pkt_info *info)
 
 static void parse_one(struct classifier *c, const struct rte_mbuf *m, struct pkt_info *info)
 {
-	enum parse_result res = parse_frame(
-		rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m), rte_pktmbuf_pkt_len(m), info);
+	enum parse_result res = parse_frame(rte_pktmbuf_mtod(m, const uint8_t *),
+		rte_pktmbuf_data_len(m), rte_pktmbuf_pkt_len(m), info);
 
 	if (m->ol_flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_QINQ))
 		note_stripped_tags(m, info);
@@ -92,7 +92,7 @@ static void parse_one(struct classifier *c, const struct rte_mbuf *m, struct pkt
 static bool may_be_a_flow(const struct pkt_info *info)
 {
 	return info->cls != PKT_BAD && info->l4_proto == IPPROTO_TCP && !(info->flags & PKT_VLAN) &&
-		(info->flags & (PKT_FRAGMENT | PKT_FRAGMENT_FIRST)) != PKT_FRAGMENT;
+	       (info->flags & (PKT_FRAGMENT | PKT_FRAGMENT_FIRST)) != PKT_FRAGMENT;
 }
 
 static void lookup_begin(struct classifier *c, const uint8_t *bytes, const struct pkt_info *info,
@@ -142,7 +142,8 @@ static enum pkt_class verdict_without_flow(
 	return PKT_OTHER;
 }
 
-void classify_burst(struct classifier *c, struct rte_mbuf *const *m, unsigned n, struct pkt_info *out)
+void classify_burst(
+	struct classifier *c, struct rte_mbuf *const *m, unsigned n, struct pkt_info *out)
 {
 	struct lookup look[BURST_MAX];
 

@@ -29,7 +29,8 @@ struct flow_key remote_key(uint8_t family, const uint8_t *addr);
  * verdict.c: the questions that need no flow of the packet's own. @bytes is the frame, @len of it
  * readable; @info came from a parse that was content, and is of an untagged frame but for rules.
  */
-bool fragment_is_protected(const struct classifier *c, const uint8_t *bytes, const struct pkt_info *info);
+bool fragment_is_protected(
+	const struct classifier *c, const uint8_t *bytes, const struct pkt_info *info);
 /* @info gets the cookie of the flow an error quotes. */
 bool packet_is_essential(
 	const struct classifier *c, const uint8_t *bytes, uint32_t len, struct pkt_info *info);

@@ -19,30 +19,31 @@
 #include <sys/socket.h>
 #include "classifier/parse.h"
 
-#define ETH_BYTES    14u
-#define VLAN_BYTES   4u
-#define VLAN_TAG_MAX 2
-#define ARP_BYTES    28u
-#define IP4_BYTES    20u
-#define IP6_BYTES    40u
-#define TCP_BYTES    20u
-#define UDP_BYTES    8u
-#define ICMP4_BYTES  8u
-#define ICMP6_BYTES  4u
-#define QUOTE_OFF    8u /* an error's quotation follows its type, code, checksum and a word */
-#define QUOTE_BYTES  8u /* of the quoted transport header: ports and sequence number */
-#define EXT_MAX	     8u
+#define ETH_BYTES     14u
+#define VLAN_BYTES    4u
+#define VLAN_TAG_MAX  2
+#define ARP_BYTES     28u
+#define IP4_BYTES     20u
+#define IP6_BYTES     40u
+#define TCP_BYTES     20u
+#define UDP_BYTES     8u
+#define ICMP4_BYTES   8u
+#define ICMP6_BYTES   4u
+#define QUOTE_OFF     8u /* an error's quotation follows its type, code, checksum and a word */
+#define QUOTE_BYTES   8u /* of the quoted transport header: ports and sequence number */
+#define EXT_MAX	      8u
 #define EXT_BYTES_MAX 2048u /* what its one length byte can say */
 
-#define TYPE_IP4     0x0800
-#define TYPE_ARP     0x0806
-#define TYPE_VLAN    0x8100
-#define TYPE_IP6     0x86dd
-#define TYPE_QINQ    0x88a8
+#define TYPE_IP4      0x0800
+#define TYPE_ARP      0x0806
+#define TYPE_VLAN     0x8100
+#define TYPE_IP6      0x86dd
+#define TYPE_QINQ     0x88a8
 #define TYPE_QINQ_OLD 0x9100
 
-static_assert(ETH_BYTES + VLAN_TAG_MAX * VLAN_BYTES + IP6_BYTES + EXT_MAX * EXT_BYTES_MAX <=
-	UINT16_MAX, "l4_off holds the longest chain");
+static_assert(
+	ETH_BYTES + VLAN_TAG_MAX * VLAN_BYTES + IP6_BYTES + EXT_MAX * EXT_BYTES_MAX <= UINT16_MAX,
+	"l4_off holds the longest chain");
 
 struct span {
 	const uint8_t *bytes;
@@ -119,8 +120,8 @@ static enum parse_result parse_arp(const struct span *s, struct pkt_info *out)
 }
 
 /*
- * For both families: a fragment has bytes, in eights unless it is the last, and none ends beyond the
- * largest datagram, whose length counts @header too in IPv4. All in bytes.
+ * For both families: a fragment has bytes, in eights unless it is the last, and none ends beyond
+ * the largest datagram, whose length counts @header too in IPv4. All in bytes.
  */
 static bool fragment_is_possible(uint32_t header, uint32_t offset, uint32_t payload, bool more)
 {
@@ -368,7 +369,8 @@ static bool quote_ip6(const struct span *s, uint32_t off, struct flow_key *key)
 	return true;
 }
 
-bool parse_quote(const uint8_t *bytes, uint32_t len, const struct pkt_info *info, struct flow_key *key)
+bool parse_quote(
+	const uint8_t *bytes, uint32_t len, const struct pkt_info *info, struct flow_key *key)
 {
 	uint32_t end = len < info->end_off ? len : info->end_off;
 	struct span s = {bytes, end, end};

@@ -20,7 +20,8 @@ enum parse_result parse_frame(
  * The flow an ICMP or ICMPv6 error is about, as its packets arrive: we sent what it quotes, so the
  * quoted destination is the remote. Out: false if it quotes no TCP header's first eight bytes.
  */
-bool parse_quote(const uint8_t *bytes, uint32_t len, const struct pkt_info *info, struct flow_key *key);
+bool parse_quote(
+	const uint8_t *bytes, uint32_t len, const struct pkt_info *info, struct flow_key *key);
 
 static inline uint16_t load_be16(const uint8_t *p)
 {

@@ -30,7 +30,8 @@ static uint32_t addr_bytes(uint8_t family)
 	return family == AF_INET ? 4 : 16;
 }
 
-static bool is_listed(const struct address *list, unsigned count, uint8_t family, const uint8_t *addr)
+static bool is_listed(
+	const struct address *list, unsigned count, uint8_t family, const uint8_t *addr)
 {
 	for (unsigned i = 0; i < count; i++)
 		if (list[i].family == family && !memcmp(list[i].bytes, addr, addr_bytes(family)))
@@ -98,16 +99,18 @@ static uint8_t family_of(const struct pkt_info *info)
 	return info->l3 == PKT_L3_IP4 ? AF_INET : AF_INET6;
 }
 
-bool fragment_is_protected(const struct classifier *c, const uint8_t *bytes, const struct pkt_info *info)
+bool fragment_is_protected(
+	const struct classifier *c, const uint8_t *bytes, const struct pkt_info *info)
 {
 	return (info->flags & PKT_FRAGMENT) && !(info->flags & PKT_FRAGMENT_FIRST) &&
-		info->l4_proto == IPPROTO_TCP && is_remote(c, family_of(info), source(bytes, info));
+	       info->l4_proto == IPPROTO_TCP && is_remote(c, family_of(info), source(bytes, info));
 }
 
 static bool arp_is_essential(const struct classifier *c, const uint8_t *arp)
 {
-	return is_own(c, AF_INET, arp + ARP_TARGET_OFF) || is_own(c, AF_INET, arp + ARP_SENDER_OFF) ||
-		is_peer(c, AF_INET, arp + ARP_SENDER_OFF);
+	return is_own(c, AF_INET, arp + ARP_TARGET_OFF) ||
+	       is_own(c, AF_INET, arp + ARP_SENDER_OFF) ||
+	       is_peer(c, AF_INET, arp + ARP_SENDER_OFF);
 }
 
 static bool quotes_a_flow(
@@ -149,7 +152,7 @@ static bool nd_is_essential(
 	if (is_own(c, AF_INET6, nd + ND_TARGET_OFF))
 		return true;
 	return nd[0] == ND_NEIGHBOR_ADVERT && (is_own(c, AF_INET6, destination(bytes, info)) ||
-		is_peer(c, AF_INET6, nd + ND_TARGET_OFF));
+						      is_peer(c, AF_INET6, nd + ND_TARGET_OFF));
 }
 
 static bool icmp6_is_essential(
@@ -236,7 +239,7 @@ static bool one_rule_matches(
 	if (rule->proto && rule->proto != info->l4_proto)
 		return false;
 	return prefix_matches(source(bytes, info), rule->remote, rule->remote_prefix_bits) &&
-		port_matches(rule, info);
+	       port_matches(rule, info);
 }
 
 bool rule_matches(const struct classifier *c, const uint8_t *bytes, const struct pkt_info *info)

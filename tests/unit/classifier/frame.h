@@ -27,7 +27,7 @@ static const uint8_t us6[16] = {0xfd, [15] = 1}, peer6[16] = {0xfd, [15] = 2},
 struct frame {
 	uint8_t bytes[4096];
 	uint32_t len;
-	uint32_t ip_off; /* of the IP header, 0: none */
+	uint32_t ip_off;     /* of the IP header, 0: none */
 	uint32_t header_end; /* where the last header a parse must see ends */
 };
 

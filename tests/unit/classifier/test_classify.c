@@ -11,8 +11,10 @@
 
 static struct flow_key key4(void)
 {
-	struct flow_key key = {.family = AF_INET, .proto = IPPROTO_TCP,
-		.remote_port_be = htons(RPORT), .local_port_be = htons(LPORT)};
+	struct flow_key key = {.family = AF_INET,
+		.proto = IPPROTO_TCP,
+		.remote_port_be = htons(RPORT),
+		.local_port_be = htons(LPORT)};
 
 	memcpy(key.remote, peer4, 4);
 	memcpy(key.local, us4, 4);
@@ -32,12 +34,14 @@ static struct flow_key key6(void)
 /* One flow of each family, our two addresses, a gateway of each family, no rule. */
 static int setup(void **state)
 {
-	static const uint8_t gateway4[16] = {10, 0, 0, 254}, gateway6[16] = {0xfe, 0x80, [15] = 254};
+	static const uint8_t gateway4[16] = {10, 0, 0, 254},
+			     gateway6[16] = {0xfe, 0x80, [15] = 254};
 	struct classifier *c = classifier_create(16, 7);
 	struct flow_key k4 = key4(), k6 = key6();
 
 	if (!c || flow_insert(c, &k4, COOKIE) || flow_insert(c, &k6, COOKIE + 1) ||
-		classifier_address_add(c, AF_INET, us4) || classifier_address_add(c, AF_INET6, us6) ||
+		classifier_address_add(c, AF_INET, us4) ||
+		classifier_address_add(c, AF_INET6, us6) ||
 		classifier_gateway_add(c, AF_INET, gateway4) ||
 		classifier_gateway_add(c, AF_INET6, gateway6))
 		return -1;
@@ -54,8 +58,10 @@ static int teardown(void **state)
 static struct rte_mbuf mbuf_of(struct frame *f)
 {
 	frame_end(f);
-	return (struct rte_mbuf){.buf_addr = f->bytes, .data_len = (uint16_t)f->len,
-		.pkt_len = f->len, .nb_segs = 1};
+	return (struct rte_mbuf){.buf_addr = f->bytes,
+		.data_len = (uint16_t)f->len,
+		.pkt_len = f->len,
+		.nb_segs = 1};
 }
 
 static struct pkt_info classify(struct classifier *c, struct frame *f)
@@ -186,9 +192,9 @@ static void classify_arp_is_essential_if_it_concerns_us(void **state)
 		const uint8_t *sender, *target;
 		enum pkt_class cls;
 	} cases[] = {
-		{other4, us4, PKT_ESSENTIAL}, /* asks for us */
-		{us4, other4, PKT_ESSENTIAL}, /* uses our address */
-		{peer4, peer4, PKT_ESSENTIAL}, /* a remote has moved */
+		{other4, us4, PKT_ESSENTIAL},	   /* asks for us */
+		{us4, other4, PKT_ESSENTIAL},	   /* uses our address */
+		{peer4, peer4, PKT_ESSENTIAL},	   /* a remote has moved */
 		{gateway, gateway, PKT_ESSENTIAL}, /* and so has the gateway */
 		{other4, other4, PKT_OTHER},
 		{other4, peer4, PKT_OTHER},
@@ -244,9 +250,15 @@ static void classify_nd_is_essential_if_it_concerns_us(void **state)
 		const uint8_t *target;
 		enum pkt_class cls;
 	} cases[] = {
-		{135, us6, PKT_ESSENTIAL}, {135, other6, PKT_OTHER}, {135, peer6, PKT_OTHER},
-		{136, peer6, PKT_ESSENTIAL}, {136, gateway, PKT_ESSENTIAL}, {136, us6, PKT_ESSENTIAL},
-		{136, other6, PKT_OTHER}, {134, us6, PKT_OTHER}, {137, us6, PKT_OTHER},
+		{135, us6, PKT_ESSENTIAL},
+		{135, other6, PKT_OTHER},
+		{135, peer6, PKT_OTHER},
+		{136, peer6, PKT_ESSENTIAL},
+		{136, gateway, PKT_ESSENTIAL},
+		{136, us6, PKT_ESSENTIAL},
+		{136, other6, PKT_OTHER},
+		{134, us6, PKT_OTHER},
+		{137, us6, PKT_OTHER},
 	};
 	struct frame f = {0};
 

@@ -92,7 +92,8 @@ static void rule_protects_an_ethertype(void **state)
 
 static void rule_protects_a_prefix(void **state)
 {
-	struct protect_rule rule = {.family = AF_INET, .remote = {10, 0, 0, 0x0f},
+	struct protect_rule rule = {.family = AF_INET,
+		.remote = {10, 0, 0, 0x0f},
 		.remote_prefix_bits = 29}; /* 10.0.0.8 to .15 */
 	struct frame f = {0};
 
@@ -126,8 +127,11 @@ static void rule_protects_one_address(void **state)
 static void rule_protects_later_fragments_of_a_named_remote_only(void **state)
 {
 	struct protect_rule any = {.proto = IPPROTO_UDP, .port = 2049};
-	struct protect_rule named = {.family = AF_INET, .proto = IPPROTO_UDP, .port = 2049,
-		.remote = {10, 0, 0, 2}, .remote_prefix_bits = 32};
+	struct protect_rule named = {.family = AF_INET,
+		.proto = IPPROTO_UDP,
+		.port = 2049,
+		.remote = {10, 0, 0, 2},
+		.remote_prefix_bits = 32};
 	struct frame f = {0};
 
 	put_eth(&f, 0x0800);
