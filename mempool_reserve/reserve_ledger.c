@@ -41,10 +41,10 @@ static void owner_open(struct reserve *r, uint16_t id, const char *name, uint16_
 
 	assert(!o->is_live && o->used == 0);
 	rte_strscpy(r->labels[id].name, name, sizeof(r->labels[id].name));
-	r->labels[id].refused = 0;
-	o->peak = 0;
-	o->limit = UINT32_MAX;
-	o->parent = parent;
+	relaxed_store(&r->labels[id].refused, 0);
+	relaxed_store(&o->peak, 0);
+	relaxed_store(&o->limit, UINT32_MAX);
+	relaxed_store(&o->parent, parent);
 	o->depth = parent == OWNER_NONE ? 0 : (uint8_t)(r->owners[parent].depth + 1);
 	__atomic_store_n(&o->is_live, 1, __ATOMIC_RELEASE);
 	relaxed_raise(&r->owner_end, (uint16_t)(id + 1));
@@ -248,20 +248,23 @@ unsigned reserve_owners(const struct reserve *r, struct reserve_owner_info *out,
 void reserve_check(const struct reserve *r)
 {
 	uint32_t below[OWNER_MAX] = {0};
-	uint64_t used = 0;
+	uint16_t end = relaxed_load(&r->owner_end);
+	uint64_t at_root = 0;
 
-	for (uint16_t id = 0; id < r->owner_end; id++) {
-		const struct owner *o = &r->owners[id];
+	/* Owners may come and go meanwhile, but only such as hold nothing. */
+	for (uint16_t id = 0; id < end; id++) {
+		uint16_t parent = relaxed_load(&r->owners[id].parent);
+		uint32_t used = relaxed_load(&r->owners[id].used);
 
-		assert(o->is_live || o->used == 0);
-		assert(o->used <= o->peak);
-		if (o->parent == OWNER_NONE)
-			used += o->used;
+		assert(!used || is_live(r, id));
+		assert(used <= relaxed_load(&r->owners[id].peak));
+		if (parent == OWNER_NONE)
+			at_root += used;
 		else
-			below[o->parent] += o->used;
+			below[parent] += used;
 	}
-	for (uint16_t id = 0; id < r->owner_end; id++)
-		assert(below[id] <= r->owners[id].used);
-	assert(r->free + used == r->total);
+	for (uint16_t id = 0; id < end; id++)
+		assert(below[id] <= relaxed_load(&r->owners[id].used));
+	assert(r->free + at_root == r->total);
 	assert(r->hidden <= r->free);
 }

@@ -121,13 +121,15 @@ static int refuse(struct reserve *r, uint32_t n)
 /* True if a planted fault wants this dequeue to fail. */
 static bool fault_hits(struct reserve *r)
 {
-	if (relaxed_load(&r->fail_skip)) {
-		relaxed_sub(&r->fail_skip, 1);
+	uint32_t skip = relaxed_load(&r->fail_skip), count = relaxed_load(&r->fail_count);
+
+	if (skip) {
+		relaxed_store(&r->fail_skip, skip - 1);
 		return false;
 	}
-	if (!relaxed_load(&r->fail_count))
+	if (!count)
 		return false;
-	relaxed_sub(&r->fail_count, 1);
+	relaxed_store(&r->fail_count, count - 1);
 	return true;
 }
 
