@@ -72,7 +72,7 @@ int script_teardown(void **state); /* fails when an mbuf is missing */
 void script_offload(const struct net_offload *offload); /* a net like before, with these */
 
 uint16_t ref_csum(const struct net_ip *src, const struct net_ip *dst, uint8_t proto,
-	const uint8_t *l4, uint32_t len); /* 0 = right, when the field is filled in; src NULL: plain */
+	const uint8_t *l4, uint32_t len); /* 0 = right, once the field is filled in; src may be NULL */
 
 /* A TCP segment with @payload bytes of a pattern. Out: its length. */
 uint32_t l4_tcp(uint8_t *l4, const struct net_ip *src, const struct net_ip *dst, uint32_t payload);
@@ -89,7 +89,7 @@ void frame_ip(struct frame *f, const struct net_ip *src, const struct net_ip *ds
 
 /* Through the parser into net. Out: false when the parser calls it bad (net never sees it). */
 bool rx(const struct frame *f);
-/* The same frame cut into mbufs of @seg_bytes, the first of at least @first bytes; with RX flags. */
+/* The same frame cut into mbufs of @seg_bytes, the first of @first bytes; with RX flags. */
 bool rx_chain(const struct frame *f, uint32_t first, uint32_t seg_bytes, uint64_t ol_flags);
 /* The next frame net sends, whole. Out: false when there is none. */
 bool tx(struct frame *f);
