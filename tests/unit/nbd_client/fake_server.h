@@ -1,0 +1,83 @@
+/*
+ * fake_server.h - an NBD server on fake streams: honest, or lying exactly where it is told to
+ */
+#ifndef TESTS_UNIT_NBD_CLIENT_FAKE_SERVER_H
+#define TESTS_UNIT_NBD_CLIENT_FAKE_SERVER_H
+
+#include "fake_stream.h"
+#include "nbd_client/nbd_proto.h"
+
+#define FAKE_CMD_MAX 4096
+#define FAKE_FLAGS_ALL                                                                             \
+	(NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_TRIM |       \
+		NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_CAN_MULTI_CONN | NBD_FLAG_SEND_FAST_ZERO)
+
+enum fake_lie {
+	LIE_NONE,
+	LIE_MAGIC,
+	LIE_COOKIE,
+	LIE_COOKIE_SLOT, /* a slot beyond any there is */
+	LIE_TWICE,
+	LIE_PARTIAL,  /* a READ answered in part, with DONE */
+	LIE_OVERLAP,  /* the same bytes in two chunks */
+	LIE_OUTSIDE,  /* payload beyond the request */
+	LIE_BEFORE,   /* payload in front of it */
+	LIE_HUGE,     /* a chunk of almost 4 GiB */
+	LIE_FLAGS,    /* unknown chunk flags */
+	LIE_TYPE,     /* unknown chunk type that is no error */
+	LIE_EMPTY,    /* data chunk without data */
+	LIE_NOT_DONE, /* empty chunk that ends nothing */
+	LIE_NO_ERROR, /* error chunk with error 0 */
+	LIE_MESSAGE,  /* error message longer than its chunk */
+	LIE_STRING,   /* error message longer than 4096 bytes */
+	LIE_ERROR_AT, /* error offset outside the request */
+	LIE_SIMPLE,   /* simple reply with data where structured was agreed on */
+	LIE_PAYLOAD,  /* payload for whatever was asked */
+	LIE_HOLE,     /* hole with a wrong length of its body */
+	LIE_COUNT,
+};
+
+enum fake_shape { SHAPE_ONE, SHAPE_PIECES_BACKWARDS, SHAPE_HOLES };
+
+struct fake_cmd {
+	struct stream *stream;
+	uint16_t type, flags;
+	uint64_t cookie, offset;
+	uint32_t bytes;
+	bool is_answered;
+	unsigned answered_before; /* commands answered when this one came */
+};
+
+struct fake_server {
+	struct net *net;
+	/* what it is */
+	uint64_t size_bytes;
+	uint16_t flags;
+	uint32_t block_min, block_pref, block_max; /* min 0: no block sizes told */
+	bool is_oldstyle, is_garbage, is_plain_newstyle, has_no_zeroes, knows_go, knows_structured;
+	uint32_t option_error; /* answer to GO and INFO */
+	uint32_t every_option_error;
+	/* what it does */
+	enum fake_lie lie;
+	uint16_t lie_type; /* the command it lies about */
+	enum fake_shape shape;
+	uint32_t error; /* NBD errno for commands of error_type */
+	uint16_t error_type;
+	uint32_t held_types;	    /* bit 1 << command: not answered until let go */
+	struct stream *held_stream; /* and everything on this one */
+	bool is_silent;
+	/* what it saw */
+	uint8_t *disk;
+	struct fake_cmd cmds[FAKE_CMD_MAX];
+	unsigned cmd_count, answered_count, disc_count, abort_count, lies_told;
+	uint32_t read_bytes_open, read_bytes_open_max; /* of READs asked for and not answered */
+	uint8_t phase[FAKE_STREAM_MAX];
+	bool is_structured[FAKE_STREAM_MAX];
+};
+
+struct fake_server *fake_server_create(struct net *net, uint64_t size_bytes);
+void fake_server_destroy(struct fake_server *srv);
+void fake_server_turn(struct fake_server *srv);
+unsigned fake_server_count(const struct fake_server *srv, uint16_t type);
+
+#endif

@@ -1,0 +1,274 @@
+/*
+ * fake_stream.c - a network that does what the test says, byte by byte
+ *
+ * Bytes the client queues are in the server's pipe at once; bytes the server writes become visible
+ * to the client in fake_net_turn(), as many per turn as the test allows. Spans are cut at odd
+ * places so that headers straddle them. A released stream must never be touched again: the fake
+ * asserts it.
+ */
+#include "fake_stream.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SPAN_BYTES 997u
+
+struct net *fake_net_create(void)
+{
+	struct net *net = calloc(1, sizeof(*net));
+
+	assert(net);
+	net->cut_to_client = SIZE_MAX;
+	net->cut_to_server = SIZE_MAX;
+	return net;
+}
+
+void fake_net_destroy(struct net *net)
+{
+	for (unsigned i = 0; i < FAKE_STREAM_MAX; i++) {
+		free(net->streams[i].to_server.bytes);
+		free(net->streams[i].to_client.bytes);
+	}
+	free(net);
+}
+
+static void pipe_put(struct fake_pipe *p, const void *bytes, size_t len)
+{
+	if (p->len + len > p->room) {
+		p->room = (p->len + len) * 2;
+		p->bytes = realloc(p->bytes, p->room);
+		assert(p->bytes);
+	}
+	if (len > 0)
+		memcpy(p->bytes + p->len, bytes, len);
+	p->len += len;
+}
+
+static void attached_drop(struct stream *s, uint64_t acked)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < s->attached_count; i++) {
+		if (s->attached_end[i] <= acked) {
+			s->attached[i]->refs--;
+			continue;
+		}
+		s->attached[kept] = s->attached[i];
+		s->attached_end[kept++] = s->attached_end[i];
+	}
+	s->attached_count = kept;
+}
+
+static void deliver(struct stream *s)
+{
+	struct net *net = s->net;
+	size_t limit = s == &net->streams[0] ? net->cut_to_client : SIZE_MAX;
+	size_t n = s->to_client.len - s->visible;
+
+	if (net->drip_bytes && n > net->drip_bytes)
+		n = net->drip_bytes;
+	if (n > limit - s->visible)
+		n = limit - s->visible;
+	s->visible += n;
+	if (n > 0)
+		s->bits |= STREAM_READABLE;
+	if (s->visible == limit ||
+		(s == &net->streams[0] && s->to_server.len >= net->cut_to_server)) {
+		if (net->cut_is_reset && !s->error) {
+			s->error = -ECONNRESET;
+			s->bits |= STREAM_DEAD;
+		}
+		s->is_eof_sent = true;
+	}
+	if (s->is_eof_sent && !s->is_eof_told &&
+		(s->visible == s->to_client.len || s->visible == limit)) {
+		s->is_eof_told = true;
+		s->bits |= STREAM_EOF;
+	}
+}
+
+void fake_net_turn(struct net *net)
+{
+	for (unsigned i = 0; i < net->opened; i++) {
+		struct stream *s = &net->streams[i];
+
+		if (!s->is_open || s->is_released || s->error || net->is_deaf)
+			continue;
+		if (!s->is_connected && net->syn_error) {
+			s->error = net->syn_error;
+			s->bits |= STREAM_DEAD;
+			continue;
+		}
+		if (!s->is_connected) {
+			s->is_connected = true;
+			s->bits |= STREAM_CONNECTED;
+		}
+		deliver(s);
+		if (!net->holds_acks && s->acked < s->to_server.len) {
+			s->acked = s->to_server.len;
+			attached_drop(s, s->acked);
+			s->bits |= STREAM_ACKED;
+		}
+	}
+}
+
+void fake_stream_write(struct stream *s, const void *bytes, size_t len)
+{
+	pipe_put(&s->to_client, bytes, len);
+}
+
+void fake_stream_close(struct stream *s)
+{
+	s->is_eof_sent = true;
+}
+
+size_t fake_stream_held(const struct stream *s)
+{
+	return s->visible - s->consumed;
+}
+
+/* ---- stream.h ---- */
+
+struct stream *stream_connect(
+	struct net *net, const struct stream_target *target, void *ctx, int *err)
+{
+	struct stream *s;
+
+	if (net->connect_error) {
+		*err = net->connect_error;
+		return NULL;
+	}
+	assert(net->opened < FAKE_STREAM_MAX);
+	s = &net->streams[net->opened++];
+	s->net = net;
+	s->is_open = true;
+	s->ctx = ctx;
+	s->target = *target;
+	return s;
+}
+
+unsigned stream_events(struct net *net, struct stream_event *events, unsigned max)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < net->opened && n < max; i++) {
+		struct stream *s = &net->streams[i];
+
+		if (s->is_released || s->bits == 0)
+			continue;
+		events[n++] = (struct stream_event){s, s->ctx, s->bits};
+		s->bits = 0;
+	}
+	return n;
+}
+
+unsigned stream_peek(struct stream *s, struct stream_span *spans, unsigned max)
+{
+	size_t at = s->consumed;
+	unsigned n = 0;
+
+	assert(!s->is_released);
+	while (n < max && at < s->visible) {
+		size_t len = s->visible - at < SPAN_BYTES ? s->visible - at : SPAN_BYTES;
+
+		spans[n++] = (struct stream_span){s->to_client.bytes + at, (uint32_t)len};
+		at += len;
+	}
+	return n;
+}
+
+void stream_consume(struct stream *s, size_t bytes)
+{
+	assert(!s->is_released && bytes <= s->visible - s->consumed);
+	s->consumed += bytes;
+}
+
+static int send_check(struct stream *s, size_t bytes)
+{
+	assert(!s->is_released && !s->is_shut);
+	if (s->error)
+		return s->error;
+	if (s->net->refused_sends > 0) {
+		s->net->refused_sends--;
+		return -EAGAIN;
+	}
+	return bytes <= stream_room_bytes(s) ? 0 : -EAGAIN;
+}
+
+int stream_send_copy(struct stream *s, const void *bytes, size_t len)
+{
+	int rc = send_check(s, len);
+
+	assert(len > 0 && len <= STREAM_INLINE_BYTES_MAX);
+	if (rc == 0)
+		pipe_put(&s->to_server, bytes, len);
+	return rc;
+}
+
+int stream_send_pair(struct stream *s, const void *hdr, size_t hdr_len, struct stream_buf *buf,
+	const void *bytes, uint32_t len)
+{
+	int rc = send_check(s, hdr_len + len);
+
+	if (rc < 0)
+		return rc;
+	assert((const uint8_t *)bytes >= buf->base);
+	assert((const uint8_t *)bytes + len <= buf->base + buf->bytes);
+	assert(s->attached_count < STREAM_CHUNK_MAX);
+	pipe_put(&s->to_server, hdr, hdr_len);
+	pipe_put(&s->to_server, bytes, len);
+	buf->refs++;
+	s->attached[s->attached_count] = buf;
+	s->attached_end[s->attached_count++] = s->to_server.len;
+	return 0;
+}
+
+uint64_t stream_queued(const struct stream *s)
+{
+	return s->to_server.len;
+}
+
+uint64_t stream_acked(const struct stream *s)
+{
+	return s->acked;
+}
+
+uint32_t stream_room_bytes(const struct stream *s)
+{
+	uint32_t room = s->net->room_bytes ? s->net->room_bytes : s->target.send_bytes_max;
+	uint64_t used = s->to_server.len - s->acked;
+
+	return used < room ? room - (uint32_t)used : 0;
+}
+
+uint32_t stream_room_chunks(const struct stream *s)
+{
+	return STREAM_CHUNK_MAX - s->attached_count;
+}
+
+int stream_shutdown(struct stream *s)
+{
+	assert(!s->is_released);
+	s->is_shut = true;
+	return 0;
+}
+
+void stream_abort(struct stream *s)
+{
+	assert(!s->is_released);
+	s->is_aborted = true;
+	attached_drop(s, UINT64_MAX);
+}
+
+void stream_release(struct stream *s)
+{
+	assert(!s->is_released);
+	s->is_released = true;
+	attached_drop(s, UINT64_MAX);
+}
+
+int stream_error(const struct stream *s)
+{
+	return s->error;
+}

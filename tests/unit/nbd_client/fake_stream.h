@@ -1,0 +1,60 @@
+/*
+ * fake_stream.h - stream.h in memory: two byte pipes per stream, both in the test's hands
+ */
+#ifndef TESTS_UNIT_NBD_CLIENT_FAKE_STREAM_H
+#define TESTS_UNIT_NBD_CLIENT_FAKE_STREAM_H
+
+#include "config/limits.h"
+#include "dataplane/net/stream.h"
+
+#define FAKE_STREAM_MAX 64
+
+struct fake_pipe {
+	uint8_t *bytes;
+	size_t len, room;
+};
+
+struct stream {
+	struct net *net;
+	bool is_open, is_connected, is_shut, is_aborted, is_released;
+	void *ctx;
+	uint32_t bits;
+	int error;
+	struct stream_target target;
+	struct fake_pipe to_server, to_client;
+	size_t server_at;	       /* to_server read by the server so far */
+	size_t visible, consumed;      /* of to_client */
+	bool is_eof_sent, is_eof_told; /* the server closed; the client was told */
+	uint64_t acked;
+	struct stream_buf *attached[STREAM_CHUNK_MAX]; /* not yet acknowledged */
+	uint64_t attached_end[STREAM_CHUNK_MAX];
+	unsigned attached_count;
+};
+
+/* What the test scripts. */
+struct net {
+	struct stream streams[FAKE_STREAM_MAX];
+	unsigned opened;	/* streams ever connected; streams[opened - 1] is the newest */
+	int connect_error;	/* stream_connect() fails with it */
+	int syn_error;		/* the handshake of TCP fails with it */
+	bool is_deaf;		/* SYNs are never answered */
+	size_t drip_bytes;	/* delivered to the client per turn and stream; 0 = all */
+	bool holds_acks;	/* what is sent is not acknowledged */
+	uint32_t refused_sends; /* the next sends answer -EAGAIN */
+	size_t cut_to_client;	/* the first stream ends after so many bytes; SIZE_MAX = never */
+	size_t cut_to_server;
+	bool cut_is_reset;
+	uint32_t room_bytes; /* send room; 0 = what the target asked for */
+};
+
+struct net *fake_net_create(void);
+void fake_net_destroy(struct net *net);
+/* Moves time on by a turn: SYNs answered, bytes delivered, ACKs given, cuts made. */
+void fake_net_turn(struct net *net);
+/* The server's side. */
+void fake_stream_write(struct stream *s, const void *bytes, size_t len);
+void fake_stream_close(struct stream *s);
+/* Bytes a stream is holding for the client: delivered and not consumed. */
+size_t fake_stream_held(const struct stream *s);
+
+#endif

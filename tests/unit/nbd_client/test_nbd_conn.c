@@ -1,0 +1,363 @@
+/*
+ * test_nbd_conn.c - the protocol machine alone: arrays in, events out
+ */
+#include "check.h"
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include "nbd_client/nbd_conn.h"
+
+struct script {
+	uint8_t bytes[20000];
+	size_t len;
+};
+
+static void put(struct script *s, const void *bytes, size_t len)
+{
+	assert_true(s->len + len <= sizeof(s->bytes));
+	memcpy(s->bytes + s->len, bytes, len);
+	s->len += len;
+}
+
+static void put_be(struct script *s, uint64_t value, unsigned width)
+{
+	for (unsigned i = width; i-- > 0;)
+		put(s, &(uint8_t){(uint8_t)(value >> (8 * i))}, 1);
+}
+
+static void put_greeting(struct script *s)
+{
+	put(s, "NBDMAGICIHAVEOPT\0\3", 18);
+}
+
+static void put_opt_reply(
+	struct script *s, uint32_t option, uint32_t type, const void *data, uint32_t len)
+{
+	put_be(s, NBD_MAGIC_OPT_REPLY, 8);
+	put_be(s, option, 4);
+	put_be(s, type, 4);
+	put_be(s, len, 4);
+	put(s, data, len);
+}
+
+/* Greeting, structured replies or not, GO: an export of 1 MiB. */
+static void put_handshake(struct script *s, bool is_structured)
+{
+	put_greeting(s);
+	put_opt_reply(s, NBD_OPT_STRUCTURED_REPLY,
+		is_structured ? NBD_REP_ACK : (uint32_t)NBD_REP_ERR_UNSUP, "", 0);
+	put_opt_reply(s, NBD_OPT_GO, NBD_REP_INFO, "\0\0\0\0\0\0\0\x10\0\0\0\1", 12);
+	put_opt_reply(s, NBD_OPT_GO, NBD_REP_ACK, "", 0);
+}
+
+/* Feeds it all, @step bytes at a time. Out: the last event that was one. */
+static struct nbd_event feed(struct nbd_conn *c, const struct script *s, size_t step)
+{
+	struct nbd_event ev = {0}, last = {0};
+
+	for (size_t at = 0; at < s->len;) {
+		size_t part = s->len - at < step ? s->len - at : step;
+
+		at += nbd_conn_feed(c, s->bytes + at, part, &ev);
+		if (ev.type != NBD_EVENT_NONE)
+			last = ev;
+	}
+	return last;
+}
+
+static struct nbd_conn *conn_new(bool is_structured)
+{
+	struct nbd_conn *c = malloc(sizeof(*c));
+	struct script s = {.len = 0};
+
+	nbd_conn_init(c, "disk", false);
+	put_handshake(&s, is_structured);
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_READY);
+	return c;
+}
+
+static void conn_handshake_asks_in_order_and_by_name(void **state)
+{
+	static const uint8_t want[] = "\0\0\0\3"
+				      "IHAVEOPT\0\0\0\10\0\0\0\0"
+				      "IHAVEOPT\0\0\0\7\0\0\0\14"
+				      "\0\0\0\4disk\0\1\0\3";
+	struct nbd_conn *c = conn_new(true);
+	size_t len;
+	const uint8_t *out = nbd_conn_output(c, &len);
+
+	assert_int_equal(len, sizeof(want) - 1);
+	assert_memory_equal(out, want, len);
+	nbd_conn_sent(c, len);
+	assert_int_equal(c->export.size_bytes, 1 << 20);
+	assert_true(c->export.is_structured);
+	nbd_conn_close(c);
+	nbd_conn_output(c, &len);
+	assert_int_equal(len, sizeof(struct nbd_wire_request));
+	free(c);
+}
+
+static void conn_handshake_may_come_in_pieces_of_any_size(void **state)
+{
+	struct script s = {.len = 0};
+
+	put_handshake(&s, true);
+	for (size_t step = 1; step <= s.len; step++) {
+		struct nbd_conn *c = malloc(sizeof(*c));
+
+		nbd_conn_init(c, "disk", false);
+		assert_int_equal(feed(c, &s, step).type, NBD_EVENT_READY);
+		assert_int_equal(c->state, NBD_READY);
+		free(c);
+	}
+}
+
+struct refusal {
+	const char *bytes;
+	size_t len;
+	enum nbd_fault fault;
+	const char *text;
+};
+
+static void conn_handshake_refusals_name_the_remedy(void **state)
+{
+	static const struct refusal cases[] = {
+		{"HTTP/1.1 400 Bad Request", 24, NBD_FAULT_REFUSED, "not an NBD server"},
+		{"NBDMAGIC\0\0\x42\x02\x81\x86\x12\x53", 16, NBD_FAULT_REFUSED, "oldstyle"},
+		{"NBDMAGICSOMETHIN", 16, NBD_FAULT_REFUSED, "unknown style"},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct nbd_conn *c = malloc(sizeof(*c));
+		struct script s = {.len = 0};
+
+		nbd_conn_init(c, "", false);
+		put(&s, cases[i].bytes, cases[i].len);
+		assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+		assert_int_equal(c->fault, cases[i].fault);
+		assert_has(c->error, cases[i].text);
+		free(c);
+	}
+}
+
+struct option_case {
+	uint32_t option, type;
+	const char *data;
+	uint32_t len;
+	enum nbd_fault fault;
+	const char *text;
+};
+
+/* Each is the answer to the first option, STRUCTURED_REPLY, or to the second, GO. */
+static void conn_handshake_lies_and_errors_are_told_apart(void **state)
+{
+	static const struct option_case cases[] = {
+		{8, (uint32_t)NBD_REP_ERR_TLS_REQD, "", 0, NBD_FAULT_REFUSED, "TLS"},
+		{8, NBD_REP_ACK, "x", 1, NBD_FAULT_LIE, "reply 1 of 1 bytes"},
+		{8, NBD_REP_SERVER, "", 0, NBD_FAULT_LIE, "reply 2"},
+		{8, 99, "", 0, NBD_FAULT_LIE, "reply 99"},
+		{3, NBD_REP_ACK, "", 0, NBD_FAULT_LIE, "asked was 8"},
+		{7, NBD_REP_ACK, "", 0, NBD_FAULT_LIE, "without telling the size"},
+		{7, NBD_REP_INFO, "\0", 1, NBD_FAULT_LIE, "malformed"},
+		{7, NBD_REP_INFO, "\0\0too short", 11, NBD_FAULT_LIE, "11 bytes"},
+		{7, NBD_REP_INFO, "\0\3\0\0\2\0", 6, NBD_FAULT_LIE, "6 bytes"},
+		{7, NBD_REP_INFO, "\0\3\0\0\3\0\0\0\20\0\1\0\0\0", 14, NBD_FAULT_REFUSED,
+			"power of two"},
+		{7, NBD_REP_INFO, "\0\3\0\2\0\0\0\2\0\0\1\0\0\0", 14, NBD_FAULT_REFUSED, "131072"},
+		{7, NBD_REP_INFO, "\0\3\0\0\0\0\0\0\20\0\1\0\0\0", 14, NBD_FAULT_REFUSED,
+			"0 bytes"},
+		{7, NBD_REP_INFO, "\0\3\0\0\20\0\0\0\20\0\0\0\2\0", 14, NBD_FAULT_REFUSED,
+			"smaller than"},
+		{7, (uint32_t)NBD_REP_ERR_UNKNOWN, "who?", 4, NBD_FAULT_REFUSED,
+			"no export 'disk': who?"},
+		{7, (uint32_t)NBD_REP_ERR_POLICY, "", 0, NBD_FAULT_REFUSED, "policy"},
+		{7, (uint32_t)NBD_REP_ERR_SHUTDOWN, "", 0, NBD_FAULT_LOST, "shutting down"},
+		{7, (uint32_t)NBD_REP_ERR_INVALID, "\1\2", 2, NBD_FAULT_REFUSED, "error 3: ??"},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct nbd_conn *c = malloc(sizeof(*c));
+		struct script s = {.len = 0};
+
+		nbd_conn_init(c, "disk", false);
+		put_greeting(&s);
+		if (cases[i].option == 7)
+			put_opt_reply(&s, 8, NBD_REP_ACK, "", 0);
+		put_opt_reply(&s, cases[i].option, cases[i].type, cases[i].data, cases[i].len);
+		assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+		assert_int_equal(c->fault, cases[i].fault);
+		assert_has(c->error, cases[i].text);
+		free(c);
+	}
+}
+
+static void conn_oversized_strings_end_the_handshake(void **state)
+{
+	struct nbd_conn *c = malloc(sizeof(*c));
+	struct script s = {.len = 0};
+	uint8_t entry[8000] = {0, 0, 0x1f, 0};
+
+	nbd_conn_init(c, "disk", false);
+	put_greeting(&s);
+	put_be(&s, NBD_MAGIC_OPT_REPLY, 8);
+	put_be(&s, 8, 4);
+	put_be(&s, NBD_REP_ERR_UNSUP, 4);
+	put_be(&s, 0x7fffffff, 4);
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+	assert_has(c->error, "2147483647 bytes");
+
+	s.len = 0;
+	nbd_conn_init(c, "disk", true);
+	put_greeting(&s);
+	put_opt_reply(&s, NBD_OPT_LIST, NBD_REP_SERVER, entry, sizeof(entry));
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+	assert_has(c->error, "name of 7936 bytes");
+	free(c);
+}
+
+static void conn_endless_information_ends_the_handshake(void **state)
+{
+	struct nbd_conn *c = malloc(sizeof(*c));
+	struct script s = {.len = 0};
+
+	nbd_conn_init(c, "disk", false);
+	put_greeting(&s);
+	put_opt_reply(&s, 8, NBD_REP_ACK, "", 0);
+	for (unsigned i = 0; i <= NBD_INFO_MAX; i++)
+		put_opt_reply(&s, 7, NBD_REP_INFO, "\0\x63", 2);
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+	assert_has(c->error, "endless");
+	free(c);
+}
+
+static void conn_answers_before_questions_end_it(void **state)
+{
+	struct nbd_conn *c = malloc(sizeof(*c));
+	char name[NBD_STRING_BYTES_MAX + 1];
+	struct script s = {.len = 0};
+
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	nbd_conn_init(c, name, false);
+	put_greeting(&s);
+	put_opt_reply(&s, 8, NBD_REP_ACK, "", 0);
+	put_opt_reply(&s, 7, (uint32_t)NBD_REP_ERR_UNSUP, "", 0);
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+	assert_int_equal(c->fault, NBD_FAULT_LIE);
+	assert_has(c->error, "before it was asked");
+	free(c);
+}
+
+static void conn_cookies_never_come_twice(void **state)
+{
+	struct nbd_conn *c = conn_new(false);
+	struct nbd_req *reqs = calloc(NBD_SLOT_MAX + 1, sizeof(*reqs));
+	struct nbd_wire_request hdr;
+	uint64_t last = 0;
+
+	for (unsigned i = 0; i < NBD_SLOT_MAX; i++) {
+		reqs[i].type = NBD_CMD_FLUSH;
+		assert_int_equal(nbd_conn_request(c, &reqs[i], &hdr), 0);
+		assert_int_equal(be64toh(hdr.cookie), reqs[i].cookie);
+		for (unsigned j = 0; j < i; j++)
+			assert_int_not_equal(reqs[j].cookie & 0xffff, reqs[i].cookie & 0xffff);
+	}
+	assert_int_equal(nbd_conn_request(c, &reqs[NBD_SLOT_MAX], &hdr), -ENOSPC);
+	for (unsigned i = 0; i < 10000; i++) {
+		uint64_t was = reqs[7].cookie;
+
+		nbd_conn_forget(c, &reqs[7]);
+		assert_int_equal(nbd_conn_request(c, &reqs[7], &hdr), 0);
+		assert_int_equal(reqs[7].cookie & 0xffff, was & 0xffff);
+		assert_true(reqs[7].cookie > last);
+		last = reqs[7].cookie;
+	}
+	assert_int_equal(c->in_flight, NBD_SLOT_MAX);
+	free(reqs);
+	free(c);
+}
+
+static void conn_errno_is_mapped_one_to_one(void **state)
+{
+	static const int cases[][2] = {{NBD_EPERM, -EPERM}, {NBD_EIO, -EIO}, {NBD_ENOMEM, -ENOMEM},
+		{NBD_EINVAL, -EINVAL}, {NBD_ENOSPC, -ENOSPC}, {NBD_EOVERFLOW, -EOVERFLOW},
+		{NBD_ENOTSUP, -EOPNOTSUPP}, {NBD_ESHUTDOWN, -ESHUTDOWN}, {2, -EINVAL},
+		{-1, -EINVAL}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(nbd_errno_to_host((uint32_t)cases[i][0]), cases[i][1]);
+}
+
+/* Pieces of one READ, in an order that leaves many holes open at once. */
+static void conn_pieces_in_any_order_make_one_read(void **state)
+{
+	struct nbd_conn *c = conn_new(true);
+	struct nbd_req req = {.type = NBD_CMD_READ, .offset = 4096, .bytes = 2 * NBD_RANGE_MAX};
+	struct nbd_wire_request hdr;
+	struct nbd_event ev = {0};
+	unsigned told = 0;
+
+	assert_int_equal(nbd_conn_request(c, &req, &hdr), 0);
+	for (unsigned i = 0; i < 2 * NBD_RANGE_MAX; i++) {
+		struct script s = {.len = 0};
+		unsigned at = i < NBD_RANGE_MAX ? 2 * i : 2 * (i - NBD_RANGE_MAX) + 1;
+
+		put_be(&s, NBD_MAGIC_CHUNK, 4);
+		put_be(&s, i == 2 * NBD_RANGE_MAX - 1, 2);
+		put_be(&s, NBD_CHUNK_OFFSET_DATA, 2);
+		put_be(&s, req.cookie, 8);
+		put_be(&s, 9, 4);
+		put_be(&s, req.offset + at, 8);
+		put_be(&s, at, 1);
+		ev = feed(c, &s, SIZE_MAX);
+		assert_int_equal(ev.type, NBD_EVENT_REPLY);
+		assert_int_equal(ev.at, at);
+		told += ev.len;
+	}
+	assert_true(ev.is_done);
+	assert_int_equal(ev.result, 0);
+	assert_int_equal(told, req.bytes);
+	free(c);
+}
+
+static void conn_eof_says_what_it_means_where_it_came(void **state)
+{
+	struct nbd_conn *c = malloc(sizeof(*c));
+	struct script s = {.len = 0};
+
+	nbd_conn_init(c, "disk", false);
+	nbd_conn_eof(c);
+	assert_has(c->error, "without a greeting");
+	nbd_conn_init(c, "disk", false);
+	put(&s, "NBDMAGICIHAVEOPT\0\0", 18); /* newstyle, not fixed: EXPORT_NAME at once */
+	feed(c, &s, SIZE_MAX);
+	nbd_conn_eof(c);
+	assert_int_equal(c->fault, NBD_FAULT_REFUSED);
+	assert_has(c->error, "check the export's name");
+	nbd_conn_init(c, "disk", false);
+	s.len = 0;
+	put_handshake(&s, false);
+	feed(c, &s, SIZE_MAX);
+	nbd_conn_eof(c);
+	assert_int_equal(c->fault, NBD_FAULT_LOST);
+	free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(conn_handshake_asks_in_order_and_by_name),
+		cmocka_unit_test(conn_handshake_may_come_in_pieces_of_any_size),
+		cmocka_unit_test(conn_handshake_refusals_name_the_remedy),
+		cmocka_unit_test(conn_handshake_lies_and_errors_are_told_apart),
+		cmocka_unit_test(conn_oversized_strings_end_the_handshake),
+		cmocka_unit_test(conn_endless_information_ends_the_handshake),
+		cmocka_unit_test(conn_answers_before_questions_end_it),
+		cmocka_unit_test(conn_cookies_never_come_twice),
+		cmocka_unit_test(conn_errno_is_mapped_one_to_one),
+		cmocka_unit_test(conn_pieces_in_any_order_make_one_read),
+		cmocka_unit_test(conn_eof_says_what_it_means_where_it_came),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

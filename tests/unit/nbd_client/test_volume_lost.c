@@ -1,0 +1,387 @@
+/*
+ * test_volume_lost.c - cut at every byte, lied to in every way, left alone: data stays right
+ */
+#include "check.h"
+#include <errno.h>
+#include <stdlib.h>
+#include "world.h"
+
+/* Two addresses, so that a cut handshake gets a second try; WRITE, FLUSH, READ. */
+static struct world *cut_world(void)
+{
+	struct world *w = world_create();
+
+	w->cfg.server_count = 2;
+	w->srv->shape = SHAPE_PIECES_BACKWARDS;
+	memset(w->srv->disk, 0x11, 8192);
+	world_ask(w, BLOCK_WRITE, 4096, 2048, 0, 0x99);
+	world_ask(w, BLOCK_FLUSH, 0, 0, 0, 0);
+	return w;
+}
+
+/* Runs the exchange over whatever cut was set; everything must come out right. */
+static void cut_run(struct world *w)
+{
+	unsigned r;
+
+	world_start(w);
+	assert_true(world_settle(w, 60000000));
+	r = world_ask(w, BLOCK_READ, 0, 8192, 0, 0);
+	assert_true(world_settle(w, 60000000));
+	for (unsigned i = 0; i < w->req_count; i++) {
+		assert_int_equal(w->reqs[i].result, 0);
+		assert_int_equal(w->reqs[i].done_count, 1);
+	}
+	for (unsigned i = 0; i < 8192; i++)
+		assert_int_equal(world_data(w, r)[i], i >= 4096 && i < 6144 ? 0x99 : 0x11);
+	assert_int_equal(world_info(w).protocol_errors, 0);
+}
+
+static void volume_survives_a_cut_after_every_byte_received(void **state)
+{
+	struct world *w = cut_world();
+	size_t total;
+
+	cut_run(w);
+	total = w->net->streams[0].visible;
+	world_destroy(w);
+	for (size_t cut = 0; cut <= total; cut += cut < 400 || cut > total - 200 ? 1 : 37) {
+		w = cut_world();
+		w->net->cut_to_client = cut;
+		w->net->cut_is_reset = cut % 2;
+		cut_run(w);
+		assert_int_equal(w->net->opened, 2);
+		world_destroy(w);
+	}
+}
+
+static void volume_survives_a_cut_after_every_byte_sent(void **state)
+{
+	struct world *w = cut_world();
+	size_t total;
+
+	cut_run(w);
+	total = w->net->streams[0].to_server.len;
+	world_destroy(w);
+	for (size_t cut = 1; cut < total; cut += cut < 200 || cut > total - 100 ? 1 : 37) {
+		w = cut_world();
+		w->net->cut_to_server = cut;
+		w->net->cut_is_reset = cut % 2;
+		cut_run(w);
+		world_destroy(w);
+	}
+}
+
+struct neighbour {
+	struct world *w;
+	struct volume *volume;
+};
+
+/* A second volume on the same worker and server, with a front end of its own. */
+static struct world *neighbour_start(struct world *w)
+{
+	struct world *other = world_create();
+	struct error err;
+
+	fake_server_destroy(other->srv);
+	fake_net_destroy(other->net);
+	nbd_client_destroy(other->nc);
+	other->volume = volume_create(&other->cfg, &err);
+	assert_non_null(other->volume);
+	volume_front_set(other->volume, &other->front);
+	assert_int_equal(nbd_client_add(w->nc, other->volume, w->now_us), 0);
+	return other;
+}
+
+static void neighbour_end(struct world *w, struct world *other)
+{
+	volume_stop(other->volume, true, w->now_us);
+	world_turns(w, 1);
+	volume_destroy(other->volume);
+	free(other->buf.base);
+	free(other);
+}
+
+static uint16_t lie_type(enum fake_lie lie)
+{
+	return lie == LIE_PAYLOAD ? NBD_CMD_WRITE : NBD_CMD_READ;
+}
+
+static void volume_cuts_off_every_liar_and_believes_nothing(void **state)
+{
+	for (enum fake_lie lie = LIE_MAGIC; lie < LIE_COUNT; lie++) {
+		struct world *w = world_create(), *other;
+		unsigned r;
+
+		world_start(w);
+		other = neighbour_start(w);
+		world_turns(w, 20);
+		memset(w->srv->disk, 0x21, 65536);
+		w->srv->lie = lie;
+		w->srv->lie_type = lie_type(lie);
+		world_ask(w, BLOCK_WRITE, 4096, 4096, 0, 0x22);
+		r = world_ask(w, BLOCK_READ, 8192, 8192, 0, 0);
+		assert_true(world_settle(w, 30000000));
+		assert_int_equal(w->srv->lies_told, 1);
+		assert_int_equal(world_info(w).protocol_errors, 1);
+		assert_int_equal(world_info(w).reconnects, 1);
+		assert_int_equal(w->reqs[0].result, 0);
+		assert_int_equal(w->reqs[r].result, 0);
+		assert_memory_equal(world_data(w, r), w->srv->disk + 8192, 8192);
+		world_ask(other, BLOCK_READ, 0, 4096, 0, 0);
+		world_turns(w, 10);
+		assert_true(other->reqs[0].is_done);
+		assert_int_equal(world_info(other).reconnects, 0);
+		neighbour_end(w, other);
+		world_destroy(w);
+	}
+}
+
+static void volume_unknown_error_chunks_are_errors(void **state)
+{
+	struct world *w = world_create();
+	unsigned r;
+
+	world_start(w);
+	w->srv->error = 77777;
+	w->srv->error_type = NBD_CMD_READ;
+	r = world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+	assert_true(world_settle(w, 1000000));
+	assert_int_equal(w->reqs[r].result, -EINVAL);
+	assert_int_equal(world_info(w).protocol_errors, 0);
+	world_destroy(w);
+}
+
+static void volume_silence_costs_the_connection_not_the_request(void **state)
+{
+	struct world *w = world_create();
+	unsigned r;
+	uint64_t start;
+
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	w->srv->is_silent = true;
+	r = world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+	start = w->now_us;
+	world_turns(w, 1990);
+	assert_int_equal(w->net->opened, 1);
+	world_turns(w, 20);
+	assert_true(w->net->streams[0].is_aborted);
+	assert_int_equal(world_info(w).timeouts, 1);
+	assert_has(w->last_event, "not answered in time");
+	w->srv->is_silent = false;
+	assert_true(world_settle(w, 1000000));
+	assert_int_equal(w->reqs[r].result, 0);
+	assert_true(w->reqs[r].done_us > start + w->cfg.request_us);
+	assert_int_equal(world_info(w).replayed, 1);
+	world_destroy(w);
+}
+
+/* Writes in flight on a dying connection are carried out again, the FLUSH behind them. */
+static void volume_replay_keeps_flush_behind_its_writes(void **state)
+{
+	struct world *w = world_create();
+	const struct fake_cmd *c;
+
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	w->srv->is_silent = true;
+	for (unsigned i = 0; i < 5; i++)
+		world_ask(w, BLOCK_WRITE, i * 4096, 4096, 0, (uint8_t)(i + 1));
+	world_ask(w, BLOCK_FLUSH, 0, 0, 0, 0);
+	world_turns(w, 10);
+	assert_int_equal(w->srv->cmd_count, 5);
+	fake_stream_close(&w->net->streams[0]);
+	w->srv->is_silent = false;
+	assert_true(world_settle(w, 1000000));
+	assert_int_equal(w->srv->cmd_count, 11);
+	c = &w->srv->cmds[5];
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(c[i].offset, i * 4096);
+	assert_int_equal(c[5].type, NBD_CMD_FLUSH);
+	assert_int_equal(c[5].answered_before, 5);
+	world_destroy(w);
+}
+
+static void volume_fails_over_to_a_live_connection(void **state)
+{
+	struct world *w = world_create();
+
+	w->cfg.connections = 2;
+	world_start(w);
+	world_turns(w, 50);
+	assert_int_equal(world_info(w).conn_ready, 2);
+	w->srv->held_stream = &w->net->streams[0];
+	for (unsigned i = 0; i < 8; i++)
+		world_ask(w, BLOCK_READ, i * 4096, 4096, 0, 0);
+	world_turns(w, 5);
+	fake_stream_close(&w->net->streams[0]);
+	w->net->syn_error = -ECONNREFUSED; /* nobody else to turn to */
+	assert_true(world_settle(w, 100000));
+	assert_int_equal(world_info(w).state, VOLUME_READY);
+	assert_int_equal(world_info(w).conn_ready, 1);
+	assert_has(w->last_event, "1 of 2 connections serve on");
+	world_destroy(w);
+}
+
+static void volume_hold_holds_until_the_server_is_back(void **state)
+{
+	struct world *w = world_create();
+	unsigned r;
+
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	fake_stream_close(&w->net->streams[0]);
+	w->net->syn_error = -ECONNREFUSED;
+	w->srv->is_silent = true;
+	r = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 5);
+	world_turns(w, 200000); /* 200 s */
+	assert_int_equal(world_info(w).state, VOLUME_LOST);
+	assert_false(w->reqs[r].is_done);
+	assert_true(w->net->opened < 40); /* back-off, up to 10 s */
+	w->net->syn_error = 0;
+	w->srv->is_silent = false;
+	assert_true(world_settle(w, 13000000));
+	assert_int_equal(w->reqs[r].result, 0);
+	assert_int_equal(world_info(w).state, VOLUME_READY);
+	world_destroy(w);
+}
+
+static void volume_fail_fails_in_time_and_comes_back(void **state)
+{
+	struct world *w = world_create();
+	unsigned held, late, back;
+	uint64_t start;
+
+	w->cfg.on_dead = ON_DEAD_FAIL;
+	w->cfg.dead_us = 3000000;
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	w->srv->is_silent = true;
+	held = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 5);
+	world_turns(w, 5);
+	fake_stream_close(&w->net->streams[0]);
+	w->net->syn_error = -EHOSTUNREACH;
+	start = w->now_us;
+	assert_true(world_settle(w, 60000000));
+	assert_int_equal(w->reqs[held].result, -EIO);
+	assert_true(w->now_us - start <= 3010000);
+	assert_int_equal(world_info(w).state, VOLUME_FAILED);
+	late = world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+	world_turns(w, 2);
+	assert_int_equal(w->reqs[late].result, -EIO);
+	w->net->syn_error = 0;
+	w->srv->is_silent = false;
+	assert_true(world_until(w, VOLUME_READY, 13000000));
+	back = world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+	assert_true(world_settle(w, 100000));
+	assert_int_equal(w->reqs[back].result, 0);
+	world_destroy(w);
+}
+
+/* It shakes hands every time and never answers: handshakes must not stop the clock. */
+static void volume_fail_is_not_fooled_by_handshakes(void **state)
+{
+	struct world *w = world_create();
+	unsigned held;
+
+	w->cfg.on_dead = ON_DEAD_FAIL;
+	w->cfg.dead_us = 5000000;
+	w->cfg.request_us = 500000;
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	w->srv->is_silent = true;
+	held = world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+	assert_true(world_settle(w, 6000000));
+	assert_int_equal(w->reqs[held].result, -EIO);
+	assert_true(world_info(w).reconnects > 2);
+	world_destroy(w);
+}
+
+static void volume_refuses_another_disk_and_stays(void **state)
+{
+	static const char *const texts[] = {
+		"with 524288 bytes, it had 1048576", "flags 0x", "blocks of"};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct world *w = world_create();
+		unsigned r;
+
+		world_start(w);
+		assert_true(world_until(w, VOLUME_READY, 100000));
+		r = world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+		w->srv->is_silent = true;
+		world_turns(w, 3);
+		fake_stream_close(&w->net->streams[0]);
+		w->srv->size_bytes = i == 0 ? 1u << 19 : 1u << 20;
+		w->srv->flags = i == 1 ? NBD_FLAG_HAS_FLAGS : FAKE_FLAGS_ALL;
+		w->srv->block_min = i == 2 ? 4096 : 512;
+		world_turns(w, 3000);
+		assert_int_equal(world_info(w).state, VOLUME_LOST);
+		assert_int_equal(w->last_type, VOLUME_EVENT_REFUSED);
+		assert_has(w->last_event, texts[i]);
+		assert_false(w->reqs[r].is_done);
+		w->srv->size_bytes = 1u << 20;
+		w->srv->flags = FAKE_FLAGS_ALL;
+		w->srv->block_min = 512;
+		w->srv->is_silent = false;
+		assert_true(world_settle(w, 13000000));
+		assert_int_equal(w->reqs[r].result, 0);
+		world_destroy(w);
+	}
+}
+
+static void volume_leaves_a_server_that_shuts_down(void **state)
+{
+	struct world *w = world_create();
+	unsigned r;
+
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	w->srv->error = NBD_ESHUTDOWN;
+	w->srv->error_type = NBD_CMD_WRITE;
+	r = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 5);
+	world_turns(w, 3);
+	w->srv->error = 0;
+	assert_true(world_settle(w, 1000000));
+	assert_int_equal(w->reqs[r].result, 0);
+	assert_int_equal(world_info(w).reconnects, 1);
+	world_destroy(w);
+}
+
+static void volume_deadline_never_lies_behind(void **state)
+{
+	struct world *w = world_create();
+
+	world_start(w);
+	for (unsigned i = 0; i < 5000; i++) {
+		if (i == 50)
+			world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+		w->srv->is_silent = i > 40 && i < 4000;
+		world_turns(w, 1);
+		assert_true(nbd_client_deadline(w->nc) >= w->now_us - 2 * WORLD_TURN_US);
+	}
+	assert_true(w->reqs[0].is_done);
+	world_destroy(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(volume_survives_a_cut_after_every_byte_received),
+		cmocka_unit_test(volume_survives_a_cut_after_every_byte_sent),
+		cmocka_unit_test(volume_cuts_off_every_liar_and_believes_nothing),
+		cmocka_unit_test(volume_unknown_error_chunks_are_errors),
+		cmocka_unit_test(volume_silence_costs_the_connection_not_the_request),
+		cmocka_unit_test(volume_replay_keeps_flush_behind_its_writes),
+		cmocka_unit_test(volume_fails_over_to_a_live_connection),
+		cmocka_unit_test(volume_hold_holds_until_the_server_is_back),
+		cmocka_unit_test(volume_fail_fails_in_time_and_comes_back),
+		cmocka_unit_test(volume_fail_is_not_fooled_by_handshakes),
+		cmocka_unit_test(volume_refuses_another_disk_and_stays),
+		cmocka_unit_test(volume_leaves_a_server_that_shuts_down),
+		cmocka_unit_test(volume_deadline_never_lies_behind),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
