@@ -89,10 +89,20 @@
 #define NBD_SEND_BYTES_MIN  (4u << 20) /* send queue of a connection, at least */
 #define BENCH_BLOCK_MAX	    (1u << 26) /* blocks bench keeps a generation of: 256 MiB of table */
 
+/* ---- ublk ---- */
+#define UBLK_CTL_US_MAX	    (10u * 1000 * 1000) /* a command that waits for nobody */
+#define UBLK_START_US_MAX   (60u * 1000 * 1000) /* START_DEV: partition scan over the network */
+#define UBLK_STOP_US_MAX    (60u * 1000 * 1000) /* STOP_DEV: what is in flight must be answered */
+#define UBLK_CANCEL_US_MAX  (500u * 1000)       /* a cancelled command comes back, or never will */
+#define UBLK_RECOVER_US_MAX (20u * 1000 * 1000) /* until the kernel let go of the dead daemon */
+#define UBLK_RECOVER_US_STEP (20u * 1000)
+
 static_assert(RESERVE_RED_LEAVE_PCT < RESERVE_RED_ENTER_PCT, "levels need hysteresis");
 static_assert(PORT_ADDRESS_MAX <= NET_ADDR_MAX, "what the file may give, the port can hold");
 static_assert(NBD_SLOT_MAX <= 65536, "a slot number has 16 bits of the cookie");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");
+static_assert(QUEUE_DEPTH_MAX <= 4096, "ublk's tags");
+static_assert(IO_BYTES_MAX <= (32u << 20), "ublk's request buffer in a file position");
 static_assert(STREAM_CHUNK_MAX >= 2 * QUEUE_DEPTH_MAX, "a header and a payload for each request");
 static_assert((STREAM_CHUNK_MAX & (STREAM_CHUNK_MAX - 1)) == 0, "ring index is masked");
 static_assert((STREAM_EVENT_MAX & (STREAM_EVENT_MAX - 1)) == 0, "ring index is masked");

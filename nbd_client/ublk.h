@@ -2,8 +2,18 @@
  * ublk.h - a block front end that is a kernel block device, /dev/ublkbN
  *
  * Two halves. Control (control thread): add, set parameters, start, stop, delete, each command with
- * a deadline. Queue (worker): io_uring on /dev/ublkcN, fetch and commit. START_DEV returns only when
- * every tag was fetched, so the control half starts it asynchronously.
+ * a deadline. Queue (worker): io_uring on /dev/ublkcN, fetch and commit. START_DEV returns only
+ * when every tag was fetched, so the control half starts it asynchronously.
+ *
+ * The life of a device, in this order and no other (each step's reason is in ublk_dev.c):
+ *
+ *   ublk_create / ublk_recover → worker: ublk_queue_start → ublk_start, ublk_start_poll until 0
+ *   … I/O …
+ *   ublk_stop (the worker still serves) → ublk_stop_poll until 0 → worker: ublk_queue_stopped
+ *   → the worker lets go → ublk_destroy
+ *
+ * To leave a recoverable device to the next daemon, exit without ublk_stop: the kernel holds I/O
+ * until ublk_recover() of the next one.
  */
 #ifndef NBD_CLIENT_UBLK_H
 #define NBD_CLIENT_UBLK_H
@@ -20,40 +30,84 @@ struct ublk;
 int ublk_probe(struct error *err);
 
 struct ublk_features {
-	uint64_t bits;	    /* as GET_FEATURES answers, or what this kernel is known to have */
+	uint64_t bits; /* as GET_FEATURES answers, or what this kernel is known to have */
 	bool has_recovery, has_user_copy, has_ioctl_encode;
+	bool is_inferred;   /* the kernel could not be asked: told by its version */
 	char degraded[256]; /* one line: what is missing and what that means; empty = nothing */
 };
 int ublk_features(struct ublk_features *out, struct error *err);
 
+/* What "copy: auto" means on this kernel; docs/adr/0003-ublk-copy-mode.md has the numbers. */
+bool ublk_copy_choose(enum config_copy want, const struct ublk_features *features);
+
 struct ublk_config {
 	int dev_id; /* -1 = next free */
 	uint16_t queue_depth;
-	uint32_t io_bytes_max;
+	uint32_t io_bytes_max; /* a multiple of the page size */
 	struct block_limits limits;
 	bool user_copy;
-	struct stream_buf *buf; /* depth * io_bytes_max of DMA-able memory, page aligned; tag N at N*io_bytes_max */
+	bool is_recoverable; /* the device outlives us: I/O waits for ublk_recover(); 6.1 and later
+			      */
+	/*
+	 * depth * io_bytes_max of DMA-able memory, page aligned; tag N at N*io_bytes_max. The
+	 * caller's, until ublk_destroy() returned. May be NULL with user_copy.
+	 */
+	struct stream_buf *buf;
 };
 
 /* ---- control thread ---- */
-/* ADD_DEV, SET_PARAMS, opens /dev/ublkcN, maps the queue, sets io_uring up disabled. NULL with @err. */
+/* ADD_DEV, SET_PARAMS, opens and maps /dev/ublkcN, sets io_uring up disabled. NULL with @err. */
 struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err);
+/*
+ * Takes over device @cfg->dev_id (>= 0) whose daemon is gone. Depth, sizes, copy mode and limits
+ * must be what it was created with (ublk_state.h remembers them). Waits up to UBLK_RECOVER_US_MAX
+ * for the kernel to let go of the dead daemon. Then as after ublk_create(). NULL with @err, device
+ * untouched.
+ */
+struct ublk *ublk_recover(const struct ublk_config *cfg, struct error *err);
 struct block_front *ublk_front(struct ublk *u);
 int ublk_dev_id(const struct ublk *u);
-/* Submits START_DEV; the worker must already run ublk_queue_start(). Then poll until not -EAGAIN. */
+/* Submits START_DEV; the worker runs ublk_queue_start() already. Then poll until not -EAGAIN. */
 int ublk_start(struct ublk *u, struct error *err);
 int ublk_start_poll(struct ublk *u, struct error *err); /* 0 started, -EAGAIN, -errno */
-/* STOP_DEV (queues still served), asynchronous too. */
+/*
+ * STOP_DEV (queues still served), asynchronous too. A recoverable device fails what is written from
+ * now on, page cache included: ask ublk_is_open() first.
+ */
 int ublk_stop(struct ublk *u, struct error *err);
 int ublk_stop_poll(struct ublk *u, struct error *err);
-/* After the worker let go (ublk_queue_stopped): DEL_DEV, unmaps, frees. */
+/*
+ * After the worker let go (ublk_queue_stopped, or the queue was never started): DEL_DEV, unmaps,
+ * frees. @u is gone whatever is answered; -errno with @err means the kernel may still have the
+ * device.
+ */
 int ublk_destroy(struct ublk *u, struct error *err);
-/* Scheduler of /sys/block/ublkbN: set to none; answers what it is now. */
+/* Stops and deletes a device nobody serves (an orphan). 0, -ENODEV, -errno with @err. */
+int ublk_delete(int dev_id, struct error *err);
+/* Scheduler of /sys/block/ublkbN: set to none; answers what it is now. 0, or -errno. */
 int ublk_scheduler_none(struct ublk *u, char *now, unsigned len);
-bool ublk_is_open(const struct ublk *u); /* mounted, swapped on or opened by someone */
+int ublk_scheduler_read(const struct ublk *u, char *now, unsigned len); /* only answers */
+/* Mounted, swapped on or opened by someone. Reads all of /proc: for detach, not for polling. */
+bool ublk_is_open(const struct ublk *u);
+
+/* Facts for status; values may be a turn old. */
+struct ublk_info {
+	int dev_id;
+	bool is_live, is_user_copy, is_recoverable, is_defer_taskrun;
+	uint64_t requests;	 /* handed to the volume */
+	uint64_t swap_first;	 /* of these, swap I/O that was let ahead */
+	uint64_t enters;	 /* io_uring_enter calls of the worker */
+	uint64_t enter_errors;	 /* of these, refused (tried again next turn) */
+	uint64_t sleeps;	 /* times the event fd was armed */
+	uint64_t rejected;	 /* descriptors we could not serve, answered with an error */
+	uint64_t command_errors; /* FETCH or COMMIT the kernel refused: our error, must stay 0 */
+};
+void ublk_info(const struct ublk *u, struct ublk_info *out);
 
 /* ---- worker ---- */
-int ublk_queue_start(struct ublk *u); /* enables the ring on this thread, fetches every tag */
-bool ublk_queue_stopped(const struct ublk *u); /* every tag came back aborted: nothing in flight */
+/* Enables the ring on this thread, fetches every tag. 0 or -errno. */
+int ublk_queue_start(struct ublk *u);
+/* Every tag came back aborted: nothing in flight. Seen by take(), so keep taking while stopping. */
+bool ublk_queue_stopped(const struct ublk *u);
 
 #endif
