@@ -1,0 +1,404 @@
+/*
+ * ublk_dev.c - the life of a ublk device, in the one order that cannot deadlock
+ *
+ * Coming up: ADD_DEV, SET_PARAMS, open and map, and only then, with the worker already fetching,
+ * START_DEV. The kernel holds START_DEV back until every tag was fetched, and inside it reads the
+ * partition table from the device: I/O that the worker must answer for START_DEV to return. So it
+ * is submitted and polled, never waited for.
+ *
+ * Going down is the reverse: STOP_DEV while the worker still serves (it waits for what is in
+ * flight, then removes the disk, then aborts every fetch), then the worker lets go, then the
+ * mapping, the ring and the file, and only then DEL_DEV, which waits for the last reference to
+ * them. Any other order waits for something only we could end.
+ *
+ * The kernel never times a privileged server out: a request nobody answers wedges whoever waits for
+ * it until reboot. So every command has a deadline and a failure says what it waited for.
+ *
+ * Control thread only. Owns the queue until the worker starts it and after the worker let it go. A
+ * command that never came back keeps its struct ublk allocated, because the kernel may yet write.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "dataplane/net/stream.h"
+#include "nbd_client/ublk_priv.h"
+
+static void state_set(struct ublk *u, enum ublk_dev_state next)
+{
+	int now = atomic_load(&u->state);
+
+	assert(next > (enum ublk_dev_state)now ||
+		(next == UBLK_DEV_STOPPING && now == UBLK_DEV_STOPPING));
+	atomic_store(&u->state, next);
+}
+
+int ublk_dev_call(struct ublk *u, uint8_t nr, void *buf, size_t len, uint64_t data)
+{
+	const struct ublk_ctl_cmd cmd = {
+		.nr = nr,
+		.dev_id = (int)u->info.dev_id,
+		.buf = buf,
+		.len = (uint16_t)len,
+		.data = data,
+	};
+
+	return ublk_ctl_call(&u->ctl, &cmd, UBLK_CTL_US_MAX);
+}
+
+/* ---- create ---- */
+
+static int add_failed(const struct ublk_config *cfg, int rc, struct error *err)
+{
+	switch (rc) {
+	case -EEXIST:
+		return error_set(err, rc,
+			"/dev/ublkb%d exists already: choose another number, or delete it",
+			cfg->dev_id);
+	case -EPERM:
+	case -EACCES:
+		return error_set(err, rc,
+			"making a ublk device is not permitted: run as root (CAP_SYS_ADMIN)");
+	case -ENOMEM:
+		return error_set(err, rc, "the kernel has no memory for a ublk device of depth %u",
+			cfg->queue_depth);
+	case -ETIMEDOUT:
+		return error_set(err, rc,
+			"the ublk driver did not answer ADD_DEV in %u s: another device's deletion "
+			"may be stuck",
+			UBLK_CTL_US_MAX / 1000000);
+	default:
+		return error_set(
+			err, rc, "the ublk driver refused the device (ADD_DEV): %s", strerror(-rc));
+	}
+}
+
+static int dev_add(struct ublk *u, const struct ublk_features *f, struct error *err)
+{
+	struct ublksrv_ctrl_dev_info *info = &u->info;
+	uint64_t want = 0;
+	int rc;
+
+	if (u->cfg.user_copy && !f->has_user_copy)
+		return error_set(
+			err, -EOPNOTSUPP, "copy: user needs kernel 6.5; use copy: default or auto");
+	if (u->cfg.user_copy)
+		want |= UBLK_F_USER_COPY;
+	if (u->cfg.is_recoverable && f->has_recovery)
+		want |= UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE;
+	info->nr_hw_queues = 1;
+	info->queue_depth = u->cfg.queue_depth;
+	info->max_io_buf_bytes = u->cfg.io_bytes_max;
+	info->dev_id = (uint32_t)u->cfg.dev_id;
+	info->ublksrv_pid = getpid();
+	info->flags = want | (f->has_ioctl_encode ? UBLK_F_CMD_IOCTL_ENCODE : 0);
+	rc = ublk_dev_call(u, UBLK_CMD_ADD_DEV, info, sizeof(*info), 0);
+	if (rc < 0)
+		return add_failed(&u->cfg, rc, err);
+	u->is_in_kernel = true;
+	/* The driver clears what it does not know and says nothing. */
+	if ((info->flags & want) != want)
+		return error_set(err, -EOPNOTSUPP,
+			"the kernel's ublk lacks features 0x%llx it announced",
+			(unsigned long long)(want & ~info->flags));
+	if (info->queue_depth != u->cfg.queue_depth ||
+		info->max_io_buf_bytes != u->cfg.io_bytes_max)
+		return error_set(err, -EPROTO,
+			"the kernel changed depth or I/O size: %u and %u bytes", info->queue_depth,
+			info->max_io_buf_bytes);
+	return 0;
+}
+
+/* The node is made by devtmpfs before ADD_DEV returns. */
+static int char_open(struct ublk *u, struct error *err)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/dev/ublkc%u", u->info.dev_id);
+	u->queue.char_fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (u->queue.char_fd < 0 && errno == ENOENT)
+		return error_set(err, -ENOENT,
+			"%s is not there: /dev must be a devtmpfs (in a container, the host's)",
+			path);
+	if (u->queue.char_fd < 0 && errno == EBUSY)
+		return error_set(err, -EBUSY, "%s is held by another process", path);
+	if (u->queue.char_fd < 0)
+		return error_set(err, -errno, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+int ublk_dev_queue(struct ublk *u, struct error *err)
+{
+	struct ublk_queue *q = &u->queue;
+	int rc = char_open(u, err);
+
+	if (rc < 0)
+		return rc;
+	q->op_fetch = u->ctl.is_encoded ? UBLK_ENCODE_IO(UBLK_IO_FETCH_REQ) : UBLK_IO_FETCH_REQ;
+	q->op_commit = u->ctl.is_encoded ? UBLK_ENCODE_IO(UBLK_IO_COMMIT_AND_FETCH_REQ)
+					 : UBLK_IO_COMMIT_AND_FETCH_REQ;
+	q->depth = u->cfg.queue_depth;
+	q->io_bytes_max = u->cfg.io_bytes_max;
+	q->size_bytes = u->cfg.limits.size_bytes;
+	q->is_user_copy = u->cfg.user_copy;
+	q->buf = u->cfg.user_copy ? NULL : u->cfg.buf;
+	return ublk_queue_init(q, err);
+}
+
+struct ublk *ublk_dev_open(
+	const struct ublk_config *cfg, struct ublk_features *features, struct error *err)
+{
+	struct ublk *u = calloc(1, sizeof(*u));
+	int rc;
+
+	if (!u) {
+		error_set(err, -ENOMEM, "no memory for a block device");
+		return NULL;
+	}
+	u->cfg = *cfg;
+	u->queue.char_fd = -1;
+	u->queue.front.event_fd = -1;
+	memcpy(u->sysfs_none, "none", 4);
+	rc = ublk_ctl_open(&u->ctl, UBLK_CONTROL_PATH, err);
+	if (rc < 0)
+		goto err_free;
+	rc = ublk_features_ask(&u->ctl, features);
+	if (rc < 0) {
+		error_set(err, rc, "%s does not answer: %s", UBLK_CONTROL_PATH, strerror(-rc));
+		goto err_ctl;
+	}
+	return u;
+err_ctl:
+	ublk_ctl_close(&u->ctl);
+err_free:
+	free(u);
+	return NULL;
+}
+
+void ublk_dev_close(struct ublk *u)
+{
+	bool is_borrowed = u->ctl.outstanding > 0;
+
+	ublk_queue_fini(&u->queue);
+	ublk_ctl_close(&u->ctl);
+	if (!is_borrowed)
+		free(u);
+}
+
+struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err)
+{
+	struct ublk_features features;
+	struct ublk_params params;
+	struct ublk *u;
+	int rc;
+
+	if (ublk_params_fill(cfg, &params, err) < 0)
+		return NULL;
+	u = ublk_dev_open(cfg, &features, err);
+	if (!u)
+		return NULL;
+	u->params = params;
+	rc = dev_add(u, &features, err);
+	if (rc < 0)
+		goto err_close;
+	rc = ublk_dev_call(u, UBLK_CMD_SET_PARAMS, &u->params, sizeof(u->params), 0);
+	if (rc < 0) {
+		error_set(err, rc, "the ublk driver refused the device's limits (SET_PARAMS): %s",
+			strerror(-rc));
+		goto err_close;
+	}
+	rc = ublk_dev_queue(u, err);
+	if (rc < 0)
+		goto err_close;
+	return u;
+err_close:
+	ublk_queue_fini(&u->queue);
+	if (u->is_in_kernel)
+		ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
+	ublk_dev_close(u);
+	return NULL;
+}
+
+/* ---- start, stop, destroy ---- */
+
+static int async_submit(
+	struct ublk *u, uint8_t nr, uint32_t us_max, enum ublk_dev_state next, struct error *err)
+{
+	const struct ublk_ctl_cmd cmd = {
+		.nr = nr, .dev_id = (int)u->info.dev_id, .data = (uint64_t)getpid()};
+	int rc = ublk_ctl_submit(&u->ctl, &cmd, us_max);
+
+	if (rc < 0)
+		return error_set(err, rc, "io_uring did not take a command for ublk device %u: %s",
+			u->info.dev_id, strerror(-rc));
+	state_set(u, next);
+	return 0;
+}
+
+int ublk_start(struct ublk *u, struct error *err)
+{
+	uint8_t nr = u->is_recovery ? UBLK_CMD_END_USER_RECOVERY : UBLK_CMD_START_DEV;
+
+	assert(atomic_load(&u->state) == UBLK_DEV_ADDED);
+	return async_submit(u, nr, UBLK_START_US_MAX, UBLK_DEV_STARTING, err);
+}
+
+int ublk_start_poll(struct ublk *u, struct error *err)
+{
+	int refused = atomic_load(&u->queue.error);
+	int rc;
+
+	assert(atomic_load(&u->state) == UBLK_DEV_STARTING);
+	/* A tag that was not fetched would keep START_DEV waiting for the whole deadline. */
+	if (refused)
+		ublk_ctl_cancel(&u->ctl);
+	rc = ublk_ctl_poll(&u->ctl);
+	if (rc == -EAGAIN)
+		return rc;
+	if (rc >= 0) {
+		state_set(u, UBLK_DEV_LIVE);
+		return 0;
+	}
+	if (refused)
+		return error_set(err, refused, "the kernel refused this worker's fetch: %s",
+			strerror(-refused));
+	if (rc == -ETIMEDOUT)
+		return error_set(err, rc,
+			"/dev/ublkb%u did not start in %u s: its first reads (partition table) "
+			"were not answered",
+			u->info.dev_id, UBLK_START_US_MAX / 1000000);
+	return error_set(err, rc, "starting /dev/ublkb%u: %s", u->info.dev_id, strerror(-rc));
+}
+
+int ublk_stop(struct ublk *u, struct error *err)
+{
+	int state = atomic_load(&u->state);
+
+	assert(state <= UBLK_DEV_STOPPING);
+	/* A START_DEV that never came back does not hinder STOP_DEV; a running one is given up. */
+	if (u->ctl.async.seq) {
+		ublk_ctl_cancel(&u->ctl);
+		u->ctl.async.seq = 0;
+	}
+	return async_submit(u, UBLK_CMD_STOP_DEV, UBLK_STOP_US_MAX, UBLK_DEV_STOPPING, err);
+}
+
+int ublk_stop_poll(struct ublk *u, struct error *err)
+{
+	int rc;
+
+	if (atomic_load(&u->state) == UBLK_DEV_STOPPED)
+		return 0;
+	assert(atomic_load(&u->state) == UBLK_DEV_STOPPING);
+	rc = ublk_ctl_poll(&u->ctl);
+	if (rc == -EAGAIN)
+		return rc;
+	if (rc == -ETIMEDOUT)
+		return error_set(err, rc,
+			"/dev/ublkb%u did not stop in %u s: requests in flight are not answered; "
+			"detach with force to fail them",
+			u->info.dev_id, UBLK_STOP_US_MAX / 1000000);
+	if (rc < 0 && rc != -ENODEV)
+		return error_set(
+			err, rc, "stopping /dev/ublkb%u: %s", u->info.dev_id, strerror(-rc));
+	state_set(u, UBLK_DEV_STOPPED);
+	return 0;
+}
+
+int ublk_destroy(struct ublk *u, struct error *err)
+{
+	unsigned id = u->info.dev_id;
+	int rc;
+
+	/*
+	 * Only after a stop that missed its deadline. Whatever we took from the kernel now, it
+	 * would wait for: so all of it stays as it is, and the kernel cleans up when this process
+	 * ends.
+	 */
+	if (!ublk_queue_stopped(u))
+		return error_set(err, -EBUSY,
+			"/dev/ublkb%u is left behind: the kernel still has its queue; it goes when "
+			"this process ends",
+			id);
+	ublk_queue_fini(&u->queue);
+	rc = ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
+	ublk_dev_close(u);
+	if (rc == -ETIMEDOUT)
+		return error_set(err, rc,
+			"/dev/ublkb%u is not deleted after %u s: somebody holds it (open, mounted, "
+			"mapped); "
+			"it goes when they let go",
+			id, UBLK_CTL_US_MAX / 1000000);
+	if (rc < 0 && rc != -ENODEV)
+		return error_set(err, rc, "deleting /dev/ublkb%u: %s", id, strerror(-rc));
+	return 0;
+}
+
+int ublk_delete(int dev_id, struct error *err)
+{
+	const struct ublk_config cfg = {.dev_id = dev_id};
+	struct ublk_features features;
+	struct ublk *u = ublk_dev_open(&cfg, &features, err);
+	int rc, pid;
+
+	if (!u)
+		return -EIO;
+	u->info.dev_id = (uint32_t)dev_id;
+	rc = ublk_dev_call(u, UBLK_CMD_GET_DEV_INFO, &u->info, sizeof(u->info), 0);
+	pid = u->info.ublksrv_pid;
+	if (rc == 0 && u->info.state == UBLK_S_DEV_LIVE && pid > 0 && kill(pid, 0) == 0)
+		rc = -EBUSY;
+	if (rc == 0)
+		rc = ublk_dev_call(u, UBLK_CMD_STOP_DEV, NULL, 0, 0);
+	if (rc == 0)
+		rc = ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
+	ublk_dev_close(u);
+	if (rc == -EBUSY)
+		return error_set(err, rc, "/dev/ublkb%d is served by process %d: stop that first",
+			dev_id, pid);
+	if (rc == -ENODEV)
+		return error_set(err, rc, "there is no ublk device %d", dev_id);
+	if (rc < 0)
+		return error_set(err, rc, "deleting ublk device %d: %s", dev_id, strerror(-rc));
+	return 0;
+}
+
+/* ---- facts ---- */
+
+struct block_front *ublk_front(struct ublk *u)
+{
+	return &u->queue.front;
+}
+
+int ublk_dev_id(const struct ublk *u)
+{
+	return (int)u->info.dev_id;
+}
+
+bool ublk_copy_choose(enum config_copy want, const struct ublk_features *features)
+{
+	(void)features;
+	return want == COPY_USER;
+}
+
+void ublk_info(const struct ublk *u, struct ublk_info *out)
+{
+	const struct ublk_counters *c = &u->queue.count;
+
+	*out = (struct ublk_info){
+		.dev_id = (int)u->info.dev_id,
+		.is_live = atomic_load(&u->state) == UBLK_DEV_LIVE,
+		.is_user_copy = u->cfg.user_copy,
+		.is_recoverable = u->info.flags & UBLK_F_USER_RECOVERY,
+		.is_defer_taskrun = u->queue.is_defer_taskrun,
+		.requests = atomic_load_explicit(&c->requests, memory_order_relaxed),
+		.swap_first = atomic_load_explicit(&c->swap_first, memory_order_relaxed),
+		.enters = atomic_load_explicit(&c->enters, memory_order_relaxed),
+		.enter_errors = atomic_load_explicit(&c->enter_errors, memory_order_relaxed),
+		.sleeps = atomic_load_explicit(&c->sleeps, memory_order_relaxed),
+		.rejected = atomic_load_explicit(&c->rejected, memory_order_relaxed),
+		.command_errors = atomic_load_explicit(&c->command_errors, memory_order_relaxed),
+	};
+}
