@@ -345,19 +345,24 @@ static int on_event(struct pass *pass, yaml_event_t *event)
 	}
 }
 
+/* Where the parser gave up, and where what it was reading began if that is another line. */
 static int syntax_error(const struct pass *pass)
 {
 	const yaml_parser_t *p = &pass->parser;
-	size_t line = p->problem_mark.line + 1;
+	size_t line = p->problem_mark.line + 1, begun = p->context_mark.line + 1;
+	char context[128] = "";
 
 	if (p->error == YAML_READER_ERROR)
 		return error_set(pass->err, -EINVAL,
 			"%s: not a text file in UTF-8: %s at byte %zu; save it as plain text",
 			pass->lines->file, p->problem, p->problem_offset);
-	return error_set(pass->err, -EINVAL, "%s:%zu: not YAML: %s%s%s; %s", pass->lines->file,
-		line, p->context ? p->context : "", p->context ? ", " : "",
-		p->problem ? p->problem : "no memory",
-		"check the indentation (spaces, no tabs) and the quotes");
+	if (p->context && begun != line)
+		snprintf(context, sizeof(context), " %s begun on line %zu", p->context, begun);
+	else if (p->context)
+		snprintf(context, sizeof(context), " %s", p->context);
+	return error_set(pass->err, -EINVAL,
+		"%s:%zu: not YAML: %s%s; check the indentation (spaces, no tabs) and the quotes",
+		pass->lines->file, line, p->problem ? p->problem : "no memory", context);
 }
 
 static int events_run(struct pass *pass)

@@ -103,7 +103,7 @@ unsigned host_dir_names(const char *path, char names[][HOST_NAME_BYTES], unsigne
 	while (count < max && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= HOST_NAME_BYTES)
 			continue;
-		snprintf(names[count++], HOST_NAME_BYTES, "%s", entry->d_name);
+		snprintf(names[count++], HOST_NAME_BYTES, "%.63s", entry->d_name);
 	}
 	closedir(dir);
 	return count;
