@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,7 @@ struct engine *daemon_engine_start(const struct daemon_run *run, struct error *e
 	struct eal_facts facts;
 	struct engine *e;
 	const char *why;
+	bool full;
 
 	if (host_process_protect(&note))
 		log_warn("%s", note.text);
@@ -71,7 +73,8 @@ struct engine *daemon_engine_start(const struct daemon_run *run, struct error *e
 	note.text[0] = 0;
 	if (host_memory_lock(&note))
 		log_warn("%s", note.text);
-	log_info("guarantee: %s: %s", engine_guarantee(e, &why) ? "full" : "partial", why);
+	full = engine_guarantee(e, &why);
+	log_info("guarantee: %s: %s", full ? "full" : "partial", why);
 	return e;
 }
 

@@ -107,14 +107,15 @@ int eal_start(const struct config *cfg, int extra_argc, char **extra_argv, struc
 	facts->has_hugepages = cfg->use_hugepages && host_hugepages_free() * 2 >= mib;
 	facts->memory_mib = mib;
 	arg_add(&args, "sluiced");
-	arg_add(&args, "--in-memory");
 	arg_add(&args, "--iova-mode=va");
 	arg_add(&args, "--no-telemetry");
 	arg_add(&args, "--log-level=%s", getenv("SLUICE_EAL_LOG") ? "debug" : "critical");
 	arg_add(&args, "--lcores=0@(0-%ld)", cpus > 0 ? cpus - 1 : 0);
-	if (facts->has_hugepages)
+	if (facts->has_hugepages) {
+		arg_add(&args, "--in-memory");
 		arg_add(&args, "--socket-mem=%u", mib);
-	else {
+	} else {
+		arg_add(&args, "--no-shconf"); /* --in-memory and --no-huge exclude each other */
 		arg_add(&args, "--no-huge");
 		arg_add(&args, "-m");
 		arg_add(&args, "%u", mib);

@@ -123,7 +123,8 @@ static struct rte_mempool *ext_pool_create(unsigned port, unsigned queue)
 	/* No data room: payload is attached. The default cached ring ops serve: nothing rests here that
 	 * the reserve accounts for, and one worker uses it. */
 	snprintf(name, sizeof(name), "ext-%u-%u", port, queue);
-	return rte_pktmbuf_pool_create_by_ops(name, EXT_POOL_COUNT, 0, 0, 0, SOCKET_ID_ANY, "stack");
+	return rte_pktmbuf_pool_create_by_ops(
+		name, EXT_POOL_COUNT, 0, NET_EXT_PRIV_BYTES, 0, SOCKET_ID_ANY, "stack");
 }
 
 int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err)
@@ -141,8 +142,8 @@ int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_i
 			.data_bytes = RTE_PKTMBUF_HEADROOM + HDR_DATA_BYTES,
 			.socket = SOCKET_ID_ANY};
 
-		snprintf(rx_name, sizeof(rx_name), "rx-%s-%u", p->cfg->name, i);
-		snprintf(hdr_name, sizeof(hdr_name), "hdr-%s-%u", p->cfg->name, i);
+		snprintf(rx_name, sizeof(rx_name), "rx-%u-%u", port_idx, i);
+		snprintf(hdr_name, sizeof(hdr_name), "hdr-%u-%u", port_idx, i);
 		q->total = total_plan(e, p);
 		rx.total_count = q->total;
 		q->rx = reserve_create(&rx);

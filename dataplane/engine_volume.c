@@ -270,8 +270,11 @@ void engine_volume_event(struct engine *e, const struct volume_event *ev)
 	v->was_ready |= ev->state == VOLUME_READY;
 	v->is_gone |= ev->state == VOLUME_GONE;
 	if (ev->state == VOLUME_FAILED && !v->was_ready) {
+		struct volume_info info;
+
 		v->is_failed = true;
-		error_set(&v->error, 0, "%s", ev->text);
+		volume_info(v->volume, &info);
+		error_set(&v->error, 0, "%s: %s", v->cfg.uris[0], info.error[0] ? info.error : ev->text);
 	}
 }
 
