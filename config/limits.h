@@ -66,6 +66,14 @@
 #define STREAM_INLINE_BYTES_MAX 64 /* a piece up to this size is copied, a longer one is attached */
 #define STREAM_EVENT_MAX    1024
 
+/* ---- TCP ---- */
+#define TCP_RECORD_MAX	    1024 /* transmissions one connection remembers; each covers up to 64 KiB */
+#define TCP_RECORD_SPARE    64	 /* of them, kept for splitting what was partly lost or SACKed */
+#define TCP_OOO_MAX	    128	 /* separate runs of out-of-order data one connection holds */
+#define TCP_REPLY_MAX	    16	 /* resets waiting to be sent that belong to no connection */
+#define TCP_QUOTA_DEFAULT   512	 /* mbufs a stream may hold when its target names no quota */
+#define TCP_MBUF_PAYLOAD_MIN (MBUF_DATA_BYTES / 4) /* bytes a held mbuf carries at least, on average */
+
 /* ---- NBD and block ---- */
 #define QUEUE_DEPTH_MAX	    256
 #define QUEUE_DEPTH_DEFAULT 64
@@ -106,6 +114,7 @@ static_assert(IO_BYTES_MAX <= (32u << 20), "ublk's request buffer in a file posi
 static_assert(STREAM_CHUNK_MAX >= 2 * QUEUE_DEPTH_MAX, "a header and a payload for each request");
 static_assert((STREAM_CHUNK_MAX & (STREAM_CHUNK_MAX - 1)) == 0, "ring index is masked");
 static_assert((STREAM_EVENT_MAX & (STREAM_EVENT_MAX - 1)) == 0, "ring index is masked");
+static_assert(TCP_RECORD_SPARE < TCP_RECORD_MAX, "some records are left for new data");
 static_assert(STREAM_EVENT_MAX >= 2 * NET_CONN_MAX, "each connection may have two events pending");
 
 #endif

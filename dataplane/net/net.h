@@ -20,6 +20,9 @@ struct reserve;
 struct classifier;
 struct pkt_info;
 
+/* Private bytes each mbuf of ext_pool must have: its reference to the attached buffer lives there. */
+#define NET_EXT_PRIV_BYTES 24
+
 /* What the port does for us; everything false is done in software. */
 struct net_offload {
 	bool tx_ip_csum, tx_tcp_csum, tx_tso;
@@ -42,7 +45,7 @@ struct net_config {
 	struct net_offload offload;
 	struct reserve *rx_pool;    /* RX mbufs: quotas and owners live here */
 	struct reserve *hdr_pool;   /* headers we send, data room HDR_DATA_BYTES + headroom */
-	struct rte_mempool *ext_pool; /* mbufs without data room, payload is attached to them */
+	struct rte_mempool *ext_pool; /* mbufs without data room, NET_EXT_PRIV_BYTES private: payload is attached */
 	struct classifier *classifier; /* live connections are inserted and removed here */
 	uint8_t secret[32];	    /* seeds ISN, ports, timestamps, jitter (RFC 6528, 6056, 7323) */
 	uint32_t conn_max;
