@@ -137,8 +137,21 @@ void stream_abort(struct stream *s);   /* RST, drops both queues; STREAM_DEAD is
  */
 void stream_release(struct stream *s);
 
-/* 0 while alive, else -ECONNREFUSED -ECONNRESET -ETIMEDOUT -EHOSTUNREACH -ENETUNREACH … */
+/*
+ * 0 while alive, else -ECONNREFUSED -ECONNRESET -ETIMEDOUT -EHOSTUNREACH -ENETUNREACH …, and
+ * -ENOTCONN once both directions were closed in order.
+ */
 int stream_error(const struct stream *s);
+
+/* Settings of one stream. MSS (the largest segment, options included) before the SYN left only. */
+enum stream_option {
+	STREAM_OPTION_NODELAY,	       /* default 1: small pieces do not wait for an ACK */
+	STREAM_OPTION_KEEPALIVE_US,    /* 0 = off */
+	STREAM_OPTION_USER_TIMEOUT_US, /* 0 = default */
+	STREAM_OPTION_MSS,
+};
+/* 0, -EINVAL, or the stream's error. */
+int stream_option(struct stream *s, enum stream_option option, uint64_t value);
 
 /* Facts for status and for credits. */
 struct stream_info {
