@@ -130,6 +130,7 @@ static struct rte_mempool *ext_pool_create(unsigned port, unsigned queue)
 int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err)
 {
 	char rx_name[32], hdr_name[32];
+	bool is_linear = port_facts(p->port)->offload.tx_seg_max == 1;
 	unsigned i;
 
 	for (i = 0; i < p->queue_count; i++) {
@@ -138,8 +139,9 @@ int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_i
 			.data_bytes = RTE_PKTMBUF_HEADROOM + MBUF_DATA_BYTES,
 			.socket = SOCKET_ID_ANY};
 		struct reserve_config hdr = {.name = hdr_name,
+			
 			.total_count = HDR_POOL_COUNT,
-			.data_bytes = RTE_PKTMBUF_HEADROOM + HDR_DATA_BYTES,
+			.data_bytes = RTE_PKTMBUF_HEADROOM + (is_linear ? MBUF_DATA_BYTES : HDR_DATA_BYTES),
 			.socket = SOCKET_ID_ANY};
 
 		snprintf(rx_name, sizeof(rx_name), "rx-%u-%u", port_idx, i);

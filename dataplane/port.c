@@ -80,8 +80,9 @@ static void conf_choose(struct port *p)
 		o->tx_tso = true;
 		o->tso_bytes_max = 60000;
 	}
-	o->tx_seg_max = TX_CHAIN_MAX;
-	if (p->info.tx_desc_lim.nb_mtu_seg_max && p->info.tx_desc_lim.nb_mtu_seg_max < TX_CHAIN_MAX)
+	/* A PMD that does not say it sends chains sends the first segment, and garbage after it. */
+	o->tx_seg_max = tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS ? TX_CHAIN_MAX : 1;
+	if (p->info.tx_desc_lim.nb_mtu_seg_max && p->info.tx_desc_lim.nb_mtu_seg_max < o->tx_seg_max)
 		o->tx_seg_max = p->info.tx_desc_lim.nb_mtu_seg_max;
 	p->conf.intr_conf.rxq = 1;
 }

@@ -150,11 +150,17 @@ static uint32_t take(struct net *net, const struct tcp_chunk *c, uint32_t at, ui
 	const uint8_t *bytes = (c->buf ? c->bytes : c->copy) + at;
 
 	*grown = NULL;
-	if (len <= STREAM_INLINE_BYTES_MAX && RTE_MBUF_DIRECT(tail) &&
-		rte_pktmbuf_tailroom(tail) >= len) {
-		memcpy(rte_pktmbuf_mtod_offset(tail, uint8_t *, tail->data_len), bytes, len);
-		tail->data_len += (uint16_t)len;
-		return len;
+	if (RTE_MBUF_DIRECT(tail)) {
+		uint32_t room = rte_pktmbuf_tailroom(tail);
+
+		/* A port that cannot send chains has header mbufs large enough for a whole packet. */
+		if (!may_grow)
+			len = RTE_MIN(len, room);
+		if (!may_grow || (len <= STREAM_INLINE_BYTES_MAX && room >= len)) {
+			memcpy(rte_pktmbuf_mtod_offset(tail, uint8_t *, tail->data_len), bytes, len);
+			tail->data_len += (uint16_t)len;
+			return len;
+		}
 	}
 	if (!may_grow)
 		return 0;
