@@ -223,6 +223,38 @@ void faults_take(struct reserve *r)
 	guard_set(r);
 }
 
+/*
+ * Mbufs lie packed, one behind the other in one piece of memory. DPDK would keep each from crossing a
+ * page, which IOVA as VA has no need of; and af_xdp, which hands the pool to the kernel as count times
+ * size, does not reach what lies behind the gaps.
+ */
+static ssize_t ops_mem_size(const struct rte_mempool *mp, uint32_t obj_count, uint32_t pg_shift,
+	size_t *min_chunk_size, size_t *align)
+{
+	size_t bytes = (size_t)obj_count * (mp->header_size + mp->elt_size + mp->trailer_size);
+
+	(void)pg_shift;
+	*min_chunk_size = bytes;
+	*align = RTE_CACHE_LINE_SIZE;
+	return (ssize_t)bytes;
+}
+
+static int ops_populate(struct rte_mempool *mp, unsigned max_objs, void *vaddr, rte_iova_t iova,
+	size_t len, rte_mempool_populate_obj_cb_t *obj_cb, void *obj_cb_arg)
+{
+	size_t each = mp->header_size + mp->elt_size + mp->trailer_size;
+	unsigned count = (unsigned)RTE_MIN((size_t)max_objs, len / each);
+
+	for (unsigned i = 0; i < count; i++) {
+		size_t at = i * each + mp->header_size;
+		void *obj = (char *)vaddr + at;
+
+		obj_cb(mp, obj_cb_arg, obj, iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : iova + at);
+		rte_mempool_ops_enqueue_bulk(mp, &obj, 1);
+	}
+	return (int)count;
+}
+
 static const struct rte_mempool_ops reserve_ops = {
 	.name = RESERVE_OPS_NAME,
 	.alloc = ops_alloc,
@@ -230,6 +262,8 @@ static const struct rte_mempool_ops reserve_ops = {
 	.enqueue = ops_enqueue,
 	.dequeue = ops_dequeue,
 	.get_count = ops_count,
+	.calc_mem_size = ops_mem_size,
+	.populate = ops_populate,
 };
 
 RTE_MEMPOOL_REGISTER_OPS(reserve_ops);

@@ -38,35 +38,6 @@ static void tag_init(struct rte_mempool *mp, void *arg, void *obj, unsigned obj_
 	tag->obj_idx = obj_idx;
 }
 
-/*
- * What rte_pktmbuf_pool_create_by_ops() does, but with the mbufs packed one behind the other: IOVA is
- * VA here, so nothing is gained by keeping an mbuf off a page boundary, and af_xdp, which hands the
- * whole pool to the kernel as count times size, would not reach the ones behind the gaps.
- */
-static struct rte_mempool *pool_make(const struct reserve_config *cfg)
-{
-	struct rte_pktmbuf_pool_private priv = {.mbuf_data_room_size = (uint16_t)cfg->data_bytes};
-	struct rte_mempool *mp;
-	int rc;
-
-	mp = rte_mempool_create_empty(cfg->name, cfg->total_count, sizeof(struct rte_mbuf) + cfg->data_bytes,
-		0, sizeof(priv), cfg->socket, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
-	if (!mp)
-		return NULL;
-	rc = rte_mempool_set_ops_byname(mp, RESERVE_OPS_NAME, NULL);
-	if (!rc) {
-		rte_pktmbuf_pool_init(mp, &priv);
-		rc = rte_mempool_populate_default(mp);
-	}
-	if (rc < 0) {
-		rte_mempool_free(mp);
-		rte_errno = -rc;
-		return NULL;
-	}
-	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
-	return mp;
-}
-
 struct reserve *reserve_create(const struct reserve_config *cfg)
 {
 	struct rte_mempool *mp;
@@ -81,7 +52,8 @@ struct reserve *reserve_create(const struct reserve_config *cfg)
 	offset = tag_field_offset();
 	if (offset < 0)
 		return NULL;
-	mp = pool_make(cfg);
+	mp = rte_pktmbuf_pool_create_by_ops(cfg->name, cfg->total_count, 0, 0,
+		(uint16_t)cfg->data_bytes, cfg->socket, RESERVE_OPS_NAME);
 	if (!mp)
 		return NULL;
 	r = mp->pool_data;
