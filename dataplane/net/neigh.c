@@ -189,26 +189,21 @@ int neigh_send(struct net *net, uint16_t idx, struct rte_mbuf *m, uint64_t now_u
 	assert(idx < NEIGH_MAX);
 	assert(n->state != NEIGH_FREE);
 	n->used_us = now_us;
-	switch (n->state) {
-	case NEIGH_FAILED:
-		if (now_us < n->deadline_us) {
-			rte_pktmbuf_free(m);
-			return -EHOSTUNREACH;
-		}
-		/* fall through */
-	case NEIGH_IDLE:
+	if (n->state == NEIGH_FAILED && now_us < n->deadline_us) {
+		rte_pktmbuf_free(m);
+		return -EHOSTUNREACH;
+	}
+	if (n->state == NEIGH_IDLE || n->state == NEIGH_FAILED) {
 		set_state(n, NEIGH_INCOMPLETE);
 		ask(net, n, NULL, now_us);
-		/* fall through */
-	case NEIGH_INCOMPLETE:
+	}
+	if (n->state == NEIGH_INCOMPLETE) {
 		queue_push(n, m, now_us);
 		return -EINPROGRESS;
-	case NEIGH_STALE:
+	}
+	if (n->state == NEIGH_STALE) {
 		set_state(n, NEIGH_PROBE);
 		set_deadline(net, n, now_us + NEIGH_DELAY_US);
-		break;
-	default:
-		break;
 	}
 	frame_finish(net, n, m);
 	*out = m;

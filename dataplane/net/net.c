@@ -287,7 +287,8 @@ int net_addrs_set(struct net *net, const struct net_addr *addrs, unsigned count)
 	if (count > NET_ADDR_MAX)
 		return -ENOSPC;
 	memcpy(old, net->cfg.addrs, sizeof(old));
-	memcpy(net->cfg.addrs, addrs, count * sizeof(*addrs));
+	for (unsigned i = 0; i < count; i++)
+		net->cfg.addrs[i] = addrs[i];
 	net->cfg.addr_count = count;
 	rc = addresses_publish(net);
 	for (unsigned i = 0; i < count; i++) {

@@ -166,11 +166,16 @@ static uint32_t free_count(const struct reserve *r)
 	return info.free;
 }
 
+void script_pools_check(void)
+{
+	assert_int_equal(free_count(sc.rx), RX_COUNT);
+	assert_int_equal(free_count(sc.hdr), HDR_COUNT);
+}
+
 int script_teardown(void **state)
 {
 	net_destroy(sc.net);
-	assert_int_equal(free_count(sc.rx), RX_COUNT);
-	assert_int_equal(free_count(sc.hdr), HDR_COUNT);
+	script_pools_check();
 	reserve_destroy(sc.rx);
 	reserve_destroy(sc.hdr);
 	return 0;
@@ -179,6 +184,7 @@ int script_teardown(void **state)
 void script_offload(const struct net_offload *offload)
 {
 	net_destroy(sc.net);
+	script_pools_check();
 	net_make(offload);
 	at_us(sc.now_us);
 }

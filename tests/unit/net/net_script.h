@@ -69,6 +69,7 @@ int script_eal_start(void **state);
 int script_eal_stop(void **state);
 int script_setup(void **state);
 int script_teardown(void **state); /* fails when an mbuf is missing */
+void script_pools_check(void);	   /* the same, while there is no net */
 void script_offload(const struct net_offload *offload); /* a net like before, with these */
 
 uint16_t ref_csum(const struct net_ip *src, const struct net_ip *dst, uint8_t proto,

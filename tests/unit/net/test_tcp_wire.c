@@ -24,7 +24,8 @@ static uint32_t segment(uint8_t *out, uint8_t flags, const uint8_t *opt, uint8_t
 	out[13] = flags;
 	out[14] = 0xab, out[15] = 0xcd;
 	out[19] = 9;
-	memcpy(out + 20, opt, n);
+	for (uint8_t i = 0; i < n; i++)
+		out[20 + i] = opt[i];
 	return hdr_len + payload;
 }
 
