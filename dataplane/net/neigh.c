@@ -354,7 +354,7 @@ static void entry_due(struct net *net, struct neigh *n, uint64_t now_us)
 			become_stale(net, n, now_us);
 		return;
 	default:
-		assert(n->state == NEIGH_FAILED);
+		assert(n->deadline_us == UINT64_MAX); /* the others have none */
 	}
 }
 

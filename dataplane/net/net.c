@@ -88,9 +88,10 @@ struct net *net_create(const struct net_config *cfg)
 		rte_errno = EINVAL;
 		return NULL;
 	}
+	rte_errno = ENOMEM;
 	net = calloc(1, sizeof(*net));
 	if (!net)
-		goto err_memory;
+		return NULL;
 	net->cfg = *cfg;
 	net->random = seed_of(cfg->secret);
 	net->ip4_id = (uint16_t)net_random(net);
@@ -98,7 +99,8 @@ struct net *net_create(const struct net_config *cfg)
 	net->reass = reass_create();
 	if (!net->reass)
 		goto err_net;
-	if (addresses_publish(net))
+	rte_errno = -addresses_publish(net);
+	if (rte_errno)
 		goto err_reass;
 	net->tcp = tcp_table_create(net);
 	if (!net->tcp)
@@ -108,8 +110,6 @@ err_reass:
 	reass_destroy(net->reass);
 err_net:
 	free(net);
-err_memory:
-	rte_errno = ENOMEM;
 	return NULL;
 }
 

@@ -6,11 +6,14 @@
  */
 #include "tests/unit/net/net_script.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <rte_eal.h>
+#include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <string.h>
 #include <sys/socket.h>
+#include "dataplane/net/arp.h"
 #include "dataplane/net/tcp_table.h"
 
 #define RX_COUNT  1024u
@@ -38,7 +41,10 @@ struct tcp_table *tcp_table_create(struct net *net)
 {
 	static struct tcp_table table;
 
-	return &table;
+	if (!sc.tcp.is_failing)
+		return &table;
+	rte_errno = ENOSPC;
+	return NULL;
 }
 
 void tcp_table_destroy(struct tcp_table *table)
@@ -76,6 +82,9 @@ unsigned tcp_pull(struct net *net, struct rte_mbuf **out, unsigned max, uint64_t
 {
 	unsigned n = sc.tcp.pull_count < max ? sc.tcp.pull_count : max;
 
+	if (sc.tcp.is_asking)
+		arp_ask(net, &gw4, NULL);
+	sc.tcp.is_asking = false;
 	memcpy(out, sc.tcp.pull, n * sizeof(*out));
 	sc.tcp.pull_count -= n;
 	memmove(sc.tcp.pull, sc.tcp.pull + n, sc.tcp.pull_count * sizeof(*out));

@@ -35,6 +35,8 @@ struct fake_tcp {
 	struct rte_mbuf *pull[4]; /* handed out by tcp_pull(), oldest first */
 	unsigned pull_count;
 	uint64_t deadline_us;
+	bool is_asking;	 /* tcp_pull() asks for the gateway, as a first segment would */
+	bool is_failing; /* tcp_table_create() fails */
 };
 
 struct script {
@@ -73,7 +75,7 @@ void script_pools_check(void);	   /* the same, while there is no net */
 void script_offload(const struct net_offload *offload); /* a net like before, with these */
 
 uint16_t ref_csum(const struct net_ip *src, const struct net_ip *dst, uint8_t proto,
-	const uint8_t *l4, uint32_t len); /* 0 = right, once the field is filled in; src may be NULL */
+	const uint8_t *l4, uint32_t len); /* 0 = right, once it is filled in; src may be NULL */
 
 /* A TCP segment with @payload bytes of a pattern. Out: its length. */
 uint32_t l4_tcp(uint8_t *l4, const struct net_ip *src, const struct net_ip *dst, uint32_t payload);

@@ -204,6 +204,18 @@ static void input_steps_over_a_spent_routing_header(void **state)
 	assert_int_equal(sc.tcp.packets, 1);
 }
 
+static void input_of_another_protocol_is_dropped(void **state)
+{
+	uint8_t l4[40] = {0};
+	struct frame f;
+
+	frame_ip(&f, &peer4, &our4, 132, l4, sizeof(l4), NULL);
+	assert_true(rx(&f));
+	frame_ip(&f, &peer6, &our6, 132, l4, sizeof(l4), NULL);
+	assert_true(rx(&f));
+	assert_int_equal(sc.net->stats.rx_not_ours, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +231,7 @@ int main(void)
 		script_test(input_obeys_options_that_forbid_it),
 		script_test(input_takes_an_atomic_fragment),
 		script_test(input_steps_over_a_spent_routing_header),
+		script_test(input_of_another_protocol_is_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, script_eal_start, script_eal_stop);

@@ -243,6 +243,42 @@ static void output_fails_where_the_neighbour_failed(void **state)
 		-EHOSTUNREACH);
 }
 
+/* Each slot has packets waiting: there is none to give up. */
+static void output_without_a_neighbour_slot_is_refused(void **state)
+{
+	struct ip_path path;
+	struct rte_mbuf *out;
+	struct frame f;
+
+	for (uint32_t i = 0; i < NEIGH_MAX; i++) {
+		const struct net_ip ip = {AF_INET, {10, 0, 0, (uint8_t)(100 + i)}};
+		struct rte_mbuf *m = segment(0, 1);
+
+		assert_int_equal(neigh_send(sc.net, neigh_want(sc.net, &ip), m, sc.now_us, &out),
+			-EINPROGRESS);
+		assert_true(tx(&f));
+	}
+	assert_int_equal(ip_path_find(sc.net, &peer4, &path), 0);
+	assert_int_equal(path.neigh_idx, NEIGH_NONE);
+	ip_path_confirm(sc.net, &path, sc.now_us);
+	assert_int_equal(
+		ip_output(sc.net, &path, segment(0, 1), IPPROTO_TCP, 0, 0, sc.now_us, &out),
+		-ENOBUFS);
+}
+
+static void path_confirmed_by_tcp_is_reachable(void **state)
+{
+	struct ip_path path = known_path(&peer4);
+
+	ip_path_confirm(sc.net, &path, sc.now_us);
+	assert_int_equal(sc.net->neigh.slots[path.neigh_idx].state, NEIGH_REACHABLE);
+	net_neigh_hint(sc.net, &peer6, other_mac);
+	path.neigh_idx = neigh_lookup(sc.net, &peer6); /* somebody else's slot by now */
+	path.neigh_gen = 77;
+	ip_path_confirm(sc.net, &path, sc.now_us);
+	assert_int_equal(sc.net->neigh.slots[path.neigh_idx].state, NEIGH_STALE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +291,8 @@ int main(void)
 		script_test(output_waits_for_the_neighbour),
 		script_test(output_survives_a_lost_neighbour_slot),
 		script_test(output_fails_where_the_neighbour_failed),
+		script_test(output_without_a_neighbour_slot_is_refused),
+		script_test(path_confirmed_by_tcp_is_reachable),
 	};
 
 	return cmocka_run_group_tests(tests, script_eal_start, script_eal_stop);

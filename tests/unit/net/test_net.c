@@ -32,6 +32,10 @@ static void net_refuses_a_bad_config(void **state)
 		assert_null(net_create(&bad[i]));
 		assert_int_equal(rte_errno, EINVAL);
 	}
+	sc.tcp.is_failing = true;
+	assert_null(net_create(&good));
+	assert_int_equal(rte_errno, ENOSPC);
+	sc.tcp.is_failing = false;
 	net = net_create(&good);
 	assert_non_null(net);
 	net_destroy(net);
@@ -125,6 +129,34 @@ static void net_sends_control_before_tcp(void **state)
 	assert_int_equal(sc.net->stats.tx_bytes, 42 + 9);
 }
 
+/* A first segment asks for its neighbour while TCP is pulled; the question leaves in that turn. */
+static void net_sends_what_tcp_made_it_ask(void **state)
+{
+	struct rte_mbuf *out[4];
+
+	sc.tcp.is_asking = true;
+	assert_int_equal(net_output(sc.net, out, 4, sc.now_us), 1);
+	assert_int_equal(out[0]->pkt_len, 42);
+	rte_pktmbuf_free(out[0]);
+}
+
+static void net_stats_are_a_copy(void **state)
+{
+	struct net_stats stats;
+	struct frame f;
+
+	frame_arp(&f, 1, peer_mac, &peer4, &our4);
+	assert_true(rx(&f));
+	assert_true(tx(&f));
+	net_stats(sc.net, &stats);
+	assert_int_equal(stats.rx_packets, 1);
+	assert_int_equal(stats.rx_bytes, 42);
+	assert_int_equal(stats.arp_rx, 1);
+	assert_int_equal(stats.arp_tx, 1);
+	assert_int_equal(stats.tx_packets, 1);
+	assert_int_equal(net_conns(sc.net, NULL, 0), 0);
+}
+
 static void net_control_queue_is_bounded(void **state)
 {
 	struct frame f;
@@ -209,10 +241,15 @@ static void net_publishes_addresses_to_the_classifier(void **state)
 	struct net *net;
 
 	cfg.classifier = c;
-	cfg.addrs[0] = (struct net_addr){.ip = our4, .prefix_bits = 24};
+	cfg.addrs[0] = (struct net_addr){.ip = our4, .prefix_bits = 24, .gateway = gw4};
 	cfg.addr_count = 1;
 	net = net_create(&cfg);
 	assert_non_null(net);
+	frame_arp(&f, 1, peer_mac, &gw4, &gw4); /* the gateway moved */
+	m = rx_mbuf(&f);
+	classify_burst(c, &m, 1, &info);
+	assert_int_equal(info.cls, PKT_ESSENTIAL);
+	rte_pktmbuf_free(m);
 	frame_arp(&f, 1, peer_mac, &peer4, &our4);
 	m = rx_mbuf(&f);
 	classify_burst(c, &m, 1, &info);
@@ -249,6 +286,8 @@ int main(void)
 		script_test(net_drops_what_is_tagged_or_ruled),
 		script_test(net_takes_a_priority_tagged_ping),
 		script_test(net_sends_control_before_tcp),
+		script_test(net_sends_what_tcp_made_it_ask),
+		script_test(net_stats_are_a_copy),
 		script_test(net_control_queue_is_bounded),
 		script_test(net_survives_an_empty_header_pool),
 		script_test(net_asks_again_what_no_mbuf_was_left_for),

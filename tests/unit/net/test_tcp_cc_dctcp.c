@@ -103,6 +103,19 @@ static void dctcp_loss_halves_whatever_alpha_says(void **state)
 	assert_int_equal(cc.ssthresh_bytes, 50000);
 }
 
+/* Without marks it is RFC 5681. */
+static void dctcp_grows_like_newreno(void **state)
+{
+	struct tcp_cc cc;
+
+	tcp_cc_init(&cc, &tcp_cc_dctcp, MSS, 0);
+	cc_ack(&cc, 10000, 0, 1);
+	assert_int_equal(cc.cwnd_bytes, 20000);
+	cc.ssthresh_bytes = 20000;
+	cc_ack(&cc, 20000, 0, 2);
+	assert_int_equal(cc.cwnd_bytes, 21000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +127,7 @@ int main(void)
 		cmocka_unit_test(dctcp_alpha_stays_at_one_when_all_is_marked),
 		cmocka_unit_test(dctcp_counts_marks_during_recovery),
 		cmocka_unit_test(dctcp_loss_halves_whatever_alpha_says),
+		cmocka_unit_test(dctcp_grows_like_newreno),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

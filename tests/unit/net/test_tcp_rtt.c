@@ -153,6 +153,33 @@ static void rtt_min_forgets_after_the_window(void **state)
 	assert_int_equal(tcp_rtt_min_us(&rtt), 700);
 }
 
+/* When the best leaves the window the second best is next, then the third. */
+static void rtt_min_keeps_runners_up(void **state)
+{
+	struct tcp_rtt rtt;
+
+	tcp_rtt_init(&rtt, 0);
+	tcp_rtt_sample(&rtt, 1000, 1, 0);
+	tcp_rtt_sample(&rtt, 1500, 1, 80 * SEC);
+	tcp_rtt_sample(&rtt, 1200, 1, 90 * SEC);
+	tcp_rtt_sample(&rtt, 1400, 1, 180 * SEC);
+	tcp_rtt_sample(&rtt, 1300, 1, 200 * SEC);
+	assert_int_equal(tcp_rtt_min_us(&rtt), 1000);
+	tcp_rtt_sample(&rtt, 1900, 1, 301 * SEC);
+	assert_int_equal(tcp_rtt_min_us(&rtt), 1200);
+	tcp_rtt_sample(&rtt, 1900, 1, 391 * SEC);
+	assert_int_equal(tcp_rtt_min_us(&rtt), 1300);
+}
+
+static void rtt_lower_bound_is_below_the_upper(void **state)
+{
+	struct tcp_rtt rtt;
+
+	tcp_rtt_init(&rtt, UINT32_MAX);
+	tcp_rtt_sample(&rtt, 1000, 1, 0);
+	assert_int_equal(tcp_rtt_rto_us(&rtt), TCP_RTO_US_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +194,8 @@ int main(void)
 		cmocka_unit_test(rtt_lost_syn_starts_data_at_three_seconds),
 		cmocka_unit_test(rtt_is_bounded_above),
 		cmocka_unit_test(rtt_min_forgets_after_the_window),
+		cmocka_unit_test(rtt_min_keeps_runners_up),
+		cmocka_unit_test(rtt_lower_bound_is_below_the_upper),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
