@@ -128,14 +128,16 @@ static bool is_link_business(struct stt *t, const struct rte_mbuf *m)
 void stt_link_pull(struct stt *t)
 {
 	struct rte_mbuf *out[BURST_MAX];
-	unsigned n = BURST_MAX;
+	bool has_more = true;
 
-	while (n == BURST_MAX && t->fifo_count + BURST_MAX <= STT_FIFO_MAX) {
-		n = net_output(t->net, out, BURST_MAX, t->now_us);
+	while (has_more && t->fifo_count + BURST_MAX <= STT_FIFO_MAX) {
+		unsigned n = net_output(t->net, out, BURST_MAX, t->now_us);
+
+		has_more = n == BURST_MAX;
 		for (unsigned i = 0; i < n; i++) {
 			if (is_link_business(t, out[i])) {
 				rte_pktmbuf_free(out[i]);
-				n = BURST_MAX; /* an answer may have released something */
+				has_more = true; /* an answer may have released something */
 				continue;
 			}
 			t->fifo[(t->fifo_head + t->fifo_count++) % STT_FIFO_MAX] = out[i];
