@@ -4,7 +4,7 @@
  * Reads what the client queued, in order and only when a message is whole, keeps a disk in memory
  * and a log of every command. Honest but for one lie, which is told once.
  */
-#include "fake_server.h"
+#include "tests/unit/nbd_client/fake_server.h"
 #include <assert.h>
 #include <endian.h>
 #include <stdlib.h>

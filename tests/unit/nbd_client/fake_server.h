@@ -4,7 +4,7 @@
 #ifndef TESTS_UNIT_NBD_CLIENT_FAKE_SERVER_H
 #define TESTS_UNIT_NBD_CLIENT_FAKE_SERVER_H
 
-#include "fake_stream.h"
+#include "tests/unit/nbd_client/fake_stream.h"
 #include "nbd_client/nbd_proto.h"
 
 #define FAKE_CMD_MAX 4096

@@ -6,7 +6,7 @@
  * places so that headers straddle them. A released stream must never be touched again: the fake
  * asserts it.
  */
-#include "fake_stream.h"
+#include "tests/unit/nbd_client/fake_stream.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>

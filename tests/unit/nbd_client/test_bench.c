@@ -1,7 +1,7 @@
 /*
  * test_bench.c - bench against a disk in memory: what it asks for, and what it notices
  */
-#include "check.h"
+#include "tests/unit/nbd_client/check.h"
 #include <errno.h>
 #include <stdlib.h>
 #include "dataplane/net/stream.h"

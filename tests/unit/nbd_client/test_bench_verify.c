@@ -1,7 +1,7 @@
 /*
  * test_bench_verify.c - three ways of being wrong, each seen and named
  */
-#include "check.h"
+#include "tests/unit/nbd_client/check.h"
 #include <stdlib.h>
 #include "nbd_client/bench_priv.h"
 

@@ -1,7 +1,7 @@
 /*
  * test_nbd_conn.c - the protocol machine alone: arrays in, events out
  */
-#include "check.h"
+#include "tests/unit/nbd_client/check.h"
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * test_nbd_uri.c - URIs good and bad, each with what must come of it
  */
-#include "check.h"
+#include "tests/unit/nbd_client/check.h"
 #include <errno.h>
 #include <stdlib.h>
 #include "nbd_client/nbd_uri.h"

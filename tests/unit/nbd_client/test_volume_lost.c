@@ -1,10 +1,10 @@
 /*
  * test_volume_lost.c - cut at every byte, lied to in every way, left alone: data stays right
  */
-#include "check.h"
+#include "tests/unit/nbd_client/check.h"
 #include <errno.h>
 #include <stdlib.h>
-#include "world.h"
+#include "tests/unit/nbd_client/world.h"
 
 /* Two addresses, so that a cut handshake gets a second try; WRITE, FLUSH, READ. */
 static struct world *cut_world(void)

@@ -1,10 +1,10 @@
 /*
  * test_volume_nego.c - servers a volume cannot use, each with its one line; and what it can
  */
-#include "check.h"
+#include "tests/unit/nbd_client/check.h"
 #include <errno.h>
 #include <stdlib.h>
-#include "world.h"
+#include "tests/unit/nbd_client/world.h"
 
 /* Starts @w and expects it to give up, saying @text. */
 static void refused(struct world *w, const char *text)

@@ -1,10 +1,10 @@
 /*
  * test_volume_serve.c - a volume and an honest server: every operation, every shape of server
  */
-#include "check.h"
+#include "tests/unit/nbd_client/check.h"
 #include <errno.h>
 #include <stdlib.h>
-#include "world.h"
+#include "tests/unit/nbd_client/world.h"
 
 static struct world *ready(struct world *w)
 {

@@ -5,7 +5,7 @@
  * test did, after each turn no stream may hold bytes that were delivered before it, and a request
  * is never completed twice.
  */
-#include "world.h"
+#include "tests/unit/nbd_client/world.h"
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 #ifndef TESTS_UNIT_NBD_CLIENT_WORLD_H
 #define TESTS_UNIT_NBD_CLIENT_WORLD_H
 
-#include "fake_server.h"
+#include "tests/unit/nbd_client/fake_server.h"
 #include "nbd_client/nbd_client.h"
 
 #define WORLD_REQ_MAX	 256
