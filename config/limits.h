@@ -106,6 +106,12 @@
 #define UBLK_RECOVER_US_STEP (20u * 1000)
 
 static_assert(RESERVE_RED_LEAVE_PCT < RESERVE_RED_ENTER_PCT, "levels need hysteresis");
+/* ---- counters ---- */
+#define REGISTRY_ITEM_MAX   64 /* counters of one family */
+#define REGISTRY_SERIES_MAX 512
+
+static_assert(REGISTRY_SERIES_MAX >= 4 * (VOLUME_MAX + WORKER_MAX + PORT_MAX),
+	"each volume, worker and port may bear a few families");
 static_assert(PORT_ADDRESS_MAX <= NET_ADDR_MAX, "what the file may give, the port can hold");
 static_assert(NBD_SLOT_MAX <= 65536, "a slot number has 16 bits of the cookie");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");
