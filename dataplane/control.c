@@ -4,7 +4,8 @@
  * One poll() over the listener, the clients and whatever else the daemon watches. A client sends a
  * line, gets a line; while a long call of its is under way its next line waits in its buffer, so
  * answers keep the order of requests. Bounds: CONTROL_CLIENT_MAX clients, CONTROL_LINE_BYTES_MAX
- * bytes in, CONTROL_OUT_BYTES_MAX unsent bytes out, IDLE_MS_MAX without a byte either way. The
+ * bytes in, CONTROL_OUT_BYTES_MAX unsent bytes out, IDLE_MS_MAX from one whole line or answer to the
+ * next: single bytes buy no time, so a client that dribbles them ends like a silent one. The
  * parser is jansson's; what is ours is that a hostile client costs a slot for a while, and no more.
  *
  * Control thread only; this is the one part of the daemon that allocates as it goes.
@@ -39,7 +40,8 @@ struct client {
 	char *out;
 	size_t out_bytes, out_sent;
 	struct control_call *call; /* under way */
-	uint64_t heard_ms;
+	bool is_ended;		   /* it will say no more, and waits for what is owed to it */
+	uint64_t heard_ms;	   /* when it came, or was last answered */
 };
 
 struct control_call {
@@ -53,6 +55,7 @@ struct control {
 	const struct control_method *methods;
 	unsigned method_count;
 	void *ctx;
+	unsigned idle_ms_max;
 	int watch[WATCH_MAX];
 	unsigned watch_count;
 	struct client clients[CONTROL_CLIENT_MAX];
@@ -94,7 +97,6 @@ static void client_flush(struct client *cl)
 			return;
 		}
 		cl->out_sent += (size_t)n;
-		cl->heard_ms = now_ms();
 	}
 	cl->out_bytes = cl->out_sent = 0;
 }
@@ -117,6 +119,7 @@ static void client_answer(struct client *cl, json_t *answer)
 	cl->out[cl->out_bytes + len] = '\n';
 	cl->out_bytes += len + 1;
 	free(line);
+	cl->heard_ms = now_ms();
 	client_flush(cl);
 }
 
@@ -236,14 +239,19 @@ static void client_read(struct client *cl)
 	if (cl->in_bytes == CONTROL_LINE_BYTES_MAX)
 		return; /* full of lines behind a call under way */
 	n = recv(cl->fd, cl->in + cl->in_bytes, CONTROL_LINE_BYTES_MAX - cl->in_bytes, MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		client_close(cl);
-		return;
-	}
-	if (n < 0)
-		return;
-	cl->in_bytes += (size_t)n;
-	cl->heard_ms = now_ms();
+	else if (n == 0)
+		cl->is_ended = true; /* `echo … | nc -N`: it still wants to hear the answer */
+	else if (n > 0)
+		cl->in_bytes += (size_t)n;
+}
+
+/* It said all it will say: closed once nothing is owed to it. */
+static void client_end(struct client *cl)
+{
+	if (cl->fd >= 0 && cl->is_ended && !cl->call && cl->out_sent == cl->out_bytes)
+		client_close(cl);
 }
 
 /* ---- clients ---- */
@@ -277,7 +285,7 @@ static void idle_close(struct control *c)
 
 	for (i = 0; i < CONTROL_CLIENT_MAX; i++)
 		if (c->clients[i].fd >= 0 && !c->clients[i].call &&
-			now - c->clients[i].heard_ms > IDLE_MS_MAX)
+			now - c->clients[i].heard_ms > c->idle_ms_max)
 			client_close(&c->clients[i]);
 }
 
@@ -289,7 +297,7 @@ void control_poll(struct control *c, int timeout_ms)
 	fds[n++] = (struct pollfd){.fd = c->listen_fd, .events = POLLIN};
 	for (i = 0; i < CONTROL_CLIENT_MAX; i++) {
 		struct client *cl = &c->clients[i];
-		bool full = cl->fd >= 0 && cl->in_bytes == CONTROL_LINE_BYTES_MAX;
+		bool full = cl->is_ended || cl->in_bytes == CONTROL_LINE_BYTES_MAX;
 
 		fds[n++] = (struct pollfd){.fd = cl->fd,
 			.events = (short)((full ? 0 : POLLIN) | (cl->out_sent < cl->out_bytes ? POLLOUT : 0))};
@@ -311,10 +319,16 @@ void control_poll(struct control *c, int timeout_ms)
 			client_close(cl);
 		if (cl->fd >= 0)
 			lines_run(c, cl);
+		client_end(cl);
 	}
 	if (fds[0].revents & POLLIN)
 		client_accept(c);
 	idle_close(c);
+}
+
+void control_idle_set(struct control *c, unsigned ms)
+{
+	c->idle_ms_max = ms;
 }
 
 int control_watch(struct control *c, int fd)
@@ -326,6 +340,16 @@ int control_watch(struct control *c, int fd)
 }
 
 /* ---- life ---- */
+
+/* Only a socket can be a dead daemon's; a file under that name is somebody's mistake. */
+static int stale_remove(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return 0;
+	return S_ISSOCK(st.st_mode) ? unlink(path) : -1;
+}
 
 static int socket_listen(const char *path, struct error *err)
 {
@@ -339,7 +363,11 @@ static int socket_listen(const char *path, struct error *err)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_set(err, -errno, "socket: %s", strerror(errno));
-	unlink(path);
+	if (stale_remove(path)) {
+		close(fd);
+		return error_set(err, -EEXIST, "%s is there and is no socket; remove it, or set socket:",
+			path);
+	}
 	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || chmod(path, 0600) ||
 		listen(fd, CONTROL_CLIENT_MAX)) {
 		int rc = error_set(err, -errno, "cannot listen at %s: %s; does its directory exist?", path,
@@ -370,6 +398,7 @@ struct control *control_create(const char *path, const struct control_method *me
 	c->methods = methods;
 	c->method_count = count;
 	c->ctx = ctx;
+	c->idle_ms_max = IDLE_MS_MAX;
 	for (i = 0; i < CONTROL_CLIENT_MAX; i++)
 		c->clients[i].fd = -1;
 	return c;

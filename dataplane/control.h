@@ -35,6 +35,9 @@ struct control *control_create(const char *path, const struct control_method *me
 	void *ctx, struct error *err);
 void control_destroy(struct control *c); /* removes the socket; NULL is fine */
 
+/* A client that has neither come nor been answered for @ms is closed; 60 s if never set. */
+void control_idle_set(struct control *c, unsigned ms);
+
 /* Ends a poll early when @fd is readable; the caller reads it. 0 or -ENOSPC. */
 int control_watch(struct control *c, int fd);
 
