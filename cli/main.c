@@ -211,7 +211,7 @@ static int command_parse(struct cli *cli, const struct command *command, int arg
 {
 	int opt;
 
-	optind = 1;
+	optind = 0; /* glibc: forget that the options before the command had to come first */
 	while ((opt = getopt_long(argc, argv, ":hfn:c:", long_options, NULL)) != -1) {
 		if (opt == 'h')
 			return command_help(command);
