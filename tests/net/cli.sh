@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# cli - sluice against a daemon with canned facts: every command, every status, every kind of trouble
+#
+#   sluice ──── control.sock ──── fake_daemon (the product's control.c, no datapath)
+#
+# timeout: 120
+# shellcheck disable=SC2016 # jq's own variables
+set -u
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=${BUILD:-$root/build}
+sluice=$BUILD/cli/sluice
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/sluice-cli.XXXXXX")
+sock=$tmp/control.sock
+status_all=0
+
+cleanup() {
+    [ -z "${daemon:-}" ] || kill -KILL "$daemon" 2>/dev/null
+    wait 2>/dev/null
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+start_daemon() { # words…
+    local line
+    mkfifo "$tmp/ready"
+    "$BUILD/tests/unit/dataplane/fake_daemon" "$sock" "$@" >"$tmp/ready" 2>"$tmp/daemon.err" &
+    daemon=$!
+    read -r line <"$tmp/ready"
+    rm "$tmp/ready"
+    [ "$line" = ready ] || { cat "$tmp/daemon.err" >&2; exit 1; }
+}
+
+run() { timeout 30 "$sluice" --socket "$sock" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null; }
+
+verdict() { # claim, true or false
+    if "$2"; then
+        echo "ok $1"
+    else
+        echo "not ok $1"
+        { echo "$1: out:"; cat "$tmp/out"; echo "err:"; cat "$tmp/err"; } >&2
+        status_all=1
+    fi
+}
+
+said() { # pattern: empty for nothing at all
+    if [ -n "$1" ]; then grep -Eq -- "$1" "$tmp/out"; else [ ! -s "$tmp/out" ]; fi
+}
+
+# claim, status, pattern in stdout, arguments…
+says() {
+    local name=$1 want=$2 pattern=$3 good=true
+    shift 3
+    run "$@"
+    [ $? -eq "$want" ] && said "$pattern" && [ ! -s "$tmp/err" ] || good=false
+    verdict "$name" $good
+}
+
+# claim, status, pattern on stderr (one line), arguments…
+tells() {
+    local name=$1 want=$2 pattern=$3 good=true
+    shift 3
+    run "$@"
+    [ $? -eq "$want" ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && grep -Eq -- "$pattern" "$tmp/err" || good=false
+    verdict "$name" $good
+}
+
+# claim, jq filter that must be true, arguments…
+answers() {
+    local name=$1 filter=$2 good=true
+    shift 2
+    run "$@" && [ "$(wc -l <"$tmp/out")" -eq 1 ] && jq -e "$filter" "$tmp/out" >/dev/null || good=false
+    verdict "$name" $good
+}
+
+### usage: nobody is asked
+
+run; rc=$?
+verdict nothing_said_is_wrong_usage "$([ $rc -eq 2 ] && grep -q '^usage: sluice' "$tmp/err" && echo true || echo false)"
+tells unknown_command_is_told 2 'there is no command "frobnicate"' frobnicate
+tells near_command_is_offered 2 'did you mean status' statsu
+tells unknown_global_option_is_told 2 'no option --frob' --frob status
+tells unknown_option_is_told 2 'status has no option --frob' status --frob
+tells option_of_another_command_is_told 2 'status has no option --force' status --force
+tells missing_argument_is_told 2 'attach lacks an argument; usage: sluice attach URI' attach
+tells surplus_argument_is_told 2 'list has too many arguments' list x
+tells missing_value_is_told 2 '--name wants a value' attach nbd://h/x --name
+tells unknown_reserve_view_is_told 2 'reserve frob is not known' reserve frob
+tells unknown_fault_is_told 2 'say fault starve on' fault starve maybe
+tells top_without_a_terminal_is_told 2 'top draws on a terminal' top
+says help_is_good 0 '^usage: sluice .*COMMAND' --help
+says help_of_a_command_is_good 0 'sluice.* detach NAME \[--force\]' detach -h
+says version_is_said 0 '^sluice [0-9]+\.' version
+answers version_as_json '.version | test("^[0-9]+\\.")' --json version
+
+### nobody there
+
+tells absent_daemon_is_told 1 'no sluiced answers at .*control.sock.*start it' status
+run --json list; rc=$?
+verdict absent_daemon_as_json "$([ $rc -eq 1 ] && jq -e '.error.message | test("no sluiced")' "$tmp/out" >/dev/null && echo true || echo false)"
+python3 -c 'import socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1])' "$sock"
+tells dead_daemon_is_told 1 'no sluiced answers at' status
+long=$(printf 'x%.0s' {1..200})
+run --socket "/tmp/$long" status; rc=$?
+verdict overlong_socket_path_is_told "$([ $rc -eq 1 ] && grep -q 'longer than 107 bytes' "$tmp/err" && echo true || echo false)"
+
+### a daemon
+
+start_daemon
+says status_shows_the_guarantee 0 '^guarantee: partial: no hugepages' status
+says status_shows_ports 0 '^p0 +0000:00:03.0 +net_e1000_em +up +1500 .*10.0.0.2/24 fd00::2/64' status
+says status_shows_uptime_in_words 0 'up 1 h 2 min' status
+answers status_as_json '.pid == 4242 and .protected_drops == 0 and (.ports | length) == 1' status --json
+says no_volumes_is_said 0 'no volumes; `sluice attach URI`' list
+says attach_prints_the_device_alone 0 '^/dev/ublkb0$' attach nbd://10.0.0.9/disk
+says late_attach_is_waited_for 0 '^/dev/ublkb1$' attach nbd://10.0.0.9/late
+answers attach_as_json '.device == "/dev/ublkb2" and .name == "mine"' attach --json nbd://10.0.0.9/x --name mine
+says list_shows_volumes 0 '^mine +/dev/ublkb2 +ready +10 GiB +4096' list
+answers list_as_json 'length == 3' list --json
+tells refused_attach_carries_the_daemons_words 1 '^sluice: 10.0.0.9:10809 refused the connection$' attach nbd://10.0.0.9/refuse
+says detach_is_silent 0 '' detach mine
+tells unknown_volume_is_told 1 'there is no volume mine' detach mine
+says attach_mounted 0 '^/dev/ublkb2$' attach nbd://10.0.0.9/mounted
+tells mounted_volume_is_kept 1 'mounted is in use' detach mounted
+says mounted_volume_goes_by_force 0 '' detach mounted --force
+says attach_evil 0 '^/dev/ublkb2$' attach nbd://10.0.0.9/evil
+run list
+verdict server_cannot_write_to_the_terminal "$(! grep -q "$(printf '\033')" "$tmp/out" && grep -q 'evil: error: bad?\]0;magic' "$tmp/out" && echo true || echo false)"
+says reserve_shows_owners_as_a_tree 0 '^  ring +256 +256' reserve
+says reserve_explain_shows_the_sum 0 '^subtotal 412 x safety 1.25 = 515$' reserve explain
+says reserve_leaks_names_the_owner 0 '^p0q0 +hold +7 +2\.5 s' reserve leaks
+says stats_are_flat_lines 0 '^net\.0\.rx_packets +1234567$' stats
+says stats_as_openmetrics 0 '^sluice_net_rx_packets_total\{worker="0"\} 1234567$' stats --openmetrics
+verdict openmetrics_end_with_their_mark "$([ "$(tail -n 1 "$tmp/out")" = '# EOF' ] && echo true || echo false)"
+says probe_shows_words_and_bytes 0 '^size_bytes +10737418240 \(10 GiB\)$' probe nbd://10.0.0.9/disk
+says doctor_asks_the_daemon 1 '^MISSING +ublk' doctor
+says starve_is_said 0 '^starve is on$' fault starve on
+says starve_ends 0 '^starve is off$' fault starve off
+printf q | TERM=xterm timeout 30 script -qec "$sluice --socket $sock top" /dev/null >"$tmp/out" 2>"$tmp/err"; rc=$?
+verdict top_draws_and_ends_at_q "$([ $rc -eq 0 ] && grep -q 'guarantee partial (no hugepages)' "$tmp/out" && grep -q 'p0q0' "$tmp/out" && echo true || echo false)"
+says shutdown_is_taken 0 '' shutdown
+wait "$daemon"; rc=$?
+verdict daemon_ended "$([ $rc -eq 0 ] && echo true || echo false)"
+tells ended_daemon_is_told 1 'no sluiced answers' status
+
+### a daemon that knows less than we do
+
+start_daemon old
+says status_of_an_old_daemon 0 '^no ports$' status
+says reserve_of_an_old_daemon 0 '^(POOL)?$' reserve
+says explain_of_an_old_daemon 0 '^subtotal - x safety - = -$' reserve explain
+says leaks_of_an_old_daemon 0 '^(POOL)?$' reserve leaks
+run shutdown
+
+### doctor and bench without a daemon
+
+printf 'ports:\n- device: 0000:ff:1f.7\n  address: 10.0.0.2/24\n' >"$tmp/c.yaml"
+says doctor_works_alone 1 '^MISSING +device +there is no PCI device 0000:ff:1f.7' doctor -c "$tmp/c.yaml"
+printf 'ports:\n- devise: x\n' >"$tmp/c.yaml"
+says doctor_tells_a_bad_file 1 'c.yaml:2: ports\[0\].devise: unknown key; did you mean device' doctor -c "$tmp/c.yaml"
+mkdir "$tmp/bin"
+printf '#!/bin/sh\necho "$@"\nexit 7\n' >"$tmp/bin/sluiced"
+chmod +x "$tmp/bin/sluiced"
+cp "$sluice" "$tmp/bin/sluice"
+sluice=$tmp/bin/sluice
+says bench_becomes_the_daemon_beside_it 7 '^-c /etc/sluice.yaml --bench nbd://h/x --rw=randread$' bench nbd://h/x --rw=randread
+says bench_passes_everything_through 7 '^--bench --json -c F nbd://h/x --verify$' --json bench -c F nbd://h/x --verify
+mv "$tmp/bin/sluiced" "$tmp/sluiced"
+PATH=$tmp:$PATH says bench_finds_the_daemon_in_path 7 '--bench nbd://h/x$' bench nbd://h/x
+rm "$tmp/sluiced"
+PATH=/usr/bin:/bin tells bench_without_a_daemon_is_told 1 'cannot run sluiced: .*install it beside sluice' bench nbd://h/x
+exit $status_all
