@@ -57,7 +57,13 @@ size_t nbd_conn_feed(struct nbd_conn *c, const uint8_t *bytes, size_t len, struc
 {
 	size_t taken = 0;
 
+	/* Not the whole of it: name and text are large and belong to one type only. */
 	ev->type = NBD_EVENT_NONE;
+	ev->req = NULL;
+	ev->bytes = NULL;
+	ev->at = ev->len = 0;
+	ev->is_done = false;
+	ev->result = 0;
 	while (taken < len && ev->type == NBD_EVENT_NONE) {
 		if (c->state >= NBD_CLOSED)
 			return len;

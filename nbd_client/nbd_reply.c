@@ -99,13 +99,6 @@ static void event_data(
 	ev->bytes = bytes;
 	ev->at = at;
 	ev->len = len;
-	ev->is_done = false;
-}
-
-static void event_bare(struct nbd_event *ev)
-{
-	ev->bytes = NULL;
-	ev->len = 0;
 }
 
 static void simple_reply(struct nbd_conn *c, struct nbd_event *ev)
@@ -127,12 +120,8 @@ static void simple_reply(struct nbd_conn *c, struct nbd_event *ev)
 	if (req->range_count > 0 || req->result != 0) {
 		nbd_conn_die(
 			c, NBD_FAULT_LIE, ev, "a simple reply after chunks of a structured one");
-	} else if (error) {
-		req->result = nbd_errno_to_host(error);
-		event_bare(ev);
-		reply_end(c, ev);
-	} else if (req->type != NBD_CMD_READ) {
-		event_bare(ev);
+	} else if (error || req->type != NBD_CMD_READ) {
+		req->result = error ? nbd_errno_to_host(error) : 0;
 		reply_end(c, ev);
 	} else if (c->export.is_structured) {
 		nbd_conn_die(
@@ -184,7 +173,6 @@ static void chunk_header(struct nbd_conn *c, struct nbd_event *ev)
 			nbd_conn_die(c, NBD_FAULT_LIE, ev, "an empty chunk that ends nothing");
 			return;
 		}
-		event_bare(ev);
 		reply_end(c, ev);
 	} else if (type == NBD_CHUNK_OFFSET_DATA) {
 		c->data_left = len - (uint32_t)sizeof(__be64);
@@ -263,7 +251,6 @@ static void chunk_error(struct nbd_conn *c, struct nbd_event *ev)
 	}
 	if (req->result == 0)
 		req->result = nbd_errno_to_host(be32toh(e.error));
-	event_bare(ev);
 	reply_end(c, ev);
 }
 

@@ -320,6 +320,29 @@ static void conn_pieces_in_any_order_make_one_read(void **state)
 	free(c);
 }
 
+/* The fuzzer's find: an event in used memory kept the place of another payload. */
+static void conn_reply_without_payload_names_no_place(void **state)
+{
+	struct nbd_conn *c = conn_new(true);
+	struct nbd_req req = {.type = NBD_CMD_READ, .bytes = 512};
+	struct nbd_wire_request hdr;
+	struct script s = {.len = 0};
+	struct nbd_event ev;
+
+	memset(&ev, 0xee, sizeof(ev));
+	assert_int_equal(nbd_conn_request(c, &req, &hdr), 0);
+	put_be(&s, NBD_MAGIC_SIMPLE, 4);
+	put_be(&s, NBD_EIO, 4);
+	put_be(&s, req.cookie, 8);
+	assert_int_equal(nbd_conn_feed(c, s.bytes, s.len, &ev), s.len);
+	assert_true(ev.is_done);
+	assert_int_equal(ev.result, -EIO);
+	assert_int_equal(ev.at, 0);
+	assert_int_equal(ev.len, 0);
+	assert_null(ev.bytes);
+	free(c);
+}
+
 static void conn_eof_says_what_it_means_where_it_came(void **state)
 {
 	struct nbd_conn *c = malloc(sizeof(*c));
@@ -356,6 +379,7 @@ int main(void)
 		cmocka_unit_test(conn_cookies_never_come_twice),
 		cmocka_unit_test(conn_errno_is_mapped_one_to_one),
 		cmocka_unit_test(conn_pieces_in_any_order_make_one_read),
+		cmocka_unit_test(conn_reply_without_payload_names_no_place),
 		cmocka_unit_test(conn_eof_says_what_it_means_where_it_came),
 	};
 
