@@ -4,6 +4,7 @@
 #include "tests/unit/nbd_client/check.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include "tests/unit/nbd_client/world.h"
 
 /* Two addresses, so that a cut handshake gets a second try; WRITE, FLUSH, READ. */
@@ -98,7 +99,7 @@ static void neighbour_end(struct world *w, struct world *other)
 	volume_stop(other->volume, true, w->now_us);
 	world_turns(w, 1);
 	volume_destroy(other->volume);
-	free(other->buf.base);
+	munmap(other->buf.base, other->buf.bytes);
 	free(other);
 }
 
