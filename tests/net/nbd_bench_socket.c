@@ -76,6 +76,7 @@ enum option_id {
 	OPT_IO_MAX,
 	OPT_PROBE,
 	OPT_SEED,
+	OPT_CONNECT_MS,
 };
 
 static const struct option long_options[] = {
@@ -92,6 +93,7 @@ static const struct option long_options[] = {
 	{"io-bytes-max", required_argument, NULL, OPT_IO_MAX},
 	{"probe", no_argument, NULL, OPT_PROBE},
 	{"seed", required_argument, NULL, OPT_SEED},
+	{"connect-ms", required_argument, NULL, OPT_CONNECT_MS},
 	{0},
 };
 
@@ -158,6 +160,9 @@ static void option_apply(struct options *o, int id, char *arg)
 	case OPT_PROBE:
 		o->volume.probe_only = true;
 		return;
+	case OPT_CONNECT_MS:
+		o->volume.connect_us = strtoull(arg, NULL, 10) * 1000;
+		return;
 	case OPT_SEED:
 		o->bench.seed = strtoull(arg, NULL, 10);
 		return;
@@ -174,7 +179,7 @@ static void options_parse(struct options *o, int argc, char **argv)
 			.connections = 1,
 			.queue_depth = 16,
 			.io_bytes_max = IO_BYTES_DEFAULT,
-			.connect_us = 3000000},
+			.connect_us = 20000000},
 		.bench = {.rw = BENCH_RANDRW,
 			.bs_min = 4096,
 			.bs_max = 4096,
