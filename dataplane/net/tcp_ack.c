@@ -17,12 +17,16 @@
 
 #define RATE_INTERVAL_US 100000u
 
-/* RFC 9293 3.10.7.4: the window of the newest segment counts. */
-static void window_update(struct tcp_conn *conn, const struct tcp_seg *seg)
+/*
+ * RFC 9293 3.10.7.4: the window of the newest segment counts. An ACK that advances is newer than all
+ * before it, whatever its sequence number: a retransmission has an old one. Were its window passed
+ * over, the last one would be counted from the new SND.UNA, and its right edge lie too far out.
+ */
+static void window_update(struct tcp_conn *conn, const struct tcp_seg *seg, bool is_advance)
 {
 	uint32_t before = conn->snd_wnd;
 
-	if (!(seq_lt(conn->snd_wl1, seg->seq) ||
+	if (!(is_advance || seq_lt(conn->snd_wl1, seg->seq) ||
 		    (conn->snd_wl1 == seg->seq && seq_le(conn->snd_wl2, seg->ack))))
 		return;
 	conn->snd_wnd = (uint32_t)seg->wnd << (seg->flags & TCP_SYN ? 0 : conn->snd_wscale);
@@ -151,7 +155,7 @@ bool tcp_ack_input(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t no
 		tcp_rtx_ack(&conn->rtx, seg->ack, &d);
 		advanced(conn, now_us);
 	}
-	window_update(conn, seg);
+	window_update(conn, seg, conn->snd_una != info.una_before);
 	if (conn->has_sack && seg->sack_count > 0)
 		tcp_rtx_sack(
 			&conn->rtx, seg, conn->snd_una - RTE_MAX(conn->snd_wnd_max, 65535u), &d);
