@@ -317,12 +317,16 @@ static bool syn_sent(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t 
 /* All steps for a segment in a state other than SYN-SENT. Out: the text is still to be taken. */
 static bool synchronized(struct tcp_conn *conn, struct tcp_seg *seg, uint8_t ecn, uint64_t now_us)
 {
-	/* Simultaneous open: the peer's SYN|ACK repeats the SYN we have (RFC 9293 figure 8). */
+	/*
+	 * Simultaneous open: the peer's SYN|ACK repeats the SYN we have (RFC 9293 figure 8). Its
+	 * window is not scaled (RFC 7323 2.2); what the shift takes a scaled field could not say.
+	 */
 	if (conn->state == TCP_STATE_SYN_RECEIVED &&
 		(seg->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
 		seg->seq + 1 == conn->rcv.nxt) {
 		seg->flags &= (uint8_t)~TCP_SYN;
 		seg->seq++;
+		seg->wnd >>= conn->snd_wscale;
 		conn->ack_now = true;
 	}
 	if (!step_sequence(conn, seg, now_us) || !step_rst(conn, seg, now_us) ||
