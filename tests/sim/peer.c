@@ -288,6 +288,7 @@ size_t peer_abort(struct peer *p, uint8_t *out)
 		.flags = W_RST | (p->reset_ack ? W_ACK : 0),
 	};
 
+	p->reset_seq = pkt.seq;
 	p->reset_due = false;
 	p->state = PEER_RESET;
 	return wire_build(out, &pkt);

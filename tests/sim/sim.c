@@ -170,6 +170,8 @@ static void become_fair(struct sim *sim)
 		if (l->queue_bytes < 200000)
 			l->queue_bytes = 200000;
 	}
+	for (unsigned i = 0; i < sim->pair_count; i++)
+		sim_abort_again(sim, &sim->pairs[i]);
 	if (sim->is_verbose)
 		printf("%11.6f the link is fair from here\n", (double)sim->now_us / 1e6);
 }
@@ -309,7 +311,7 @@ static void linger(struct sim *sim)
 		next = next_event_us(sim);
 		go_to(sim, next > until_us ? until_us : next > sim->now_us ? next : sim->now_us + 1);
 	}
-	while (flights_next_us(&sim->flights) != UINT64_MAX) {
+	while (!sim->why[0] && flights_next_us(&sim->flights) != UINT64_MAX) {
 		go_to(sim, flights_next_us(&sim->flights));
 		drain(sim);
 	}

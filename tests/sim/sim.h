@@ -65,6 +65,8 @@ void sim_apps(struct sim *sim, struct pair *p);
 uint64_t sim_apps_next_us(const struct sim *sim, const struct pair *p);
 bool sim_apps_are_done(const struct pair *p);
 
+void sim_abort_again(struct sim *sim, struct pair *p);
+
 void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -23,7 +23,7 @@ static void failed(struct sim *sim, struct pair *p, const char *call, long rc)
 	p->error = (int)rc;
 	if (!was_told)
 		sim_fail(sim, "port %u: %s answers %ld", p->watch.local_port, call, rc);
-	p->tx_at = p->rx_at = UINT64_MAX;
+	stt_close(sim->stt, p->conn); /* what was not read is kept for us until then */
 }
 
 static void write_ours(struct sim *sim, struct pair *p)
@@ -135,8 +135,16 @@ static void end_it(struct sim *sim, struct pair *p)
 				peer_abort(&p->peer, packet), sim->now_us);
 		break;
 	}
-	if (p->error || p->is_closed)
-		p->tx_at = p->rx_at = UINT64_MAX;
+}
+
+/* A reset is not acknowledged: one that was lost must come again, or nobody would ever know. */
+void sim_abort_again(struct sim *sim, struct pair *p)
+{
+	uint8_t packet[WIRE_PACKET_MAX];
+
+	if (p->end == END_PEER_ABORT && p->peer.state == PEER_RESET)
+		link_send(&sim->links[TO_US], &sim->flights, &sim->rnd, TO_US, packet,
+			peer_abort(&p->peer, packet), sim->now_us);
 }
 
 static bool is_end_due(const struct pair *p)

@@ -17,9 +17,17 @@ static const uint16_t mss_list[] = { 0, 64, 256, 536, 1220, 1400, 1440, 1460, 14
 
 #define PICK(r, list) ((list)[rnd_below((r), sizeof(list) / sizeof((list)[0]))])
 
+/* In @pct of the seeds: half of them rare, half of them plenty. */
+static uint32_t draw_ppm(struct rnd *r, uint32_t pct, uint32_t max)
+{
+	if (!rnd_pct(r, pct))
+		return 0;
+	return (uint32_t)(rnd_pct(r, 50) ? rnd_log(r, max) : rnd_in(r, max / 100, max));
+}
+
 static void plan_link(struct sim *sim, struct link_config *l, struct rnd *r)
 {
-	bool is_lossy = rnd_pct(r, 70);
+	bool is_lossy = rnd_pct(r, 75);
 
 	l->delay_us = (uint32_t)rnd_log(r, 200000);
 	l->jitter_us = rnd_pct(r, 50) ? (uint32_t)rnd_log(r, l->delay_us) : 0;
@@ -28,12 +36,12 @@ static void plan_link(struct sim *sim, struct link_config *l, struct rnd *r)
 		l->queue_bytes = (uint32_t)rnd_in(r, 10000, 2000000);
 	}
 	if (is_lossy) {
-		l->loss_ppm = rnd_pct(r, 70) ? (uint32_t)rnd_log(r, 200000) : 0;
-		l->dup_ppm = rnd_pct(r, 40) ? (uint32_t)rnd_log(r, 200000) : 0;
-		l->reorder_ppm = rnd_pct(r, 50) ? (uint32_t)rnd_log(r, 400000) : 0;
-		l->corrupt_ppm = rnd_pct(r, 30) ? (uint32_t)rnd_log(r, 100000) : 0;
+		l->loss_ppm = draw_ppm(r, 80, 300000);
+		l->dup_ppm = draw_ppm(r, 40, 300000);
+		l->reorder_ppm = draw_ppm(r, 50, 500000);
+		l->corrupt_ppm = draw_ppm(r, 30, 100000);
 	}
-	l->ce_ppm = rnd_pct(r, 20) ? (uint32_t)rnd_log(r, 500000) : 0;
+	l->ce_ppm = draw_ppm(r, 20, 500000);
 	l->late_us_max = (uint32_t)rnd_in(r, 10, rnd_pct(r, 10) ? 3000000 : 50000);
 	if (rnd_pct(r, 10)) {
 		l->dark_from_us = rnd_below(r, sim->chaos_end_us + 1);
@@ -107,14 +115,14 @@ static void plan_peer(struct sim *sim, struct pair *p, unsigned idx, struct rnd 
 static uint64_t draw_bytes(const struct sim *sim, const struct pair *p, struct rnd *r)
 {
 	uint64_t mss = p->peer.cfg.mss ? p->peer.cfg.mss : 536;
-	uint64_t max = rnd_pct(r, 3) ? sim->bytes_max : rnd_pct(r, 15) ? sim->bytes_max / 10 : sim->bytes_max / 100;
+	uint64_t max = rnd_pct(r, 3) ? sim->bytes_max : rnd_pct(r, 20) ? sim->bytes_max / 10 : sim->bytes_max / 100;
 
 	max = max < 8000 * mss ? max : 8000 * mss;
 	if (sim->links[0].cfg.delay_us + sim->links[1].cfg.delay_us > 20000)
 		max /= 4;
 	/* A window a round trip: a small one must not make the transfer a matter of hours. */
 	max = max < 400ull * p->peer.cfg.rcv_bytes ? max : 400ull * p->peer.cfg.rcv_bytes;
-	return rnd_pct(r, 8) ? 0 : rnd_log(r, max);
+	return rnd_pct(r, 8) ? 0 : rnd_pct(r, 25) ? rnd_below(r, max) : rnd_log(r, max);
 }
 
 static void plan_apps(struct sim *sim, struct pair *p, struct rnd *r)
@@ -147,7 +155,7 @@ void sim_plan(struct sim *sim)
 {
 	struct rnd r = { rnd_mix(sim->seed + 1) };
 
-	sim->chaos_end_us = rnd_log(&r, 20000000);
+	sim->chaos_end_us = rnd_pct(&r, 50) ? rnd_log(&r, 20000000) : rnd_below(&r, 20000000);
 	sim->late_us_max = rnd_pct(&r, 30) ? rnd_log(&r, 2000) : 0;
 	sim->has_pool_failures = rnd_pct(&r, 35);
 	sim->blind_ppm = rnd_pct(&r, 20) ? (uint32_t)rnd_log(&r, 50000) : 0;
