@@ -31,7 +31,7 @@ static void sum_input(const struct engine *e, unsigned port, unsigned queue, str
 	unsigned i, c;
 
 	*in = (struct reserve_sum_input){
-		.ring_count = port_facts(e->ports[port].port)->rx_ring,
+		.ring_count = port_facts(e->ports[port].port)->ring_mbufs,
 		.burst_count = BURST_MAX,
 		.essential_count = ESSENTIAL_COUNT,
 		.reassembly_count = REASS_MAX * 8,
@@ -97,7 +97,7 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 static uint32_t total_plan(const struct engine *e, const struct engine_port *p)
 {
 	struct reserve_sum_input in = {
-		.ring_count = port_facts(p->port)->rx_ring,
+		.ring_count = port_facts(p->port)->ring_mbufs,
 		.burst_count = BURST_MAX,
 		.essential_count = ESSENTIAL_COUNT,
 		.reassembly_count = REASS_MAX * 8,

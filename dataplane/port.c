@@ -25,6 +25,9 @@
 #include <rte_errno.h>
 #include "mempool_reserve/reserve.h"
 
+/* af_xdp fills its ring with this many at set-up, and copies what it sends into mbufs of that pool. */
+#define AF_XDP_FILL_COUNT 2048
+
 struct port {
 	struct port_facts facts;
 	struct rte_eth_dev_info info;
@@ -32,6 +35,7 @@ struct port {
 	struct reserve *rx_pool[WORKER_MAX];
 	int rx_fd[WORKER_MAX];
 	bool is_started;
+	bool sends_from_rx_pool; /* af_xdp: TX must not wait for normal memory either */
 };
 
 /* The EAL name that eal.c gave the device. */
@@ -119,7 +123,12 @@ static int facts_read(struct port *p, const struct config_port *cfg, uint16_t qu
 	p->facts.rx_ring = cfg->rx_ring ? cfg->rx_ring : RX_RING_DEFAULT;
 	p->facts.tx_ring = TX_RING_DEFAULT;
 	p->facts.is_full_guarantee = cfg->kind == DEVICE_PCI;
-	return rte_eth_dev_adjust_nb_rx_tx_desc(p->facts.id, &p->facts.rx_ring, &p->facts.tx_ring);
+	p->sends_from_rx_pool = cfg->kind == DEVICE_AF_XDP;
+	rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->facts.id, &p->facts.rx_ring, &p->facts.tx_ring);
+	p->facts.ring_mbufs = p->facts.rx_ring;
+	if (p->sends_from_rx_pool)
+		p->facts.ring_mbufs = AF_XDP_FILL_COUNT + p->facts.tx_ring;
+	return rc;
 }
 
 int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, struct port **out,
@@ -282,6 +291,12 @@ unsigned port_rx(struct port *p, uint16_t q, struct rte_mbuf **m)
 
 unsigned port_tx(struct port *p, uint16_t q, struct rte_mbuf **m, unsigned n)
 {
+	if (p->sends_from_rx_pool) {
+		reserve_entitle(p->rx_pool[q]);
+		n = rte_eth_tx_burst(p->facts.id, q, m, (uint16_t)n);
+		reserve_disentitle(p->rx_pool[q]);
+		return n;
+	}
 	return rte_eth_tx_burst(p->facts.id, q, m, (uint16_t)n);
 }
 
