@@ -26,6 +26,8 @@ static void cwv_is_validated_before_the_first_sample(void **state)
 	assert_true(tcp_cwv_is_validated(&v));
 	assert_int_equal(v.pipeack_bytes, TCP_CWV_UNDEFINED);
 	assert_int_equal(tcp_cwv_used(&v, 5000), 5000);
+	round_of(&v, 1000, 100000, 0); /* begun, not measured yet */
+	assert_int_equal(v.pipeack_bytes, TCP_CWV_UNDEFINED);
 }
 
 static void cwv_slow_start_stays_validated(void **state)
@@ -97,6 +99,23 @@ static void cwv_idle_beyond_the_period_invalidates(void **state)
 	tcp_cwv_idle(&v, 2 * SEC, SRTT, 3 * SEC);
 	assert_false(tcp_cwv_is_validated(&v));
 	assert_int_equal(v.nonvalidated_us, 1 * SEC);
+	round_of(&v, 1000, 100000, 3 * SEC);
+	round_of(&v, 1000, 100000, 4 * SEC);
+	assert_int_equal(v.nonvalidated_us, 1 * SEC); /* since when it began, not since today */
+}
+
+/* max(3 RTT, 1 s): on a slow path the period is longer. */
+static void cwv_period_follows_the_round_trip(void **state)
+{
+	struct tcp_cwv v;
+
+	tcp_cwv_init(&v, 0);
+	round_of(&v, 100000, 100000, 0);
+	round_of(&v, 100000, 100000, SEC);
+	tcp_cwv_idle(&v, 3 * SEC, SEC, 4 * SEC);
+	assert_true(tcp_cwv_is_validated(&v));
+	tcp_cwv_idle(&v, 3 * SEC + 1, SEC, 4 * SEC + 1);
+	assert_false(tcp_cwv_is_validated(&v));
 }
 
 static void cwv_expires_every_five_minutes(void **state)
@@ -134,6 +153,7 @@ int main(void)
 		cmocka_unit_test(cwv_remembers_for_the_sampling_period),
 		cmocka_unit_test(cwv_full_use_validates_again),
 		cmocka_unit_test(cwv_idle_beyond_the_period_invalidates),
+		cmocka_unit_test(cwv_period_follows_the_round_trip),
 		cmocka_unit_test(cwv_expires_every_five_minutes),
 		cmocka_unit_test(cwv_used_is_the_larger_of_sample_and_flight),
 	};

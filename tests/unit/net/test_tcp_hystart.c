@@ -105,7 +105,7 @@ static void hystart_resumes_when_the_delay_was_a_hiccup(void **state)
 	round_of(&h, 100 * MS);
 	round_of(&h, 130 * MS);
 	assert_int_equal(h.phase, HYSTART_CSS);
-	round_of(&h, 129 * MS);
+	assert_false(round_of(&h, 129 * MS));
 	assert_int_equal(h.phase, HYSTART_SLOW_START);
 	for (int i = 0; i < 20; i++)
 		assert_false(round_of(&h, 129 * MS));

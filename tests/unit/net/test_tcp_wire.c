@@ -135,6 +135,7 @@ static void wire_parse_reads_sack_blocks(void **state)
 	assert_int_equal(seg.sack[0].end, 20);
 	assert_int_equal(seg.sack[1].start, 0xffffffff);
 	assert_int_equal(seg.sack[1].end, 5);
+	assert_int_equal(seg.sack[2].start | seg.sack[2].end, 0);
 }
 
 static void wire_parse_skips_unknown_options(void **state)
@@ -151,12 +152,18 @@ static void wire_parse_ignores_known_options_of_wrong_length(void **state)
 {
 	const uint8_t mss[] = {2, 3, 5, 3, 2, 8, 9, 0, 0, 0, 0, 0, 0, 0};
 	const uint8_t sack[] = {5, 9, 0, 0, 0, 1, 0, 0, 0, 4, 3};
+	const uint8_t block_and_half[] = {5, 14, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 1};
+	const uint8_t two_bytes[] = {253, 2};
 	struct tcp_seg seg;
 
 	assert_int_equal(parse_options(TCP_SYN, mss, sizeof(mss), &seg), 0);
 	assert_false(seg.has_mss || seg.has_wscale || seg.has_ts);
 	assert_int_equal(parse_options(TCP_ACK, sack, 9, &seg), 0);
 	assert_int_equal(seg.sack_count, 0);
+	assert_int_equal(parse_options(TCP_ACK, block_and_half, 14, &seg), 0);
+	assert_int_equal(seg.sack_count, 0);
+	assert_int_equal(parse_options(TCP_SYN, two_bytes, 2, &seg), 0);
+	assert_false(seg.has_sack_ok);
 }
 
 static void wire_parse_stops_at_end_of_options(void **state)
@@ -172,13 +179,14 @@ static void wire_parse_stops_at_end_of_options(void **state)
 static void wire_parse_refuses_illegal_option_lengths(void **state)
 {
 	const uint8_t zero[] = {254, 0, 0, 0}, one[] = {254, 1, 0, 0}, beyond[] = {254, 5, 0, 0};
-	const uint8_t kind_only[] = {1, 1, 1, 254};
+	const uint8_t kind_only[] = {1, 1, 1, 254}, late[] = {1, 1, 254, 3};
 	struct tcp_seg seg = {.seq = 77};
 
 	assert_int_equal(parse_options(TCP_SYN, zero, 4, &seg), -EBADMSG);
 	assert_int_equal(parse_options(TCP_SYN, one, 4, &seg), -EBADMSG);
 	assert_int_equal(parse_options(TCP_SYN, beyond, 4, &seg), -EBADMSG);
 	assert_int_equal(parse_options(TCP_SYN, kind_only, 4, &seg), -EBADMSG);
+	assert_int_equal(parse_options(TCP_SYN, late, 4, &seg), -EBADMSG);
 	assert_int_equal(seg.seq, 77);
 }
 
