@@ -98,12 +98,12 @@ static int reserve_store(const struct raw_reserve *raw, struct config_reserve *o
 static int paths_check(
 	const struct config *cfg, const struct config_lines *lines, struct error *err)
 {
-	if (cfg->socket[0] != '/')
-		return config_error(lines, "socket", err,
-			"\"%s\" is not an absolute path; start it with /", cfg->socket);
 	if (cfg->run_dir[0] != '/')
 		return config_error(lines, "run_dir", err,
 			"\"%s\" is not an absolute path; start it with /", cfg->run_dir);
+	if (cfg->socket[0] != '/')
+		return config_error(lines, "socket", err,
+			"\"%s\" is not an absolute path; start it with /", cfg->socket);
 	return 0;
 }
 
@@ -117,6 +117,12 @@ static int top_store(const struct raw_config *raw, struct config *cfg,
 		    top_items, sizeof(top_items) / sizeof(*top_items), raw, cfg, lines, "", err))
 		return -EINVAL;
 	cfg->is_hugepages_given = raw->hugepages != NULL;
+	/* The socket goes where the daemon's other files go, unless told apart. */
+	if (raw->run_dir && !raw->socket &&
+		snprintf(cfg->socket, sizeof(cfg->socket), "%s/control.sock", cfg->run_dir) >=
+			(int)sizeof(cfg->socket))
+		return config_error(lines, "run_dir", err,
+			"too long for the socket in it; give a shorter one, or socket: too");
 	if (raw->log_level) {
 		if (item_word_parse(raw->log_level, log_words, &value, &why))
 			return config_error(lines, "log_level", err, "%s", why.text);

@@ -70,7 +70,7 @@ struct config {
 	struct config_reserve reserve;
 	struct config_rule protect[PROTECT_MAX];
 	unsigned protect_count;
-	char socket[108]; /* default /run/sluice/control.sock */
+	char socket[108]; /* default control.sock in run_dir */
 	char run_dir[96]; /* default /run/sluice: lock, state */
 	uint32_t memory_mib; /* DPDK memory; 0 = computed */
 	bool use_hugepages;  /* default true where there are any */

@@ -33,6 +33,46 @@ static void every_top_level_key_is_read(void **state)
 	assert_int_equal(cfg.reserve.normal, 100);
 }
 
+static void socket_follows_the_run_directory(void **state)
+{
+	char text[256];
+
+	loads(GOOD_PORT "run_dir: /tmp/r\n");
+	assert_string_equal(cfg.socket, "/tmp/r/control.sock");
+	loads(GOOD_PORT "socket: /tmp/s\n");
+	assert_string_equal(cfg.run_dir, "/run/sluice");
+	assert_string_equal(cfg.socket, "/tmp/s");
+	refused(GOOD_PORT "run_dir: tmp\n", "c.yaml:3: run_dir: \"tmp\" is not an absolute path");
+	refused(GOOD_PORT "socket: s\n", "c.yaml:3: socket: \"s\" is not an absolute path");
+	snprintf(text, sizeof(text), "%srun_dir: /%093d\n", GOOD_PORT, 1);
+	loads(text);
+	snprintf(text, sizeof(text), "%srun_dir: /%094d\n", GOOD_PORT, 1);
+	refused(text, "c.yaml:3: run_dir: too long for the socket in it");
+}
+
+static void reserve_and_memory_are_held_to_their_limits(void **state)
+{
+	refused(GOOD_PORT "reserve: {size: all}\n",
+		"c.yaml:3: reserve.size: \"all\" is not a whole");
+	refused(GOOD_PORT "reserve: {size: -1}\n", "c.yaml:3: reserve.size: \"-1\" is not a whole");
+	refused(GOOD_PORT "reserve: {safety: 0.9}\n", "c.yaml:3: reserve.safety: \"0.9\" is no");
+	refused(GOOD_PORT "reserve: {safety: 10.01}\n", "c.yaml:3: reserve.safety: ");
+	refused(GOOD_PORT "reserve: {safety: 1.}\n", "c.yaml:3: reserve.safety: ");
+	refused(GOOD_PORT "reserve: {safety: 1.255}\n", "c.yaml:3: reserve.safety: ");
+	refused(GOOD_PORT "reserve: {safety: 1.-5}\n", "c.yaml:3: reserve.safety: ");
+	refused(GOOD_PORT "reserve: {normal: 0}\n", "c.yaml:3: reserve.normal: 0 is less than 1");
+	refused(GOOD_PORT "memory: 15M\n",
+		"c.yaml:3: memory: 15M is less than 16M; give 16M to 64G");
+	refused(GOOD_PORT "memory: 512\n", "c.yaml:3: memory: \"512\" is not a number with a unit");
+	refused(GOOD_PORT "log_level: loud\n", "c.yaml:3: log_level: \"loud\" is not known; give");
+	loads(GOOD_PORT "reserve: {size: 0, safety: 10}\n");
+	assert_int_equal(cfg.reserve.size, 0);
+	assert_int_equal(cfg.reserve.safety_pct, 1000);
+	loads(GOOD_PORT "reserve: {size: auto, safety: 1.5}\n");
+	assert_int_equal(cfg.reserve.size, -1);
+	assert_int_equal(cfg.reserve.safety_pct, 150);
+}
+
 static void unknown_key_is_told_with_the_near_one(void **state)
 {
 	refused(GOOD_PORT "volume: []\n", "c.yaml:3: volume: unknown key; did you mean volumes?");
@@ -190,6 +230,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shortest_file_gets_every_default),
 		cmocka_unit_test(every_top_level_key_is_read),
+		cmocka_unit_test(socket_follows_the_run_directory),
+		cmocka_unit_test(reserve_and_memory_are_held_to_their_limits),
 		cmocka_unit_test(unknown_key_is_told_with_the_near_one),
 		cmocka_unit_test(key_given_twice_is_told_with_both_lines),
 		cmocka_unit_test(wrong_shape_is_told),
