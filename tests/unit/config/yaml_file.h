@@ -67,7 +67,7 @@ static void loads(const char *text)
 }
 
 /* @start is what the message begins with behind the directory, "c.yaml:3: ports[0].mtu: …". */
-static void refused(const char *text, const char *start)
+static inline void refused(const char *text, const char *start)
 {
 	int rc = load_bytes(text, strlen(text));
 	const char *said = strstr(err.text, "c.yaml");
