@@ -66,7 +66,7 @@ static uint32_t rtt_sample(struct tcp_conn *conn, const struct tcp_seg *seg,
 		rtt_us = now_us - d->first_sent_us;
 	else if (d->has_rtt)
 		rtt_us = now_us - d->rtt_sent_us;
-	else if (conn->has_ts && seg->has_ts && seg->tsecr && conn->snd_una != info->una_before) {
+	else if (conn->has_ts && seg->has_ts && seg->tsecr && !d->has_dsack && conn->snd_una != info->una_before) {
 		uint32_t ms = tcp_ts_now(conn, now_us) - seg->tsecr;
 
 		if ((int32_t)ms < 0 || ms > TCP_RTO_US_MAX / 1000)

@@ -315,5 +315,7 @@ enum tcp_out tcp_output(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t n
 		rc = out_probe(conn, out, now_us);
 	if (rc == TCP_OUT_NONE && (conn->ack_now || conn->keepalive_due))
 		rc = out_ack(conn, out, now_us);
+	if (rc == TCP_OUT_NONE && may_send(conn))
+		tcp_timer_persist_update(conn, now_us);
 	return rc;
 }

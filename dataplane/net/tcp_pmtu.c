@@ -3,7 +3,7 @@
  *
  * Lowered by ICMP only after the quoted sequence number was found in flight (RFC 5927 7.2), never
  * below a floor, never raised by it. A router that names no size gets the next lower plateau. Where
- * ICMP is filtered, two timeouts in a row of full-sized segments are taken for a black hole and a
+ * ICMP is filtered, a few timeouts in a row of full-sized segments are taken for a black hole and a
  * size every path carries is tried; if that does not help either, the old size comes back. Ten
  * minutes after a decrease the link's own size is tried again (RFC 8201 4).
  *
@@ -20,7 +20,7 @@
 #define MTU_FLOOR_IP6	   1280u
 #define MTU_BASE_IP4	   1024u /* RFC 4821 7.2 */
 #define MTU_RETRY_US	   600000000u
-#define BLACKHOLE_TIMEOUTS 2
+#define BLACKHOLE_TIMEOUTS 4 /* one more than R1 */
 
 static const uint16_t plateaus[] = {8166, 4352, 2002, 1492, 1006, 576}; /* RFC 1191 7.1 */
 

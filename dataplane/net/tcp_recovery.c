@@ -153,11 +153,11 @@ static uint32_t reno(
 }
 
 static void tell_cc(struct tcp_conn *conn, const struct tcp_delivery *d,
-	const struct tcp_ack_info *info, uint32_t delivered)
+	const struct tcp_ack_info *info, uint32_t delivered, bool may_grow)
 {
 	struct tcp_cc_ack ack = {
 		.now_us = info->now_us,
-		.acked_bytes = d->acked_bytes,
+		.acked_bytes = may_grow ? d->acked_bytes : 0,
 		.delivered_bytes = delivered,
 		.ce_bytes = info->has_ece ? delivered : 0,
 		.in_flight_bytes = tcp_rtx_pipe(&conn->rtx),
@@ -185,33 +185,52 @@ static void tlp_repaired(struct tcp_conn *conn, const struct tcp_ack_info *info)
 	tcp_cc_exit_recovery(&conn->cc, conn->cc.mss, info->now_us);
 }
 
-void tcp_recovery_ack(struct tcp_conn *conn, const struct tcp_seg *seg, struct tcp_delivery *d,
+/* Lost and not on its way again. */
+static uint32_t missing(const struct tcp_conn *conn)
+{
+	return conn->rtx.lost_bytes - conn->rtx.resent_bytes;
+}
+
+/* What this ACK says is lost. Out: bytes it says were delivered. */
+static uint32_t judge(struct tcp_conn *conn, const struct tcp_seg *seg, struct tcp_delivery *d,
 	const struct tcp_ack_info *info)
 {
-	struct tcp_recovery *r = &conn->recovery;
-	uint32_t delivered = d->acked_bytes + d->sacked_bytes;
+	uint32_t before = missing(conn), delivered = d->acked_bytes + d->sacked_bytes;
 
 	if (conn->has_sack) {
 		tcp_rack_update(conn, d);
 		if (d->is_reneged)
 			tcp_rtx_renege(&conn->rtx);
-		d->marked_lost_bytes = tcp_rack_detect(conn, info->now_us);
+		tcp_rack_detect(conn, info->now_us);
 		if (tcp_rack_tlp_ack(conn, seg, d))
 			tlp_repaired(conn, info);
 	} else {
 		delivered = reno(conn, d, info);
 	}
+	if (missing(conn) > before)
+		d->marked_lost_bytes = missing(conn) - before;
+	return delivered;
+}
+
+void tcp_recovery_ack(struct tcp_conn *conn, const struct tcp_seg *seg, struct tcp_delivery *d,
+	const struct tcp_ack_info *info)
+{
+	struct tcp_recovery *r = &conn->recovery;
+	bool was_fast = r->phase == RECOVERY_FAST; /* the ACK that ends it sets cwnd, no more */
+	uint32_t delivered = judge(conn, seg, d, info);
+
 	if (r->can_undo && r->phase == RECOVERY_NONE && seq_gt(conn->snd_una, r->undo_until))
 		r->can_undo = false;
 	if (is_spurious(conn, seg, d, info))
 		undo(conn, info->now_us);
 	if (r->phase != RECOVERY_NONE && seq_ge(conn->snd_una, r->point))
 		leave(conn, info->now_us);
-	if (r->phase == RECOVERY_NONE && tcp_rtx_next_lost(&conn->rtx))
+	/* What a smaller path MTU or a window that opened made us send again is no congestion. */
+	if (r->phase == RECOVERY_NONE && d->marked_lost_bytes > 0 && missing(conn) > 0)
 		enter_fast(conn, d, info->flight_before, info->now_us);
 	if (r->phase == RECOVERY_FAST)
 		prr(conn, delivered, d->acked_bytes > 0 && d->marked_lost_bytes == 0);
-	tell_cc(conn, d, info, delivered);
+	tell_cc(conn, d, info, delivered, !was_fast);
 }
 
 void tcp_recovery_lost(struct tcp_conn *conn, uint64_t now_us)

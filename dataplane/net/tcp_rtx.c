@@ -192,6 +192,7 @@ static void note_delivered(struct tcp_rtx *rtx, const struct tcp_rec *rec, uint3
 void tcp_rtx_ack(struct tcp_rtx *rtx, uint32_t una, struct tcp_delivery *d)
 {
 	struct tcp_rec *rec, *next;
+	bool has_resent = false;
 
 	assert(seq_acks(una, rtx->una, rtx->end));
 	for (rec = TAILQ_FIRST(&rtx->by_seq); rec && seq_lt(rec->seq, una); rec = next) {
@@ -199,6 +200,7 @@ void tcp_rtx_ack(struct tcp_rtx *rtx, uint32_t una, struct tcp_delivery *d)
 
 		next = TAILQ_NEXT(rec, by_seq);
 		if (!(rec->flags & REC_SACKED)) {
+			has_resent |= rec->flags & REC_EVER;
 			note_delivered(rtx, rec, end, true, d);
 			d->acked_bytes += end - rec->seq;
 		}
@@ -210,6 +212,9 @@ void tcp_rtx_ack(struct tcp_rtx *rtx, uint32_t una, struct tcp_delivery *d)
 		rec->seq = una;
 		account(rtx, rec, true);
 	}
+	/* What lay behind a repaired hole waited for the repair: that is no round trip (Karn). */
+	if (has_resent)
+		d->has_rtt = d->has_first_rtt = false;
 	rtx->reno_sacked_bytes -= RTE_MIN(rtx->reno_sacked_bytes, una - rtx->una);
 	rtx->una = una;
 	rtx->fack = seq_max(rtx->fack, una);

@@ -70,11 +70,12 @@ void tcp_timer_user_update(struct tcp_conn *conn)
 }
 
 /* Nobody sends while the window is shut, or too narrow to be worth it: ask now and then. */
-static void persist_update(struct tcp_conn *conn, uint64_t now_us)
+void tcp_timer_persist_update(struct tcp_conn *conn, uint64_t now_us)
 {
 	bool has_flight = tcp_rtx_flight(&conn->rtx) > 0;
 	bool is_shut = conn->snd_wnd == 0 && (has_flight || tcp_out_has_unsent(conn));
 	bool is_stuck = !has_flight && tcp_out_has_unsent(conn);
+	uint64_t wait_us;
 
 	if (!is_shut && !is_stuck) {
 		tcp_timer_stop(conn, TIMER_PERSIST);
@@ -84,11 +85,13 @@ static void persist_update(struct tcp_conn *conn, uint64_t now_us)
 		tcp_timer_stop(conn, TIMER_RTO);
 		tcp_timer_stop(conn, TIMER_TLP);
 	}
-	if (!tcp_timer_is_set(conn, TIMER_PERSIST)) {
-		uint64_t wait_us = (uint64_t)tcp_rtt_rto_us(&conn->rtt)
-				   << RTE_MIN(conn->probe_backoff, 16);
-
-		tcp_timer_set(conn, TIMER_PERSIST, now_us + RTE_MIN(wait_us, PROBE_US_MAX));
+	if (tcp_timer_is_set(conn, TIMER_PERSIST))
+		return;
+	wait_us = (uint64_t)tcp_rtt_rto_us(&conn->rtt) << RTE_MIN(conn->probe_backoff, 16);
+	tcp_timer_set(conn, TIMER_PERSIST, now_us + RTE_MIN(wait_us, PROBE_US_MAX));
+	if (conn->probe_backoff == 0 && !has_flight) {
+		conn->progress_us = now_us; /* patience begins with the first byte that must wait */
+		tcp_timer_user_update(conn);
 	}
 }
 
@@ -104,7 +107,7 @@ void tcp_timer_rearm(struct tcp_conn *conn, uint64_t now_us)
 		tcp_timer_rto_start(conn, now_us); /* 5.3 */
 		tcp_rack_tlp_arm(conn, now_us);
 	}
-	persist_update(conn, now_us);
+	tcp_timer_persist_update(conn, now_us);
 	tcp_timer_user_update(conn);
 }
 

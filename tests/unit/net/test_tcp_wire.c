@@ -10,8 +10,8 @@
 #include "dataplane/net/tcp_wire.h"
 
 /* A segment with @n option bytes and @payload bytes behind the header. */
-static uint32_t segment(uint8_t *out, uint8_t flags, const uint8_t *opt, uint8_t n,
-	uint32_t payload)
+static uint32_t segment(
+	uint8_t *out, uint8_t flags, const uint8_t *opt, uint8_t n, uint32_t payload)
 {
 	uint8_t hdr_len = (uint8_t)(20 + (n + 3) / 4 * 4);
 
