@@ -178,6 +178,7 @@ void engine_destroy(struct engine *e)
 		port_close(p->port);
 		engine_pools_destroy(p);
 	}
+	engine_linger_poll(e, true);
 	free(e);
 }
 
@@ -196,6 +197,7 @@ void engine_poll(struct engine *e)
 	for (i = 0; i < VOLUME_MAX; i++)
 		if (e->volumes[i].step != STEP_FREE)
 			engine_volume_poll(e, &e->volumes[i], now_us);
+	engine_linger_poll(e, false);
 }
 
 bool engine_is_moving(const struct engine *e)

@@ -18,6 +18,8 @@
 #define HDR_POOL_COUNT	 8191
 #define EXT_POOL_COUNT	 16383
 
+#define LINGER_MAX	 (2 * VOLUME_MAX)
+
 struct engine_queue {
 	struct reserve *rx, *hdr;
 	struct rte_mempool *ext;
@@ -75,6 +77,8 @@ struct engine {
 	struct engine_port ports[PORT_MAX];
 	unsigned port_count;
 	struct engine_volume volumes[VOLUME_MAX];
+	/* Staging of detached volumes that mbufs in a quiet TX ring still point into. */
+	struct stream_buf *lingering[LINGER_MAX];
 };
 
 /* engine_volume.c */
@@ -84,6 +88,10 @@ void engine_volume_event(struct engine *e, const struct volume_event *ev);
 /* engine_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done. */
 int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);
 void engine_volume_free(struct engine *e, struct engine_volume *v);
+
+/* Frees what no mbuf points into any more; all of it when @all (the ports are closed). */
+void engine_linger_poll(struct engine *e, bool all);
+bool engine_linger_has_room(const struct engine *e);
 
 /* engine_size.c */
 uint32_t engine_quota(const struct config_volume *v);

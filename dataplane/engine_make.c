@@ -180,13 +180,49 @@ out:
 	return rc;
 }
 
+bool engine_linger_has_room(const struct engine *e)
+{
+	unsigned i;
+
+	for (i = 0; i < LINGER_MAX; i++)
+		if (!e->lingering[i])
+			return true;
+	return false;
+}
+
+void engine_linger_poll(struct engine *e, bool all)
+{
+	unsigned i;
+
+	for (i = 0; i < LINGER_MAX; i++) {
+		if (!e->lingering[i] || (!all && stream_buf_busy(e->lingering[i])))
+			continue;
+		dma_buf_destroy(e->lingering[i]);
+		e->lingering[i] = NULL;
+	}
+}
+
+/* Some drivers look at finished transmissions only when they send again: a buffer may be referred to
+ * long after its last byte was acknowledged. It is put aside, so that the detach need not wait. */
+static void buf_put_aside(struct engine *e, struct stream_buf *buf)
+{
+	unsigned i;
+
+	for (i = 0; buf && i < LINGER_MAX; i++)
+		if (!e->lingering[i]) {
+			e->lingering[i] = buf;
+			break;
+		}
+	engine_linger_poll(e, false);
+}
+
 void engine_volume_free(struct engine *e, struct engine_volume *v)
 {
 	unsigned port = v->port, queue = v->queue, c;
 
 	volume_destroy(v->volume);
 	owners_del(e, v);
-	dma_buf_destroy(v->buf);
+	buf_put_aside(e, v->buf);
 	for (c = 0; c < VOLUME_CONN_MAX; c++)
 		if (v->port_fd[c] >= 0)
 			close(v->port_fd[c]);

@@ -213,8 +213,8 @@ static void drain_poll(struct engine *e, struct engine_volume *v, uint64_t now_u
 	}
 	if (!v->is_gone || !worker_done(worker_of(e, v), v->ticket))
 		return;
-	if (v->buf && stream_buf_busy(v->buf))
-		return; /* mbufs in the TX ring still point there; the ring moves on its own */
+	if (!engine_linger_has_room(e))
+		return; /* staging of earlier volumes is still in TX rings; they move on */
 	if (v->ublk && ublk_destroy(v->ublk, &err))
 		log_warn("volume %s: %s", v->cfg.name, err.text);
 	bench_destroy(v->bench);
