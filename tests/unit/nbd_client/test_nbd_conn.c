@@ -320,6 +320,66 @@ static void conn_pieces_in_any_order_make_one_read(void **state)
 	free(c);
 }
 
+static void put_chunk(
+	struct script *s, uint64_t cookie, uint16_t flags, uint16_t type, uint32_t len)
+{
+	put_be(s, NBD_MAGIC_CHUNK, 4);
+	put_be(s, flags, 2);
+	put_be(s, type, 2);
+	put_be(s, cookie, 8);
+	put_be(s, len, 4);
+}
+
+/* Lends one request of @type and feeds what @s answers to it: the machine must end at once. */
+static void ends_at_once(uint16_t type, void (*answer)(struct script *, const struct nbd_req *))
+{
+	struct nbd_conn *c = conn_new(true);
+	struct nbd_req req = {.type = type, .offset = 4096, .bytes = 16};
+	struct nbd_wire_request hdr;
+	struct script s = {.len = 0};
+
+	assert_int_equal(nbd_conn_request(c, &req, &hdr), 0);
+	answer(&s, &req);
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+	assert_int_equal(c->fault, NBD_FAULT_LIE);
+	free(c);
+}
+
+static void answer_of_another_generation(struct script *s, const struct nbd_req *req)
+{
+	put_be(s, NBD_MAGIC_SIMPLE, 4);
+	put_be(s, 0, 4);
+	put_be(s, req->cookie + (1u << 16), 8);
+}
+
+static void answer_chunk_of_another_generation(struct script *s, const struct nbd_req *req)
+{
+	put_chunk(s, req->cookie + (1u << 16), NBD_CHUNK_FLAG_DONE, NBD_CHUNK_NONE, 0);
+}
+
+static void answer_with_unknown_flags(struct script *s, const struct nbd_req *req)
+{
+	put_chunk(s, req->cookie, NBD_CHUNK_FLAG_DONE | 2, NBD_CHUNK_NONE, 0);
+}
+
+/* Bytes 0 to 7, then 4 to 11; nothing ends yet, so only the overlap itself can be seen. */
+static void answer_with_overlap(struct script *s, const struct nbd_req *req)
+{
+	for (unsigned at = 0; at < 8; at += 4) {
+		put_chunk(s, req->cookie, 0, NBD_CHUNK_OFFSET_DATA, 16);
+		put_be(s, req->offset + at, 8);
+		put_be(s, 0, 8);
+	}
+}
+
+static void conn_lies_that_the_end_would_hide_are_seen_at_once(void **state)
+{
+	ends_at_once(NBD_CMD_WRITE, answer_of_another_generation);
+	ends_at_once(NBD_CMD_WRITE, answer_chunk_of_another_generation);
+	ends_at_once(NBD_CMD_WRITE, answer_with_unknown_flags);
+	ends_at_once(NBD_CMD_READ, answer_with_overlap);
+}
+
 /* The fuzzer's find: an event in used memory kept the place of another payload. */
 static void conn_reply_without_payload_names_no_place(void **state)
 {
@@ -379,6 +439,7 @@ int main(void)
 		cmocka_unit_test(conn_cookies_never_come_twice),
 		cmocka_unit_test(conn_errno_is_mapped_one_to_one),
 		cmocka_unit_test(conn_pieces_in_any_order_make_one_read),
+		cmocka_unit_test(conn_lies_that_the_end_would_hide_are_seen_at_once),
 		cmocka_unit_test(conn_reply_without_payload_names_no_place),
 		cmocka_unit_test(conn_eof_says_what_it_means_where_it_came),
 	};

@@ -160,11 +160,12 @@ static void volume_writes_without_credit_do_not_hold_up_reads(void **state)
 	struct world *w = world_create();
 	unsigned r;
 
-	w->net->room_bytes = 65536;
-	w->net->holds_acks = true;
 	ready(w);
+	w->net->holds_acks = true;
+	w->net->room_bytes = 2 * (32768 + 28); /* two WRITEs would fill it to the last byte */
 	for (unsigned i = 0; i < 8; i++)
 		world_ask(w, BLOCK_WRITE, i * 32768, 32768, 0, 1);
+	world_turns(w, 5);
 	r = world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
 	world_turns(w, 20);
 	assert_int_equal(fake_server_count(w->srv, NBD_CMD_WRITE), 1);
