@@ -47,8 +47,20 @@ static int list(void *ctx, const json_t *params, struct control_call *call, json
 static int stats(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 	struct error *err)
 {
-	*result = report_stats(((struct daemon_state *)ctx)->engine);
-	return 0;
+	struct engine *e = ((struct daemon_state *)ctx)->engine;
+	const char *format = json_string_value(json_object_get(params, "format"));
+	char *text;
+
+	if (!format || strcmp(format, "json") == 0) {
+		*result = report_stats(e);
+		return 0;
+	}
+	if (strcmp(format, "openmetrics") != 0)
+		return error_set(err, -EINVAL, "stats knows the formats json and openmetrics");
+	text = report_openmetrics(e);
+	*result = text ? json_pack("{s:s}", "openmetrics", text) : NULL;
+	free(text);
+	return *result ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
 static int reserve(void *ctx, const json_t *params, struct control_call *call, json_t **result,

@@ -83,16 +83,22 @@ static bool is_first(const struct registry *r, unsigned idx)
 
 /* ---- JSON ---- */
 
+json_t *registry_values(const struct registry_family *family, const uint64_t *values)
+{
+	json_t *object = json_object();
+
+	for (unsigned i = 0; i < family->item_count; i++)
+		json_object_set_new(
+			object, family->items[i].name, json_integer((json_int_t)values[i]));
+	return object;
+}
+
 static json_t *series_json(const struct series *s)
 {
 	uint64_t values[REGISTRY_ITEM_MAX] = {0};
-	json_t *object = json_object();
 
 	s->read(s->ctx, values);
-	for (unsigned i = 0; i < s->family->item_count; i++)
-		json_object_set_new(
-			object, s->family->items[i].name, json_integer((json_int_t)values[i]));
-	return object;
+	return registry_values(s->family, values);
 }
 
 json_t *registry_json(const struct registry *r)

@@ -41,6 +41,8 @@ int registry_add(struct registry *r, const struct registry_family *family, const
 /* Every series of @ctx. */
 void registry_del(struct registry *r, const void *ctx);
 
+/* @values (item_count of them) under their names: a new reference, or NULL. */
+json_t *registry_values(const struct registry_family *family, const uint64_t *values);
 /* {"net": {"0": {"rx_packets": 1, …}}, …}: a new reference, or NULL. */
 json_t *registry_json(const struct registry *r);
 /* OpenMetrics 1.0 text, "# EOF" included; the caller frees it. NULL: no memory. */

@@ -13,6 +13,8 @@ struct engine;
 json_t *report_status(struct engine *e, uint64_t uptime_s);
 json_t *report_list(struct engine *e);
 json_t *report_stats(struct engine *e);
+/* The same and more as OpenMetrics text; the caller frees it. */
+char *report_openmetrics(struct engine *e);
 json_t *report_reserve(struct engine *e);
 json_t *report_reserve_explain(struct engine *e);
 json_t *report_reserve_leaks(struct engine *e, uint64_t now_us);

@@ -1,44 +1,14 @@
 /*
  * report_numbers.c - stats, the ledger, the sum with its numbers, and the leak report
  *
- * Counters of a worker live in flat structs of uint64_t; a table of names beside each makes one
- * object of it. The table is checked against the struct's size, so a counter without a name does
- * not compile.
+ * Counters take their names from the families in counters.c, as OpenMetrics does.
  */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include "dataplane/counters.h"
 #include "dataplane/engine.h"
 #include "dataplane/report.h"
 #include "dataplane/report_impl.h"
-
-static const char *const net_names[] = {"rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "rx_bad_csum",
-	"rx_bad_hdr", "rx_no_conn", "rx_not_ours", "arp_rx", "arp_tx", "nd_rx", "nd_tx", "icmp_rx",
-	"icmp_echo_tx", "icmp_unreach_rx", "neigh_failed", "frag_rx", "reass_ok", "reass_drop", "tcp_rx_segs",
-	"tcp_tx_segs", "tcp_retrans_segs", "tcp_rto", "tcp_fast_rtx", "tcp_tlp", "tcp_dupack_rx",
-	"tcp_ooo_segs", "tcp_ooo_shed", "tcp_compacted", "tcp_out_of_window", "tcp_paws_drop",
-	"tcp_challenge_ack", "tcp_rst_rx", "tcp_rst_tx", "tcp_zero_window_probe", "tcp_undo", "tcp_connect",
-	"tcp_established", "tcp_closed", "tcp_aborted", "hdr_alloc_failed", "protected_drops"};
-static const char *const worker_names[] = {"turns", "busy_turns", "sleeps", "wakeups", "other_dropped",
-	"bad_dropped", "tx_full", "max_turn_us"};
-static const char *const class_names[] = {"protected", "essential", "other", "bad"};
-static const char *const op_names[] = {"read", "write", "flush", "trim", "write_zeroes"};
-
-static_assert(sizeof(net_names) / sizeof(char *) == sizeof(struct net_stats) / sizeof(uint64_t),
-	"each counter of net has a name");
-static_assert(sizeof(worker_names) / sizeof(char *) == sizeof(struct worker_stats) / sizeof(uint64_t),
-	"each counter of a worker has a name");
-static_assert(sizeof(op_names) / sizeof(char *) == BLOCK_OP_COUNT, "each block operation has a name");
-
-static json_t *named(const char *const *names, const uint64_t *values, unsigned count)
-{
-	json_t *o = json_object();
-	unsigned i;
-
-	for (i = 0; i < count; i++)
-		json_object_set_new(o, names[i], json_integer((json_int_t)values[i]));
-	return o;
-}
 
 static json_t *worker_json(struct worker *w)
 {
@@ -50,9 +20,9 @@ static json_t *worker_json(struct worker *w)
 	net_stats(worker_net(w), &ns);
 	worker_class_counts(w, classes);
 	return json_pack("{s:i s:i s:o s:o s:o}", "worker", worker_config(w)->idx, "cpu",
-		worker_config(w)->cpu, "loop", named(worker_names, (const uint64_t *)&ws, 8), "net",
-		named(net_names, (const uint64_t *)&ns, sizeof(ns) / sizeof(uint64_t)), "classes",
-		named(class_names, classes, 4));
+		worker_config(w)->cpu, "loop", registry_values(&counters_loop, (const uint64_t *)&ws), "net",
+		registry_values(&counters_net, (const uint64_t *)&ns), "classes",
+		registry_values(&counters_class, classes));
 }
 
 static json_t *volume_numbers(const struct engine_volume_info *v)
@@ -60,9 +30,9 @@ static json_t *volume_numbers(const struct engine_volume_info *v)
 	const struct volume_info *i = &v->volume;
 
 	return json_pack("{s:s s:s s:o s:o s:o s:i s:i s:I s:I s:I s:I}", "name", i->name, "device", v->device,
-		"ops", named(op_names, i->ops, BLOCK_OP_COUNT), "bytes",
-		named(op_names, i->bytes, BLOCK_OP_COUNT), "errors",
-		named(op_names, i->errors, BLOCK_OP_COUNT), "in_flight", i->in_flight, "in_flight_max",
+		"ops", registry_values(&counters_ops, i->ops), "bytes",
+		registry_values(&counters_bytes, i->bytes), "errors",
+		registry_values(&counters_errors, i->errors), "in_flight", i->in_flight, "in_flight_max",
 		i->in_flight_max, "reconnects", (json_int_t)i->reconnects, "replayed",
 		(json_int_t)i->replayed, "timeouts", (json_int_t)i->timeouts, "protocol_errors",
 		(json_int_t)i->protocol_errors);
