@@ -129,6 +129,11 @@ static void rto_timeout(struct tcp_conn *conn, uint64_t now_us)
 	}
 	if (tcp_rtx_flight(&conn->rtx) == 0)
 		return;
+	if (conn->rto_due) {
+		/* What the last one marked could not leave, for lack of memory: the path is not to blame. */
+		tcp_timer_set(conn, TIMER_RTO, now_us + tcp_rtt_rto_us(&conn->rtt));
+		return;
+	}
 	tcp_recovery_rto(conn, now_us);
 	tcp_pmtu_timeout(conn, now_us);
 	tcp_rtt_backoff(&conn->rtt);

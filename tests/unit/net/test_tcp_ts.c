@@ -1,0 +1,140 @@
+/*
+ * test_tcp_ts.c - timestamps: RFC 7323 3 (the option), 4 (round trips), 5 (PAWS)
+ */
+#include "tests/unit/net/conv.h"
+
+/* 3.2: once agreed, in every segment but a reset. */
+static void tcp_timestamps_are_on_every_segment(void **state)
+{
+	open_with(.ts = true);
+	send_bytes(10);
+	tx(.flags = ACK, .len = 10, .has_ts = true);
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 111);
+	after_ms(100);
+	tx(.flags = ACK, .has_ts = true);
+	assert_int_equal(stt_shutdown(conv.stt, conv.id), 0);
+	tx(.flags = FIN | ACK, .has_ts = true);
+}
+
+static void tcp_timestamps_are_left_out_when_the_peer_has_none(void **state)
+{
+	open_with();
+	assert_false(conv.last.has_ts);
+	send_bytes(10);
+	tx(.flags = ACK, .len = 10);
+	assert_false(conv.last.has_ts);
+}
+
+/* 3.2: a segment without its timestamp is dropped. */
+static void tcp_segment_without_its_timestamp_is_dropped(void **state)
+{
+	open_with(.ts = true);
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .no_ts = true);
+	tx_none();
+	read_nothing();
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101);
+	read_bytes(10);
+}
+
+/* 5.2: a reset needs none. */
+static void tcp_reset_without_timestamp_is_taken(void **state)
+{
+	open_with(.ts = true);
+	rx(.flags = RST, .seq = 901);
+	assert_int_equal(info().state, STT_CLOSED);
+}
+
+/* 5.3 R1: an old timestamp is acknowledged and dropped. */
+static void tcp_old_timestamp_is_acknowledged_and_dropped(void **state)
+{
+	open_with(.ts = true);
+	after_ms(100);
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101);
+	tx_drain();
+	read_bytes(10);
+	rx(.flags = ACK, .seq = 911, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER + 50);
+	tx(.flags = ACK, .ack = 911);
+	read_nothing();
+}
+
+/* 5.5: after 24 days of silence the peer's clock may have wrapped. */
+static void tcp_old_timestamp_is_taken_after_24_days(void **state)
+{
+	open_with(.ts = true);
+	after_ms(25ull * 24 * 3600 * 1000);
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER - 7);
+	read_bytes(10);
+}
+
+/* 4.3: what is echoed is the segment's that reached Last.ACK.sent, not the newest. */
+static void tcp_echo_is_of_the_segment_the_ack_waited_for(void **state)
+{
+	open_with(.ts = true);
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER + 1);
+	rx(.flags = ACK, .seq = 911, .len = 1000, .ack = 101, .has_ts = true,
+		.tsval = TSVAL_PEER + 2);
+	tx(.flags = ACK, .ack = 1911, .tsecr = TSVAL_PEER + 1);
+}
+
+/* 4.3: beyond a hole nothing new is echoed. */
+static void tcp_echo_does_not_move_beyond_a_hole(void **state)
+{
+	open_with(.ts = true);
+	rx(.flags = ACK, .seq = 901, .len = 1000, .ack = 101, .has_ts = true,
+		.tsval = TSVAL_PEER + 1);
+	tx_drain();
+	rx(.flags = ACK, .seq = 2901, .len = 1000, .ack = 101, .has_ts = true,
+		.tsval = TSVAL_PEER + 9);
+	tx(.flags = ACK, .ack = 1901, .tsecr = TSVAL_PEER + 1);
+	rx(.flags = ACK, .seq = 1901, .len = 1000, .ack = 101, .has_ts = true,
+		.tsval = TSVAL_PEER + 20);
+	tx(.flags = ACK, .ack = 3901, .tsecr = TSVAL_PEER + 20);
+}
+
+/* 5.4: our clock does not start where anybody can guess. */
+static void tcp_timestamp_offset_differs_between_connections(void **state)
+{
+	uint32_t first;
+
+	begin_with(.ts = true);
+	connect_now();
+	tx(.flags = SYN);
+	first = conv.last.tsval;
+	conv.id = stt_connect(conv.stt, AF_INET, LOCAL_PORT + 1, PEER_PORT);
+	assert_true(conv.id >= 0);
+	assert_true(tx_any());
+	assert_int_not_equal(conv.last.tsval, first);
+}
+
+/* 4.1: a retransmission's echo measures the round trip that Karn's rule had to leave out. */
+static void tcp_echo_measures_what_was_sent_twice(void **state)
+{
+	open_with(.ts = true, .rtt_ms = 100);
+	send_bytes(10);
+	tx(.flags = ACK, .len = 10);
+	at_ms(1000);
+	while (tx_any())
+		;
+	after_ms(300);
+	rx(.flags = ACK, .seq = 901, .ack = 111);
+	assert_int_equal(info().backoff, 0);
+	assert_in_range(info().srtt_us, 100000, 400000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		conv_test(tcp_timestamps_are_on_every_segment),
+		conv_test(tcp_timestamps_are_left_out_when_the_peer_has_none),
+		conv_test(tcp_segment_without_its_timestamp_is_dropped),
+		conv_test(tcp_reset_without_timestamp_is_taken),
+		conv_test(tcp_old_timestamp_is_acknowledged_and_dropped),
+		conv_test(tcp_old_timestamp_is_taken_after_24_days),
+		conv_test(tcp_echo_is_of_the_segment_the_ack_waited_for),
+		conv_test(tcp_echo_does_not_move_beyond_a_hole),
+		conv_test(tcp_timestamp_offset_differs_between_connections),
+		conv_test(tcp_echo_measures_what_was_sent_twice),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
