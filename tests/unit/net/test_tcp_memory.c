@@ -131,20 +131,6 @@ static void tcp_no_memory_for_a_retransmission_delays_it(void **state)
 	tx(.flags = ACK, .seq = 101, .len = 1000);
 }
 
-static void tcp_no_memory_for_a_window_probe_delays_it(void **state)
-{
-	open_with();
-	rx(.flags = ACK, .seq = 901, .ack = 101, .is_shut = true);
-	send_bytes(1000);
-	tx_none();
-	memory_gone();
-	after_ms(5000);
-	tx_none();
-	memory_back();
-	after_ms(10);
-	tx(.flags = ACK, .seq = 101, .len = 1);
-}
-
 /* The ACK that would free the last WRITE's buffer is lost for lack of one: the probe fetches another. */
 static void tcp_no_memory_for_the_ack_of_the_last_write_is_made_good(void **state)
 {
@@ -218,7 +204,6 @@ int main(void)
 		conv_test(tcp_no_memory_for_the_fin_delays_it),
 		conv_test(tcp_no_memory_for_the_peers_fin_is_made_good),
 		conv_test(tcp_no_memory_for_a_retransmission_delays_it),
-		conv_test(tcp_no_memory_for_a_window_probe_delays_it),
 		conv_test(tcp_no_memory_for_the_ack_of_the_last_write_is_made_good),
 		conv_test(tcp_no_memory_for_an_ack_delays_it),
 		conv_test(tcp_peer_that_ignores_the_window_does_not_break_the_quota),
