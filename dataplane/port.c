@@ -28,8 +28,6 @@
 /* af_xdp fills its ring with this many at set-up, and copies what it sends into mbufs of that pool. */
 #define AF_XDP_FILL_COUNT 2048
 
-#define TX_KEEP_COUNT	  16 /* finished mbufs a virtio TX ring may keep */
-
 struct port {
 	struct port_facts facts;
 	struct rte_eth_dev_info info;
@@ -189,12 +187,6 @@ int port_queue_setup(struct port *p, uint16_t q, struct reserve *rx, struct erro
 	assert(q < p->facts.queues && !p->is_started);
 	rxconf.offloads = p->conf.rxmode.offloads;
 	txconf.offloads = p->conf.txmode.offloads;
-	/*
-	 * virtio frees finished mbufs once more than ring - tx_free_thresh are finished. By default that
-	 * is nearly the whole ring, so they would hide there; this way each send looks.
-	 */
-	if (strcmp(p->facts.driver, "net_virtio") == 0)
-		txconf.tx_free_thresh = (uint16_t)(p->facts.tx_ring - TX_KEEP_COUNT);
 	p->rx_pool[q] = rx;
 	rc = rte_eth_rx_queue_setup(
 		p->facts.id, q, p->facts.rx_ring, SOCKET_ID_ANY, &rxconf, reserve_pool(rx));
