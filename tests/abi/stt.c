@@ -31,7 +31,8 @@
 static int eal_start(void)
 {
 	static int result = 1;
-	static const char *const args[] = {"sluice-tcp-test", "--no-huge", "-m", "256", "--no-pci",
+	/* Writable and for ever: the EAL keeps pointers into its arguments. */
+	static char args[][24] = {"sluice-tcp-test", "--no-huge", "-m", "256", "--no-pci",
 		"--no-shconf", "--iova-mode=va", "--no-telemetry", "--log-level=error", "-l", "0"};
 	char *argv[sizeof(args) / sizeof(args[0]) + 1] = {NULL};
 	cpu_set_t before;
@@ -39,7 +40,7 @@ static int eal_start(void)
 	if (result <= 0)
 		return result;
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
-		argv[i] = strdup(args[i]);
+		argv[i] = args[i];
 	/* The EAL pins its thread; the driver's thread is the driver's to pin. */
 	pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
 	result = rte_eal_init((int)(sizeof(args) / sizeof(args[0])), argv) < 0 ? -ENOTSUP : 0;
