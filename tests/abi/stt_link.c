@@ -22,6 +22,7 @@
 #include "tests/abi/stt_impl.h"
 
 #define NA_BYTES (sizeof(struct nd_neighbor_advert) + 8)
+#define FRAME_NA_BYTES (sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv6_hdr) + NA_BYTES)
 
 const uint8_t stt_local_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
 const uint8_t stt_peer_mac[6] = {0x02, 0, 0, 0, 0, 0x02};
@@ -77,7 +78,9 @@ static void answer_arp(struct stt *t, const struct rte_arp_hdr *ask)
 
 static void answer_nd(struct stt *t, const struct rte_ipv6_hdr *ask)
 {
-	uint8_t frame[sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv6_hdr) + NA_BYTES] = {0};
+	/* Two bytes before the frame, so that what lies behind the 14 of Ethernet is aligned. */
+	uint8_t room[2 + FRAME_NA_BYTES] __attribute__((aligned(4))) = {0};
+	uint8_t *frame = room + 2;
 	struct rte_ether_hdr *eth = (void *)frame;
 	struct rte_ipv6_hdr *ip = (void *)(eth + 1);
 	struct nd_neighbor_advert *na = (void *)(ip + 1);
@@ -102,7 +105,7 @@ static void answer_nd(struct stt *t, const struct rte_ipv6_hdr *ask)
 	option[1] = 1;
 	memcpy(&option[2], stt_peer_mac, 6);
 	na->nd_na_cksum = rte_ipv6_udptcp_cksum(ip, na);
-	answer(t, frame, sizeof(frame));
+	answer(t, frame, FRAME_NA_BYTES);
 }
 
 /* True when the frame concerned the link only. */
