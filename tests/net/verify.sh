@@ -26,12 +26,15 @@ stop_server
 
 truncate -s 256M "$tmp/disk"
 printf '[generic]\n  user = root\n  group = root\n[disk]\n  exportname = %s\n  flush = true\n  fua = true\n' "$tmp/disk" >"$tmp/nbd.conf"
-if start_server 10810 nbd-server -d -C "$tmp/nbd.conf" $SERVER_IP:10810; then
-    against af_packet nbd-server "nbd://$SERVER_IP:10810/disk"
-    stop_server
-else
-    not_ok mixed_sizes_verify_over_af_packet_against_nbd-server "nbd-server does not start"
-fi
+write_config af_packet:sl0
+for load in mixed small; do # in the foreground nbd-server serves one connection and ends
+    if start_server 10810 nbd-server -d -C "$tmp/nbd.conf" $SERVER_IP:10810; then
+        claim "${load}_verifies_over_af_packet_against_nbd-server" $load "nbd://$SERVER_IP:10810/disk"
+        stop_server
+    else
+        not_ok "${load}_verifies_over_af_packet_against_nbd-server" "nbd-server does not start"
+    fi
+done
 
 qemu-img create -q -f qcow2 "$tmp/disk.qcow2" 256M
 if start_server 10811 qemu-nbd --bind=$SERVER_IP --port=10811 --persistent --format=qcow2 --discard=unmap "$tmp/disk.qcow2"; then
