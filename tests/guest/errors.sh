@@ -21,16 +21,16 @@ told() { # claim, pattern, command…
     fi
 }
 
-daemon() { "$(program sluiced)" -c /run/sluice.yaml; }
+daemon=("$(program sluiced)" -c /run/sluice.yaml)
 
 ready_machine() {
     local pages
     start_daemon
-    told second_daemon_is_told 'already|running|another' daemon
+    told second_daemon_is_told 'already|running|another' "${daemon[@]}"
     stop_daemon
     pages=$(cat /proc/sys/vm/nr_hugepages)
     echo 0 >/proc/sys/vm/nr_hugepages
-    told no_hugepages_is_told 'hugepages' daemon
+    told no_hugepages_is_told 'hugepages' "${daemon[@]}"
     echo "$pages" >/proc/sys/vm/nr_hugepages
     # shellcheck disable=SC2016 # the inner shell expands these
     told locked_memory_limit_is_told 'memlock|ulimit|locked' setpriv --bounding-set -ipc_lock --inh-caps -ipc_lock \
@@ -42,12 +42,12 @@ inside() {
     write_config
     case $SLUICE_ERRORS_CASE in
         ready) ready_machine ;;
-        no-ublk) told no_ublk_in_the_kernel_is_told 'ublk' daemon ;;
-        no-iommu) told no_iommu_is_told 'iommu' daemon ;;
+        no-ublk) told no_ublk_in_the_kernel_is_told 'ublk' "${daemon[@]}" ;;
+        no-iommu) told no_iommu_is_told 'iommu' "${daemon[@]}" ;;
         kernel-driver)
-            told nic_on_its_kernel_driver_is_told 'vfio-pci' daemon
+            told nic_on_its_kernel_driver_is_told 'vfio-pci' "${daemon[@]}"
             ip route add default via "$SLUICE_SERVER" dev "$SLUICE_NIC_IF"
-            told nic_with_the_default_route_is_told 'default route' daemon
+            told nic_with_the_default_route_is_told 'default route' "${daemon[@]}"
             ;;
     esac
 }
