@@ -89,7 +89,7 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 		return 0;
 	return error_set(err, -ENOSPC,
 		"the reserve does not fit: %u mbufs needed with this volume (%u of them its own), the pool "
-		"of %s has %u; lower the volume's io_size, detach another, or set reserve.normal to %u and restart",
+		"of %s has %u; lower the volume's io_size_max, detach another, or set reserve.normal to %u and restart",
 		sum.total, quota, e->ports[port].cfg->name, q->total, sum.total);
 }
 
@@ -154,7 +154,7 @@ int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_i
 		if (!q->rx || !q->hdr || !q->ext)
 			return error_set(err, -ENOMEM,
 				"no memory for the pools of port %s (%u mbufs of %u bytes): add hugepages "
-				"(echo 256 > /proc/sys/vm/nr_hugepages) or set memory_mib higher",
+				"(echo 256 > /proc/sys/vm/nr_hugepages) or set memory higher",
 				p->cfg->name, q->total, rx.data_bytes);
 	}
 	return 0;
