@@ -324,4 +324,5 @@ def main():
     return 1 if found["verify_errors"] or found["protected_drops"] else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
