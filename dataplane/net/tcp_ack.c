@@ -122,7 +122,7 @@ static void rate_update(struct tcp_conn *conn, uint32_t delivered, uint64_t now_
 static bool is_plausible(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us)
 {
 	if (seq_le(seg->ack, conn->snd_nxt) &&
-		seq_ge(seg->ack, conn->snd_una - RTE_MAX(conn->snd_wnd_max, 65535u)))
+		seq_ge(seg->ack, conn->snd_una - conn->snd_wnd_max))
 		return true;
 	tcp_conn_challenge(conn, now_us);
 	return false;

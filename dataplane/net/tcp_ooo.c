@@ -175,7 +175,9 @@ bool tcp_ooo_insert(
 
 	if (!carve(r, &c, &seq, &end, &at)) {
 		tcp_chain_free(&c);
-		return true; /* a duplicate: reported as D-SACK, nothing was lost */
+		assert(at > 0);
+		r->ooo[at - 1].stamp = ++r->stamp; /* RFC 2883 4: told right behind the duplicate */
+		return true; /* nothing was lost */
 	}
 	struct tcp_ooo *left = at > 0 && r->ooo[at - 1].end == seq ? &r->ooo[at - 1] : NULL;
 

@@ -191,7 +191,7 @@ static enum tcp_out send_new(
 		.seq = conn->snd_nxt,
 		.len = len,
 		.flags = (uint8_t)((has_fin ? TCP_FIN : 0) | (is_last && len > 0 ? TCP_PSH : 0)),
-		.is_new = true,
+		.is_new = !conn->probe_due, /* a probe is not ECN-capable (RFC 3168 6.1.6) */
 	};
 	bool was_idle = tcp_rtx_flight(&conn->rtx) == 0;
 	enum tcp_out rc = tcp_packet_send(conn, &plan, out, now_us);
@@ -220,11 +220,12 @@ static enum tcp_out send_new(
 	return rc;
 }
 
-/* Second: new data, and the FIN behind it. */
+/* Second: new data, and the FIN behind it. A segment is full when its options leave no more room. */
 static enum tcp_out out_new(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
 {
-	uint32_t mss = tcp_out_mss(conn), wnd = wnd_room(conn, conn->snd_nxt);
-	uint32_t unsent = tcp_fin_seq(conn) - conn->snd_nxt, room, len;
+	uint32_t max = tcp_packet_bytes_max(conn), mss = RTE_MIN(tcp_out_mss(conn), max);
+	uint32_t unsent = tcp_fin_seq(conn) - conn->snd_nxt, wnd = wnd_room(conn, conn->snd_nxt);
+	uint32_t room, len;
 	bool has_fin;
 
 	if (!tcp_out_has_unsent(conn) || !may_send(conn) || !tcp_rtx_has_room(&conn->rtx))
@@ -233,7 +234,7 @@ static enum tcp_out out_new(struct tcp_conn *conn, struct rte_mbuf **out, uint64
 	room = cwnd_room(conn);
 	if (conn->tlp_due)
 		room = RTE_MAX(room, mss);
-	len = RTE_MIN(RTE_MIN(unsent, wnd), tcp_packet_bytes_max(conn));
+	len = RTE_MIN(RTE_MIN(unsent, wnd), max);
 	if (len > room) {
 		conn->is_cwnd_limited = true;
 		len = room >= mss ? room / mss * mss : 0;
@@ -303,8 +304,8 @@ enum tcp_out tcp_output(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t n
 		return TCP_OUT_NONE;
 	if (conn->syn_due)
 		return out_syn(conn, out, now_us);
-	if (!tcp_is_synchronized(conn))
-		return TCP_OUT_NONE;
+	if (!tcp_is_synchronized(conn)) /* SYN-RECEIVED may owe an ACK, and nothing else */
+		return conn->ack_now ? out_ack(conn, out, now_us) : TCP_OUT_NONE;
 	conn->is_cwnd_limited = false;
 	rc = out_lost(conn, out, now_us);
 	if (rc == TCP_OUT_NONE)

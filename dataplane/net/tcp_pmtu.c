@@ -51,6 +51,8 @@ void tcp_pmtu_icmp(struct tcp_conn *conn, uint32_t mtu, uint64_t now_us)
 {
 	uint16_t before = conn->pmtu.mtu;
 
+	if (conn->path.remote.family == AF_INET6 && mtu < MTU_FLOOR_IP6)
+		return; /* RFC 8201 4: no link of IPv6 is so narrow, so that router is none */
 	if (mtu == 0)
 		mtu = next_plateau(before);
 	if (mtu >= before)

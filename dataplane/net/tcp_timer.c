@@ -21,7 +21,8 @@
 #define KEEPALIVE_STEP_US_MAX 75000000u
 #define OOO_AGE_US_MIN	      5000000u
 #define OOO_AGE_RTOS	      4
-#define PROBE_US_MAX	      60000000ull
+#define PROBE_US_MAX	      60000000u
+#define PROBES_PER_PATIENCE   4 /* a peer that answers is heard long before patience ends */
 
 void tcp_timers_init(struct tcp_timers *t)
 {
@@ -88,7 +89,8 @@ void tcp_timer_persist_update(struct tcp_conn *conn, uint64_t now_us)
 	if (tcp_timer_is_set(conn, TIMER_PERSIST))
 		return;
 	wait_us = (uint64_t)tcp_rtt_rto_us(&conn->rtt) << RTE_MIN(conn->probe_backoff, 16);
-	tcp_timer_set(conn, TIMER_PERSIST, now_us + RTE_MIN(wait_us, PROBE_US_MAX));
+	wait_us = RTE_MIN(wait_us, RTE_MIN(PROBE_US_MAX, conn->user_timeout_us / PROBES_PER_PATIENCE));
+	tcp_timer_set(conn, TIMER_PERSIST, now_us + wait_us);
 	if (conn->probe_backoff == 0 && !has_flight) {
 		conn->progress_us = now_us; /* patience begins with the first byte that must wait */
 		tcp_timer_user_update(conn);

@@ -101,7 +101,8 @@ static void read_option(const uint8_t *opt, uint8_t len, struct tcp_seg *seg)
 	}
 }
 
-static int read_options(const uint8_t *opt, uint32_t len, struct tcp_seg *seg)
+/* RFC 9293 3.1, MUST-7: behind an illegal length nobody knows where the next option is; what was read counts. */
+static void read_options(const uint8_t *opt, uint32_t len, struct tcp_seg *seg)
 {
 	uint32_t at = 0;
 
@@ -113,21 +114,19 @@ static int read_options(const uint8_t *opt, uint32_t len, struct tcp_seg *seg)
 			continue;
 		}
 		if (len - at < 2)
-			return -EBADMSG;
+			return;
 		opt_len = opt[at + 1];
 		if (opt_len < 2 || opt_len > len - at)
-			return -EBADMSG;
+			return;
 		read_option(opt + at, opt_len, seg);
 		at += opt_len;
 	}
-	return 0;
 }
 
 int tcp_wire_parse(const uint8_t *bytes, uint32_t len, uint32_t seg_len, struct tcp_seg *out)
 {
 	struct tcp_seg seg = {0};
 	uint32_t hdr_len;
-	int rc;
 
 	assert(len <= seg_len);
 	if (len < TCP_HDR_BYTES)
@@ -146,9 +145,7 @@ int tcp_wire_parse(const uint8_t *bytes, uint32_t len, uint32_t seg_len, struct 
 	seg.wnd = get16(bytes + 14);
 	seg.urp = get16(bytes + 18);
 	seg.payload_bytes = seg_len - hdr_len;
-	rc = read_options(bytes + TCP_HDR_BYTES, hdr_len - TCP_HDR_BYTES, &seg);
-	if (rc)
-		return rc;
+	read_options(bytes + TCP_HDR_BYTES, hdr_len - TCP_HDR_BYTES, &seg);
 	*out = seg;
 	return 0;
 }

@@ -106,6 +106,9 @@ static size_t options_build(const struct segment *s, uint8_t *o)
 {
 	uint8_t *at = o;
 
+	if (s->raw_len)
+		memcpy(at, s->raw, s->raw_len);
+	at += s->raw_len;
 	if (s->mss) {
 		*at++ = 2, *at++ = 4;
 		put16(at, s->mss);
@@ -128,6 +131,8 @@ static size_t options_build(const struct segment *s, uint8_t *o)
 			put32(at + 4, s->sack[i].end - OUR_ISS + conv.iss);
 		}
 	}
+	while ((at - o) % 4)
+		*at++ = 0;
 	return (size_t)(at - o);
 }
 

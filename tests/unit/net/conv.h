@@ -66,6 +66,8 @@ struct segment {
 	uint8_t ecn;  /* of the IP header */
 	bool bad_csum, any_len;
 	uint16_t sport, dport; /* 0 = the connection's */
+	const char *raw;       /* rx: option bytes before the others */
+	uint32_t raw_len;      /* padded with zeroes to a whole word */
 };
 
 struct options {

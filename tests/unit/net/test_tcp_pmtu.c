@@ -108,13 +108,17 @@ static void tcp_too_big_works_for_ip6(void **state)
 	tx(.flags = ACK, .seq = 1341, .len = 200);
 }
 
-/* RFC 8201 5: not below 1280. */
-static void tcp_ip6_path_mtu_has_a_floor_of_1280(void **state)
+/* RFC 8201 4: what claims less than 1280 is discarded. */
+static void tcp_ip6_too_big_below_1280_is_discarded(void **state)
 {
 	open_with(.mss = 1440, .mtu = 1500, .ip6 = true);
 	send_bytes(1440);
 	tx_drain();
-	conv_icmp(TOO_BIG_ICMP6, 0, 600, 101);
+	conv_icmp(TOO_BIG_ICMP6, 0, 1279, 101);
+	conv_icmp(TOO_BIG_ICMP6, 0, 0, 101);
+	tx_none();
+	assert_int_equal(info().mss, 1440);
+	conv_icmp(TOO_BIG_ICMP6, 0, 1280, 101);
 	assert_int_equal(info().mss, 1220);
 }
 
@@ -130,7 +134,7 @@ int main(void)
 		conv_test(tcp_path_mtu_is_tried_again_after_ten_minutes),
 		conv_test(tcp_black_hole_is_left_by_a_smaller_size),
 		conv_test(tcp_too_big_works_for_ip6),
-		conv_test(tcp_ip6_path_mtu_has_a_floor_of_1280),
+		conv_test(tcp_ip6_too_big_below_1280_is_discarded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
