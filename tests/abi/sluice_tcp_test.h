@@ -19,6 +19,9 @@
 extern "C" {
 #endif
 
+/* Nothing else of the library is seen from outside. */
+#pragma GCC visibility push(default)
+
 struct stt;
 
 #define STT_NO_SACK   1u
@@ -95,6 +98,8 @@ uint64_t stt_deadline_us(struct stt *t);	    /* UINT64_MAX = none */
 void stt_pool_fail(struct stt *t, uint32_t skip, uint32_t count);
 
 int stt_info(struct stt *t, int conn, struct stt_info *info);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -191,12 +191,53 @@ void stt_destroy(struct stt *t)
 	free(t);
 }
 
+/* Packets not fetched yet may still point into its send memory. */
+static bool is_lent(const struct stt_conn *c)
+{
+	for (uint32_t i = 0; c->memory && i < STT_BLOCK_COUNT; i++)
+		if (stream_buf_busy(&c->blocks[i]))
+			return true;
+	return false;
+}
+
+/*
+ * A slot never used, or else that of the connection which was closed or aborted longest ago and is gone
+ * from the stack too: its facts are kept for stt_info until then.
+ */
 static int slot_take(struct stt *t)
 {
-	for (int i = 0; i < STT_CONN_MAX; i++)
+	struct stt_info info = {.size = sizeof(info)};
+	int best = -ENOSPC;
+
+	for (int i = 0; i < STT_CONN_MAX; i++) {
 		if (!t->conns[i].is_used)
 			return i;
-	return -ENOSPC;
+		if (t->conns[i].stream || stt_info(t, i, &info) || info.state != STT_CLOSED ||
+			is_lent(&t->conns[i]))
+			continue;
+		if (best < 0 || t->conns[i].closed_seq < t->conns[best].closed_seq)
+			best = i;
+	}
+	if (best >= 0) {
+		free(t->conns[best].memory);
+		memset(&t->conns[best], 0, sizeof(t->conns[best]));
+	}
+	return best;
+}
+
+/* Ports used again: what a released connection had of them is history. */
+static void ports_taken_over(struct stt *t, const struct stt_conn *by)
+{
+	struct stream_info s;
+
+	stream_info(by->stream, &s);
+	for (int i = 0; i < STT_CONN_MAX; i++) {
+		struct stt_conn *c = &t->conns[i];
+
+		if (c != by && c->is_closed && c->last.local_port == s.local_port &&
+			c->last.peer_port == s.peer_port)
+			c->is_over = true;
+	}
 }
 
 int stt_connect(struct stt *t, int family, uint16_t local_port, uint16_t peer_port)
@@ -225,6 +266,7 @@ int stt_connect(struct stt *t, int family, uint16_t local_port, uint16_t peer_po
 	if (!c->stream)
 		return err;
 	c->is_used = true;
+	ports_taken_over(t, c);
 	return id;
 }
 
@@ -338,7 +380,7 @@ static void info_of_released(struct stt *t, const struct stt_conn *c, struct str
 	*out = c->last;
 	out->state = STT_CLOSED;
 	out->held_mbufs = 0;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n && !c->is_over; i++)
 		if (all[i].local_port == c->last.local_port &&
 			all[i].peer_port == c->last.peer_port)
 			*out = all[i];

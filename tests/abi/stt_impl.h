@@ -22,9 +22,11 @@ struct reserve;
 
 struct stt_conn {
 	bool is_used, is_eof, is_closed; /* closed: the handle was released */
+	bool is_over;			 /* … and its ports belong to another connection now */
 	struct stream *stream;		 /* NULL once released */
 	struct stream_info last;	 /* facts at release, for stt_info */
 	int error;			 /* kept beyond the stream's life */
+	uint64_t closed_seq;		 /* order of release: the oldest slot is used again */
 	uint8_t *memory;		 /* the blocks, allocated at the first send */
 	struct stream_buf blocks[STT_BLOCK_COUNT];
 	uint64_t block_end[STT_BLOCK_COUNT]; /* stream offset behind the last byte put into it */
@@ -42,6 +44,7 @@ struct stt {
 	struct stt_conn conns[STT_CONN_MAX];
 	struct rte_mbuf *fifo[STT_FIFO_MAX];
 	uint32_t fifo_head, fifo_count;
+	uint64_t closed_count;
 };
 
 extern const uint8_t stt_local_mac[6], stt_peer_mac[6];

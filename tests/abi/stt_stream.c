@@ -162,6 +162,7 @@ static void release(struct stt *t, struct stt_conn *c)
 	stream_release(c->stream);
 	c->stream = NULL;
 	c->is_closed = true;
+	c->closed_seq = ++t->closed_count;
 }
 
 int stt_close(struct stt *t, int id)
