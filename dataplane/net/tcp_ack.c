@@ -118,11 +118,15 @@ static void rate_update(struct tcp_conn *conn, uint32_t delivered, uint64_t now_
 	conn->rate_delivered = conn->delivered_bytes;
 }
 
-/* RFC 5961 5: neither from the future nor from before the largest window ago. */
+/*
+ * RFC 5961 5.2: neither from the future nor older than the largest window. Nor does anybody acknowledge what
+ * was there before our first byte: who does, guesses.
+ */
 static bool is_plausible(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us)
 {
-	if (seq_le(seg->ack, conn->snd_nxt) &&
-		seq_ge(seg->ack, conn->snd_una - conn->snd_wnd_max))
+	uint64_t past = RTE_MIN((uint64_t)conn->snd_wnd_max, conn->sndq.start + conn->fin_sent);
+
+	if (seq_le(seg->ack, conn->snd_nxt) && seq_ge(seg->ack, conn->snd_una - (uint32_t)past))
 		return true;
 	tcp_conn_challenge(conn, now_us);
 	return false;

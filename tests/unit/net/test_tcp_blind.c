@@ -61,6 +61,14 @@ static void tcp_ack_older_than_the_largest_window_is_challenged(void **state)
 	read_nothing();
 }
 
+static void tcp_ack_from_before_our_first_byte_is_challenged(void **state)
+{
+	open_with();
+	rx(.flags = ACK, .seq = 901, .ack = 100, .len = 10);
+	tx(.flags = ACK, .seq = 101, .ack = 901);
+	read_nothing();
+}
+
 static void tcp_challenges_come_back_after_five_seconds(void **state)
 {
 	open_with();
@@ -181,6 +189,7 @@ int main(void)
 		/* RFC 5961 5: data */
 		conv_test(tcp_blind_data_with_a_guessed_ack_is_not_taken),
 		conv_test(tcp_ack_older_than_the_largest_window_is_challenged),
+		conv_test(tcp_ack_from_before_our_first_byte_is_challenged),
 		conv_test(tcp_attack_on_one_connection_leaves_its_neighbour_alone),
 		/* RFC 9293 3.9.2.2 and RFC 5927: ICMP */
 		conv_test(tcp_source_quench_is_ignored),
