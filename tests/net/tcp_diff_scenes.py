@@ -396,7 +396,7 @@ def duplicate_acks(s):
         s.answers(f"duplicate_{i}")
     s.ack(3101)
     s.answers("partial_ack")
-    s.ack(13101)
+    s.ack(12101)
     s.answers("full_ack")
 
 
@@ -533,7 +533,14 @@ def icmp_while_opening(s):
     s.t.connect()
     s.answers("syn")
     s.icmp(3, 3, 500)
-    s.icmp(3, 1, 100)
-    s.answers("soft_and_wrong")
+    s.answers("about_another_number")
     s.icmp(3, 3, 100)
     s.read("port_unreachable")
+
+
+@scene()
+def soft_icmp_while_opening(s):
+    s.t.connect()
+    s.answers("syn")
+    s.icmp(3, 1, 100)
+    s.read("host_unreachable")
