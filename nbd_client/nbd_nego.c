@@ -174,6 +174,16 @@ static void info_block_size(struct nbd_conn *c, struct nbd_event *ev)
 			x->block_max, x->block_min);
 }
 
+static void info_text(struct nbd_conn *c, struct nbd_event *ev, char *to, size_t bytes)
+{
+	uint32_t len = c->need - sizeof(__be16);
+
+	if (len > NBD_STRING_BYTES_MAX)
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a name or description of %u bytes", len);
+	else
+		nbd_conn_text(to, bytes, c->in + sizeof(__be16), len);
+}
+
 /* One INFO reply, whole in c->in. */
 static void info(struct nbd_conn *c, struct nbd_event *ev)
 {
@@ -201,11 +211,10 @@ static void info(struct nbd_conn *c, struct nbd_event *ev)
 		info_block_size(c, ev);
 		return;
 	case NBD_INFO_NAME:
-		nbd_conn_text(c->export.name, sizeof(c->export.name), c->in + 2, c->need - 2);
+		info_text(c, ev, c->export.name, sizeof(c->export.name));
 		return;
 	case NBD_INFO_DESCRIPTION:
-		nbd_conn_text(c->export.description, sizeof(c->export.description), c->in + 2,
-			c->need - 2);
+		info_text(c, ev, c->export.description, sizeof(c->export.description));
 		return;
 	default: /* not asked for; the protocol lets us look away */
 		return;
@@ -226,6 +235,11 @@ static void list_entry(struct nbd_conn *c, struct nbd_event *ev)
 	name_bytes = be32toh(name_bytes_be);
 	if (name_bytes > NBD_STRING_BYTES_MAX || name_bytes > c->need - 4) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "an export's name of %u bytes", name_bytes);
+		return;
+	}
+	if (c->need - 4 - name_bytes > NBD_STRING_BYTES_MAX) {
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "an export's description of %u bytes",
+			c->need - 4 - name_bytes);
 		return;
 	}
 	nbd_conn_text(ev->name, sizeof(ev->name), c->in + 4, name_bytes);

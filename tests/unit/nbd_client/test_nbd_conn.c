@@ -212,6 +212,25 @@ static void conn_oversized_strings_end_the_handshake(void **state)
 	put_opt_reply(&s, NBD_OPT_LIST, NBD_REP_SERVER, entry, sizeof(entry));
 	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
 	assert_has(c->error, "name of 7936 bytes");
+
+	s.len = 0;
+	memset(entry, 0, 4);
+	nbd_conn_init(c, "disk", true);
+	put_greeting(&s);
+	put_opt_reply(&s, NBD_OPT_LIST, NBD_REP_SERVER, entry, sizeof(entry));
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+	assert_has(c->error, "description of 7996 bytes");
+
+	for (uint8_t type = NBD_INFO_NAME; type <= NBD_INFO_DESCRIPTION; type++) {
+		s.len = 0;
+		entry[1] = type;
+		nbd_conn_init(c, "disk", false);
+		put_greeting(&s);
+		put_opt_reply(&s, 8, NBD_REP_ACK, "", 0);
+		put_opt_reply(&s, NBD_OPT_GO, NBD_REP_INFO, entry, 2 + NBD_STRING_BYTES_MAX + 1);
+		assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+		assert_has(c->error, "description of 4097 bytes");
+	}
 	free(c);
 }
 
