@@ -75,6 +75,11 @@ int nbd_client_add(struct nbd_client *nc, struct volume *v, uint64_t now_us);
 void volume_front_set(struct volume *v, struct block_front *front);
 /* Drains what is in flight (bounded by @deadline_us), sends DISC, ends in VOLUME_GONE. @force: at once. */
 void volume_stop(struct volume *v, bool force, uint64_t deadline_us);
+/*
+ * As volume_stop(), but what is not answered by @deadline_us is forgotten instead of failed: its
+ * front end's device outlives us, and the kernel issues it again to whoever takes the device over.
+ */
+void volume_leave(struct volume *v, uint64_t deadline_us);
 
 /* One turn: stream events in, replies parsed, completions handed up, new requests taken and queued. */
 void nbd_client_turn(struct nbd_client *nc, uint64_t now_us);
@@ -87,7 +92,7 @@ struct volume_event {
 	enum volume_event_type type;
 	enum volume_state state;
 	int err;
-	char text[256]; /* one line for the log: what happened, what happens next */
+	char text[352]; /* one line for the log: what happened, what happens next */
 };
 /* Oldest first; the worker forwards them to the control thread. */
 unsigned nbd_client_events(struct nbd_client *nc, struct volume_event *out, unsigned max);
@@ -98,7 +103,7 @@ struct volume_info {
 	enum volume_state state;
 	struct block_limits limits; /* valid from the first READY on */
 	char server[300];	    /* host:port of the URI in use */
-	char error[256];	    /* last reason, empty if none */
+	char error[288];	    /* last reason, empty if none */
 	unsigned conn_count, conn_ready;
 	uint32_t in_flight, in_flight_max, read_credit_mbufs, read_credit_used_mbufs;
 	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];

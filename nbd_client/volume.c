@@ -144,6 +144,12 @@ void volume_stop(struct volume *v, bool force, uint64_t deadline_us)
 		volume_set_state(v, VOLUME_DRAINING);
 }
 
+void volume_leave(struct volume *v, uint64_t deadline_us)
+{
+	v->is_left = true;
+	volume_stop(v, false, deadline_us);
+}
+
 /* ---- state and events ---- */
 
 #define TO(state) (1u << (state))
@@ -226,7 +232,8 @@ static void volume_end(struct volume *v)
 		else
 			volume_conn_leave(&v->conns[i]);
 	}
-	volume_fail_held(v, -EIO);
+	if (!v->is_left)
+		volume_fail_held(v, -EIO);
 }
 
 bool volume_turn(struct volume *v, uint64_t now_us)
@@ -239,7 +246,8 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 	volume_policy_turn(v);
 	volume_take(v);
 	volume_dispatch(v);
-	is_over = v->is_stopping && (v->in_flight == 0 || v->is_forced || now_us >= v->stop_us);
+	is_over = v->is_stopping && (v->in_flight == 0 || v->is_forced || now_us >= v->stop_us ||
+					    (v->is_left && v->conn_ready == 0));
 	if (is_over)
 		volume_end(v);
 	if (v->front)

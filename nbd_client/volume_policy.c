@@ -176,7 +176,7 @@ void volume_policy_turn(struct volume *v)
 {
 	unsigned held = v->in_flight;
 
-	if (volume_give_up_us(v) > v->now_us)
+	if (volume_give_up_us(v) > v->now_us || v->is_left)
 		return;
 	for (unsigned i = 0; i < v->cfg.connections; i++)
 		volume_conn_abort(&v->conns[i]);

@@ -93,6 +93,7 @@ struct volume {
 	struct block_front *front;
 	struct volume_probe *probe;
 	bool is_stopping, is_forced, has_identity;
+	bool is_left; /* what is held is nobody's to fail: another daemon answers it */
 	uint64_t stop_us;
 	uint64_t now_us;
 
@@ -122,7 +123,7 @@ struct volume {
 	uint32_t in_flight; /* ios held */
 	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
 	uint64_t reconnects, replayed, timeouts, protocol_errors, dirty_reconnects, events_lost;
-	char error[256];
+	char error[288];
 };
 
 #define REPLAY_FLUSH KIND_COUNT

@@ -252,6 +252,42 @@ static void volume_stop_is_bounded_by_its_deadline(void **state)
 	world_destroy(w);
 }
 
+/* Left to the next daemon: what the server answers in time is answered, the rest is nobody's to fail. */
+static void volume_that_is_left_fails_nothing(void **state)
+{
+	struct world *w = ready(world_create());
+	unsigned held, done = world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+
+	held = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 1);
+	w->srv->held_types = 1u << NBD_CMD_WRITE;
+	world_turns(w, 5);
+	volume_leave(w->volume, w->now_us + 50000);
+	assert_true(world_until(w, VOLUME_GONE, 60000));
+	assert_true(w->reqs[done].is_done);
+	assert_false(w->reqs[held].is_done);
+	assert_true(w->net->streams[0].is_aborted);
+	world_destroy(w);
+}
+
+static void volume_that_is_left_without_a_server_goes_at_once(void **state)
+{
+	struct world *w = world_create();
+	unsigned held;
+
+	w->cfg.on_dead = ON_DEAD_FAIL;
+	w->cfg.dead_us = 20000;
+	ready(w);
+	w->srv->is_silent = true;
+	held = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 1);
+	world_turns(w, 5);
+	fake_stream_close(&w->net->streams[0]);
+	w->net->syn_error = -ECONNREFUSED;
+	volume_leave(w->volume, w->now_us + 10000000);
+	assert_true(world_until(w, VOLUME_GONE, 100000));
+	assert_false(w->reqs[held].is_done);
+	world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +303,8 @@ int main(void)
 		cmocka_unit_test(volume_read_only_exports_take_no_writes),
 		cmocka_unit_test(volume_stops_in_good_order),
 		cmocka_unit_test(volume_stop_is_bounded_by_its_deadline),
+		cmocka_unit_test(volume_that_is_left_fails_nothing),
+		cmocka_unit_test(volume_that_is_left_without_a_server_goes_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

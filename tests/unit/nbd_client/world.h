@@ -30,7 +30,7 @@ struct world {
 	struct world_req reqs[WORLD_REQ_MAX];
 	unsigned req_count, taken_count;
 	uint64_t now_us;
-	char last_event[256];
+	char last_event[352];
 	enum volume_event_type last_type;
 	bool uses_copy; /* requests have no buf */
 };
