@@ -84,6 +84,24 @@ int ublk_stop_poll(struct ublk *u, struct error *err);
 int ublk_destroy(struct ublk *u, struct error *err);
 /* Stops and deletes a device nobody serves (an orphan). 0, -ENODEV, -errno with @err. */
 int ublk_delete(int dev_id, struct error *err);
+/*
+ * Lets go of a recoverable device without stopping it, where ublk_destroy() would stand, and also
+ * while requests are not answered: the kernel takes them back and holds new ones until somebody
+ * calls ublk_recover(). To be followed by the end of the process; until then @u's memory stays.
+ */
+void ublk_leave(struct ublk *u);
+
+/* A device as the kernel has it, whoever serves it. */
+struct ublk_look {
+	int pid;	 /* who serves, or served, it */
+	bool is_served;	 /* that process lives, and the device is not waiting for another */
+	bool is_held;	 /* its server is gone and the kernel holds its I/O: ublk_recover() */
+	bool is_started; /* false: never was, or was stopped; fit for ublk_delete() only */
+};
+/* 0, -ENODEV (there is no such device), -errno with @err. */
+int ublk_look(int dev_id, struct ublk_look *out, struct error *err);
+/* Numbers of all devices there are, ascending, at most @max. Out: their number, or -errno. */
+int ublk_devices(int *dev_ids, unsigned max);
 /* Scheduler of /sys/block/ublkbN: set to none; answers what it is now. 0, or -errno. */
 int ublk_scheduler_none(struct ublk *u, char *now, unsigned len);
 int ublk_scheduler_read(const struct ublk *u, char *now, unsigned len); /* only answers */

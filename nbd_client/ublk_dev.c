@@ -336,6 +336,17 @@ int ublk_destroy(struct ublk *u, struct error *err)
 	return 0;
 }
 
+/*
+ * Ring, file and mapping stay until the process ends. Closed while the worker's thread lived, the
+ * ring was seen to leave requests that the driver (6.12) then waited for, holding the device's
+ * lock, for ever; a thread that exits takes them back.
+ */
+void ublk_leave(struct ublk *u)
+{
+	assert(u->info.flags & UBLK_F_USER_RECOVERY);
+	ublk_ctl_close(&u->ctl);
+}
+
 int ublk_delete(int dev_id, struct error *err)
 {
 	const struct ublk_config cfg = {.dev_id = dev_id};

@@ -167,6 +167,8 @@ int ublk_dev_queue(struct ublk *u, struct error *err);
 
 /* "mq-deadline kyber [none]" → "none". 0, or -EINVAL if there is no bracket. */
 int ublk_scheduler_parse(const char *text, char *now, unsigned len);
+/* Every /sys/class/ublk-char/ublkcN. */
+int ublk_devices_at(const char *sys, int *dev_ids, unsigned max);
 bool ublk_is_open_at(const char *sys, const char *proc, int dev_id);
 
 #endif

@@ -51,6 +51,33 @@ static int recover_check(struct ublk *u, const struct ublk_params *want, struct 
 	return ublk_params_match(&u->params, want, err);
 }
 
+int ublk_look(int dev_id, struct ublk_look *out, struct error *err)
+{
+	const struct ublk_config cfg = {.dev_id = dev_id};
+	struct ublk_features features;
+	struct ublk *u = ublk_dev_open(&cfg, &features, err);
+	int rc, pid;
+
+	if (!u)
+		return -EIO;
+	u->info.dev_id = (uint32_t)dev_id;
+	rc = ublk_dev_call(u, UBLK_CMD_GET_DEV_INFO, &u->info, sizeof(u->info), 0);
+	pid = u->info.ublksrv_pid;
+	if (rc == 0)
+		*out = (struct ublk_look){
+			.pid = pid,
+			.is_served = u->info.state == UBLK_S_DEV_LIVE && pid > 0 &&
+				     kill(pid, 0) == 0,
+			.is_held = u->info.state == UBLK_S_DEV_QUIESCED,
+			.is_started = u->info.state != UBLK_S_DEV_DEAD,
+		};
+	ublk_dev_close(u);
+	if (rc == -ENODEV)
+		return error_set(err, rc, "there is no ublk device %d", dev_id);
+	return rc < 0 ? error_set(err, rc, "asking for ublk device %d: %s", dev_id, strerror(-rc))
+		      : 0;
+}
+
 static uint64_t clock_us(void)
 {
 	struct timespec ts;

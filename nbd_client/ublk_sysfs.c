@@ -1,5 +1,5 @@
 /*
- * ublk_sysfs.c - the block device as the rest of the machine sees it: its scheduler, its users
+ * ublk_sysfs.c - the block devices as the rest of the machine sees them: scheduler, users, number
  *
  * The scheduler must be `none`. A device with one hardware queue gets mq-deadline by default, which
  * sorts and holds requests for a disk that has no head and, worse, lets one starve behind others
@@ -87,6 +87,43 @@ int ublk_scheduler_none(struct ublk *u, char *now, unsigned len)
 	if (rc < 0)
 		return rc;
 	return got;
+}
+
+/* ---- devices ---- */
+
+static int number_compare(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int ublk_devices_at(const char *sys, int *dev_ids, unsigned max)
+{
+	char path[PATH_BYTES];
+	struct dirent *entry;
+	unsigned count = 0;
+	DIR *dir;
+	int id, used;
+
+	snprintf(path, sizeof(path), "%s/class/ublk-char", sys);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while (count < max && (entry = readdir(dir))) {
+		used = 0;
+		if (sscanf(entry->d_name, "ublkc%d%n", &id, &used) == 1 && used > 0 &&
+			entry->d_name[used] == '\0' && id >= 0)
+			dev_ids[count++] = id;
+	}
+	closedir(dir);
+	qsort(dev_ids, count, sizeof(*dev_ids), number_compare);
+	return (int)count;
+}
+
+int ublk_devices(int *dev_ids, unsigned max)
+{
+	return ublk_devices_at("/sys", dev_ids, max);
 }
 
 /* ---- users ---- */

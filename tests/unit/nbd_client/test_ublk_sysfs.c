@@ -50,6 +50,26 @@ static void make_link(const char *what, const char *target)
 	assert_int_equal(symlink(target, path), 0);
 }
 
+static void devices_are_those_with_a_number(void **state)
+{
+	static const char *const names[] = {"ublkc10", "ublkc2", "ublkc", "ublkc3x", "ublkb4", "ublkc-1"};
+	char sys[128], name[64];
+	int ids[8];
+
+	in_root("sys", sys, sizeof(sys));
+	assert_int_equal(ublk_devices_at(sys, ids, 8), 0);
+	make_dir("sys/class");
+	make_dir("sys/class/ublk-char");
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(name, sizeof(name), "sys/class/ublk-char/%s", names[i]);
+		make_dir(name);
+	}
+	assert_int_equal(ublk_devices_at(sys, ids, 8), 2);
+	assert_int_equal(ids[0], 2);
+	assert_int_equal(ids[1], 10);
+	assert_int_equal(ublk_devices_at(sys, ids, 1), 1);
+}
+
 static bool is_open(int id)
 {
 	char sys[128], proc[128];
@@ -171,6 +191,7 @@ int main(void)
 		MACHINE_TEST(mount_of_another_namespace_is_seen),
 		MACHINE_TEST(swap_is_seen),
 		MACHINE_TEST(holder_of_a_partition_is_seen),
+		MACHINE_TEST(devices_are_those_with_a_number),
 		cmocka_unit_test(not_knowing_counts_as_in_use),
 		cmocka_unit_test(scheduler_in_brackets_is_the_one),
 	};
