@@ -15,7 +15,7 @@
 /* The command line, read. Strings are argv's. */
 struct cli {
 	const char *socket, *config, *name;
-	bool is_json, is_force, is_openmetrics;
+	bool is_json, is_force, is_keep, is_openmetrics;
 	const char **args; /* after the command's name and options */
 	int arg_count;
 };

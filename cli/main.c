@@ -38,6 +38,7 @@ static const struct option long_options[] = {
 	{"name", required_argument, NULL, 'n'},
 	{"config", required_argument, NULL, 'c'},
 	{"openmetrics", no_argument, NULL, 'o'},
+	{"keep", no_argument, NULL, 'k'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -108,7 +109,9 @@ static int run_fault(const struct cli *cli)
 
 static int run_shutdown(const struct cli *cli)
 {
-	return cli_ask(cli, "shutdown", NULL, READ_MS, NULL);
+	json_t *params = json_pack("{s:b}", "keep", cli->is_keep);
+
+	return cli_ask(cli, "shutdown", params, READ_MS, NULL);
 }
 
 static int run_version(const struct cli *cli)
@@ -140,7 +143,8 @@ static const struct command commands[] = {
 	{"fault", "starve on|off", "", "fault-injection builds: leave the reserve alone", 2, 2,
 		run_fault},
 	{"top", "", "", "a live view", 0, 0, cli_top},
-	{"shutdown", "", "", "end the daemon: detaches every volume first", 0, 0, run_shutdown},
+	{"shutdown", "[--keep]", "k", "end the daemon; devices in use stay for the next, or all", 0, 0,
+		run_shutdown},
 	{"version", "", "", "the version of this program", 0, 0, run_version},
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
@@ -190,6 +194,8 @@ static bool option_store(struct cli *cli, const struct command *command, int opt
 		return false;
 	else if (opt == 'f')
 		cli->is_force = true;
+	else if (opt == 'k')
+		cli->is_keep = true;
 	else if (opt == 'n')
 		cli->name = optarg;
 	else if (opt == 'c')

@@ -6,8 +6,10 @@
  * every pool, then mlockall over what is there, then volumes. From then on it is one loop around one
  * poll: the control socket, signals, the engine's steps.
  *
- * At SIGTERM volumes are detached in order. A device that is mounted or swapped on cannot be taken
- * away politely; the second signal, or END_MS_MAX, takes it by force.
+ * At SIGTERM volumes are detached in order, but for those whose device is mounted, swapped on or
+ * open: what is answered is answered, and the device stays with its requests held, for the next
+ * daemon (takeover.c). So an upgrade is a restart, and nobody loses a page by it. With --keep every
+ * device stays. What does not end by itself, the second signal or END_MS_MAX ends.
  */
 #include "dataplane/daemon.h"
 
@@ -30,11 +32,11 @@
 #include "dataplane/eal.h"
 #include "dataplane/engine.h"
 #include "dataplane/methods.h"
+#include "dataplane/takeover.h"
 
 #define POLL_MS_MOVING	 2   /* something waits for the kernel or a worker */
 #define POLL_MS_QUIET	 100 /* worker events are looked for this often */
 #define END_MS_MAX	 60000
-#define ATTACH_MS	 30000
 
 static uint64_t monotonic_us(void)
 {
@@ -84,29 +86,6 @@ void daemon_engine_end(struct engine *e)
 	eal_stop();
 }
 
-static void attached(void *arg, int rc, const char *device, const struct error *err)
-{
-	/* Success and failure are logged where they happen; a volume of the file that is not there yet
-	 * does not end the daemon: its server may come later, by hand or by the next restart. */
-	(void)arg, (void)rc, (void)device, (void)err;
-}
-
-static void configured_attach(struct daemon_state *d)
-{
-	struct error err = {""};
-	unsigned i;
-
-	for (i = 0; i < d->cfg->volume_count; i++) {
-		const struct engine_attach how = {.volume = &d->cfg->volumes[i],
-			.front = FRONT_UBLK,
-			.deadline_ms = ATTACH_MS,
-			.done = attached};
-
-		if (engine_attach(d->engine, &how, &err))
-			log_error("volume %s: %s", d->cfg->volumes[i].name, err.text);
-	}
-}
-
 static int signals_open(void)
 {
 	sigset_t set;
@@ -132,6 +111,8 @@ static void turn(struct daemon_state *d)
 {
 	control_poll(d->control, engine_is_moving(d->engine) ? POLL_MS_MOVING : POLL_MS_QUIET);
 	engine_poll(d->engine);
+	if (!d->is_ending)
+		takeover_poll(d->takeover);
 }
 
 static void serve(struct daemon_state *d, int sigfd)
@@ -148,7 +129,9 @@ static void end(struct daemon_state *d, int sigfd)
 	bool forced = false;
 
 	ready_notify("STOPPING=1");
-	log_info("ending: detaching %u volume(s); a second signal forces it", engine_volume_count(d->engine));
+	log_info("ending: %s %u volume(s); a second signal forces it", d->is_keeping ? "leaving" : "detaching",
+		engine_volume_count(d->engine));
+	engine_leave_all(d->engine, d->is_keeping);
 	engine_detach_all(d->engine, false);
 	while (engine_volume_count(d->engine)) {
 		turn(d);
@@ -161,7 +144,8 @@ static void end(struct daemon_state *d, int sigfd)
 
 int daemon_main(const struct daemon_run *run, struct error *err)
 {
-	struct daemon_state d = {.cfg = run->cfg, .start_us = monotonic_us()};
+	struct daemon_state d = {
+		.cfg = run->cfg, .is_keeping = run->is_keeping, .start_us = monotonic_us()};
 	int sigfd = signals_open(); /* before threads, so that none of them takes a signal */
 	const struct control_method *methods;
 	unsigned method_count;
@@ -178,12 +162,18 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 		goto out_engine;
 	if (control_watch(d.control, sigfd))
 		log_warn("signals are looked for every %u ms only", POLL_MS_QUIET);
-	configured_attach(&d);
+	d.takeover = takeover_create(run->cfg, d.engine);
+	if (!d.takeover) {
+		error_set(err, -ENOMEM, "out of memory");
+		goto out_control;
+	}
 	ready_notify("READY=1");
 	log_info("sluiced %s is up: %s", SLUICE_VERSION, run->cfg->socket);
 	serve(&d, sigfd);
 	end(&d, sigfd);
 	rc = 0;
+	takeover_destroy(d.takeover);
+out_control:
 	control_destroy(d.control);
 out_engine:
 	daemon_engine_end(d.engine);

@@ -4,6 +4,7 @@
 #ifndef DATAPLANE_DAEMON_H
 #define DATAPLANE_DAEMON_H
 
+#include <stdbool.h>
 #include "config/config.h"
 #include "config/error.h"
 
@@ -11,6 +12,7 @@ struct engine;
 
 struct daemon_run {
 	const struct config *cfg;
+	bool is_keeping; /* at the end, leave every device to the next daemon */
 	int eal_argc; /* raw arguments after "--" */
 	char **eal_argv;
 };

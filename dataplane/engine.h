@@ -16,6 +16,7 @@
 #include "nbd_client/nbd_client.h"
 
 struct engine;
+struct ublk_state;
 
 /* Opens ports, sizes and makes the pools, starts the workers. NULL with @err. After eal_start(). */
 struct engine *engine_create(const struct config *cfg, const struct eal_facts *facts, struct error *err);
@@ -31,6 +32,7 @@ struct engine_attach {
 	const struct config_volume *volume;
 	enum engine_front front;
 	const struct bench_config *bench; /* FRONT_BENCH; limits and buf are filled in */
+	const struct ublk_state *recover; /* FRONT_UBLK: take this device over; NULL = make one */
 	uint64_t deadline_ms;
 	engine_done_fn *done;
 	void *arg;
@@ -50,9 +52,15 @@ int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn
 void engine_poll(struct engine *e);
 bool engine_is_moving(const struct engine *e); /* something waits for the next poll */
 unsigned engine_volume_count(const struct engine *e);
+bool engine_has(const struct engine *e, const char *name);
 
 /* Detaches all; engine_volume_count() says when it is done. */
 void engine_detach_all(struct engine *e, bool force);
+/*
+ * Before engine_detach_all(): lets go of volumes whose block device is in use, or of @all that have
+ * one. The device stays, its requests held, for the next daemon.
+ */
+void engine_leave_all(struct engine *e, bool all);
 
 /* ---- facts for the control methods ---- */
 struct engine_port_info {

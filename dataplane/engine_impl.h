@@ -7,6 +7,7 @@
 #include "config/host.h"
 #include "dataplane/engine.h"
 #include "dataplane/clock.h"
+#include "nbd_client/ublk_state.h"
 
 /* Quota of a connection: what a 1 MiB of reads in flight needs at the least payload per mbuf. */
 #define PAYLOAD_MIN	 (MBUF_DATA_BYTES / 4) /* compaction guarantees a quarter (tcp.md 2) */
@@ -57,6 +58,10 @@ struct engine_volume {
 	struct ublk *ublk;
 	struct bench *bench;
 	struct stream_buf *buf;
+	struct ublk_state state; /* what the next daemon will read, or what we read */
+	bool is_recovery;	 /* the device was there before us */
+	bool is_kept;		 /* the device stays when the volume goes */
+	bool is_user_copy;
 	char degraded[256];
 	unsigned port, queue;
 	uint32_t quota;
@@ -84,6 +89,16 @@ struct engine {
 /* engine_volume.c */
 void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us);
 void engine_volume_event(struct engine *e, const struct volume_event *ev);
+
+/*
+ * engine_ublk.c. Shape and staging before the volume is made, make once it is READY, end when the
+ * worker let go.
+ */
+int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover, struct error *err);
+int engine_ublk_staging(struct engine_volume *v, struct volume_config *vc, struct error *err);
+int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits);
+bool engine_ublk_may_stay(const struct engine_volume *v); /* is there a device that can outlive us */
+void engine_ublk_end(struct engine *e, struct engine_volume *v);
 
 /* engine_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done. */
 int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);

@@ -172,6 +172,9 @@ int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *
 		goto out;
 	for (c = 0; c < v->cfg.connections; c++)
 		v->port_fd[c] = local_port_take(&vc->local_port[c]);
+	rc = engine_ublk_staging(v, vc, err);
+	if (rc)
+		goto out;
 	owners_add(e, v, vc);
 	v->volume = volume_create(vc, err);
 	rc = v->volume ? 0 : -ENOMEM;

@@ -21,7 +21,6 @@
 #define STOP_MS_MAX  30000 /* the kernel's patience and ours with a device that is going */
 #define DRAIN_MS_MAX 10000
 #define START_MS_MAX 10000
-#define PAGE_BYTES   4096u
 
 /* ---- steps ---- */
 
@@ -53,7 +52,9 @@ static void post(struct engine *e, struct engine_volume *v, struct worker_cmd cm
 /* Takes the way back, from wherever attach had come. */
 static void teardown_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	if (v->ublk && v->step >= STEP_START) {
+	/* Whoever uses a device that was there before us must not lose it by our failing to serve it. */
+	v->is_kept |= v->is_recovery && v->step < STEP_SERVE && engine_ublk_may_stay(v);
+	if (v->ublk && v->step >= STEP_START && !v->is_kept) {
 		struct error err = {""};
 
 		if (ublk_stop(v->ublk, &err))
@@ -63,7 +64,7 @@ static void teardown_begin(struct engine *e, struct engine_volume *v, uint64_t n
 			post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .a = v->volume, .n = 0});
 		return;
 	}
-	post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP,
+	post(e, v, (struct worker_cmd){.type = v->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,
 		.a = v->volume,
 		.n = v->is_forced || !v->was_ready ? 0 : DRAIN_MS_MAX * 1000ull});
 	step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
@@ -77,28 +78,15 @@ static void attach_fail(struct engine *e, struct engine_volume *v, int rc, uint6
 	teardown_begin(e, v, now_us);
 }
 
-static int front_make(struct engine_volume *v, const struct block_limits *limits)
+static int front_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits)
 {
-	uint32_t io_bytes = RTE_MIN(limits->io_bytes_max, v->cfg.io_bytes_max) & ~(PAGE_BYTES - 1);
-
-	if (v->front_kind == FRONT_BENCH) {
-		v->buf = dma_buf_create((uint64_t)v->bench_cfg.iodepth * v->bench_cfg.bs_max, &v->error);
-		v->bench_cfg.limits = *limits;
-		v->bench_cfg.buf = v->buf;
-		v->bench = v->buf ? bench_create(&v->bench_cfg, &v->error) : NULL;
-		return v->bench ? 0 : -EINVAL;
-	} else {
-		struct ublk_config uc = {.dev_id = -1,
-			.queue_depth = v->cfg.queue_depth,
-			.io_bytes_max = io_bytes,
-			.limits = *limits,
-			.user_copy = v->cfg.copy == COPY_USER};
-
-		v->buf = dma_buf_create((uint64_t)uc.queue_depth * io_bytes, &v->error);
-		uc.buf = v->buf;
-		v->ublk = v->buf ? ublk_create(&uc, &v->error) : NULL;
-		return v->ublk ? 0 : -EIO;
-	}
+	if (v->front_kind == FRONT_UBLK)
+		return engine_ublk_make(e, v, limits);
+	v->buf = dma_buf_create((uint64_t)v->bench_cfg.iodepth * v->bench_cfg.bs_max, &v->error);
+	v->bench_cfg.limits = *limits;
+	v->bench_cfg.buf = v->buf;
+	v->bench = v->buf ? bench_create(&v->bench_cfg, &v->error) : NULL;
+	return v->bench ? 0 : -EINVAL;
 }
 
 static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us)
@@ -108,7 +96,7 @@ static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us
 	int rc;
 
 	volume_info(v->volume, &info);
-	rc = front_make(v, &info.limits);
+	rc = front_make(e, v, &info.limits);
 	if (rc) {
 		attach_fail(e, v, rc, now_us);
 		return;
@@ -146,15 +134,12 @@ static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 
 	step_set(v, STEP_SERVE, now_us, 0);
 	if (v->ublk) {
-		struct ublk_features f;
-
 		snprintf(device, sizeof(device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
 		if (ublk_scheduler_none(v->ublk, sched, sizeof(sched)))
 			log_warn("%s: scheduler is %s, not none: any elevator is wrong for a network device",
 				device, sched);
-		if (ublk_features(&f, NULL) == 0)
-			snprintf(v->degraded, sizeof(v->degraded), "%s", f.degraded);
-		log_info("volume %s: %s serves %s", v->cfg.name, device, v->cfg.uris[0]);
+		log_info("volume %s: %s serves %s%s", v->cfg.name, device, v->cfg.uris[0],
+			v->is_recovery ? ", taken over with what was in flight" : "");
 	}
 	done_call(v, 0, device);
 }
@@ -204,8 +189,6 @@ static void stop_poll(struct engine *e, struct engine_volume *v, uint64_t now_us
 
 static void drain_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	struct error err = {""};
-
 	if (!v->is_gone && now_us > v->deadline_us) {
 		log_error("volume %s: the worker does not let go; asking again", v->cfg.name);
 		post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .a = v->volume, .n = 0});
@@ -215,8 +198,8 @@ static void drain_poll(struct engine *e, struct engine_volume *v, uint64_t now_u
 		return;
 	if (!engine_linger_has_room(e))
 		return; /* staging of earlier volumes is still in TX rings; they move on */
-	if (v->ublk && ublk_destroy(v->ublk, &err))
-		log_warn("volume %s: %s", v->cfg.name, err.text);
+	if (v->ublk)
+		engine_ublk_end(e, v);
 	bench_destroy(v->bench);
 	log_info("volume %s: gone", v->cfg.name);
 	done_call(v, v->result, "");
@@ -290,6 +273,16 @@ static struct engine_volume *name_find(struct engine *e, const char *name)
 	return NULL;
 }
 
+bool engine_has(const struct engine *e, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step != STEP_FREE && strcmp(e->volumes[i].cfg.name, name) == 0)
+			return true;
+	return false;
+}
+
 static struct engine_volume *slot_take(struct engine *e)
 {
 	unsigned i, c;
@@ -324,7 +317,9 @@ int engine_attach(struct engine *e, const struct engine_attach *how, struct erro
 	if (how->bench)
 		v->bench_cfg = *how->bench;
 	v->quota = engine_quota(&v->cfg);
-	rc = engine_volume_make(e, v, err);
+	rc = how->front == FRONT_UBLK ? engine_ublk_shape(v, how->recover, err) : 0;
+	if (!rc)
+		rc = engine_volume_make(e, v, err);
 	if (rc) {
 		engine_volume_free(e, v);
 		return rc;
@@ -358,6 +353,21 @@ int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn
 	v->error.text[0] = 0;
 	teardown_begin(e, v, clock_now_us(&e->clock));
 	return 0;
+}
+
+void engine_leave_all(struct engine *e, bool all)
+{
+	uint64_t now_us = clock_now_us(&e->clock);
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++) {
+		struct engine_volume *v = &e->volumes[i];
+
+		if (v->step != STEP_SERVE || !engine_ublk_may_stay(v) || (!all && !ublk_is_open(v->ublk)))
+			continue;
+		v->is_kept = true;
+		teardown_begin(e, v, now_us);
+	}
 }
 
 void engine_detach_all(struct engine *e, bool force)

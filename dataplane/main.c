@@ -7,7 +7,7 @@
  * because what it serves may be the disk it would otherwise wait for. Then DPDK, ports and workers;
  * memory is locked once it is all there. Then volumes, and the control socket, until a signal.
  *
- * SIGTERM and SIGINT detach every volume in order; a second one forces them.
+ * SIGTERM and SIGINT detach every volume in order, and leave those in use to the next daemon.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -26,20 +26,22 @@
 #define EXIT_USAGE 2
 
 static const char usage_text[] =
-	"usage: sluiced -c FILE [--check] [-- EAL-ARGUMENT...]\n"
+	"usage: sluiced -c FILE [--check] [--keep] [-- EAL-ARGUMENT...]\n"
 	"       sluiced -c FILE --bench URI --rw=RW --bs=SIZE --iodepth=N --runtime=S [--verify] [--json]\n"
 	"\n"
 	"  -c FILE       configuration, see sluice.yaml(5)\n"
 	"  --check       look for mistakes in FILE and on this machine, then exit\n"
+	"  --keep        at the end leave every device to the next sluiced\n"
 	"  --bench URI   run one load against URI in this process, print the result, exit\n"
 	"  --version     print the version\n";
 
-enum { OPT_CHECK = 256, OPT_BENCH, OPT_VERSION, OPT_BENCH_FIRST };
+enum { OPT_CHECK = 256, OPT_BENCH, OPT_VERSION, OPT_KEEP, OPT_BENCH_FIRST };
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"bench", no_argument, NULL, OPT_BENCH},
+	{"keep", no_argument, NULL, OPT_KEEP},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{"rw", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_RW},
@@ -58,7 +60,7 @@ static const struct option options[] = {
 
 struct cmdline {
 	const char *config;
-	bool is_check, is_bench;
+	bool is_check, is_bench, is_keeping;
 	struct bench_args bench;
 	int eal_argc;
 	char **eal_argv;
@@ -87,6 +89,9 @@ static int cmdline_parse(int argc, char **argv, struct cmdline *c)
 			break;
 		case OPT_BENCH:
 			c->is_bench = true;
+			break;
+		case OPT_KEEP:
+			c->is_keeping = true;
 			break;
 		case OPT_VERSION:
 			printf("sluiced %s\n", SLUICE_VERSION);
@@ -149,7 +154,8 @@ int main(int argc, char **argv)
 		if (lock < 0)
 			return fail(&err);
 	}
-	run = (struct daemon_run){.cfg = &cfg, .eal_argc = c.eal_argc, .eal_argv = c.eal_argv};
+	run = (struct daemon_run){
+		.cfg = &cfg, .is_keeping = c.is_keeping, .eal_argc = c.eal_argc, .eal_argv = c.eal_argv};
 	rc = c.is_bench ? bench_main(&run, &c.bench, &err) : daemon_main(&run, &err);
 	if (rc < 0)
 		rc = fail(&err);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include "config/host.h"
 #include "dataplane/report.h"
+#include "dataplane/takeover.h"
 
 #define ATTACH_MS_DEFAULT 30000
 #define PROBE_MS	  15000
@@ -34,13 +35,17 @@ static int status(void *ctx, const json_t *params, struct control_call *call, js
 	struct daemon_state *d = ctx;
 
 	*result = report_status(d->engine, (monotonic_us() - d->start_us) / 1000000);
+	takeover_report(d->takeover, json_object_get(*result, "volumes"));
 	return 0;
 }
 
 static int list(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 	struct error *err)
 {
-	*result = report_list(((struct daemon_state *)ctx)->engine);
+	struct daemon_state *d = ctx;
+
+	*result = report_list(d->engine);
+	takeover_report(d->takeover, *result);
 	return 0;
 }
 
@@ -99,6 +104,7 @@ static int doctor(void *ctx, const json_t *params, struct control_call *call, js
 			json_pack("{s:s s:b s:b s:s s:s}", "what", lines[i].what, "good", lines[i].is_good,
 				"required", lines[i].is_required, "text", lines[i].text, "remedy",
 				lines[i].remedy));
+	takeover_doctor(d->takeover, *result);
 	return 0;
 }
 
@@ -173,6 +179,8 @@ static int attach(void *ctx, const json_t *params, struct control_call *call, js
 		v.queue_depth = (uint16_t)json_integer_value(depth);
 	if (v.queue_depth < 1 || v.queue_depth > QUEUE_DEPTH_MAX)
 		return error_set(err, -EINVAL, "queue_depth goes from 1 to %u", QUEUE_DEPTH_MAX);
+	if (takeover_has(d->takeover, v.name))
+		return error_set(err, -EEXIST, "volume %s waits to be taken over; `sluice list` says why", v.name);
 	return attach_begin(d, pending_make(d, call, v.name), &v, FRONT_UBLK, ATTACH_MS_DEFAULT, err);
 }
 
@@ -181,16 +189,24 @@ static int detach(void *ctx, const json_t *params, struct control_call *call, js
 {
 	struct daemon_state *d = ctx;
 	const char *name = json_string_value(json_object_get(params, "name"));
+	bool is_forced = json_is_true(json_object_get(params, "force"));
 	struct pending *p;
 	int rc;
 
 	if (!name)
 		return error_set(err, -EINVAL, "detach wants a volume's name; `sluice list` shows them");
+	if (takeover_has(d->takeover, name) && !is_forced)
+		return error_set(err, -EBUSY,
+			"volume %s waits to be taken over, with what it holds; --force gives that up", name);
+	rc = is_forced && !engine_has(d->engine, name) ? takeover_drop(d->takeover, name, err) : -ENOENT;
+	if (rc != -ENOENT) {
+		*result = json_object();
+		return rc;
+	}
 	p = pending_make(d, call, name);
 	if (!p)
 		return error_set(err, -ENOMEM, "out of memory");
-	rc = engine_detach(d->engine, name, json_is_true(json_object_get(params, "force")), pending_done, p,
-		err);
+	rc = engine_detach(d->engine, name, is_forced, pending_done, p, err);
 	if (rc) {
 		free(p);
 		return rc;
@@ -238,7 +254,10 @@ static int fault_starve(void *ctx, const json_t *params, struct control_call *ca
 static int shutdown_daemon(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 	struct error *err)
 {
-	((struct daemon_state *)ctx)->is_ending = true;
+	struct daemon_state *d = ctx;
+
+	d->is_keeping |= json_is_true(json_object_get(params, "keep"));
+	d->is_ending = true;
 	*result = json_object();
 	return 0;
 }

@@ -9,12 +9,16 @@
 #include "dataplane/control.h"
 #include "dataplane/engine.h"
 
+struct takeover;
+
 struct daemon_state {
 	const struct config *cfg;
 	struct engine *engine;
 	struct control *control;
+	struct takeover *takeover;
 	uint64_t start_us;
-	bool is_ending; /* set by the method "shutdown" and by signals */
+	bool is_ending;	 /* set by the method "shutdown" and by signals */
+	bool is_keeping; /* at the end every device is left to the next daemon */
 };
 
 /* The table for control_create(); its methods get a struct daemon_state as context. */

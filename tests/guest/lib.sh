@@ -58,7 +58,8 @@ claim() { # claim, command…
 die() { # claim, why: nothing further makes sense
     not_ok "$1" "$2"
     [ ! -s /run/sluiced.log ] || { echo "sluiced said:"; tail -n 30 /run/sluiced.log; } >&2
-    dmesg | tail -n 15 >&2
+    echo w >/proc/sysrq-trigger # who waits, and where
+    dmesg | tail -n "${DIE_LINES:-15}" >&2
     exit 1
 }
 
@@ -95,7 +96,7 @@ start_daemon() { # more lines of YAML
     write_config "$@"
     "$(program sluiced)" -c /run/sluice.yaml >/run/sluiced.log 2>&1 &
     daemon_pid=$!
-    wait_until 30 is_answering || die daemon_starts "no answer to status within 30 s"
+    wait_until 120 is_answering || die daemon_starts "no answer to status within 120 s"
 }
 
 attach() { # sets device
