@@ -239,12 +239,26 @@ static int session(struct engine *e, struct bench_args *a, const struct config_v
 	return rc;
 }
 
+/* As the file serves that URI, if it does: its other addresses, deadlines and policy count here too. */
+static int volume_of_uri(const struct config *cfg, const char *uri, struct config_volume *out, struct error *err)
+{
+	unsigned i, k;
+
+	for (i = 0; i < cfg->volume_count; i++)
+		for (k = 0; k < cfg->volumes[i].uri_count; k++)
+			if (strcmp(cfg->volumes[i].uris[k], uri) == 0) {
+				*out = cfg->volumes[i];
+				return 0;
+			}
+	return config_volume_from_uri(uri, out, err);
+}
+
 int bench_main(const struct daemon_run *run, struct bench_args *a, struct error *err)
 {
 	static struct config cfg;
 	struct config_volume v;
 	struct engine *e;
-	int rc = config_volume_from_uri(a->uri, &v, err);
+	int rc = volume_of_uri(run->cfg, a->uri, &v, err);
 
 	if (rc)
 		return rc;

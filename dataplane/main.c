@@ -134,7 +134,7 @@ static int check_only(const struct config *cfg)
 int main(int argc, char **argv)
 {
 	static struct config cfg; /* large; the process has one */
-	struct cmdline c = {0};
+	struct cmdline c = {.bench.cfg.rwmix_read_pct = 50}; /* as fio has it */
 	struct error err = {""};
 	struct daemon_run run;
 	int rc = cmdline_parse(argc, argv, &c), lock = -1;
