@@ -95,6 +95,7 @@ struct conv {
 	uint64_t queued, read;
 	struct segment last; /* the last segment of ours */
 	uint32_t last_ip_len;
+	bool is_cutting; /* TSO packets are cut before a script sees them */
 };
 extern struct conv conv;
 

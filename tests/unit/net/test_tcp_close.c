@@ -255,6 +255,7 @@ static void tcp_keepalive_is_off_by_default(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 9293 3.6 and 3.10.4: CLOSE */
 		conv_test(tcp_active_close_ends_in_time_wait),
 		conv_test(tcp_fin_follows_the_queued_data),
 		conv_test(tcp_passive_close_ends_without_time_wait),
@@ -264,14 +265,18 @@ int main(void)
 		conv_test(tcp_half_close_still_receives),
 		conv_test(tcp_send_after_shutdown_is_refused),
 		conv_test(tcp_time_wait_acknowledges_a_repeated_fin),
+		/* RFC 9293 3.10.7.4, eighth: the FIN bit */
 		conv_test(tcp_fin_beyond_a_hole_waits_for_it),
 		conv_test(tcp_text_after_fin_is_ignored),
+		/* RFC 9293 3.6.1 and 3.10.5: ABORT, and half a close */
 		conv_test(tcp_abort_sends_rst),
 		conv_test(tcp_abort_in_syn_sent_is_silent),
 		conv_test(tcp_close_with_unread_data_resets),
 		conv_test(tcp_data_after_close_resets),
 		conv_test(tcp_closed_handle_does_not_wait_for_ever_in_fin_wait_2),
+		/* RFC 9293 3.10.7.1: no connection */
 		conv_test(tcp_segment_without_connection_is_reset),
+		/* RFC 9293 3.8.3 and 3.8.4: failures and keep-alives */
 		conv_test(tcp_user_timeout_ends_a_silent_connection),
 		conv_test(tcp_keepalive_probes_and_gives_up),
 		conv_test(tcp_keepalive_is_off_by_default),

@@ -119,14 +119,18 @@ static void tcp_dctcp_echo_follows_each_mark(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 3168 6.1.1: negotiation */
 		conv_test(tcp_ecn_is_on_when_the_peer_agrees),
 		conv_test(tcp_ecn_is_off_when_the_peer_says_nothing),
 		conv_test(tcp_ecn_is_off_when_the_peer_reflects_our_bits),
+		conv_test(tcp_second_syn_does_not_ask_for_ecn),
+		/* RFC 3168 6.1.2 and 6.1.3: echo and reduction */
 		conv_test(tcp_mark_is_echoed_until_the_peer_reduced),
 		conv_test(tcp_echo_reduces_once_a_window),
+		/* RFC 3168 6.1.4 and 6.1.5: what is not ECN-capable */
 		conv_test(tcp_retransmission_is_not_ecn_capable),
 		conv_test(tcp_bare_ack_is_not_ecn_capable),
-		conv_test(tcp_second_syn_does_not_ask_for_ecn),
+		/* RFC 8257 3.2: DCTCP */
 		conv_test(tcp_dctcp_echo_follows_each_mark),
 	};
 

@@ -226,7 +226,7 @@ static void tcp_rst_with_text_is_a_rst(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		/* No memory: steps of the exhaustion table that need traffic around them */
+		/* RFC 9293 3.10, without memory: in the middle of traffic */
 		conv_test(tcp_no_memory_for_arriving_data_costs_one_timeout),
 		conv_test(tcp_timeouts_without_memory_do_not_back_off),
 		conv_test(tcp_no_memory_for_a_window_probe_delays_it),
@@ -234,7 +234,7 @@ int main(void)
 		conv_test(tcp_throughput_resumes_within_two_timeouts),
 		conv_test(tcp_reading_resumes_within_two_timeouts),
 		conv_test(tcp_any_one_failed_allocation_loses_nothing),
-		/* Hostile peers */
+		/* RFC 9293 3.8.6, RFC 5681 3.1: hostile peers */
 		conv_test(tcp_overlap_flood_costs_the_neighbour_nothing),
 		conv_test(tcp_split_acks_do_not_speed_us_up),
 		/* RFC 9293 3.6: a reset may say why */

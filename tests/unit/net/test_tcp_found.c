@@ -52,6 +52,7 @@ static void tcp_no_duplicate_is_reported_from_before_the_syn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 9293 3.10.7.4, RFC 7323 2.2, RFC 2883 4: what the simulator found */
 		conv_test(tcp_window_of_an_advancing_ack_counts_whatever_its_number),
 		conv_test(tcp_window_of_a_crossing_syn_ack_is_not_scaled),
 		conv_test(tcp_no_duplicate_is_reported_from_before_the_syn),

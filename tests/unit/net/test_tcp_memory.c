@@ -196,9 +196,11 @@ static void tcp_peer_that_lies_in_sack_gets_its_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 9293 3.10, without memory: opening */
 		conv_test(tcp_no_memory_for_the_syn_delays_the_open),
 		conv_test(tcp_no_memory_for_the_syn_ack_delays_the_open),
 		conv_test(tcp_no_memory_for_the_first_ack_delays_it),
+		/* RFC 9293 3.10, without memory: data, ACKs, FIN */
 		conv_test(tcp_no_memory_for_first_data_delays_it),
 		conv_test(tcp_hole_is_filled_with_a_full_out_of_order_queue),
 		conv_test(tcp_no_memory_for_the_fin_delays_it),
@@ -206,6 +208,7 @@ int main(void)
 		conv_test(tcp_no_memory_for_a_retransmission_delays_it),
 		conv_test(tcp_no_memory_for_the_ack_of_the_last_write_is_made_good),
 		conv_test(tcp_no_memory_for_an_ack_delays_it),
+		/* RFC 9293 3.8.6, RFC 2018 8: hostile peers */
 		conv_test(tcp_peer_that_ignores_the_window_does_not_break_the_quota),
 		conv_test(tcp_peer_that_lies_in_sack_gets_its_data),
 	};

@@ -193,14 +193,17 @@ static void tcp_old_out_of_order_data_is_let_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 2018 3 and 4: reporting a hole */
 		conv_test(tcp_hole_is_reported_by_sack),
 		conv_test(tcp_latest_block_comes_first),
 		conv_test(tcp_four_blocks_fit_without_timestamps_three_with),
 		conv_test(tcp_filling_a_gap_joins_its_neighbours),
+		conv_test(tcp_no_sack_means_a_duplicate_ack_for_each),
+		/* RFC 2883 4: duplicates */
 		conv_test(tcp_dsack_reports_a_duplicate_beyond_the_hole),
 		conv_test(tcp_segment_that_covers_a_run_replaces_it),
 		conv_test(tcp_text_over_several_runs_keeps_every_byte),
-		conv_test(tcp_no_sack_means_a_duplicate_ack_for_each),
+		/* RFC 2018 8: what may be let go, and the bound */
 		conv_test(tcp_out_of_order_data_stays_below_its_share),
 		conv_test(tcp_shedding_takes_the_highest_first),
 		conv_test(tcp_segment_at_rcv_nxt_is_always_admitted),

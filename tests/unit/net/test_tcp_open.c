@@ -314,31 +314,38 @@ static void tcp_isn_differs_between_ports_and_moves_with_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 9293 3.10.1, 3.7.1, RFC 7323 2: OPEN, and what the SYN offers */
 		conv_test(tcp_syn_offers_all_options),
 		conv_test(tcp_syn_leaves_out_what_is_disabled),
-		conv_test(tcp_handshake_is_three_segments),
-		conv_test(tcp_window_of_syn_ack_is_not_scaled),
-		conv_test(tcp_wscale_above_14_is_taken_as_14),
+		conv_test(tcp_mss_set_by_user_is_announced),
 		conv_test(tcp_mss_defaults_to_536_for_ip4),
 		conv_test(tcp_mss_defaults_to_1220_for_ip6),
-		conv_test(tcp_mss_set_by_user_is_announced),
-		conv_test(tcp_syn_is_sent_again_with_backoff),
-		conv_test(tcp_open_gives_up_after_three_minutes),
-		conv_test(tcp_lost_syn_means_one_segment_and_three_seconds),
+		conv_test(tcp_window_of_syn_ack_is_not_scaled),
+		conv_test(tcp_wscale_above_14_is_taken_as_14),
+		/* RFC 9293 3.5 and 3.10.7.3: three segments, and what may come instead */
+		conv_test(tcp_handshake_is_three_segments),
+		conv_test(tcp_text_with_syn_ack_is_taken),
+		conv_test(tcp_bytes_queued_before_the_open_leave_after_it),
 		conv_test(tcp_refused_open_says_so),
 		conv_test(tcp_rst_without_ack_does_not_end_an_open),
 		conv_test(tcp_rst_with_wrong_ack_does_not_end_an_open),
 		conv_test(tcp_half_open_peer_is_reset_in_syn_sent),
+		/* RFC 9293 3.5, figure 8: simultaneous open */
 		conv_test(tcp_simultaneous_open_with_syn_ack),
 		conv_test(tcp_simultaneous_open_with_ack),
 		conv_test(tcp_syn_ack_of_simultaneous_open_is_sent_again),
 		conv_test(tcp_wrong_ack_in_syn_received_is_reset),
-		conv_test(tcp_text_with_syn_ack_is_taken),
-		conv_test(tcp_bytes_queued_before_the_open_leave_after_it),
+		/* RFC 9293 3.8.3, RFC 6298 5: the SYN is lost */
+		conv_test(tcp_syn_is_sent_again_with_backoff),
+		conv_test(tcp_open_gives_up_after_three_minutes),
+		conv_test(tcp_lost_syn_means_one_segment_and_three_seconds),
+		/* RFC 3168 6.1.1: ECN is asked for */
 		conv_test(tcp_ecn_is_asked_for_once),
+		/* RFC 9293 3.9.2.2, RFC 5927 4: ICMP */
 		conv_test(tcp_unreachable_ends_an_open),
 		conv_test(tcp_soft_icmp_does_not_end_an_open),
 		conv_test(tcp_icmp_about_another_number_is_ignored),
+		/* RFC 6528, RFC 6056: what must not be guessed */
 		conv_test(tcp_isn_differs_between_ports_and_moves_with_time),
 	};
 

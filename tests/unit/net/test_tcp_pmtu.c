@@ -125,6 +125,7 @@ static void tcp_ip6_too_big_below_1280_is_discarded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 1191, RFC 5927 7: messages */
 		conv_test(tcp_too_big_is_sent_again_smaller),
 		conv_test(tcp_too_big_does_not_reduce_the_window),
 		conv_test(tcp_too_big_about_another_number_is_ignored),
@@ -132,7 +133,9 @@ int main(void)
 		conv_test(tcp_path_mtu_is_not_raised_by_a_message),
 		conv_test(tcp_router_without_a_number_means_the_next_plateau),
 		conv_test(tcp_path_mtu_is_tried_again_after_ten_minutes),
+		/* RFC 8899: black holes */
 		conv_test(tcp_black_hole_is_left_by_a_smaller_size),
+		/* RFC 8201: IPv6 */
 		conv_test(tcp_too_big_works_for_ip6),
 		conv_test(tcp_ip6_too_big_below_1280_is_discarded),
 	};

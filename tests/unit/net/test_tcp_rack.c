@@ -159,6 +159,7 @@ static void tcp_lost_retransmission_is_noticed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 8985 7: the tail loss probe */
 		conv_test(tcp_probe_of_the_tail_leaves_after_two_round_trips),
 		conv_test(tcp_lone_segment_gives_the_peer_time_to_acknowledge),
 		conv_test(tcp_probe_is_new_data_where_there_is_some),
@@ -166,6 +167,7 @@ int main(void)
 		conv_test(tcp_probe_that_repaired_a_loss_costs_half_the_window),
 		conv_test(tcp_probe_that_was_not_needed_costs_nothing),
 		conv_test(tcp_one_probe_a_tail),
+		/* RFC 8985 6: RACK and reordering */
 		conv_test(tcp_slight_reordering_is_waited_for),
 		conv_test(tcp_reordering_beyond_the_window_is_a_loss),
 		conv_test(tcp_seen_reordering_takes_dupthresh_out_of_force),

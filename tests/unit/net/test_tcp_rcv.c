@@ -166,18 +166,21 @@ static void tcp_wrapping_sequence_numbers_do_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 9293 3.8.6.3, RFC 5681 4.2: when an ACK is due */
 		conv_test(tcp_first_segments_are_acknowledged_at_once),
 		conv_test(tcp_lone_segment_waits_for_the_delayed_ack),
 		conv_test(tcp_second_segment_is_acknowledged_at_once),
 		conv_test(tcp_burst_gets_one_ack),
 		conv_test(tcp_ack_rides_on_data),
 		conv_test(tcp_duplicate_is_acknowledged_at_once),
+		conv_test(tcp_bare_ack_is_not_acknowledged),
+		/* RFC 9293 3.10.7.4, first and seventh: what is text */
 		conv_test(tcp_overlapping_text_is_trimmed),
 		conv_test(tcp_text_beyond_the_window_is_trimmed),
-		conv_test(tcp_bare_ack_is_not_acknowledged),
 		conv_test(tcp_keepalive_of_the_peer_is_answered),
 		conv_test(tcp_large_merged_segment_is_taken_whole),
 		conv_test(tcp_ip6_carries_data_both_ways),
+		/* RFC 9293 3.4: sequence numbers */
 		conv_test(tcp_wrapping_sequence_numbers_do_no_harm),
 	};
 

@@ -157,20 +157,25 @@ static void tcp_urgent_pointer_does_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 9293 3.10.7.4, second, RFC 5961 3: the RST bit */
 		conv_test(tcp_rst_at_rcv_nxt_ends_the_connection),
 		conv_test(tcp_rst_inside_window_is_challenged),
 		conv_test(tcp_rst_outside_window_is_ignored),
+		conv_test(tcp_rst_in_last_ack_closes_quietly),
+		conv_test(tcp_data_before_a_reset_stays_readable),
+		/* RFC 9293 3.10.7.4, fourth, RFC 5961 4 and 7: the SYN bit, challenges */
 		conv_test(tcp_syn_on_a_live_connection_is_challenged),
 		conv_test(tcp_challenges_are_limited),
 		conv_test(tcp_challenge_limit_is_per_connection),
+		/* RFC 9293 3.10.7.4, fifth and sixth: ACK field, URG bit */
 		conv_test(tcp_ack_of_unsent_data_is_challenged_and_dropped),
 		conv_test(tcp_ack_from_the_distant_past_is_challenged),
 		conv_test(tcp_segment_without_ack_is_dropped),
-		conv_test(tcp_hard_icmp_does_not_end_a_live_connection),
-		conv_test(tcp_data_before_a_reset_stays_readable),
-		conv_test(tcp_bad_checksum_is_dropped),
-		conv_test(tcp_rst_in_last_ack_closes_quietly),
 		conv_test(tcp_urgent_pointer_does_no_harm),
+		/* RFC 9293 3.1: checksum */
+		conv_test(tcp_bad_checksum_is_dropped),
+		/* RFC 5927 4.1: hard errors of ICMP */
+		conv_test(tcp_hard_icmp_does_not_end_a_live_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,20 +217,24 @@ static void tcp_spurious_timeout_is_undone_by_timestamps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 6298: the timer */
 		conv_test(tcp_lost_data_is_sent_again_after_rto),
 		conv_test(tcp_timeout_doubles_each_time),
 		conv_test(tcp_timer_restarts_when_new_data_is_acknowledged),
 		conv_test(tcp_timer_stops_when_all_is_acknowledged),
 		conv_test(tcp_karn_takes_no_sample_of_a_retransmission),
+		/* RFC 5681 3.1, RFC 6928: windows */
+		conv_test(tcp_initial_window_is_ten_segments),
+		conv_test(tcp_slow_start_doubles_the_window),
 		conv_test(tcp_timeout_halves_ssthresh_once),
 		conv_test(tcp_slow_start_sends_the_rest_after_a_timeout),
+		/* RFC 5681 3.2, RFC 6582, RFC 3042: without SACK */
 		conv_test(tcp_three_duplicate_acks_retransmit),
 		conv_test(tcp_limited_transmit_sends_new_data),
 		conv_test(tcp_partial_ack_retransmits_the_next_hole),
 		conv_test(tcp_window_updates_are_no_duplicate_acks),
 		conv_test(tcp_data_of_the_peer_is_no_duplicate_ack),
-		conv_test(tcp_initial_window_is_ten_segments),
-		conv_test(tcp_slow_start_doubles_the_window),
+		/* RFC 3522: undo */
 		conv_test(tcp_spurious_timeout_is_undone_by_timestamps),
 	};
 

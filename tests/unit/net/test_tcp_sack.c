@@ -184,15 +184,19 @@ static void tcp_tso_stays_within_an_ip_packet(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 6675, RFC 9937: repair by SACK */
 		conv_test(tcp_sack_of_three_segments_retransmits_the_hole),
 		conv_test(tcp_sacked_data_is_not_sent_again),
 		conv_test(tcp_recovery_ends_with_cwnd_at_ssthresh),
 		conv_test(tcp_prr_sends_about_half_of_what_is_delivered),
 		conv_test(tcp_second_loss_in_the_window_is_repaired_in_the_same_recovery),
+		/* RFC 2018 5 and 8: blocks as they come */
 		conv_test(tcp_blocks_of_unsent_data_are_ignored),
 		conv_test(tcp_part_of_a_segment_may_be_sacked),
 		conv_test(tcp_reneging_peer_gets_the_data_again),
+		/* RFC 3708: undo */
 		conv_test(tcp_dsack_undoes_a_needless_reduction),
+		/* RFC 2018 5: blocks and TSO */
 		conv_test(tcp_tso_record_is_split_by_sack),
 		conv_test(tcp_tso_stays_within_an_ip_packet),
 	};

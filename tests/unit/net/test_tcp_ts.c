@@ -124,15 +124,18 @@ static void tcp_echo_measures_what_was_sent_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 7323 3.2: the option */
 		conv_test(tcp_timestamps_are_on_every_segment),
 		conv_test(tcp_timestamps_are_left_out_when_the_peer_has_none),
 		conv_test(tcp_segment_without_its_timestamp_is_dropped),
 		conv_test(tcp_reset_without_timestamp_is_taken),
+		/* RFC 7323 5: PAWS */
 		conv_test(tcp_old_timestamp_is_acknowledged_and_dropped),
 		conv_test(tcp_old_timestamp_is_taken_after_24_days),
+		conv_test(tcp_timestamp_offset_differs_between_connections),
+		/* RFC 7323 4: what is echoed, and measured */
 		conv_test(tcp_echo_is_of_the_segment_the_ack_waited_for),
 		conv_test(tcp_echo_does_not_move_beyond_a_hole),
-		conv_test(tcp_timestamp_offset_differs_between_connections),
 		conv_test(tcp_echo_measures_what_was_sent_twice),
 	};
 

@@ -223,18 +223,22 @@ static void tcp_full_queue_says_try_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* RFC 9293 3.8.6, 3.8.6.2.1: the window of the peer */
 		conv_test(tcp_sends_no_more_than_the_window),
 		conv_test(tcp_half_of_a_small_window_is_worth_sending),
+		conv_test(tcp_shrunk_window_is_survived),
+		conv_test(tcp_old_segment_does_not_change_the_window),
+		/* RFC 9293 3.8.6.1: zero-window probing */
 		conv_test(tcp_shut_window_is_probed_with_backoff),
 		conv_test(tcp_opened_window_sends_what_the_probe_could_not),
 		conv_test(tcp_probed_peer_that_answers_is_never_given_up),
 		conv_test(tcp_probed_peer_that_is_silent_is_given_up),
-		conv_test(tcp_shrunk_window_is_survived),
 		conv_test(tcp_fin_into_a_shut_window_is_probed),
-		conv_test(tcp_old_segment_does_not_change_the_window),
+		/* RFC 9293 3.8.6.2.2, RFC 7323 2: our own window */
 		conv_test(tcp_unread_data_closes_our_window),
 		conv_test(tcp_reader_that_catches_up_reopens_the_window),
 		conv_test(tcp_window_scale_offers_the_whole_quota),
+		/* RFC 9293 3.7.4: Nagle; 3.9.1.2: SEND */
 		conv_test(tcp_nagle_waits_when_asked_to),
 		conv_test(tcp_small_pieces_leave_at_once_without_nagle),
 		conv_test(tcp_pieces_of_a_turn_share_a_segment),
