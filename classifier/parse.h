@@ -4,6 +4,8 @@
 #ifndef CLASSIFIER_PARSE_H
 #define CLASSIFIER_PARSE_H
 
+#include <endian.h>
+#include <string.h>
 #include "classifier/classifier.h"
 
 enum parse_result {
@@ -25,7 +27,10 @@ bool parse_quote(
 
 static inline uint16_t load_be16(const uint8_t *p)
 {
-	return (uint16_t)(p[0] << 8 | p[1]);
+	uint16_t v_be;
+
+	memcpy(&v_be, p, sizeof(v_be));
+	return be16toh(v_be);
 }
 
 #endif

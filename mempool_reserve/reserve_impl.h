@@ -85,6 +85,14 @@ struct reserve {
 	struct owner_label labels[OWNER_MAX];
 };
 
+/* All pools of ours share it; it tells their mbufs from foreign ones by one comparison. */
+extern int32_t reserve_ops_idx;
+
+static inline struct reserve *pool_of(const struct rte_mbuf *m)
+{
+	return m->pool->ops_index == reserve_ops_idx ? m->pool->pool_data : NULL;
+}
+
 static inline struct tag *tag_of(const struct reserve *r, const struct rte_mbuf *m)
 {
 	return RTE_MBUF_DYNFIELD((struct rte_mbuf *)(uintptr_t)m, r->tag_offset, struct tag *);

@@ -113,7 +113,7 @@ static uint16_t tag_owner(const struct reserve *r, const struct rte_mbuf *m)
 static void chain_uncharge(const struct rte_mbuf *m, const struct rte_mbuf *end)
 {
 	for (; m != end; m = m->next) {
-		struct reserve *r = reserve_of(m);
+		struct reserve *r = pool_of(m);
 
 		if (r)
 			owner_uncharge(r, tag_owner(r, m), 1);
@@ -124,7 +124,7 @@ static void chain_uncharge(const struct rte_mbuf *m, const struct rte_mbuf *end)
 static const struct rte_mbuf *chain_charge(const struct rte_mbuf *m, uint16_t owner)
 {
 	for (; m; m = m->next) {
-		struct reserve *r = reserve_of(m);
+		struct reserve *r = pool_of(m);
 
 		if (r && !charge_within_limits(r, owner))
 			return m;
@@ -138,7 +138,7 @@ static void chain_recharge(const struct rte_mbuf *m, const struct rte_mbuf *refu
 	bool is_charged = true;
 
 	for (; m; m = m->next) {
-		struct reserve *r = reserve_of(m);
+		struct reserve *r = pool_of(m);
 
 		if (m == refused)
 			is_charged = false;
@@ -150,27 +150,52 @@ static void chain_recharge(const struct rte_mbuf *m, const struct rte_mbuf *refu
 	}
 }
 
-/* Makes the move visible: the tag, its time unless the owner is the same, and the peaks. */
+/* Makes the move of one mbuf visible: the tag, its time unless the owner is the same, and the peaks. */
+static void stamp(struct reserve *r, struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
+{
+	struct tag *tag = tag_of(r, m);
+
+	if ((tag->held & TAG_OWNER_MASK) != owner)
+		relaxed_store(&tag->when, tag_when(now_us));
+	relaxed_store(&tag->held, (tag->held & ~TAG_OWNER_MASK) | owner);
+	for (uint16_t id = owner; id != OWNER_NONE; id = r->owners[id].parent)
+		relaxed_raise(&r->owners[id].peak, r->owners[id].used);
+}
+
 static void chain_stamp(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 {
 	for (; m; m = m->next) {
-		struct reserve *r = reserve_of(m);
-		struct tag *tag;
+		struct reserve *r = pool_of(m);
 
-		if (!r)
-			continue;
-		tag = tag_of(r, m);
-		if ((tag->held & TAG_OWNER_MASK) != owner)
-			relaxed_store(&tag->when, tag_when(now_us));
-		relaxed_store(&tag->held, (tag->held & ~TAG_OWNER_MASK) | owner);
-		for (uint16_t id = owner; id != OWNER_NONE; id = r->owners[id].parent)
-			relaxed_raise(&r->owners[id].peak, r->owners[id].used);
+		if (r)
+			stamp(r, m, owner, now_us);
 	}
+}
+
+/* The same for a packet of one mbuf, as most are: one look at each thing. */
+static bool move_one(struct reserve *r, struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
+{
+	uint16_t old = tag_owner(r, m);
+
+	owner_uncharge(r, old, 1);
+	if (!charge_within_limits(r, owner)) {
+		owner_charge(r, old, 1);
+		return false;
+	}
+	stamp(r, m, owner, now_us);
+	return true;
+}
+
+static void force_one(struct reserve *r, struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
+{
+	owner_uncharge(r, tag_owner(r, m), 1);
+	owner_charge(r, owner, 1);
+	stamp(r, m, owner, now_us);
 }
 
 static void assert_owner(const struct rte_mbuf *m, uint16_t owner)
 {
-	const struct reserve *r = reserve_of(m);
+	const struct reserve *r = pool_of(m);
 
 	assert(!r || is_live(r, owner));
 }
@@ -178,8 +203,11 @@ static void assert_owner(const struct rte_mbuf *m, uint16_t owner)
 bool reserve_move(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 {
 	const struct rte_mbuf *refused;
+	struct reserve *r = pool_of(m);
 
 	assert_owner(m, owner);
+	if (r && !m->next)
+		return move_one(r, m, owner, now_us);
 	chain_uncharge(m, NULL);
 	refused = chain_charge(m, owner);
 	if (refused) {
@@ -192,10 +220,16 @@ bool reserve_move(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 
 void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 {
+	struct reserve *first = pool_of(m);
+
 	assert_owner(m, owner);
+	if (first && !m->next) {
+		force_one(first, m, owner, now_us);
+		return;
+	}
 	chain_uncharge(m, NULL);
 	for (const struct rte_mbuf *seg = m; seg; seg = seg->next) {
-		struct reserve *r = reserve_of(seg);
+		struct reserve *r = pool_of(seg);
 
 		if (r)
 			owner_charge(r, owner, 1);
@@ -205,14 +239,14 @@ void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 
 uint16_t reserve_owner(const struct rte_mbuf *m)
 {
-	const struct reserve *r = reserve_of(m);
+	const struct reserve *r = pool_of(m);
 
 	return r ? tag_owner(r, m) : OWNER_NONE;
 }
 
 bool reserve_emergency(const struct rte_mbuf *m)
 {
-	const struct reserve *r = reserve_of(m);
+	const struct reserve *r = pool_of(m);
 
 	return r && (tag_of(r, m)->held & TAG_EMERGENCY);
 }

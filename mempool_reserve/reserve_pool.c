@@ -15,8 +15,7 @@
 #include <rte_errno.h>
 #include "mempool_reserve/reserve_impl.h"
 
-/* All pools of ours share it; it tells their mbufs from foreign ones by one comparison. */
-static int32_t reserve_ops_idx = -1;
+int32_t reserve_ops_idx = -1;
 
 static int tag_field_offset(void)
 {
@@ -88,7 +87,7 @@ void reserve_arm(struct reserve *r)
 
 struct reserve *reserve_of(const struct rte_mbuf *m)
 {
-	return m->pool->ops_index == reserve_ops_idx ? m->pool->pool_data : NULL;
+	return pool_of(m);
 }
 
 void reserve_entitle(struct reserve *r)

@@ -19,25 +19,12 @@ static uint32_t addr_bytes(const struct net_ip *ip)
 	return ip->family == AF_INET ? 4 : 16;
 }
 
-struct net_ip ip4_addr(const void *bytes)
-{
-	struct net_ip ip = {.family = AF_INET};
-
-	memcpy(ip.addr, bytes, 4);
-	return ip;
-}
-
 struct net_ip ip6_addr(const void *bytes)
 {
 	struct net_ip ip = {.family = AF_INET6};
 
 	memcpy(ip.addr, bytes, 16);
 	return ip;
-}
-
-bool ip_equal(const struct net_ip *a, const struct net_ip *b)
-{
-	return a->family == b->family && memcmp(a->addr, b->addr, addr_bytes(a)) == 0;
 }
 
 bool ip_is_ours(const struct net *net, const struct net_ip *ip)

@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
 #include "dataplane/net/neigh.h"
 #include "dataplane/net/stream.h"
 
@@ -78,10 +80,24 @@ void ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 void ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us);
 
 /* Address helpers. */
-bool ip_equal(const struct net_ip *a, const struct net_ip *b);
+static inline bool ip_equal(const struct net_ip *a, const struct net_ip *b)
+{
+	if (a->family != b->family)
+		return false;
+	/* Two constant lengths, so that each is a comparison or two and no call. */
+	return a->family == AF_INET ? memcmp(a->addr, b->addr, 4) == 0 : memcmp(a->addr, b->addr, 16) == 0;
+}
 bool ip_is_ours(const struct net *net, const struct net_ip *ip);
 bool ip_is_multicast(const struct net_ip *ip);
-struct net_ip ip4_addr(const void *bytes); /* four bytes in network order */
+/* From four bytes in network order. */
+static inline struct net_ip ip4_addr(const void *bytes)
+{
+	struct net_ip ip = {.family = AF_INET};
+
+	memcpy(ip.addr, bytes, 4);
+	return ip;
+}
+
 struct net_ip ip6_addr(const void *bytes);
 /* The address of ours to ask the link about @ip from; NULL when there is none of its family. */
 const struct net_addr *ip_local_for(const struct net *net, const struct net_ip *ip);

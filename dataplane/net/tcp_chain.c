@@ -113,23 +113,31 @@ void tcp_chain_join(struct tcp_chain *to, struct tcp_chain c)
 
 void tcp_chain_trim(struct tcp_chain *c, uint32_t bytes)
 {
-	while (bytes > 0) {
-		struct rte_mbuf *m = c->head;
+	struct rte_mbuf *done[BURST_MAX], *m; /* the pool takes them back in one go */
+	unsigned count = 0;
 
+	while (bytes > 0) {
+		m = c->head;
 		assert(m);
 		if (bytes < m->data_len) {
 			m->data_off += (uint16_t)bytes;
 			m->data_len -= (uint16_t)bytes;
 			m->pkt_len = m->data_len;
-			return;
+			break;
 		}
 		bytes -= m->data_len;
 		c->head = m->next;
 		c->mbufs--;
-		if (!c->head)
-			c->tail = NULL;
-		rte_pktmbuf_free_seg(m);
+		m->next = NULL;
+		done[count++] = m;
+		if (count < BURST_MAX)
+			continue;
+		rte_pktmbuf_free_bulk(done, count);
+		count = 0;
 	}
+	if (!c->head)
+		c->tail = NULL;
+	rte_pktmbuf_free_bulk(done, count);
 }
 
 void tcp_chain_clip(struct tcp_chain *c, uint32_t len)

@@ -100,12 +100,30 @@ static void absorb(struct net *net, struct tcp_rcv *r)
 	}
 }
 
+/* One whole mbuf, the next in order, nothing to trim, pack or fill: what a transfer is made of. */
+static bool text_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
+{
+	uint32_t len = m->data_len;
+
+	if (m->next || seq != r->nxt || len < TCP_MBUF_PAYLOAD_MIN || len > tcp_rcv_wnd(r) ||
+		r->ooo_count > 0 || r->has_fin || tcp_rcv_held(r) >= r->quota ||
+		!reserve_move(m, r->owner, net->now_us))
+		return false;
+	tcp_chain_join(&r->chain, (struct tcp_chain){.head = m, .tail = m, .mbufs = 1});
+	r->bytes += len;
+	r->nxt += len;
+	r->received += len;
+	return true;
+}
+
 enum tcp_rcv_verdict tcp_rcv_text(
 	struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
 {
 	uint32_t len = m->pkt_len, skip = 0;
 	uint32_t end = seq + len;
 
+	if (text_append(net, r, m, seq))
+		return RCV_IN_ORDER;
 	if (seq_lt(seq, r->nxt)) {
 		skip = RTE_MIN(len, r->nxt - seq);
 		tcp_rcv_dsack(r, seq, seq + skip);

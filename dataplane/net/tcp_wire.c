@@ -14,6 +14,7 @@
 #include "dataplane/net/tcp_wire.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -35,12 +36,18 @@ enum option_kind {
 
 static uint16_t get16(const uint8_t *p)
 {
-	return (uint16_t)(p[0] << 8 | p[1]);
+	uint16_t v_be;
+
+	memcpy(&v_be, p, sizeof(v_be));
+	return be16toh(v_be);
 }
 
 static uint32_t get32(const uint8_t *p)
 {
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	uint32_t v_be;
+
+	memcpy(&v_be, p, sizeof(v_be));
+	return be32toh(v_be);
 }
 
 static void put16(uint8_t *p, uint16_t v)
@@ -123,6 +130,14 @@ static void read_options(const uint8_t *opt, uint32_t len, struct tcp_seg *seg)
 	}
 }
 
+/* RFC 7323 appendix A: two NOPs and the timestamps, as every segment of an open connection has them. */
+static bool is_plain_ts(const uint8_t *opt, uint32_t len)
+{
+	static const uint8_t layout[4] = {OPT_NOP, OPT_NOP, OPT_TS, OPT_TS_BYTES};
+
+	return len == sizeof(layout) + 8 && memcmp(opt, layout, sizeof(layout)) == 0;
+}
+
 int tcp_wire_parse(const uint8_t *bytes, uint32_t len, uint32_t seg_len, struct tcp_seg *out)
 {
 	struct tcp_seg seg = {0};
@@ -145,7 +160,10 @@ int tcp_wire_parse(const uint8_t *bytes, uint32_t len, uint32_t seg_len, struct 
 	seg.wnd = get16(bytes + 14);
 	seg.urp = get16(bytes + 18);
 	seg.payload_bytes = seg_len - hdr_len;
-	read_options(bytes + TCP_HDR_BYTES, hdr_len - TCP_HDR_BYTES, &seg);
+	if (is_plain_ts(bytes + TCP_HDR_BYTES, hdr_len - TCP_HDR_BYTES))
+		read_option(bytes + TCP_HDR_BYTES + 2, OPT_TS_BYTES, &seg);
+	else
+		read_options(bytes + TCP_HDR_BYTES, hdr_len - TCP_HDR_BYTES, &seg);
 	*out = seg;
 	return 0;
 }
