@@ -82,11 +82,12 @@ struct engine_volume_info {
 	char uri[URI_BYTES_MAX];
 	char device[64];    /* /dev/ublkbN, or empty */
 	char scheduler[32]; /* what the kernel says now */
-	char degraded[256];
+	char degraded[512];
 	const char *step; /* "connecting", "serving", … */
 	unsigned port;
 	uint32_t quota_mbufs;
 	uint64_t staging_bytes;
+	bool is_user_copy;
 };
 /* Fills @out with the volumes there are. */
 unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsigned max);

@@ -62,7 +62,9 @@ struct engine_volume {
 	bool is_recovery;	 /* the device was there before us */
 	bool is_kept;		 /* the device stays when the volume goes */
 	bool is_user_copy;
-	char degraded[256];
+	char degraded[384];
+	char scheduler[32]; /* of the device, as last seen */
+	uint64_t watch_us;  /* when to look at it next */
 	unsigned port, queue;
 	uint32_t quota;
 	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
@@ -98,6 +100,9 @@ int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover,
 int engine_ublk_staging(struct engine_volume *v, struct volume_config *vc, struct error *err);
 int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits);
 bool engine_ublk_may_stay(const struct engine_volume *v); /* is there a device that can outlive us */
+/* While it serves: looks now and then whether somebody gave the device a scheduler. */
+void engine_ublk_watch(struct engine_volume *v, uint64_t now_us);
+void engine_ublk_degraded(const struct engine_volume *v, const char *scheduler, char *out, size_t bytes);
 void engine_ublk_end(struct engine *e, struct engine_volume *v);
 
 /* engine_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done. */

@@ -68,7 +68,6 @@ unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsign
 		volume_info(v->volume, &o->volume);
 		o->front = v->front_kind;
 		snprintf(o->uri, sizeof(o->uri), "%s", v->cfg.uris[0]);
-		snprintf(o->degraded, sizeof(o->degraded), "%s", v->degraded);
 		o->step = step_name(v->step);
 		o->port = v->port;
 		o->quota_mbufs = v->quota;
@@ -77,6 +76,8 @@ unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsign
 			snprintf(o->device, sizeof(o->device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
 			ublk_scheduler_read(v->ublk, o->scheduler, sizeof(o->scheduler));
 		}
+		engine_ublk_degraded(v, o->scheduler, o->degraded, sizeof(o->degraded));
+		o->is_user_copy = v->is_user_copy;
 		n++;
 	}
 	return n;

@@ -19,6 +19,7 @@
 #include "dataplane/dma.h"
 #include "dataplane/engine_impl.h"
 
+#define WATCH_US	  5000000
 #define PAGE_BYTES	  4096u
 #define USER_PIECE_BYTES  NBD_BLOCK_BYTES_MAX /* no block is larger, so each fits a piece */
 #define USER_PIECES_TOTAL 64u		      /* 4 MiB: more WRITE payload in flight buys nothing */
@@ -89,6 +90,31 @@ int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct blo
 	v->state.limits = *limits;
 	state_write(e, v);
 	return 0;
+}
+
+void engine_ublk_watch(struct engine_volume *v, uint64_t now_us)
+{
+	char now[sizeof(v->scheduler)];
+
+	if (!v->ublk || now_us < v->watch_us)
+		return;
+	v->watch_us = now_us + WATCH_US;
+	if (ublk_scheduler_read(v->ublk, now, sizeof(now)) || strcmp(now, v->scheduler) == 0)
+		return;
+	memcpy(v->scheduler, now, sizeof(now));
+	if (strcmp(now, "none") != 0)
+		log_warn("volume %s: the scheduler of /dev/ublkb%d is %s now: it may hold back what frees "
+			 "memory; echo none > /sys/block/ublkb%d/queue/scheduler",
+			v->cfg.name, ublk_dev_id(v->ublk), now, ublk_dev_id(v->ublk));
+}
+
+/* What is less than it could be, in one line. */
+void engine_ublk_degraded(const struct engine_volume *v, const char *scheduler, char *out, size_t bytes)
+{
+	bool is_wrong = scheduler[0] && strcmp(scheduler, "none") != 0;
+
+	snprintf(out, bytes, "%s%s%s%s", is_wrong ? "scheduler is not none, but " : "",
+		is_wrong ? scheduler : "", is_wrong && v->degraded[0] ? "; " : "", v->degraded);
 }
 
 bool engine_ublk_may_stay(const struct engine_volume *v)

@@ -130,7 +130,7 @@ static void connect_poll(struct engine *e, struct engine_volume *v, uint64_t now
 
 static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	char device[64] = "", sched[32];
+	char device[64] = "", sched[sizeof(v->scheduler)] = "";
 
 	step_set(v, STEP_SERVE, now_us, 0);
 	if (v->ublk) {
@@ -138,6 +138,7 @@ static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 		if (ublk_scheduler_none(v->ublk, sched, sizeof(sched)))
 			log_warn("%s: scheduler is %s, not none: any elevator is wrong for a network device",
 				device, sched);
+		memcpy(v->scheduler, sched, sizeof(v->scheduler));
 		log_info("volume %s: %s serves %s%s", v->cfg.name, device, v->cfg.uris[0],
 			v->is_recovery ? ", taken over with what was in flight" : "");
 	}
@@ -224,8 +225,10 @@ void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_
 	case STEP_DRAIN:
 		drain_poll(e, v, now_us);
 		break;
-	case STEP_FREE:
 	case STEP_SERVE:
+		engine_ublk_watch(v, now_us);
+		break;
+	case STEP_FREE:
 		break;
 	}
 }

@@ -55,14 +55,15 @@ static json_t *volume_json(const struct engine_volume_info *v)
 {
 	const struct volume_info *i = &v->volume;
 
-	return json_pack("{s:s s:s s:s s:s s:s s:s s:I s:i s:i s:i s:s s:s s:i s:I s:I s:I s:s s:b}", "name",
+	return json_pack("{s:s s:s s:s s:s s:s s:s s:I s:i s:i s:i s:s s:s s:i s:I s:I s:I s:s s:b s:s s:I}", "name",
 		i->name, "device", v->device, "state", state_names[i->state], "step", v->step, "server",
 		i->server, "uri", v->uri, "size_bytes", (json_int_t)i->limits.size_bytes, "block_size",
 		(int)i->limits.block_min, "connections", (int)i->conn_count, "connections_ready",
 		(int)i->conn_ready, "scheduler", v->scheduler, "degraded", v->degraded, "in_flight",
 		(int)i->in_flight, "reconnects", (json_int_t)i->reconnects, "replayed",
 		(json_int_t)i->replayed, "timeouts", (json_int_t)i->timeouts, "error", i->error, "read_only",
-		i->limits.is_read_only);
+		i->limits.is_read_only, "copy", v->is_user_copy ? "user" : "default", "staging_bytes",
+		(json_int_t)v->staging_bytes);
 }
 
 json_t *report_list(struct engine *e)

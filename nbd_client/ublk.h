@@ -31,9 +31,9 @@ int ublk_probe(struct error *err);
 
 struct ublk_features {
 	uint64_t bits; /* as GET_FEATURES answers, or what this kernel is known to have */
-	bool has_recovery, has_user_copy, has_ioctl_encode;
+	bool has_recovery, has_user_copy, has_ioctl_encode, has_resize;
 	bool is_inferred;   /* the kernel could not be asked: told by its version */
-	char degraded[256]; /* one line: what is missing and what that means; empty = nothing */
+	char degraded[384]; /* one line: what is missing and what that means; empty = nothing */
 };
 int ublk_features(struct ublk_features *out, struct error *err);
 

@@ -53,6 +53,13 @@ uint64_t ublk_features_of_release(const char *release)
 	return bits;
 }
 
+static void degraded_add(struct ublk_features *f, size_t *used, const char *text)
+{
+	*used += (size_t)snprintf(f->degraded + *used, sizeof(f->degraded) - *used, "%s%s",
+		*used ? "; " : "", text);
+	assert(*used < sizeof(f->degraded));
+}
+
 void ublk_features_describe(struct ublk_features *f)
 {
 	const uint64_t recovery = UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE;
@@ -61,17 +68,19 @@ void ublk_features_describe(struct ublk_features *f)
 	f->has_recovery = (f->bits & recovery) == recovery;
 	f->has_user_copy = f->bits & UBLK_F_USER_COPY;
 	f->has_ioctl_encode = f->bits & UBLK_F_CMD_IOCTL_ENCODE;
+	f->has_resize = f->bits & UBLK_F_UPDATE_SIZE;
 	f->degraded[0] = '\0';
 	if (!f->has_recovery)
-		used = (size_t)snprintf(f->degraded, sizeof(f->degraded),
+		degraded_add(f, &used,
 			"no recovery (kernel 6.1): if the daemon dies, its devices and their I/O "
 			"die with it");
-	assert(used < sizeof(f->degraded));
 	if (!f->has_user_copy)
-		snprintf(f->degraded + used, sizeof(f->degraded) - used,
-			"%sno user copy (kernel 6.5): depth x largest I/O stays resident, reads "
-			"are copied twice",
-			used ? "; " : "");
+		degraded_add(f, &used,
+			"no user copy (kernel 6.5): depth x largest I/O stays resident, reads "
+			"are copied twice");
+	if (!f->has_resize)
+		degraded_add(f, &used,
+			"no resize (kernel 6.16): a device keeps its size until it is attached anew");
 }
 
 /* A buffer the kernel may answer into late must not lie on a stack; control thread, one at a time.

@@ -57,12 +57,14 @@ static void degradation_is_one_line_or_nothing(void **state)
 	assert_false(f.has_recovery);
 	assert_non_null(strstr(f.degraded, "no recovery"));
 	assert_non_null(strstr(f.degraded, "no user copy"));
+	assert_non_null(strstr(f.degraded, "no resize"));
 	assert_null(strchr(f.degraded, '\n'));
 	assert_true(strlen(f.degraded) < sizeof(f.degraded) - 1); /* not cut */
 	f.bits = UBLK_F_USER_RECOVERY; /* without reissue a crash is an I/O error: not recovery */
 	ublk_features_describe(&f);
 	assert_false(f.has_recovery);
-	f.bits = UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE | UBLK_F_USER_COPY;
+	f.bits = UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE | UBLK_F_USER_COPY |
+		 UBLK_F_UPDATE_SIZE;
 	ublk_features_describe(&f);
 	assert_string_equal(f.degraded, "");
 	assert_false(f.has_ioctl_encode);
