@@ -138,3 +138,23 @@ fio_verify() { # more options: random I/O of mixed sizes, each block's checksum 
 finished_count() {
     awk '{ print $1 + $5 }' "/sys/block/$(basename "$device")/stat"
 }
+
+# ---- servers on the host, asked for over the second NIC (tests/guest/serverd) ----
+
+ask_serverd() { # opens the conversation
+    exec {serverd}<>"/dev/tcp/$KERNEL_NIC_SERVER/7000"
+}
+
+server() { # words of serverd's: what it tells goes to stdout, what went wrong to stderr
+    local line
+    printf '%s\n' "$(printf '%q ' "$@")" >&"$serverd"
+    while read -r -t 90 line <&"$serverd"; do
+        case $line in
+            ok) return 0 ;;
+            no:*) echo "serverd: $*: $line" >&2; return 1 ;;
+            *) echo "$line" ;;
+        esac
+    done
+    echo "serverd: $*: no answer" >&2
+    return 1
+}

@@ -10,9 +10,10 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 MOUNT=/run/mount
+URI=nbd://${SLUICE_SERVER:-}:10821/disk
 KILLS=${SLUICE_KILLS:-3}
-SERVER='nbdkit -p 10810 memory 256M; exec nbdkit -f -p 10809 memory 256M'
-CONFIG=("volumes:" "  - name: filed" "    uri: nbd://${SLUICE_SERVER:-}:10810/")
+SERVER='nbdkit -p 10820 memory 256M; exec nbdkit -f -p 10821 memory 256M'
+CONFIG=("volumes:" "  - name: filed" "    uri: nbd://${SLUICE_SERVER:-}:10820/")
 load_pids=() held_open=''
 
 run_daemon() { # options…: the configuration is written, the devices are there or will be
@@ -165,7 +166,7 @@ given_up() {
     run_daemon
     wait_until 60 volume_is filed step serving || die filed_is_attached_anew "$(sluice list)"
     kill_daemon
-    sed -i 's/^volume.uri .*:10810.*/volume.uri nbd:\/\/'"$SLUICE_SERVER"':9\//' /run/sluice/ublk-0.state
+    sed -i 's/^volume.uri .*:10820.*/volume.uri nbd:\/\/'"$SLUICE_SERVER"':9\//' /run/sluice/ublk-0.state
     sed -i '/^volumes:/,$d' /run/sluice.yaml
     run_daemon
     claim device_without_server_waits wait_until 40 volume_is filed state held
@@ -180,7 +181,6 @@ given_up() {
 }
 
 inside() {
-    [ -z "${SLUICE_DEBUG:-}" ] || { write_config; time "$(program sluiced)" --version; time "$(program sluiced)" --check -c /run/sluice.yaml; } >&2 2>&1
     start_daemon "${CONFIG[@]}"
     wait_until 60 volume_is filed step serving || die filed_is_attached "$(sluice list)"
     filed=$(sluice list --json | jq -r '.[] | select(.name == "filed") | .device')
@@ -199,6 +199,6 @@ inside() {
 
 case ${1:-} in
     inside) inside ;;
-    *) NICS=${NICS_RECOVER:-virtio} in_guests --timeout "${SLUICE_GUEST_S:-880}" ;;
+    *) NICS=${NICS_RECOVER:-virtio} in_guests --server-port 10821 --timeout "${SLUICE_GUEST_S:-880}" ;;
 esac
 exit $status_all

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# server-death - the server dies, falls silent or is cut off below a block device in use: hold loses nothing, fail answers in time
+#
+# timeout: 900
+#
+# Two volumes of one server: one holds, under fio, which checks every block it reads back; one fails after two seconds. The
+# server is on a file, so what was acknowledged outlives it. SLUICE_TURNS kills, one silence, one dead link of
+# SLUICE_LINK_DOWN_S seconds, one wrong disk.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+SERVER='exec tests/guest/serverd'
+TURNS=${SLUICE_TURNS:-3}
+LINK_DOWN_S=${SLUICE_LINK_DOWN_S:-12}
+dir=/tmp/sluice-guest-death-$$
+
+serve() { server up 10809 nbdkit -f file dir="$dir"; }
+
+volume() { # name, jq expression
+    sluice list --json | jq -e --arg name "$1" ".[] | select(.name == \$name) | $2" >/dev/null
+}
+
+fio_load() { # writes and reads back, again and again, until it is enough
+    until [ -e /run/enough ]; do
+        fio_verify --size=8M --bsrange=4k-64k --verify_backlog=32 || return 1
+    done
+}
+
+moved() { [ "$(finished_count)" -gt $((before + 50)) ]; }
+io_goes_on() { # seconds
+    before=$(finished_count)
+    wait_until "$1" moved
+}
+
+fails_in_time() { # a read of the failing volume, which nobody answers: EIO, and neither at once nor late
+    local begin=$SECONDS
+    if timeout 60 dd if="$failing" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/run/said; then
+        echo "no error"
+        return 1
+    fi
+    echo "$(cat /run/said) after $((SECONDS - begin)) s"
+    grep -q 'Input/output error' /run/said && [ $((SECONDS - begin)) -le 10 ]
+}
+
+reads_again() { timeout 20 dd if="$failing" of=/dev/null bs=4k count=1 iflag=direct status=none; }
+
+kills() {
+    local turn
+    for ((turn = 1; turn <= TURNS; turn++)); do
+        io_goes_on 60 || die "io_goes_on_after_kill_$((turn - 1))" "it stands still"
+        server kill 10809
+        [ $turn -gt 1 ] || claim eio_within_the_deadline_with_fail fails_in_time
+        serve || die server_starts_again "it does not"
+    done
+    claim "io_goes_on_after_${TURNS}_kills" io_goes_on 60
+    claim failing_volume_comes_back wait_until 60 reads_again
+    claim device_of_the_failing_volume_stayed test -b "$failing"
+}
+
+inside() {
+    start_daemon "volumes:" \
+        "  - {name: failing, uri: \"nbd://$SLUICE_SERVER/failing\", on_dead: fail, dead_timeout: 2s, request_timeout: 4s}"
+    ask_serverd || die serverd_answers "no serverd at $KERNEL_NIC_SERVER"
+    server run mkdir -p "$dir"
+    server run truncate -s 64M "$dir/disk" "$dir/failing"
+    serve || die server_starts "it does not"
+    device=$(SLUICE_TIMEOUT=60 sluice attach --name held "nbd://$SLUICE_SERVER/disk")
+    wait_until 60 eval 'volume failing ".step == \"serving\""' || die volumes_are_served "$(sluice list)"
+    failing=$(sluice list --json | jq -r '.[] | select(.name == "failing") | .device')
+    fio_load >/run/fio.log 2>&1 &
+    load=$!
+    kills
+    server stop 10809
+    before=$(finished_count)
+    claim silence_is_noticed wait_until 30 volume held '.timeouts > 0 or .reconnects > 0 or .error != ""'
+    server cont 10809
+    claim io_goes_on_after_a_silence io_goes_on 60
+    server link down
+    sleep "$LINK_DOWN_S" # the outage itself
+    server link up
+    claim "io_goes_on_after_${LINK_DOWN_S}_s_without_link" io_goes_on 90
+    server kill 10809
+    server run mv "$dir/disk" "$dir/kept"
+    server run truncate -s 32M "$dir/disk"
+    serve
+    claim another_size_is_refused_in_words wait_until 60 volume held '.error | test("came back with 33554432 bytes, it had 67108864")'
+    claim the_device_stays test -b "$device"
+    server kill 10809
+    server run mv "$dir/kept" "$dir/disk"
+    serve
+    claim io_goes_on_with_the_old_disk io_goes_on 60
+    touch /run/enough
+    claim fio_saw_no_error_and_no_wrong_byte wait "$load"
+    tail -n 4 /run/fio.log >&2
+    sluice list >&2
+    grep -c 'requests wait, trying' /run/sluiced.log >&2
+    claim losses_are_one_line_each eval 'grep "volume held: .*requests wait, trying" /run/sluiced.log | head -n 3'
+    SLUICE_TIMEOUT=60 sluice detach held >&2
+    stop_daemon
+    server run rm -r "$dir"
+}
+
+case ${1:-} in
+    inside) inside ;;
+    *) NICS=${NICS_DEATH:-virtio} in_guests --kernel-nic --server-port 7000 --timeout "${SLUICE_GUEST_S:-880}" ;;
+esac
+exit $status_all
