@@ -264,6 +264,8 @@ bool tcp_out_has_unsent(const struct tcp_conn *conn);
 void tcp_ecn_received(struct tcp_conn *conn, const struct tcp_seg *seg, uint8_t ecn);
 uint8_t tcp_ecn_flags(struct tcp_conn *conn, bool is_new_data);
 void tcp_ecn_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us);
+/* The window was reduced, for a mark or for a loss: the peer is told, and no mark of this window counts again. */
+void tcp_ecn_reduced(struct tcp_conn *conn);
 
 /* ---- tcp_pmtu.c ---- */
 void tcp_pmtu_icmp(struct tcp_conn *conn, uint32_t mtu, uint64_t now_us);

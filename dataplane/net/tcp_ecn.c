@@ -48,6 +48,15 @@ uint8_t tcp_ecn_flags(struct tcp_conn *conn, bool is_new_data)
 	return flags;
 }
 
+/* RFC 3168 6.1.2: CWR on the next new data, whatever the reduction was for. */
+void tcp_ecn_reduced(struct tcp_conn *conn)
+{
+	struct tcp_ecn *ecn = &conn->ecn;
+
+	ecn->is_reduced = ecn->cwr_due = ecn->is_on;
+	ecn->cwr_point = conn->snd_nxt;
+}
+
 void tcp_ecn_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us)
 {
 	struct tcp_ecn *ecn = &conn->ecn;
@@ -62,7 +71,5 @@ void tcp_ecn_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_
 		!conn->rtt.has_sample)
 		return;
 	tcp_cc_on_ecn(&conn->cc, tcp_rtx_flight(&conn->rtx), now_us);
-	ecn->is_reduced = true;
-	ecn->cwr_due = true;
-	ecn->cwr_point = conn->snd_nxt;
+	tcp_ecn_reduced(conn);
 }

@@ -76,6 +76,7 @@ static void enter_fast(
 	tcp_timer_stop(conn, TIMER_TLP);
 	conn->tlp_due = false;
 	tcp_cc_enter_recovery(&conn->cc, flight, now_us);
+	tcp_ecn_reduced(conn);
 	conn->net->stats.tcp_fast_rtx++;
 }
 
@@ -182,6 +183,7 @@ static void tlp_repaired(struct tcp_conn *conn, const struct tcp_ack_info *info)
 	if (conn->recovery.phase != RECOVERY_NONE)
 		return;
 	tcp_cc_enter_recovery(&conn->cc, info->flight_before, info->now_us);
+	tcp_ecn_reduced(conn);
 	tcp_cc_exit_recovery(&conn->cc, conn->cc.mss, info->now_us);
 }
 
@@ -253,6 +255,7 @@ void tcp_recovery_rto(struct tcp_conn *conn, uint64_t now_us)
 	if (r->phase != RECOVERY_FAST && is_first)
 		undo_prepare(conn);
 	tcp_cc_on_rto(&conn->cc, tcp_rtx_flight(&conn->rtx), is_first, now_us);
+	tcp_ecn_reduced(conn);
 	tcp_rack_mark_on_rto(conn, now_us);
 	r->phase = RECOVERY_RTO;
 	r->point = conn->snd_nxt;

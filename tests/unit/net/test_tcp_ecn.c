@@ -106,6 +106,27 @@ static void tcp_second_syn_does_not_ask_for_ecn(void **state)
 	tx(.flags = SYN);
 }
 
+/* RFC 3168 6.1.2: CWR tells of a loss as well, or the receiver's echo would reduce us once more. */
+static void tcp_loss_is_told_by_cwr_too(void **state)
+{
+	open_with(.ecn = true, .rtt_ms = 10);
+	send_bytes(8000);
+	assert_int_equal(tx_drain(), 8);
+	after_ms(10);
+	rx(.flags = ACK, .seq = 901, .ack = 101, .sacks = 1, .sack = {{1101, 4101}});
+	tx(.flags = ACK, .seq = 101, .len = 1000);
+	tx_none();
+	send_bytes(2000);
+	rx(.flags = ACK, .seq = 901, .ack = 8101);
+	tx(.flags = ACK | CWR, .seq = 8101, .len = 1000);
+	tx(.flags = ACK, .seq = 9101, .len = 1000);
+	after_ms(1000);
+	assert_true(tx_drain() > 0);
+	rx(.flags = ACK, .seq = 901, .ack = 10101);
+	send_bytes(1000);
+	tx(.flags = ACK | CWR, .seq = 10101, .len = 1000); /* for the timeout */
+}
+
 /* RFC 8257 3.2: the echo follows the marks, and a change of them is told at once. */
 static void tcp_dctcp_echo_follows_each_mark(void **state)
 {
@@ -127,6 +148,7 @@ int main(void)
 		/* RFC 3168 6.1.2 and 6.1.3: echo and reduction */
 		conv_test(tcp_mark_is_echoed_until_the_peer_reduced),
 		conv_test(tcp_echo_reduces_once_a_window),
+		conv_test(tcp_loss_is_told_by_cwr_too),
 		/* RFC 3168 6.1.4 and 6.1.5: what is not ECN-capable */
 		conv_test(tcp_retransmission_is_not_ecn_capable),
 		conv_test(tcp_bare_ack_is_not_ecn_capable),
