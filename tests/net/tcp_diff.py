@@ -6,7 +6,8 @@ played twice, to our stack behind the test ABI in virtual time, and to a plain s
 TUN interface; what either sends in answer is written down in relative numbers and compared step by step.
 
 A step whose answers differ must be a row of docs/tcp-differences.md, where it is explained, or this fails. A row that no longer
-differs fails as well: what is written there is true. A scene is played up to three times before it is said to differ, for the
+differs fails as well: what is written there is true. It is true of the kernel named there; on another one a surprise is told
+and skipped. A scene is played up to three times before it is said to differ, for the
 kernel's clock is real and this machine may be busy. Windows, timestamps' values and ISNs are each stack's own business and not
 compared; times are compared as "at once" or "later".
 
@@ -284,9 +285,11 @@ def differences(function, page):
 
 
 def listed():
-    """Rows of the page: | `scene/step` | … """
-    with open(os.path.join(ROOT, "docs/tcp-differences.md"), encoding="utf-8") as page:
-        return set(re.findall(r"^\| `([a-z0-9_]+/[^`]+)` \|", page.read(), re.M))
+    """Rows of the page: | `scene/step` | …, and whether they are about this kernel."""
+    with open(os.path.join(ROOT, "docs/tcp-differences.md"), encoding="utf-8") as file:
+        page = file.read()
+    kernel = re.search(r"Seen with Linux ([0-9]+\.[0-9]+)\b", page).group(1)
+    return set(re.findall(r"^\| `([a-z0-9_]+/[^`]+)` \|", page, re.M)), os.uname().release.startswith(kernel + ".")
 
 
 def show(functions):
@@ -309,7 +312,9 @@ def main(argv):
     if showing:
         show(functions)
         return 0
-    page, failed, stale = listed(), 0, set()
+    page, is_strict = listed()
+    failed, stale = False, set()
+    bad = "not ok" if is_strict else "skip"
     for function in functions:
         name = function.__name__
         mine = {k for k in page if k.startswith(name + "/")}
@@ -318,12 +323,13 @@ def main(argv):
         for key, (ours, kernel) in found.items():
             print(f"{key}: ours {ours}, kernel {kernel}", file=sys.stderr)
         good = set(found) <= mine
-        failed |= not good
-        print(f"{'ok' if good else 'not ok'} {name}_{'is_as_the_kernel_does' if not mine else 'differs_as_listed'}", flush=True)
+        failed |= is_strict and not good
+        print(f"{'ok' if good else bad} {name}_{'is_as_the_kernel_does' if not mine else 'differs_as_listed'}", flush=True)
     if not argv[1:]:
-        print(f"{'not ok' if stale else 'ok'} every_listed_difference_is_there", flush=True)
+        print(f"{bad if stale else 'ok'} every_listed_difference_is_there", flush=True)
+        failed |= is_strict and bool(stale)
         print(f"no longer different: {sorted(stale)}" if stale else f"{len(page)} differences, all listed", file=sys.stderr)
-    return int(bool(failed or stale))
+    return int(failed)
 
 
 TUN = -1
