@@ -69,8 +69,7 @@ static unsigned rx_turn(struct path *p)
 
 	if (n == 0)
 		return 0;
-	for (unsigned i = 0; i < n; i++)
-		reserve_force(m[i], OWNER_UNCLASSIFIED, p->now_us);
+	reserve_force_burst(p->rx, m, n, OWNER_UNCLASSIFIED, p->now_us);
 	classify_burst(p->classifier, m, n, info);
 	net_input(p->net, m, info, n, p->now_us);
 	for (unsigned i = 0; i < n; i++)

@@ -3,7 +3,8 @@
  *
  * Three passes, so that memory is asked for before it is needed: headers are prefetched a few
  * packets ahead of the parse; the parse hashes the 5-tuple and prefetches its place in the table;
- * the third pass finds it there. Verdicts in order: bad, protected by its flow, protected as a
+ * the third pass finds it there. A packet of the same flow as the one before it, as most of a burst are,
+ * is neither hashed nor looked up. Verdicts in order: bad, protected by its flow, protected as a
  * fragment, essential, protected by a rule, other. The first that fits is it.
  *
  * A tagged frame is on another network than our addresses, whatever addresses it carries, whether
@@ -25,7 +26,9 @@
 #define AHEAD 4 /* packets whose headers are on their way while one is parsed */
 
 /* Packets whose flow is looked up in the last pass. */
+enum lookup_kind { LOOKUP_NONE, LOOKUP_TABLE, LOOKUP_AS_BEFORE };
 struct lookup {
+	enum lookup_kind kind;
 	struct flow_key key;
 	uint32_t tag;
 };
@@ -53,9 +56,9 @@ void classifier_destroy(struct classifier *c)
 	free(c);
 }
 
-static void count(uint64_t *counter)
+static void count(uint64_t *counter, uint64_t n)
 {
-	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
 /* The port may have taken the tag out of the frame and put it beside. */
@@ -81,11 +84,11 @@ static void parse_one(struct classifier *c, const struct rte_mbuf *m, struct pkt
 	if (m->ol_flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_QINQ))
 		note_stripped_tags(m, info);
 	if (info->flags & PKT_FRAGMENT)
-		count(&c->stats.fragments);
+		count(&c->stats.fragments, 1);
 	if (res == PARSE_OK)
 		return;
 	info->cls = PKT_BAD;
-	count(res == PARSE_SHORT ? &c->stats.bad_short : &c->stats.bad_length);
+	count(res == PARSE_SHORT ? &c->stats.bad_short : &c->stats.bad_length, 1);
 }
 
 /* Only TCP with its ports at hand, on the untagged network, can be of a flow. */
@@ -101,6 +104,7 @@ static void lookup_begin(struct classifier *c, const uint8_t *bytes, const struc
 	const uint8_t *ip = bytes + info->l3_off;
 	struct flow_key *key = &look->key;
 
+	look->kind = LOOKUP_TABLE;
 	*key = (struct flow_key){.proto = IPPROTO_TCP};
 	key->remote_port_be = rte_cpu_to_be_16(info->sport);
 	key->local_port_be = rte_cpu_to_be_16(info->dport);
@@ -115,6 +119,15 @@ static void lookup_begin(struct classifier *c, const uint8_t *bytes, const struc
 	}
 	look->tag = flow_table_tag(&c->flows, key);
 	flow_table_prefetch(&c->flows, look->tag);
+}
+
+/* Addresses and ports of a plain TCP packet over IPv4 lie in one piece of twelve bytes, if there are no options. */
+static bool is_flow_of(const uint8_t *bytes, const struct pkt_info *info, const uint8_t *before,
+	const struct pkt_info *info_before)
+{
+	return before && info->l3 == PKT_L3_IP4 && info_before->l3 == PKT_L3_IP4 && info->l3_len == 20 &&
+	       info_before->l3_len == 20 &&
+	       memcmp(bytes + info->l3_off + 12, before + info_before->l3_off + 12, 12) == 0;
 }
 
 static uint32_t lookup_end(const struct classifier *c, const struct lookup *look)
@@ -146,6 +159,9 @@ void classify_burst(
 	struct classifier *c, struct rte_mbuf *const *m, unsigned n, struct pkt_info *out)
 {
 	struct lookup look[BURST_MAX];
+	uint32_t counts[PKT_BAD + 1] = {0}, flow = FLOW_NONE;
+	const uint8_t *bytes, *before = NULL; /* the last packet that may be of a flow */
+	unsigned last = 0;
 
 	assert(n <= BURST_MAX);
 	for (unsigned i = 0; i < n && i < AHEAD; i++)
@@ -154,18 +170,30 @@ void classify_burst(
 		if (i + AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + AHEAD], const void *));
 		parse_one(c, m[i], &out[i]);
-		if (may_be_a_flow(&out[i]))
-			lookup_begin(c, rte_pktmbuf_mtod(m[i], const uint8_t *), &out[i], &look[i]);
+		look[i].kind = LOOKUP_NONE;
+		if (!may_be_a_flow(&out[i]))
+			continue;
+		bytes = rte_pktmbuf_mtod(m[i], const uint8_t *);
+		if (is_flow_of(bytes, &out[i], before, &out[last]))
+			look[i].kind = LOOKUP_AS_BEFORE;
+		else
+			lookup_begin(c, bytes, &out[i], &look[i]);
+		before = bytes;
+		last = i;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		if (may_be_a_flow(&out[i]))
-			out[i].flow = lookup_end(c, &look[i]);
+		if (look[i].kind == LOOKUP_TABLE)
+			flow = lookup_end(c, &look[i]);
+		if (look[i].kind != LOOKUP_NONE)
+			out[i].flow = flow;
 		if (out[i].flow != FLOW_NONE)
 			out[i].cls = PKT_PROTECTED;
 		else if (out[i].cls != PKT_BAD)
 			out[i].cls = verdict_without_flow(c, m[i], &out[i]);
-		count(&c->stats.count[out[i].cls]);
+		counts[out[i].cls]++;
 	}
+	for (unsigned i = 0; i <= PKT_BAD; i++)
+		count(&c->stats.count[i], counts[i]);
 }
 
 void classifier_stats(const struct classifier *c, struct classifier_stats *out)

@@ -117,13 +117,12 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 {
 	struct rte_mbuf *m[BURST_MAX];
 	struct pkt_info info[BURST_MAX];
-	unsigned i, n = port_rx(w->cfg.port, w->cfg.queue, m);
+	unsigned n = port_rx(w->cfg.port, w->cfg.queue, m);
 
 	if (n == 0)
 		return 0;
 	assert(n <= BURST_MAX);
-	for (i = 0; i < n; i++)
-		reserve_force(m[i], OWNER_UNCLASSIFIED, now_us);
+	reserve_force_burst(w->cfg.rx_pool, m, n, OWNER_UNCLASSIFIED, now_us);
 	classify_burst(w->classifier, m, n, info);
 	other_drop(w, m, info, n);
 	net_input(w->net, m, info, n, now_us);

@@ -94,6 +94,9 @@ void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit);
  */
 bool reserve_move(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
 void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
+/* As reserve_force() for each of a burst that a port of @r just received; @owner is one at the root. */
+void reserve_force_burst(
+	struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t owner, uint64_t now_us);
 uint16_t reserve_owner(const struct rte_mbuf *m);   /* OWNER_NONE for a foreign mbuf */
 bool reserve_emergency(const struct rte_mbuf *m);   /* taken from below the floor */
 

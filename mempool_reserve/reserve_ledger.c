@@ -173,24 +173,30 @@ static void chain_stamp(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 }
 
 /* The same for a packet of one mbuf, as most are: one look at each thing. */
-static bool move_one(struct reserve *r, struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
+static inline bool move_one(
+	struct reserve *r, struct rte_mbuf *m, uint16_t owner, uint64_t now_us, bool is_forced)
 {
-	uint16_t old = tag_owner(r, m);
+	struct tag *tag = tag_of(r, m);
+	uint32_t held = tag->held;
 
-	owner_uncharge(r, old, 1);
-	if (!charge_within_limits(r, owner)) {
-		owner_charge(r, old, 1);
+	owner_uncharge(r, (uint16_t)(held & TAG_OWNER_MASK), 1);
+	for (uint16_t id = owner; !is_forced && id != OWNER_NONE; id = r->owners[id].parent) {
+		if (likely(r->owners[id].used < relaxed_load(&r->owners[id].limit)))
+			continue;
+		relaxed_add(&r->labels[id].refused, 1);
+		owner_charge(r, (uint16_t)(held & TAG_OWNER_MASK), 1);
 		return false;
 	}
-	stamp(r, m, owner, now_us);
-	return true;
-}
+	for (uint16_t id = owner; id != OWNER_NONE; id = r->owners[id].parent) {
+		struct owner *o = &r->owners[id];
 
-static void force_one(struct reserve *r, struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
-{
-	owner_uncharge(r, tag_owner(r, m), 1);
-	owner_charge(r, owner, 1);
-	stamp(r, m, owner, now_us);
+		relaxed_add(&o->used, 1);
+		relaxed_raise(&o->peak, o->used);
+	}
+	if ((held & TAG_OWNER_MASK) != owner)
+		relaxed_store(&tag->when, tag_when(now_us));
+	relaxed_store(&tag->held, (held & ~TAG_OWNER_MASK) | owner);
+	return true;
 }
 
 static void assert_owner(const struct rte_mbuf *m, uint16_t owner)
@@ -207,7 +213,7 @@ bool reserve_move(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 
 	assert_owner(m, owner);
 	if (r && !m->next)
-		return move_one(r, m, owner, now_us);
+		return move_one(r, m, owner, now_us, false);
 	chain_uncharge(m, NULL);
 	refused = chain_charge(m, owner);
 	if (refused) {
@@ -224,7 +230,7 @@ void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 
 	assert_owner(m, owner);
 	if (first && !m->next) {
-		force_one(first, m, owner, now_us);
+		move_one(first, m, owner, now_us, true);
 		return;
 	}
 	chain_uncharge(m, NULL);
@@ -235,6 +241,33 @@ void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 			owner_charge(r, owner, 1);
 	}
 	chain_stamp(m, owner, now_us);
+}
+
+/*
+ * Packets fresh from a ring of @r, one mbuf each and not an emergency: nothing of theirs need be looked at,
+ * only written, and the charge is one for all of them. The rest goes one by one.
+ */
+void reserve_force_burst(
+	struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t owner, uint64_t now_us)
+{
+	uint32_t when = tag_when(now_us), plain = 0;
+	struct owner *to = &r->owners[owner];
+
+	assert(is_live(r, owner) && to->parent == OWNER_NONE && owner != OWNER_RING);
+	for (unsigned i = 0; i < n; i++) {
+		struct tag *tag = tag_of(r, m[i]);
+
+		if (unlikely(m[i]->next || m[i]->pool != r->pool || tag->held != OWNER_RING)) {
+			reserve_force(m[i], owner, now_us);
+			continue;
+		}
+		relaxed_store(&tag->when, when);
+		relaxed_store(&tag->held, owner);
+		plain++;
+	}
+	owner_uncharge(r, OWNER_RING, plain);
+	relaxed_add(&to->used, plain);
+	relaxed_raise(&to->peak, to->used);
 }
 
 uint16_t reserve_owner(const struct rte_mbuf *m)

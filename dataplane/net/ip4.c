@@ -78,6 +78,7 @@ void ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 	const struct rte_ipv4_hdr *ip;
 	struct ip_in in;
 	uint8_t proto;
+	bool is_known;
 
 	assert(info->l3_off + info->l3_len <= rte_pktmbuf_data_len(m));
 	assert(info->l3_len >= IP4_HDR_BYTES && info->l4_off == info->l3_off + info->l3_len);
@@ -95,15 +96,17 @@ void ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 		.l4_len = info->end_off - info->l4_off,
 		.flow = info->flow,
 	};
-	if (!ip_is_ours(net, &in.dst) || (info->flags & PKT_MULTICAST)) {
+	proto = ip->next_proto_id;
+	/* A flow of ours was found under these very addresses, so they need no second look. */
+	is_known = info->flow != FLOW_NONE && proto == IPPROTO_TCP;
+	if ((!is_known && !ip_is_ours(net, &in.dst)) || (info->flags & PKT_MULTICAST)) {
 		ip_drop(m, &net->stats.rx_not_ours);
 		return;
 	}
-	if (!is_possible_source(net, &in.src) || !ip_trim(m, info->end_off)) {
+	if ((!is_known && !is_possible_source(net, &in.src)) || !ip_trim(m, info->end_off)) {
 		ip_drop(m, &net->stats.rx_bad_hdr);
 		return;
 	}
-	proto = ip->next_proto_id;
 	if (info->flags & PKT_FRAGMENT) {
 		m = fragment(net, m, ip, &in, now_us);
 		if (!m)

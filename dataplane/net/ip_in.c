@@ -23,6 +23,8 @@ bool ip_trim(struct rte_mbuf *m, uint32_t end_off)
 	if (end_off > m->pkt_len)
 		return false;
 	extra = m->pkt_len - end_off;
+	if (extra == 0)
+		return true;
 	return extra <= UINT16_MAX && rte_pktmbuf_trim(m, (uint16_t)extra) == 0;
 }
 

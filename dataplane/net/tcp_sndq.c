@@ -98,12 +98,23 @@ void tcp_sndq_drop(struct tcp_sndq *q)
 	q->end = q->start;
 }
 
-/* The chunk that holds @off: log2(STREAM_CHUNK_MAX) steps. */
+static bool holds(const struct tcp_sndq *q, uint32_t i, uint64_t off)
+{
+	const struct tcp_chunk *c = chunk_at(q, i);
+
+	return i < q->count && off >= c->off && off - c->off < c->len;
+}
+
+/* The chunk that holds @off: mostly where the last packet ended, else log2(STREAM_CHUNK_MAX) steps. */
 static uint32_t find(const struct tcp_sndq *q, uint64_t off)
 {
-	uint32_t lo = 0, hi = q->count;
+	uint32_t lo = (q->last - q->head) & (STREAM_CHUNK_MAX - 1), hi = q->count;
 
 	assert(off >= q->start && off < q->end);
+	for (uint32_t i = lo; i < lo + 2; i++)
+		if (holds(q, i, off))
+			return i;
+	lo = 0;
 	while (hi - lo > 1) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
@@ -177,8 +188,8 @@ static uint32_t take(struct net *net, const struct tcp_chunk *c, uint32_t at, ui
 	return *grown ? len : 0;
 }
 
-uint32_t tcp_sndq_fill(struct net *net, const struct tcp_sndq *q, struct rte_mbuf *m, uint64_t off,
-	uint32_t len, uint32_t seg_max)
+uint32_t tcp_sndq_fill(struct net *net, struct tcp_sndq *q, struct rte_mbuf *m, uint64_t off, uint32_t len,
+	uint32_t seg_max)
 {
 	struct rte_mbuf *tail = rte_pktmbuf_lastseg(m);
 	uint32_t done = 0;
@@ -200,6 +211,7 @@ uint32_t tcp_sndq_fill(struct net *net, const struct tcp_sndq *q, struct rte_mbu
 			m->nb_segs++;
 		}
 		done += got;
+		q->last = (q->head + i) & (STREAM_CHUNK_MAX - 1);
 		if (at + got == c->len)
 			i++;
 	}

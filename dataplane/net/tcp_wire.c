@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 enum option_kind {
@@ -32,6 +33,7 @@ enum option_kind {
 #define OPT_WSCALE_BYTES 3
 #define OPT_SACK_OK_BYTES 2
 #define OPT_TS_BYTES	 10
+#define PLAIN_TS_BYTES	 12 /* with two NOPs in front */
 #define SACK_BLOCK_BYTES 8
 
 static uint16_t get16(const uint8_t *p)
@@ -131,16 +133,32 @@ static void read_options(const uint8_t *opt, uint32_t len, struct tcp_seg *seg)
 }
 
 /* RFC 7323 appendix A: two NOPs and the timestamps, as every segment of an open connection has them. */
-static bool is_plain_ts(const uint8_t *opt, uint32_t len)
+static bool is_plain_ts(const uint8_t *opt)
 {
-	static const uint8_t layout[4] = {OPT_NOP, OPT_NOP, OPT_TS, OPT_TS_BYTES};
+	return get32(opt) == (OPT_NOP << 24 | OPT_NOP << 16 | OPT_TS << 8 | OPT_TS_BYTES);
+}
 
-	return len == sizeof(layout) + 8 && memcmp(opt, layout, sizeof(layout)) == 0;
+/* Into @out at once: with this layout nothing can be wrong any more. */
+static void read_plain(const uint8_t *bytes, uint32_t seg_len, struct tcp_seg *out)
+{
+	memset(out, 0, offsetof(struct tcp_seg, sack));
+	out->sport = get16(bytes);
+	out->dport = get16(bytes + 2);
+	out->seq = get32(bytes + 4);
+	out->ack = get32(bytes + 8);
+	out->flags = bytes[13];
+	out->hdr_len = TCP_HDR_BYTES + PLAIN_TS_BYTES;
+	out->wnd = get16(bytes + 14);
+	out->urp = get16(bytes + 18);
+	out->has_ts = true;
+	out->tsval = get32(bytes + TCP_HDR_BYTES + 4);
+	out->tsecr = get32(bytes + TCP_HDR_BYTES + 8);
+	out->payload_bytes = seg_len - out->hdr_len;
 }
 
 int tcp_wire_parse(const uint8_t *bytes, uint32_t len, uint32_t seg_len, struct tcp_seg *out)
 {
-	struct tcp_seg seg = {0};
+	struct tcp_seg seg;
 	uint32_t hdr_len;
 
 	assert(len <= seg_len);
@@ -151,6 +169,11 @@ int tcp_wire_parse(const uint8_t *bytes, uint32_t len, uint32_t seg_len, struct 
 		return -EBADMSG;
 	if (hdr_len > len)
 		return -EMSGSIZE;
+	if (hdr_len == TCP_HDR_BYTES + PLAIN_TS_BYTES && is_plain_ts(bytes + TCP_HDR_BYTES)) {
+		read_plain(bytes, seg_len, out);
+		return 0;
+	}
+	memset(&seg, 0, sizeof(seg));
 	seg.sport = get16(bytes);
 	seg.dport = get16(bytes + 2);
 	seg.seq = get32(bytes + 4);
@@ -160,10 +183,7 @@ int tcp_wire_parse(const uint8_t *bytes, uint32_t len, uint32_t seg_len, struct 
 	seg.wnd = get16(bytes + 14);
 	seg.urp = get16(bytes + 18);
 	seg.payload_bytes = seg_len - hdr_len;
-	if (is_plain_ts(bytes + TCP_HDR_BYTES, hdr_len - TCP_HDR_BYTES))
-		read_option(bytes + TCP_HDR_BYTES + 2, OPT_TS_BYTES, &seg);
-	else
-		read_options(bytes + TCP_HDR_BYTES, hdr_len - TCP_HDR_BYTES, &seg);
+	read_options(bytes + TCP_HDR_BYTES, hdr_len - TCP_HDR_BYTES, &seg);
 	*out = seg;
 	return 0;
 }
