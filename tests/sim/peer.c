@@ -276,6 +276,8 @@ void peer_timeout(struct peer *p, uint64_t now_us)
 	peer_snd_timeout(p, now_us);
 }
 
+/* An answer has the number it was asked for; a reset of our own lies behind all we sent, whatever was
+ * answered before: of several acknowledgements an old one may have come last. */
 size_t peer_abort(struct peer *p, uint8_t *out)
 {
 	struct wire_pkt pkt = {
@@ -283,12 +285,11 @@ size_t peer_abort(struct peer *p, uint8_t *out)
 		.dst = p->cfg.remote,
 		.sport = p->cfg.local_port,
 		.dport = p->cfg.remote_port,
-		.seq = p->state == PEER_RESET ? p->reset_seq : p->cfg.isn + (uint32_t)p->max,
+		.seq = p->reset_due ? p->reset_seq : p->cfg.isn + (uint32_t)p->max,
 		.ack = p->reset_ack,
 		.flags = W_RST | (p->reset_ack ? W_ACK : 0),
 	};
 
-	p->reset_seq = pkt.seq;
 	p->reset_due = false;
 	p->state = PEER_RESET;
 	return wire_build(out, &pkt);
