@@ -29,14 +29,11 @@ void tcp_rack_init(struct tcp_rack *rack)
 	rack->reo_mult = 1;
 }
 
-/* 6.2 step 4, the D-SACK part. */
-static void reo_adapt(struct tcp_conn *conn, const struct tcp_delivery *d)
+void tcp_rack_needless(struct tcp_conn *conn)
 {
 	struct tcp_rack *rack = &conn->rack;
 
-	if (rack->has_dsack_round && seq_ge(conn->snd_una, rack->dsack_round))
-		rack->has_dsack_round = false;
-	if (!d->has_dsack || rack->has_dsack_round)
+	if (rack->has_dsack_round)
 		return;
 	rack->has_dsack_round = true;
 	rack->dsack_round = conn->snd_nxt;
@@ -57,7 +54,10 @@ void tcp_rack_update(struct tcp_conn *conn, const struct tcp_delivery *d)
 
 	if (d->is_reordered)
 		rack->is_reordering_seen = true;
-	reo_adapt(conn, d);
+	if (rack->has_dsack_round && seq_ge(conn->snd_una, rack->dsack_round))
+		rack->has_dsack_round = false;
+	if (d->has_dsack)
+		tcp_rack_needless(conn);
 	if (!d->has_rack)
 		return;
 	assert(d->now_us >= d->rack_sent_us);

@@ -34,7 +34,9 @@ void tcp_rack_update(struct tcp_conn *conn, const struct tcp_delivery *d);
 uint32_t tcp_rack_detect(struct tcp_conn *conn, uint64_t now_us);
 /* The retransmission timer went off: what is lost, sparing what left just now (6.3). */
 void tcp_rack_mark_on_rto(struct tcp_conn *conn, uint64_t now_us);
-/* A recovery ended: the window of the reordering timer may shrink again. */
+/* A retransmission was for nothing (6.2 step 4): the window widens, once a round trip. */
+void tcp_rack_needless(struct tcp_conn *conn);
+/* A recovery ended that had a reason: the window of the reordering timer may shrink again. */
 void tcp_rack_recovered(struct tcp_rack *rack);
 
 /* Arms the probe timer when the rules of 7.2 allow a probe. Out: it is armed. */

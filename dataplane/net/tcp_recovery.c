@@ -91,7 +91,6 @@ static void leave(struct tcp_conn *conn, uint64_t now_us)
 	r->undo_until = conn->snd_nxt;
 	conn->rtx.reno_sacked_bytes = 0;
 	conn->rto_due = false;
-	tcp_rack_recovered(&conn->rack);
 }
 
 static bool is_spurious(struct tcp_conn *conn, const struct tcp_seg *seg,
@@ -119,6 +118,8 @@ static void undo(struct tcp_conn *conn, uint64_t now_us)
 	tcp_rtt_backoff_clear(&conn->rtt);
 	if (r->phase != RECOVERY_NONE)
 		leave(conn, now_us);
+	if (conn->has_sack)
+		tcp_rack_needless(conn);
 	tcp_cc_undo(&conn->cc, now_us);
 	conn->net->stats.tcp_undo++;
 }
@@ -225,8 +226,10 @@ void tcp_recovery_ack(struct tcp_conn *conn, const struct tcp_seg *seg, struct t
 		r->can_undo = false;
 	if (is_spurious(conn, seg, d, info))
 		undo(conn, info->now_us);
-	if (r->phase != RECOVERY_NONE && seq_ge(conn->snd_una, r->point))
+	if (r->phase != RECOVERY_NONE && seq_ge(conn->snd_una, r->point)) {
 		leave(conn, info->now_us);
+		tcp_rack_recovered(&conn->rack);
+	}
 	/* What a smaller path MTU or a window that opened made us send again is no congestion. */
 	if (r->phase == RECOVERY_NONE && d->marked_lost_bytes > 0 && missing(conn) > 0)
 		enter_fast(conn, d, info->flight_before, info->now_us);

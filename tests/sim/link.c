@@ -116,6 +116,10 @@ unsigned link_send(struct link *l, struct flights *f, struct rnd *r, uint8_t way
 	memcpy(copy, bytes, len);
 	if (rnd_ppm(r, c->ce_ppm) && mark(copy))
 		fate |= LINK_CE;
+	if (c->early_ppm && rnd_ppm(r, c->early_ppm)) {
+		push(f, at_us, way, copy, len);
+		return fate | LINK_LATE;
+	}
 	at_us += c->delay_us + rnd_below(r, c->jitter_us + 1);
 	if (rnd_ppm(r, c->dup_ppm)) {
 		push(f, at_us + rnd_log(r, c->late_us_max), way, copy, len);

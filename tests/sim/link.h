@@ -13,6 +13,7 @@
 struct link_config {
 	uint32_t delay_us, jitter_us;
 	uint32_t loss_ppm, dup_ppm, reorder_ppm, corrupt_ppm, ce_ppm;
+	uint32_t early_ppm;   /* passes the delay by and overtakes what is under way, as netem's reorder */
 	uint32_t late_us_max; /* what a reordered packet or a copy is late by */
 	uint64_t bytes_per_s; /* 0 = no limit */
 	uint32_t queue_bytes;
