@@ -2,7 +2,7 @@
  * stt.c - a stack of the product's in a world of its own: created, driven by time, destroyed
  *
  * The EAL is started once a process, with ordinary memory and no devices. Each stack has its own
- * pools, classifier and net. Time stands still but for stt_advance_us(), which goes from deadline
+ * classifier and net, and pools of which it is the only user (stt_pools.c). Time stands still but for stt_advance_us(), which goes from deadline
  * to deadline and pulls output at each, as a worker's turn would; what was sent on the way waits
  * for stt_tx in a bounded queue.
  */
@@ -22,9 +22,6 @@
 #include "tests/abi/stt_impl.h"
 
 #define START_US      1000000u
-#define POOL_DEFAULT  4096u
-#define HDR_COUNT     4096u
-#define EXT_COUNT     4096u
 #define FLOWS	      256u
 #define TSO_BYTES_MAX 65535u
 
@@ -101,45 +98,6 @@ static struct net *net_of(struct stt *t)
 	return net_create(&cfg);
 }
 
-static int pools_create(struct stt *t)
-{
-	static unsigned serial;
-	char name[3][32];
-	struct reserve_config rx = {
-		.name = name[0],
-		.total_count = t->cfg.pool_count ? t->cfg.pool_count : POOL_DEFAULT,
-		.data_bytes = MBUF_DATA_BYTES + RTE_PKTMBUF_HEADROOM,
-		.socket = SOCKET_ID_ANY,
-	};
-	struct reserve_config hdr = {
-		.name = name[1],
-		.total_count = HDR_COUNT,
-		.data_bytes = HDR_DATA_BYTES + RTE_PKTMBUF_HEADROOM,
-		.socket = SOCKET_ID_ANY,
-	};
-
-	serial++;
-	snprintf(name[0], sizeof(name[0]), "stt-rx-%u", serial);
-	snprintf(name[1], sizeof(name[1]), "stt-hdr-%u", serial);
-	snprintf(name[2], sizeof(name[2]), "stt-ext-%u", serial);
-	stt_fault_suspend();
-	t->rx_pool = reserve_create(&rx);
-	t->hdr_pool = reserve_create(&hdr);
-	t->ext_pool = rte_pktmbuf_pool_create_by_ops(
-		name[2], EXT_COUNT, 0, NET_EXT_PRIV_BYTES, 0, SOCKET_ID_ANY, "stack");
-	stt_fault_resume();
-	if (!t->rx_pool || !t->hdr_pool || !t->ext_pool)
-		return -ENOMEM;
-	reserve_arm(t->rx_pool);
-	reserve_arm(t->hdr_pool);
-	stt_fault_install(reserve_pool(t->rx_pool));
-	stt_fault_install(reserve_pool(t->hdr_pool));
-	stt_fault_install(t->ext_pool);
-	t->owner = reserve_owner_add(t->rx_pool, "stream", OWNER_NONE, 0);
-	t->owner_ooo = reserve_owner_add(t->rx_pool, "stream-ooo", OWNER_NONE, 0);
-	return t->owner < 0 || t->owner_ooo < 0 ? -ENOSPC : 0;
-}
-
 static void hint(struct stt *t, uint8_t family, const void *addr, size_t len)
 {
 	struct net_ip ip = {.family = family};
@@ -162,7 +120,7 @@ struct stt *stt_create(const struct stt_config *config)
 	t->now_us = START_US;
 	stt_fault_set(0, 0);
 	t->classifier = classifier_create(FLOWS, t->cfg.seed);
-	if (!t->classifier || pools_create(t) || !(t->net = net_of(t))) {
+	if (!t->classifier || stt_pools_take(t) || !(t->net = net_of(t))) {
 		stt_destroy(t);
 		return NULL;
 	}
@@ -183,9 +141,7 @@ void stt_destroy(struct stt *t)
 		rte_pktmbuf_free(t->fifo[(t->fifo_head + i) % STT_FIFO_MAX]);
 	net_destroy(t->net);
 	classifier_destroy(t->classifier);
-	reserve_destroy(t->rx_pool);
-	reserve_destroy(t->hdr_pool);
-	rte_mempool_free(t->ext_pool);
+	stt_pools_give(t);
 	for (unsigned i = 0; i < STT_CONN_MAX; i++)
 		free(t->conns[i].memory);
 	free(t);

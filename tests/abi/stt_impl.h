@@ -49,6 +49,10 @@ struct stt {
 
 extern const uint8_t stt_local_mac[6], stt_peer_mac[6];
 
+/* ---- stt_pools.c ---- */
+int stt_pools_take(struct stt *t);
+void stt_pools_give(struct stt *t);
+
 /* ---- stt_fault.c ---- */
 /* Puts the fault point in front of the ops of @pool. */
 void stt_fault_install(const struct rte_mempool *pool);

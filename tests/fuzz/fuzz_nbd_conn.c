@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f = calloc(1, sizeof(*f));
 	assert(f);
 	nbd_conn_init(&f->conn, "disk", data[0] & 1);
-	step = data[0] & 8 ? 1 + (data[0] >> 4) : size;
+	step = data[0] & 8 ? 1 + (size_t)(data[0] >> 4) : size;
 	if ((data[0] & 3) == 2) {
 		feed(f, greeting, sizeof(greeting) - 1);
 		feed(f, data[0] & 4 ? structured : simple, sizeof(simple) - 1);
