@@ -163,6 +163,7 @@ struct reserve_sum_input {
 	uint32_t device_count;
 	uint32_t device_quota[VOLUME_MAX * 2]; /* mbufs a device (connection) may hold */
 	uint32_t reassembly_count, neighbour_count;
+	uint32_t exception_count; /* of other traffic, on their way to the kernel */
 	uint32_t safety_pct;	  /* 125 = a quarter more than the sum */
 };
 struct reserve_sum_term {
@@ -188,9 +189,11 @@ uint32_t reserve_quota(uint64_t bytes, uint32_t payload_min, uint32_t slack_coun
  *
  * starve: the normal mbufs free at that moment disappear, and so does every one freed later that
  * the reserve has no room for: to the entitled min(free, floor) is left, to others nothing.
+ * level: what reserve_level_update() answers from now on, whatever the depth; -1 ends it.
  * fail: of the next dequeues that ask for mbufs, @skip pass, then @count are refused.
  */
 int reserve_fault_starve(struct reserve *r, bool on);
+int reserve_fault_level(struct reserve *r, int level);
 int reserve_fault_fail(struct reserve *r, uint32_t skip, uint32_t count);
 
 #endif

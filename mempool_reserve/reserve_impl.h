@@ -76,6 +76,7 @@ struct reserve {
 	enum reserve_level level;
 	bool starve_wanted;
 	uint32_t fail_skip, fail_count;
+	int level_wanted; /* + 1; 0: the depth decides */
 
 	struct rte_mempool *pool;
 	uint16_t owner_end;	  /* ids in use are below it */

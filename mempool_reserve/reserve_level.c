@@ -44,6 +44,8 @@ enum reserve_level reserve_level_update(struct reserve *r)
 		level = RESERVE_YELLOW;
 	if (depth >= RESERVE_RED_ENTER_PCT)
 		level = RESERVE_RED;
+	if (SLUICE_FAULT_INJECTION && relaxed_load(&r->level_wanted))
+		level = (enum reserve_level)(relaxed_load(&r->level_wanted) - 1);
 	relaxed_store(&r->level, level);
 	return level;
 }

@@ -122,6 +122,16 @@ int reserve_fault_starve(struct reserve *r, bool on)
 	return 0;
 }
 
+int reserve_fault_level(struct reserve *r, int level)
+{
+	if (!SLUICE_FAULT_INJECTION)
+		return -ENOTSUP;
+	if (level < -1 || level > RESERVE_RED)
+		return -EINVAL;
+	relaxed_store(&r->level_wanted, level + 1);
+	return 0;
+}
+
 int reserve_fault_fail(struct reserve *r, uint32_t skip, uint32_t count)
 {
 	if (!SLUICE_FAULT_INJECTION)

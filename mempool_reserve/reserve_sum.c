@@ -10,6 +10,7 @@
  *   essential  ARP, ND and ICMP being handled
  *   devices    what the replies each connection may have asked for can occupy
  *   reassembly, neighbour   fragments of protected peers; packets that wait for an address
+ *   exception  other traffic on its way to the kernel, taken while memory was normal
  *
  * Pure arithmetic, 64 bits wide, clamped at the end: a sum no pool can have is refused later, with
  * its numbers.
@@ -45,6 +46,7 @@ void reserve_sum(const struct reserve_sum_input *in, struct reserve_sum *out)
 	term_add(out, "devices", devices);
 	term_add(out, "reassembly", in->reassembly_count);
 	term_add(out, "neighbour", in->neighbour_count);
+	term_add(out, "exception", in->exception_count);
 	out->total = clamp32(((uint64_t)out->subtotal * safety_pct + 99) / 100);
 }
 

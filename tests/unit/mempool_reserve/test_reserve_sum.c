@@ -19,7 +19,7 @@ static void reserve_sum_adds_each_term_and_a_quarter(void **state)
 	reserve_sum(&in, &sum);
 	for (unsigned i = 0; i < sum.term_count; i++)
 		terms += sum.terms[i].count;
-	assert_int_equal(sum.term_count, 6);
+	assert_int_equal(sum.term_count, 7);
 	assert_string_equal(sum.terms[0].name, "ring");
 	assert_int_equal(sum.terms[3].count, 1500);
 	assert_int_equal(sum.subtotal, 256 + 32 + 64 + 1500 + 96 + 20);
