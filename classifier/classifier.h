@@ -30,6 +30,7 @@ enum pkt_l3 { PKT_L3_NONE, PKT_L3_ARP, PKT_L3_IP4, PKT_L3_IP6 };
 #define PKT_VLAN	   4u /* tagged with a VLAN; a priority tag (VID 0) is none */
 #define PKT_RULE	   8u /* protected by a rule: goes to the exception path */
 #define PKT_MULTICAST	   16u /* L2 multicast or broadcast destination */
+#define PKT_ASKS_US	   32u /* essential and a question to us: who answers here, answers for the kernel too */
 
 /* What the parse found; offsets from the start of the frame. */
 struct pkt_info {

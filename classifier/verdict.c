@@ -19,6 +19,8 @@
 #include "classifier/classify.h"
 #include "classifier/parse.h"
 
+#define ARP_OPCODE_OFF 6
+#define ARP_REQUEST    1
 #define ARP_SENDER_OFF 14
 #define ARP_TARGET_OFF 24
 #define ND_TARGET_OFF  8
@@ -106,10 +108,20 @@ bool fragment_is_protected(
 	       info->l4_proto == IPPROTO_TCP && is_remote(c, family_of(info), source(bytes, info));
 }
 
-static bool arp_is_essential(const struct classifier *c, const uint8_t *arp)
+static bool asks_us(struct pkt_info *info, bool does)
 {
-	return is_own(c, AF_INET, arp + ARP_TARGET_OFF) ||
-	       is_own(c, AF_INET, arp + ARP_SENDER_OFF) ||
+	if (does)
+		info->flags |= PKT_ASKS_US;
+	return does;
+}
+
+static bool arp_is_essential(const struct classifier *c, const uint8_t *arp, struct pkt_info *info)
+{
+	if (is_own(c, AF_INET, arp + ARP_TARGET_OFF)) {
+		asks_us(info, load_be16(arp + ARP_OPCODE_OFF) == ARP_REQUEST);
+		return true;
+	}
+	return is_own(c, AF_INET, arp + ARP_SENDER_OFF) ||
 	       is_peer(c, AF_INET, arp + ARP_SENDER_OFF);
 }
 
@@ -129,7 +141,7 @@ static bool icmp4_is_essential(
 {
 	switch (bytes[info->l4_off]) {
 	case ICMP_ECHO:
-		return is_own(c, AF_INET, destination(bytes, info));
+		return asks_us(info, is_own(c, AF_INET, destination(bytes, info)));
 	case ICMP_DEST_UNREACH:
 	case ICMP_TIME_EXCEEDED:
 	case ICMP_PARAMETERPROB:
@@ -141,7 +153,7 @@ static bool icmp4_is_essential(
 
 /* A solicitation must ask for us; an advertisement must be for us or about a peer. */
 static bool nd_is_essential(
-	const struct classifier *c, const uint8_t *bytes, uint32_t len, const struct pkt_info *info)
+	const struct classifier *c, const uint8_t *bytes, uint32_t len, struct pkt_info *info)
 {
 	const uint8_t *nd = bytes + info->l4_off;
 
@@ -149,8 +161,10 @@ static bool nd_is_essential(
 		return false;
 	if (bytes[info->l3_off + 7] != ND_HOP_LIMIT || nd[1] != 0)
 		return false;
-	if (is_own(c, AF_INET6, nd + ND_TARGET_OFF))
+	if (is_own(c, AF_INET6, nd + ND_TARGET_OFF)) {
+		asks_us(info, nd[0] == ND_NEIGHBOR_SOLICIT);
 		return true;
+	}
 	return nd[0] == ND_NEIGHBOR_ADVERT && (is_own(c, AF_INET6, destination(bytes, info)) ||
 						      is_peer(c, AF_INET6, nd + ND_TARGET_OFF));
 }
@@ -160,7 +174,7 @@ static bool icmp6_is_essential(
 {
 	switch (bytes[info->l4_off]) {
 	case ICMP6_ECHO_REQUEST:
-		return is_own(c, AF_INET6, destination(bytes, info));
+		return asks_us(info, is_own(c, AF_INET6, destination(bytes, info)));
 	case ND_NEIGHBOR_SOLICIT:
 	case ND_NEIGHBOR_ADVERT:
 		return nd_is_essential(c, bytes, len, info);
@@ -178,7 +192,7 @@ bool packet_is_essential(
 	const struct classifier *c, const uint8_t *bytes, uint32_t len, struct pkt_info *info)
 {
 	if (info->l3 == PKT_L3_ARP)
-		return arp_is_essential(c, bytes + info->l3_off);
+		return arp_is_essential(c, bytes + info->l3_off, info);
 	if (info->flags & PKT_FRAGMENT)
 		return false;
 	if (info->l3 == PKT_L3_IP4 && info->l4_proto == IPPROTO_ICMP)
