@@ -29,6 +29,7 @@ struct config_port {
 	char gateway[64], gateway6[64];
 	uint16_t mtu; /* 0 = the interface's, else 1500 */
 	enum config_exception exception;
+	char exception_iface[16]; /* the kernel's end; empty = sluiceN */
 	uint16_t queues;  /* default 1 */
 	uint16_t rx_ring; /* default RX_RING_DEFAULT */
 	uint16_t cpu[WORKER_MAX]; /* worker cores; default 0.. */

@@ -212,6 +212,21 @@ static int name_store(
 	return 0;
 }
 
+static int exception_iface_store(
+	const struct where *at, const struct raw_port *raw, struct config_port *port)
+{
+	char path[CONFIG_PATH_BYTES];
+
+	if (!raw->exception_iface)
+		return 0;
+	if (iface_check(raw->exception_iface) || strchr(raw->exception_iface, '%'))
+		return config_error(at->lines, path_of(at, "exception_iface", -1, path), at->err,
+			"\"%.40s\" is no interface name; give up to 15 letters and digits, like sluice0",
+			raw->exception_iface);
+	snprintf(port->exception_iface, sizeof(port->exception_iface), "%s", raw->exception_iface);
+	return 0;
+}
+
 static int port_store(
 	const struct where *at, const struct raw_port *raw, unsigned idx, struct config_port *port)
 {
@@ -225,6 +240,8 @@ static int port_store(
 		rc = name_store(at, raw, idx, port);
 	if (rc == 0)
 		rc = device_store(at, raw, port);
+	if (rc == 0)
+		rc = exception_iface_store(at, raw, port);
 	for (unsigned i = 0; rc == 0 && i < raw->address_count; i++) {
 		rc = address_store(at, raw->address[i], i, port);
 		port->address_count = i + 1;
@@ -252,6 +269,10 @@ static int port_is_new(
 		if (strcmp(other->name, port->name) == 0)
 			return config_error(at->lines, path_of(at, "name", -1, path), at->err,
 				"%s is the name of ports[%u] too; choose another", port->name, i);
+		if (port->exception_iface[0] &&
+			strcmp(other->exception_iface, port->exception_iface) == 0)
+			return config_error(at->lines, path_of(at, "exception_iface", -1, path), at->err,
+				"%s is that of ports[%u] too; choose another", port->exception_iface, i);
 		if (other->kind == port->kind && strcmp(other->device, port->device) == 0)
 			return config_error(at->lines, path_of(at, "device", -1, path), at->err,
 				"%s is the device of ports[%u] too; one port drives one NIC",

@@ -9,7 +9,7 @@
 #include <cyaml/cyaml.h>
 
 struct raw_port {
-	char *name, *device, *mtu, *exception, *queues, *rx_ring;
+	char *name, *device, *mtu, *exception, *exception_iface, *queues, *rx_ring;
 	char **address, **gateway, **cpus;
 	unsigned address_count, gateway_count, cpus_count;
 };

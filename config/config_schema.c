@@ -35,6 +35,7 @@ static const cyaml_schema_field_t port_fields[] = {
 	LIST(raw_port, gateway, &short_schema, 2),
 	TEXT(raw_port, mtu),
 	TEXT(raw_port, exception),
+	TEXT(raw_port, exception_iface),
 	TEXT(raw_port, queues),
 	TEXT(raw_port, rx_ring),
 	LIST(raw_port, cpus, &short_schema, WORKER_MAX),

@@ -31,6 +31,18 @@ struct host_iface {
 /* Reads interface @name: addresses (global scope first), MTU, routes. 0, -ENODEV, -errno. */
 int host_iface_read(const char *name, struct host_iface *out, struct error *err);
 
+/*
+ * Changes to interface @name, a tap of ours. Each 0, or -errno with the sentence in @err. What is so
+ * already is no error.
+ */
+int host_iface_mtu_set(const char *name, uint16_t mtu, struct error *err);
+int host_iface_up(const char *name, struct error *err);
+/* The cable, as the kernel sees it: follows the NIC's link. */
+int host_iface_carrier_set(const char *name, bool is_on, struct error *err);
+int host_iface_addr_add(const char *name, const struct host_addr *addr, struct error *err);
+/* A default route by @gateway of so high a metric that any other is preferred. */
+int host_iface_default_add(const char *name, const struct host_addr *gateway, struct error *err);
+
 struct host_pci {
 	char address[16];
 	char driver[32];	   /* empty = none */

@@ -52,6 +52,12 @@
 #define RESERVE_RED_ENTER_PCT 50
 #define RESERVE_RED_LEAVE_PCT 35
 
+/* ---- exception port ---- */
+#define EXCEPTION_RING_COUNT  256 /* packets on their way to the kernel; a power of two */
+#define EXCEPTION_MBUF_MAX    512 /* … and the RX mbufs they may be made of: a term of the reserve */
+#define EXCEPTION_BLANK_COUNT 128 /* empty mbufs the tap may fill, full ones not yet fetched included */
+#define EXCEPTION_SEG_MAX     40  /* mbufs of one packet: 64 KiB of LRO in 2 KiB each, and some */
+
 /* ---- net ---- */
 #define NET_CONN_MAX	    128 /* TCP connections of one worker, TIME-WAIT included */
 #define NET_ADDR_MAX	    8	/* addresses of one port */
@@ -105,6 +111,8 @@
 #define UBLK_RECOVER_US_MAX (20u * 1000 * 1000) /* until the kernel let go of the dead daemon */
 #define UBLK_RECOVER_US_STEP (20u * 1000)
 
+static_assert((EXCEPTION_RING_COUNT & (EXCEPTION_RING_COUNT - 1)) == 0, "ring index is masked");
+static_assert(EXCEPTION_SEG_MAX * MBUF_DATA_BYTES > 65536 + 64, "the longest packet LRO makes");
 static_assert(RESERVE_RED_LEAVE_PCT < RESERVE_RED_ENTER_PCT, "levels need hysteresis");
 /* ---- counters ---- */
 #define REGISTRY_ITEM_MAX   64 /* counters of one family */
