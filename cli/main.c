@@ -100,8 +100,11 @@ static int run_fault(const struct cli *cli)
 {
 	bool is_on = strcmp(cli->args[1], "on") == 0;
 
+	if (strcmp(cli->args[0], "level") == 0)
+		return cli_ask(cli, "fault.level", json_pack("{s:s}", "level", cli->args[1]), READ_MS,
+			print_level);
 	if (strcmp(cli->args[0], "starve") != 0 || (!is_on && strcmp(cli->args[1], "off") != 0))
-		return cli_usage("fault %s %s is not known; say fault starve on, or off",
+		return cli_usage("fault %s %s is not known; say fault starve on, or off, or fault level LEVEL",
 			cli->args[0], cli->args[1]);
 	return cli_ask(
 		cli, "fault.starve", json_pack("{s:b}", "on", is_on), READ_MS, print_starved);
@@ -140,7 +143,7 @@ static const struct command commands[] = {
 	{"probe", "URI", "", "what a server says of an export", 1, 1, run_probe},
 	{"bench", "[-c FILE] URI [OPTION...]", "",
 		"measure an export; takes sluiced --bench's options", 0, 0, NULL},
-	{"fault", "starve on|off", "", "fault-injection builds: leave the reserve alone", 2, 2,
+	{"fault", "starve on|off, level LEVEL", "", "fault-injection builds: leave the reserve alone", 2, 2,
 		run_fault},
 	{"top", "", "", "a live view", 0, 0, cli_top},
 	{"shutdown", "[--keep]", "k", "end the daemon; devices in use stay for the next, or all", 0, 0,

@@ -145,6 +145,14 @@ void print_attached(const json_t *result)
 	puts(device);
 }
 
+void print_level(const json_t *result)
+{
+	char level[CELL_BYTES];
+
+	cell_format(json_object_get(result, "level"), CELL_TEXT, level);
+	printf("level is held: %s\n", level);
+}
+
 void print_starved(const json_t *result)
 {
 	printf("starve is %s\n", json_is_true(json_object_get(result, "starved")) ? "on" : "off");

@@ -18,6 +18,7 @@ void print_reserve_leaks(const json_t *leaks);
 void print_probe(const json_t *facts);
 void print_doctor(const json_t *lines);
 void print_attached(const json_t *result); /* the device's path and no more: for $(…) */
+void print_level(const json_t *result);
 void print_starved(const json_t *result);
 
 /* @result itself if it is an array, else the array it has under @key; NULL if neither. */

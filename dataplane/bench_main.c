@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <jansson.h>
+#include "dataplane/counters.h"
 #include "dataplane/engine.h"
 
 #define POLL_MS		   5
@@ -105,6 +106,9 @@ int bench_arg(struct bench_args *a, int opt, const char *text, struct error *err
 	case BENCH_OPT_STARVE:
 		a->is_starved = true;
 		return 0;
+	case BENCH_OPT_LEVEL:
+		a->level = text;
+		return 0;
 	case BENCH_OPT_ALLOC:
 		a->is_trapped = true;
 		return 0;
@@ -140,11 +144,13 @@ static json_t *result_json(const struct bench_args *a, struct engine *e, const s
 	double s = (double)r->elapsed_us / 1e6;
 	struct reserve_info info;
 	struct net_stats net;
+	struct other_stats other;
 
+	other_stats(worker_other(engine_worker(e, 0)), &other);
 	reserve_info(engine_pool(e, 0), &info);
 	net_stats(worker_net(engine_worker(e, 0)), &net);
 	return json_pack("{s:s s:s s:i s:f s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:I s:I s:I s:f"
-			 " s:{s:i s:i s:i s:i s:I s:I} s:{s:I s:I s:I s:I}}",
+			 " s:{s:i s:i s:i s:i s:I s:I} s:{s:I s:I s:I s:I} s:o}",
 		"rw", a->rw ? a->rw : "read", "bs", a->bs ? a->bs : "4k", "iodepth", a->cfg.iodepth,
 		"seconds", s, "iops", (double)(r->ios[0] + r->ios[1]) / s, "read_iops", (double)r->ios[0] / s,
 		"write_iops", (double)r->ios[1] / s, "mb_s", (double)(r->bytes[0] + r->bytes[1]) / s / 1e6,
@@ -155,7 +161,8 @@ static json_t *result_json(const struct bench_args *a, struct engine *e, const s
 		cpu_s, "reserve", "total", info.total, "floor", info.floor, "free", info.free, "low_water",
 		info.low_water, "dips", (json_int_t)info.dips, "refused", (json_int_t)info.refused, "tcp",
 		"rx_segs", (json_int_t)net.tcp_rx_segs, "tx_segs", (json_int_t)net.tcp_tx_segs,
-		"retrans_segs", (json_int_t)net.tcp_retrans_segs, "rto", (json_int_t)net.tcp_rto);
+		"retrans_segs", (json_int_t)net.tcp_retrans_segs, "rto", (json_int_t)net.tcp_rto,
+		"other", registry_values(&counters_other, (const uint64_t *)&other));
 }
 
 static void result_print(const struct bench_args *a, struct engine *e, const struct bench_result *r,
@@ -228,6 +235,8 @@ static int session(struct engine *e, struct bench_args *a, const struct config_v
 		return rc;
 	if (a->is_starved && engine_starve(e, true))
 		return error_set(err, -ENOTSUP, "--starve needs a build with -Dfault_injection=true");
+	if (a->level && engine_level(e, a->level, err))
+		return -EINVAL;
 	if (a->is_trapped)
 		engine_spring_alloc_trap(e);
 	while (!w.is_done)

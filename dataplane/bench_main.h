@@ -20,6 +20,7 @@ enum bench_opt {
 	BENCH_OPT_VERIFY,
 	BENCH_OPT_JSON,
 	BENCH_OPT_STARVE, /* fault injection: the reserve alone */
+	BENCH_OPT_LEVEL,  /* fault injection: holds the port at a level */
 	BENCH_OPT_ALLOC,  /* fault injection: springs the allocation trap */
 };
 
@@ -27,6 +28,7 @@ struct bench_args {
 	const char *uri, *rw, *bs;
 	struct bench_config cfg; /* zero fields get fio's defaults */
 	bool is_json, is_starved, is_trapped;
+	const char *level; /* NULL: as it comes */
 };
 
 /* One option as getopt found it. 0 or -EINVAL with @err. */

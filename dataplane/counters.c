@@ -25,8 +25,6 @@ static const struct registry_item loop_items[] = {
 	COUNTER("busy_turns", "Turns that found something to do"),
 	COUNTER("sleeps", "Times the worker went to sleep"),
 	COUNTER("wakeups", "Times an event ended its sleep"),
-	COUNTER("other_dropped", "Packets of other traffic dropped"),
-	COUNTER("bad_dropped", "Packets dropped that no protocol allows"),
 	COUNTER("tx_full", "Packets the full TX ring did not take at once"),
 	GAUGE("max_turn_us", "Longest turn in microseconds"),
 };
@@ -74,6 +72,19 @@ static const struct registry_item net_items[] = {
 	COUNTER("tcp_aborted", "Connections aborted"),
 	COUNTER("hdr_alloc_failed", "Headers for which the pool had no room"),
 	COUNTER("protected_drops", "Storage segments dropped for memory, which must stay 0"),
+};
+
+static const struct registry_item other_items[] = {
+	COUNTER("to_kernel", "Packets of other traffic passed to the kernel"),
+	COUNTER("rule_to_kernel", "Packets protected by a rule passed to the kernel"),
+	COUNTER("copied_to_kernel", "ARP and ND packets of which the kernel got a copy"),
+	COUNTER("from_kernel", "Packets of the kernel sent out of the NIC"),
+	COUNTER("shed_off", "Packets dropped because the port has no exception port"),
+	COUNTER("shed_red", "Packets dropped at level red"),
+	COUNTER("shed_full", "Packets dropped because the kernel did not take them in time"),
+	COUNTER("shed_memory", "Packets dropped because there was no memory for them"),
+	COUNTER("shed_unfit", "Packets dropped because the kernel cannot take them as they are"),
+	COUNTER("bad", "Packets dropped that no protocol allows"),
 };
 
 static const struct registry_item class_items[] = {
@@ -146,6 +157,8 @@ static const struct registry_item pool_items[] = {
 
 static_assert(COUNT_OF(loop_items) * sizeof(uint64_t) == sizeof(struct worker_stats),
 	"each counter of a worker has a name");
+static_assert(COUNT_OF(other_items) * sizeof(uint64_t) == sizeof(struct other_stats),
+	"each counter of other traffic has a name");
 static_assert(COUNT_OF(net_items) * sizeof(uint64_t) == sizeof(struct net_stats),
 	"each counter of net has a name");
 static_assert(COUNT_OF(port_items) * sizeof(uint64_t) == sizeof(struct port_stats),
@@ -161,6 +174,7 @@ static_assert(COUNT_OF(ops_items) == BLOCK_OP_COUNT && COUNT_OF(bytes_items) == 
 
 const struct registry_family counters_loop = FAMILY(loop, "worker");
 const struct registry_family counters_net = FAMILY(net, "worker");
+const struct registry_family counters_other = FAMILY(other, "worker");
 const struct registry_family counters_class = FAMILY(class, "worker");
 const struct registry_family counters_port = FAMILY(port, "port");
 const struct registry_family counters_ops = FAMILY(ops, "volume");

@@ -56,7 +56,7 @@ static uint32_t memory_need_mib(const struct config *cfg)
 
 		bytes += (uint64_t)v->queue_depth * v->io_bytes_max + (8u << 20);
 	}
-	bytes += (uint64_t)cfg->port_count * (48u << 20);
+	bytes += (uint64_t)cfg->port_count * (56u << 20);
 	if (!cfg->volume_count)
 		bytes += 64u << 20;
 	return (uint32_t)(bytes >> 20);

@@ -81,6 +81,8 @@ static int port_bring_up(struct engine *e, unsigned idx, struct error *err)
 	p->queue_count = p->cfg->queues ? p->cfg->queues : 1;
 	rc = port_open(p->cfg, idx, (uint16_t)p->queue_count, &p->port, err);
 	if (!rc)
+		rc = engine_exception_open(p, idx, err);
+	if (!rc)
 		rc = engine_pools_create(e, p, idx, err);
 	for (q = 0; !rc && q < p->queue_count; q++)
 		rc = port_queue_setup(p->port, (uint16_t)q, p->queues[q].rx, err);
@@ -120,6 +122,7 @@ static int workers_start(struct engine *e, unsigned idx, unsigned first, struct 
 			.rx_pool = p->queues[q].rx,
 			.hdr_pool = p->queues[q].hdr,
 			.ext_pool = p->queues[q].ext,
+			.exception = p->exception ? exception_queue(p->exception, q) : NULL,
 			.addr_count = p->addr_count,
 			.rules = e->cfg.protect,
 			.rule_count = e->cfg.protect_count,
@@ -172,10 +175,12 @@ void engine_destroy(struct engine *e)
 
 		for (q = 0; q < p->queue_count; q++)
 			worker_join(p->queues[q].worker);
+		exception_stop(p->exception);
 		port_stop(p->port);
 		for (q = 0; q < p->queue_count; q++)
 			worker_destroy(p->queues[q].worker);
 		port_close(p->port);
+		exception_destroy(p->exception);
 		engine_pools_destroy(p);
 	}
 	engine_linger_poll(e, true);

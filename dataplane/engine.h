@@ -72,6 +72,8 @@ struct engine_port_info {
 	unsigned worker_count;
 	struct net_addr addrs[NET_ADDR_MAX];
 	unsigned addr_count;
+	const char *exception_iface; /* the kernel's end of the exception port; NULL: none */
+	const char *exception_why;   /* … because */
 };
 unsigned engine_port_count(const struct engine *e);
 void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *out);
@@ -106,6 +108,8 @@ uint64_t engine_now_us(const struct engine *e); /* the clock that mbufs are stam
 /* full (true) or partial; @why is one line either way. */
 bool engine_guarantee(const struct engine *e, const char **why);
 int engine_starve(struct engine *e, bool on); /* 0, -ENOTSUP without fault injection */
+/* Holds every pool at level "green", "yellow" or "red"; "off" lets go. 0, or -errno with @err. */
+int engine_level(struct engine *e, const char *level, struct error *err);
 void engine_spring_alloc_trap(struct engine *e);
 /* What a probe (FRONT_NONE) found, from its done call until it returns. NULL: no such volume. */
 const struct volume_probe *engine_probe(const struct engine *e, const char *name);

@@ -7,6 +7,7 @@
 #include "config/host.h"
 #include "dataplane/engine.h"
 #include "dataplane/clock.h"
+#include "dataplane/exception.h"
 #include "nbd_client/ublk_state.h"
 
 /* Quota of a connection: what a 1 MiB of reads in flight needs at the least payload per mbuf. */
@@ -35,6 +36,8 @@ struct engine_port {
 	struct host_iface iface; /* what the kernel knew before the NIC became ours; may be empty */
 	struct net_addr addrs[NET_ADDR_MAX];
 	unsigned addr_count, queue_count;
+	struct exception *exception; /* NULL: none, and exception_why tells why */
+	char exception_iface[IF_NAMESIZE], exception_why[ERROR_TEXT_BYTES];
 	struct engine_queue queues[WORKER_MAX];
 };
 
@@ -104,6 +107,12 @@ bool engine_ublk_may_stay(const struct engine_volume *v); /* is there a device t
 void engine_ublk_watch(struct engine_volume *v, uint64_t now_us);
 void engine_ublk_degraded(const struct engine_volume *v, const char *scheduler, char *out, size_t bytes);
 void engine_ublk_end(struct engine *e, struct engine_volume *v);
+
+/*
+ * engine_exception.c: makes the kernel's end of @p if it is to have one. 0, or -errno with @err where
+ * the configuration insists.
+ */
+int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err);
 
 /* engine_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done. */
 int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);

@@ -43,6 +43,8 @@ void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *o
 		.addr_count = p->addr_count,
 	};
 	memcpy(out->addrs, p->addrs, sizeof(out->addrs));
+	out->exception_iface = p->exception ? p->exception_iface : NULL;
+	out->exception_why = p->exception_why;
 	port_stats(p->port, &out->stats);
 }
 
@@ -161,6 +163,24 @@ int engine_starve(struct engine *e, bool on)
 		return -ENOTSUP;
 	for (i = 0; i < engine_worker_count(e); i++)
 		worker_post(engine_worker(e, i), &cmd);
+	return 0;
+}
+
+int engine_level(struct engine *e, const char *level, struct error *err)
+{
+	static const char *const names[] = {"off", "green", "yellow", "red"};
+	unsigned i, k;
+
+	if (!SLUICE_FAULT_INJECTION)
+		return error_set(err, -ENOTSUP,
+			"this build has no fault injection; configure it with -Dfault_injection=true");
+	for (k = 0; k < RTE_DIM(names) && strcmp(level, names[k]) != 0; k++)
+		;
+	if (k == RTE_DIM(names))
+		return error_set(err, -EINVAL, "level %s is not known; say green, yellow, red or off", level);
+	for (i = 0; i < e->port_count; i++)
+		for (unsigned q = 0; q < e->ports[i].queue_count; q++)
+			reserve_fault_level(e->ports[i].queues[q].rx, (int)k - 1);
 	return 0;
 }
 

@@ -36,6 +36,7 @@ static void sum_input(const struct engine *e, unsigned port, unsigned queue, str
 		.essential_count = ESSENTIAL_COUNT,
 		.reassembly_count = REASS_MAX * 8,
 		.neighbour_count = 0, /* packets that wait for a neighbour are ours, from the header pool */
+		.exception_count = e->ports[port].exception ? EXCEPTION_MBUF_MAX : 0,
 		.safety_pct = e->cfg.reserve.safety_pct,
 	};
 	for (i = 0; i < VOLUME_MAX; i++) {
@@ -101,6 +102,7 @@ static uint32_t total_plan(const struct engine *e, const struct engine_port *p)
 		.burst_count = BURST_MAX,
 		.essential_count = ESSENTIAL_COUNT,
 		.reassembly_count = REASS_MAX * 8,
+		.exception_count = p->exception ? EXCEPTION_MBUF_MAX : 0,
 		.safety_pct = e->cfg.reserve.safety_pct,
 	};
 	uint32_t normal = e->cfg.reserve.normal ? e->cfg.reserve.normal : NORMAL_DEFAULT;

@@ -54,6 +54,7 @@ static const struct option options[] = {
 	{"verify", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_VERIFY},
 	{"json", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_JSON},
 	{"starve", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_STARVE},
+	{"level", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_LEVEL},
 	{"plant-allocation", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_ALLOC},
 	{NULL, 0, NULL, 0},
 };

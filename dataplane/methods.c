@@ -251,6 +251,18 @@ static int fault_starve(void *ctx, const json_t *params, struct control_call *ca
 	return 0;
 }
 
+static int fault_level(void *ctx, const json_t *params, struct control_call *call, json_t **result,
+	struct error *err)
+{
+	const char *level = json_string_value(json_object_get(params, "level"));
+	int rc = engine_level(((struct daemon_state *)ctx)->engine, level ? level : "", err);
+
+	if (rc)
+		return rc;
+	*result = json_pack("{s:s}", "level", level);
+	return 0;
+}
+
 static int shutdown_daemon(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 	struct error *err)
 {
@@ -276,6 +288,7 @@ const struct control_method *methods_table(unsigned *count)
 		{"detach", detach},
 		{"probe", probe},
 		{"fault.starve", fault_starve},
+		{"fault.level", fault_level},
 		{"shutdown", shutdown_daemon},
 	};
 

@@ -255,6 +255,12 @@ bool port_link_up(const struct port *p)
 	return rte_eth_link_get_nowait(p->facts.id, &link) == 0 && link.link_status;
 }
 
+void port_multicast_all(struct port *p)
+{
+	/* A driver without the call has no filter, or none that we could open. */
+	rte_eth_allmulticast_enable(p->facts.id);
+}
+
 int port_mtu_set(struct port *p, uint16_t mtu)
 {
 	int rc = rte_eth_dev_set_mtu(p->facts.id, mtu);

@@ -42,6 +42,7 @@ void port_close(struct port *p); /* NULL is fine */
 
 const struct port_facts *port_facts(const struct port *p);
 bool port_link_up(const struct port *p); /* control thread */
+void port_multicast_all(struct port *p); /* as far as the driver can */
 int port_mtu_set(struct port *p, uint16_t mtu);
 
 struct port_stats {

@@ -31,6 +31,13 @@ static json_t *addresses(const struct engine_port_info *p)
 	return list;
 }
 
+static json_t *exception_json(const struct engine_port_info *p)
+{
+	if (!p->exception_iface)
+		return json_pack("{s:s s:s}", "kind", "off", "why", p->exception_why);
+	return json_pack("{s:s s:s}", "kind", "tap", "iface", p->exception_iface);
+}
+
 static json_t *port_json(struct engine *e, unsigned idx)
 {
 	struct engine_port_info p;
@@ -41,14 +48,15 @@ static json_t *port_json(struct engine *e, unsigned idx)
 	reserve_info(engine_pool(e, idx), &r);
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", p.facts->mac[0], p.facts->mac[1],
 		p.facts->mac[2], p.facts->mac[3], p.facts->mac[4], p.facts->mac[5]);
-	return json_pack("{s:s s:s s:s s:s s:i s:s s:o s:i s:s s:i s:I s:I s:I s:I s:I s:b s:b s:b s:s}", "name",
+	return json_pack("{s:s s:s s:s s:s s:i s:s s:o s:i s:s s:i s:I s:I s:I s:I s:I s:b s:b s:b s:s s:o}", "name",
 		p.cfg->name, "device", p.cfg->device, "driver", p.facts->driver, "mac", mac, "mtu",
 		p.facts->mtu, "link", p.is_link_up ? "up" : "down", "addresses", addresses(&p), "workers",
 		p.worker_count, "level", level_names[r.level], "depth_pct", r.depth_pct, "rx_packets",
 		(json_int_t)p.stats.rx_packets, "tx_packets", (json_int_t)p.stats.tx_packets, "rx_bytes",
 		(json_int_t)p.stats.rx_bytes, "tx_bytes", (json_int_t)p.stats.tx_bytes, "rx_missed",
 		(json_int_t)p.stats.rx_missed, "tso", p.facts->offload.tx_tso, "lro", p.facts->has_lro,
-		"rx_interrupt", p.facts->has_rx_interrupt, "flow_rules", "in software");
+		"rx_interrupt", p.facts->has_rx_interrupt, "flow_rules", "in software", "exception",
+		exception_json(&p));
 }
 
 static json_t *volume_json(const struct engine_volume_info *v)

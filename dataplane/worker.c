@@ -4,6 +4,7 @@
  * The whole datapath is worker_turn(), on one screen:
  *
  *	port_rx -> classify_burst -> net_input -> nbd_client_turn -> net_output -> port_tx
+ *			 `-> other_rx (other.c): the kernel's own traffic, both ways, when storage is served
  *
  * Run to completion: a packet is classified in the turn it arrives in, so at most BURST_MAX of them
  * are ever unclassified, which is a term of the reserve. Everything a worker touches is its own; the
@@ -98,21 +99,6 @@ static void events_forward(struct worker *w)
 
 /* ---- one turn ---- */
 
-/* Ends the packets that are nobody's here; what is left in @m is protected or essential. */
-static void other_drop(struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, unsigned n)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++) {
-		if (info[i].cls == PKT_PROTECTED || info[i].cls == PKT_ESSENTIAL)
-			continue;
-		w->stats.other_dropped += info[i].cls == PKT_OTHER;
-		w->stats.bad_dropped += info[i].cls == PKT_BAD;
-		rte_pktmbuf_free(m[i]);
-		m[i] = NULL;
-	}
-}
-
 static unsigned rx_turn(struct worker *w, uint64_t now_us)
 {
 	struct rte_mbuf *m[BURST_MAX];
@@ -124,7 +110,7 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 	assert(n <= BURST_MAX);
 	reserve_force_burst(w->cfg.rx_pool, m, n, OWNER_UNCLASSIFIED, now_us);
 	classify_burst(w->classifier, m, n, info);
-	other_drop(w, m, info, n);
+	other_rx(w->other, m, info, n, now_us);
 	net_input(w->net, m, info, n, now_us);
 	return n;
 }
@@ -168,6 +154,9 @@ static unsigned worker_turn(struct worker *w, uint64_t now_us)
 	net_timers(w->net, now_us);
 	nbd_client_turn(w->nbd, now_us);
 	work += tx_turn(w, now_us);
+	if (w->tx_at == w->tx_count) /* storage first: the ring has room for others */
+		work += other_tx(w->other, now_us);
+	other_turn(w->other);
 	work += cmds_run(w, now_us);
 	events_forward(w);
 	pressure_turn(w);
@@ -242,6 +231,18 @@ static struct net *net_make(struct worker *w)
 	return net_create(&nc);
 }
 
+static struct other *other_make(const struct worker *w)
+{
+	const struct other_config oc = {
+		.exception = w->cfg.exception,
+		.port = w->cfg.port,
+		.queue = w->cfg.queue,
+		.rx_pool = w->cfg.rx_pool,
+	};
+
+	return other_create(&oc);
+}
+
 static int rings_make(struct worker *w)
 {
 	char name[32];
@@ -275,8 +276,11 @@ struct worker *worker_create(const struct worker_config *cfg, struct error *err)
 	if (!w->net)
 		goto err;
 	w->nbd = nbd_client_create(w->net, seed);
-	if (!w->nbd || idle_init(w))
+	w->other = other_make(w);
+	if (!w->nbd || !w->other || idle_init(w))
 		goto err;
+	if (cfg->exception)
+		exception_queue_bind(cfg->exception, &w->idle.is_waiting, w->idle.wake_fd);
 	return w;
 
 err:
@@ -327,6 +331,7 @@ void worker_destroy(struct worker *w)
 	while (w->tx_at < w->tx_count)
 		rte_pktmbuf_free(w->tx[w->tx_at++]);
 	net_destroy(w->net);
+	other_destroy(w->other);
 	classifier_destroy(w->classifier);
 	rte_ring_free(w->cmds);
 	rte_ring_free(w->events);
@@ -366,6 +371,11 @@ void worker_stats(const struct worker *w, struct worker_stats *out)
 struct net *worker_net(struct worker *w)
 {
 	return w->net;
+}
+
+const struct other *worker_other(const struct worker *w)
+{
+	return w->other;
 }
 
 struct nbd_client *worker_nbd(struct worker *w)

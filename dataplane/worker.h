@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "config/error.h"
 #include "dataplane/net/net.h"
+#include "dataplane/other.h"
 #include "dataplane/port.h"
 #include "nbd_client/nbd_client.h"
 #include "nbd_client/ublk.h"
@@ -25,6 +26,7 @@ struct worker_config {
 	unsigned addr_count;
 	const struct config_rule *rules;
 	unsigned rule_count;
+	struct exception_queue *exception; /* NULL: none */
 	const char *cc;
 	bool reads_own_clock;
 };
@@ -61,10 +63,11 @@ unsigned worker_events(struct worker *w, struct volume_event *out, unsigned max)
 /* Counters; the worker writes, anyone reads. */
 struct worker_stats {
 	uint64_t turns, busy_turns, sleeps, wakeups;
-	uint64_t other_dropped, bad_dropped, tx_full, max_turn_us;
+	uint64_t tx_full, max_turn_us;
 };
 void worker_stats(const struct worker *w, struct worker_stats *out);
 struct net *worker_net(struct worker *w);
+const struct other *worker_other(const struct worker *w);
 struct nbd_client *worker_nbd(struct worker *w);
 const struct worker_config *worker_config(const struct worker *w);
 void worker_class_counts(const struct worker *w, uint64_t counts[4]);

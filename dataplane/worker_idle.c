@@ -83,8 +83,12 @@ static void sleep_us(struct worker *w, uint64_t us)
 	const struct timespec ts = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
 
 	w->stats.sleeps++;
-	if (epoll_pwait2(w->idle.epoll_fd, ev, EPOLL_BATCH, &ts, NULL) > 0)
+	/* Say so, then look once more: the exception port's thread gives first and looks then. */
+	__atomic_store_n(&w->idle.is_waiting, true, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!other_has_work(w->other) && epoll_pwait2(w->idle.epoll_fd, ev, EPOLL_BATCH, &ts, NULL) > 0)
 		w->stats.wakeups++;
+	__atomic_store_n(&w->idle.is_waiting, false, __ATOMIC_RELAXED);
 }
 
 /* Sleeps with the interrupt armed, unless work came in between. */
@@ -107,7 +111,7 @@ void idle_wait(struct worker *w, uint64_t now_us)
 	if (w->idle.idle_since_us == 0)
 		w->idle.idle_since_us = now_us;
 	idle_us = now_us - w->idle.idle_since_us;
-	if (idle_us < SPIN_US_MAX || w->tx_at < w->tx_count)
+	if (idle_us < SPIN_US_MAX || w->tx_at < w->tx_count || other_has_work(w->other))
 		return;
 	/* Asked only now: the answer "no" arms the front ends' eventfds. */
 	if (nbd_client_pending(w->nbd))

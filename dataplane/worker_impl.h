@@ -17,7 +17,8 @@
 struct worker_idle {
 	int epoll_fd, wake_fd;
 	uint64_t idle_since_us; /* 0 = the last turn had work */
-	bool is_asleep;		/* read by the control thread: needs the wake_fd */
+	bool is_asleep;		/* the RX interrupt is armed */
+	bool is_waiting;	/* read by the exception port's thread: a write to wake_fd is needed */
 };
 
 struct worker {
@@ -25,6 +26,7 @@ struct worker {
 	struct clock clock;
 	struct classifier *classifier;
 	struct net *net;
+	struct other *other;
 	struct nbd_client *nbd;
 	struct rte_mbuf *tx[BURST_MAX]; /* pulled from net, not yet taken by the NIC */
 	unsigned tx_at, tx_count;

@@ -20,7 +20,7 @@
 #include "dataplane/report.h"
 
 static const struct registry_family *const families[] = {&counters_loop, &counters_net,
-	&counters_class, &counters_port, &counters_ops, &counters_bytes, &counters_errors,
+	&counters_other, &counters_class, &counters_port, &counters_ops, &counters_bytes, &counters_errors,
 	&counters_volume, &counters_pool};
 
 #define FAMILY_COUNT (sizeof(families) / sizeof(*families))
@@ -60,6 +60,16 @@ void worker_stats(const struct worker *w, struct worker_stats *out)
 }
 
 void net_stats(const struct net *net, struct net_stats *out)
+{
+	numbers_fill(out, sizeof(*out));
+}
+
+const struct other *worker_other(const struct worker *w)
+{
+	return (const struct other *)w;
+}
+
+void other_stats(const struct other *o, struct other_stats *out)
 {
 	numbers_fill(out, sizeof(*out));
 }

@@ -1,0 +1,417 @@
+/*
+ * exception.c - the way to the kernel's own network stack, for all traffic that is not the storage's
+ *
+ * Giving a frame to the kernel makes the kernel allocate memory for it. When memory is short that
+ * call sleeps until pages are written out, and they may be written out through this very daemon: a
+ * worker that makes the call waits for itself. So no worker makes it. Between a worker and its queue
+ * of the tap stands a thread that nobody waits for, and between the two four rings, as between a driver
+ * and a NIC:
+ *
+ *	          ── down ──▶        ── write ──▶
+ *	  worker  ◀─ done ───        tap's queue      (the kernel's interface, sluiceN)
+ *	          ── blank ─▶ thread
+ *	          ◀─ up ─────        ◀── read ───
+ *
+ * The thread reads and writes the bytes of mbufs and never takes or frees one: pools stay with the
+ * worker, without locks. If the thread is stuck in the kernel, "down" fills up to its bound and the
+ * worker sheds what does not fit; that is all that happens.
+ *
+ * Each side sleeps on a descriptor and the other wakes it only then: say that you sleep, look once
+ * more, sleep; give, then look whether the other sleeps. The fences pair up.
+ *
+ * Always: mbufs in down and done and with the thread <= EXCEPTION_RING_COUNT, and those in blank and up
+ * and with the thread <= EXCEPTION_BLANK_COUNT.
+ */
+#include "dataplane/exception.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <rte_errno.h>
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include "config/host.h"
+#include "config/limits.h"
+#include "config/log.h"
+#include "dataplane/tap.h"
+#include "mempool_reserve/reserve.h"
+
+#define VLAN_BYTES   8	  /* two tags on top of the MTU */
+#define WAIT_MS_MAX  1000 /* the thread looks around at least this often */
+
+enum sleep { AWAKE, ASLEEP, ASLEEP_BLIND /* without blanks, so not looking at the tap */ };
+
+struct exception_queue {
+	/* the worker's */
+	struct reserve *pool;
+	uint32_t down_count, blank_count; /* with the other side */
+	bool has_given, has_given_blanks;
+
+	/* both: rings have one giver and one taker */
+	struct rte_ring *down, *done, *blank, *up;
+	int tap_fd, kick_fd;
+	enum sleep sleep;
+	bool is_ending;
+	const bool *is_worker_waiting;
+	int worker_fd;
+
+	/* the thread's */
+	pthread_t thread;
+	bool is_started;
+
+	struct exception_stats stats; /* each counter has one writer */
+};
+
+struct exception {
+	struct exception_config cfg;
+	uint16_t room_bytes; /* of a blank, headroom apart */
+	struct exception_queue queues[WORKER_MAX];
+};
+
+static void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+/* ---- the thread ---- */
+
+/* Out: frames written or given up. */
+static unsigned write_burst(struct exception_queue *q)
+{
+	void *m[BURST_MAX];
+	unsigned n = rte_ring_sc_dequeue_burst(q->down, m, BURST_MAX, NULL);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (tap_write(q->tap_fd, m[i])) {
+			count(&q->stats.to_kernel_refused, 1);
+			continue;
+		}
+		count(&q->stats.to_kernel, 1);
+		count(&q->stats.to_kernel_bytes, rte_pktmbuf_pkt_len((struct rte_mbuf *)m[i]));
+	}
+	if (n && rte_ring_sp_enqueue_bulk(q->done, m, n, NULL) == 0)
+		assert(!"the done ring holds all that can be on its way");
+	return n;
+}
+
+/* A blank that was peeked at stays where it is until a frame has come for it. */
+static unsigned read_burst(struct exception_queue *q)
+{
+	unsigned n, got = 0;
+
+	for (n = 0; n < BURST_MAX; n++) {
+		struct rte_mbuf *m;
+		int rc;
+
+		if (rte_ring_dequeue_bulk_start(q->blank, (void **)&m, 1, NULL) == 0)
+			break;
+		rc = tap_read(q->tap_fd, m);
+		rte_ring_dequeue_finish(q->blank, rc == 1);
+		if (rc == 0)
+			break;
+		if (rc < 0) {
+			count(&q->stats.from_kernel_long, 1);
+			if (rc != -EMSGSIZE)
+				break;
+			continue;
+		}
+		count(&q->stats.from_kernel, 1);
+		count(&q->stats.from_kernel_bytes, m->pkt_len);
+		if (rte_ring_sp_enqueue(q->up, m))
+			assert(!"the up ring holds every blank there is");
+		got++;
+	}
+	return got;
+}
+
+static void worker_wake(struct exception_queue *q)
+{
+	const uint64_t one = 1;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!q->is_worker_waiting || !__atomic_load_n(q->is_worker_waiting, __ATOMIC_RELAXED))
+		return;
+	if (write(q->worker_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is awake already */
+}
+
+static void thread_sleep(struct exception_queue *q)
+{
+	bool has_blanks = !rte_ring_empty(q->blank);
+	struct pollfd fds[2] = {{.fd = q->kick_fd, .events = POLLIN}, {.fd = q->tap_fd, .events = POLLIN}};
+	uint64_t kicks;
+
+	__atomic_store_n(&q->sleep, has_blanks ? ASLEEP : ASLEEP_BLIND, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (rte_ring_empty(q->down) && has_blanks == !rte_ring_empty(q->blank) &&
+		!__atomic_load_n(&q->is_ending, __ATOMIC_RELAXED))
+		poll(fds, has_blanks ? 2 : 1, WAIT_MS_MAX);
+	__atomic_store_n(&q->sleep, AWAKE, __ATOMIC_RELAXED);
+	if (read(q->kick_fd, &kicks, sizeof(kicks)) < 0)
+		return; /* nobody kicked */
+}
+
+static void *thread_run(void *arg)
+{
+	struct exception_queue *q = arg;
+
+	host_thread_protect();
+	while (!__atomic_load_n(&q->is_ending, __ATOMIC_RELAXED)) {
+		unsigned n = write_burst(q);
+
+		n += read_burst(q);
+		if (n)
+			worker_wake(q);
+		else
+			thread_sleep(q);
+	}
+	return NULL;
+}
+
+/* ---- the worker ---- */
+
+unsigned exception_room(const struct exception_queue *q)
+{
+	return EXCEPTION_RING_COUNT - q->down_count;
+}
+
+void exception_send(struct exception_queue *q, struct rte_mbuf *m)
+{
+	assert(exception_room(q) > 0);
+	if (rte_ring_sp_enqueue(q->down, m))
+		assert(!"the down ring holds all that can be on its way");
+	q->down_count++;
+	q->has_given = true;
+}
+
+unsigned exception_receive(struct exception_queue *q, struct rte_mbuf **m, unsigned max)
+{
+	unsigned n = rte_ring_sc_dequeue_burst(q->up, (void **)m, max, NULL);
+
+	assert(n <= q->blank_count);
+	q->blank_count -= n;
+	return n;
+}
+
+static void done_free(struct exception_queue *q)
+{
+	void *m[BURST_MAX];
+	unsigned n;
+
+	/* Bounded: there are never more than EXCEPTION_RING_COUNT. */
+	while ((n = rte_ring_sc_dequeue_burst(q->done, m, BURST_MAX, NULL)) > 0) {
+		assert(n <= q->down_count);
+		q->down_count -= n;
+		for (unsigned i = 0; i < n; i++)
+			rte_pktmbuf_free(m[i]);
+	}
+}
+
+static void blanks_lay(struct exception_queue *q)
+{
+	while (q->blank_count < EXCEPTION_BLANK_COUNT) {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(reserve_pool(q->pool));
+
+		if (!m) {
+			count(&q->stats.blank_failed, 1);
+			return;
+		}
+		if (rte_ring_sp_enqueue(q->blank, m))
+			assert(!"the blank ring holds every blank there is");
+		q->blank_count++;
+		q->has_given_blanks = true;
+	}
+}
+
+static void thread_kick(struct exception_queue *q)
+{
+	const uint64_t one = 1;
+	enum sleep sleep;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	sleep = __atomic_load_n(&q->sleep, __ATOMIC_RELAXED);
+	if (sleep == AWAKE || (sleep == ASLEEP && !q->has_given))
+		return;
+	count(&q->stats.kicks, 1);
+	if (write(q->kick_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is awake already */
+}
+
+void exception_turn(struct exception_queue *q)
+{
+	done_free(q);
+	blanks_lay(q);
+	if (q->has_given || q->has_given_blanks)
+		thread_kick(q);
+	q->has_given = q->has_given_blanks = false;
+}
+
+bool exception_has_news(const struct exception_queue *q)
+{
+	return !rte_ring_empty(q->up) || !rte_ring_empty(q->done);
+}
+
+void exception_stats(const struct exception_queue *q, struct exception_stats *out)
+{
+	*out = q->stats;
+}
+
+/* ---- life, on the control thread ---- */
+
+static struct rte_ring *ring_make(const struct exception_config *cfg, unsigned idx, const char *what, unsigned count)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "exc-%u-%u-%s", cfg->port_idx, idx, what);
+	return rte_ring_create(name, count, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
+}
+
+static int queue_init(struct exception *e, unsigned idx)
+{
+	const struct exception_config *cfg = &e->cfg;
+	struct exception_queue *q = &e->queues[idx];
+	char name[32];
+	struct reserve_config pool = {
+		.name = name,
+		.total_count = EXCEPTION_BLANK_COUNT + EXCEPTION_RING_COUNT + BURST_MAX + cfg->tx_count +
+			cfg->hold_count,
+		.data_bytes = RTE_PKTMBUF_HEADROOM + (uint32_t)e->room_bytes,
+		.socket = SOCKET_ID_ANY,
+	};
+
+	snprintf(name, sizeof(name), "exc-%u-%u", cfg->port_idx, idx);
+	q->pool = reserve_create(&pool);
+	if (!q->pool)
+		return -rte_errno;
+	reserve_arm(q->pool);
+	reserve_owner_limit(q->pool, OWNER_HOLD, cfg->hold_count);
+	q->down = ring_make(cfg, idx, "down", EXCEPTION_RING_COUNT);
+	q->done = ring_make(cfg, idx, "done", EXCEPTION_RING_COUNT);
+	q->blank = ring_make(cfg, idx, "blank", EXCEPTION_BLANK_COUNT);
+	q->up = ring_make(cfg, idx, "up", EXCEPTION_BLANK_COUNT);
+	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return q->down && q->done && q->blank && q->up && q->kick_fd >= 0 ? 0 : -ENOMEM;
+}
+
+struct exception *exception_create(const struct exception_config *cfg, struct error *err)
+{
+	struct tap_config tap = {.iface = cfg->iface, .queue_count = cfg->queue_count};
+	struct exception *e = calloc(1, sizeof(*e));
+	int fds[WORKER_MAX];
+	unsigned i;
+
+	if (!e) {
+		error_set(err, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	e->cfg = *cfg;
+	e->room_bytes = (uint16_t)RTE_MAX((unsigned)MBUF_DATA_BYTES, cfg->mtu + RTE_ETHER_HDR_LEN + VLAN_BYTES);
+	for (i = 0; i < cfg->queue_count; i++)
+		e->queues[i].tap_fd = e->queues[i].kick_fd = -1;
+	memcpy(tap.mac, cfg->mac, sizeof(tap.mac));
+	if (tap_open(&tap, fds, err))
+		goto err;
+	for (i = 0; i < cfg->queue_count; i++)
+		e->queues[i].tap_fd = fds[i];
+	for (i = 0; i < cfg->queue_count; i++)
+		if (queue_init(e, i)) {
+			error_set(err, -ENOMEM,
+				"no memory for the packets of %s: add hugepages or set memory higher", cfg->iface);
+			goto err;
+		}
+	return e;
+
+err:
+	exception_destroy(e);
+	return NULL;
+}
+
+static void ring_drain(struct rte_ring *ring)
+{
+	void *m;
+
+	while (ring && rte_ring_sc_dequeue(ring, &m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(ring);
+}
+
+void exception_destroy(struct exception *e)
+{
+	if (!e)
+		return;
+	for (unsigned i = 0; i < e->cfg.queue_count; i++) {
+		struct exception_queue *q = &e->queues[i];
+
+		assert(!q->is_started);
+		ring_drain(q->down);
+		ring_drain(q->done);
+		ring_drain(q->blank);
+		ring_drain(q->up);
+		reserve_destroy(q->pool);
+		if (q->kick_fd >= 0)
+			close(q->kick_fd);
+		if (q->tap_fd >= 0)
+			close(q->tap_fd);
+	}
+	free(e);
+}
+
+int exception_start(struct exception *e, struct error *err)
+{
+	for (unsigned i = 0; i < e->cfg.queue_count; i++) {
+		struct exception_queue *q = &e->queues[i];
+		int rc = pthread_create(&q->thread, NULL, thread_run, q);
+
+		if (rc)
+			return error_set(err, -rc, "%s: thread: %s", e->cfg.iface, strerror(rc));
+		q->is_started = true;
+		pthread_setname_np(q->thread, "sluice-except");
+	}
+	return 0;
+}
+
+void exception_stop(struct exception *e)
+{
+	const uint64_t one = 1;
+
+	for (unsigned i = 0; e && i < e->cfg.queue_count; i++) {
+		struct exception_queue *q = &e->queues[i];
+
+		if (!q->is_started)
+			continue;
+		__atomic_store_n(&q->is_ending, true, __ATOMIC_SEQ_CST);
+		if (write(q->kick_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+			log_error("%s: its thread is not to be woken: %s", e->cfg.iface, strerror(errno));
+		pthread_join(q->thread, NULL);
+		q->is_started = false;
+	}
+}
+
+uint16_t exception_mtu_max(const struct exception *e)
+{
+	return (uint16_t)(e->room_bytes - RTE_ETHER_HDR_LEN - VLAN_BYTES);
+}
+
+struct exception_queue *exception_queue(struct exception *e, unsigned idx)
+{
+	assert(idx < e->cfg.queue_count);
+	return &e->queues[idx];
+}
+
+void exception_queue_bind(struct exception_queue *q, const bool *is_waiting, int wake_fd)
+{
+	q->worker_fd = wake_fd;
+	q->is_worker_waiting = is_waiting;
+}
+
+struct reserve *exception_pool(const struct exception_queue *q)
+{
+	return q->pool;
+}

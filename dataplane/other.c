@@ -1,0 +1,260 @@
+/*
+ * other.c - the traffic that shares the NIC with the storage: to the kernel and back, or shed
+ *
+ * The NIC stays the machine's: what is not the storage's goes to the kernel's stack through the
+ * exception port, and what the kernel sends goes out of the NIC when storage has sent its own. How
+ * much of it depends on how deep the port is in its reserve:
+ *
+ *	green	a burst a turn in either direction
+ *	yellow	a quarter of that: storage has better use for the time
+ *	red	nothing but what a rule protects; the rest is dropped here, by class
+ *
+ * A buffer that was taken from the reserve is given back in the turn it came in: if its packet is to
+ * reach the kernel, it goes as a copy in the exception port's own memory. A normal one may rest on
+ * its way to the kernel, charged to `exception`, which has a limit and is a term of the sum.
+ *
+ * ARP and ND: the dataplane answers for the addresses that it shares with the kernel, since under
+ * pressure the kernel may not. So the kernel does not see those questions, and only one of the two
+ * answers. Answers and announcements go to both: each has asked questions of its own.
+ *
+ * One worker. Everything here is bounded by the rings of exception.c and by the limits of owners.
+ */
+#include "dataplane/other.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <rte_mbuf.h>
+#include "classifier/classifier.h"
+#include "dataplane/port.h"
+#include "dataplane/tap.h"
+
+#define BURST_YELLOW (BURST_MAX / 4)
+
+struct other {
+	struct other_config cfg;
+	struct rte_mbuf *tx[BURST_MAX]; /* from the kernel, not yet taken by the NIC */
+	unsigned tx_at, tx_count;
+	struct other_stats stats;
+};
+
+static void count(uint64_t *counter)
+{
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
+/* Eats @m. */
+static void shed(struct rte_mbuf *m, uint64_t *why)
+{
+	count(why);
+	rte_pktmbuf_free(m);
+}
+
+/* ---- NIC to kernel ---- */
+
+static void headers_copy(struct rte_mbuf *to, const struct rte_mbuf *from)
+{
+	to->ol_flags = from->ol_flags & (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG |
+						RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6);
+	to->tx_offload = from->tx_offload;
+}
+
+/* A copy of @m, which is borrowed, in the exception port's own memory; NULL when that has none. */
+static struct rte_mbuf *copy(const struct other *o, const struct rte_mbuf *m)
+{
+	struct rte_mempool *pool = reserve_pool(exception_pool(o->cfg.exception));
+	struct rte_mbuf *head = NULL, *tail = NULL;
+	uint32_t off = 0;
+
+	while (off < m->pkt_len) {
+		struct rte_mbuf *seg = rte_pktmbuf_alloc(pool);
+		uint32_t n;
+		const void *bytes;
+
+		if (!seg) {
+			rte_pktmbuf_free(head);
+			return NULL;
+		}
+		n = RTE_MIN(m->pkt_len - off, (uint32_t)rte_pktmbuf_tailroom(seg));
+		bytes = rte_pktmbuf_read(m, off, n, rte_pktmbuf_mtod(seg, void *));
+		if (bytes != rte_pktmbuf_mtod(seg, void *))
+			memcpy(rte_pktmbuf_mtod(seg, void *), bytes, n);
+		seg->data_len = seg->pkt_len = (uint16_t)n;
+		off += n;
+		if (!head) {
+			head = tail = seg;
+			continue;
+		}
+		tail = tail->next = seg;
+		head->nb_segs++;
+		head->pkt_len += n;
+	}
+	if (head)
+		headers_copy(head, m);
+	return head;
+}
+
+/*
+ * Makes @m what may rest on the way to the kernel: itself if it is normal memory and the limit allows,
+ * else a copy. Eats @m; NULL if it is gone.
+ */
+static struct rte_mbuf *rest(struct other *o, struct rte_mbuf *m, uint64_t now_us)
+{
+	struct rte_mbuf *c;
+
+	if (!reserve_emergency(m) && reserve_move(m, OWNER_EXCEPTION, now_us))
+		return m;
+	c = copy(o, m);
+	if (!c) {
+		shed(m, &o->stats.shed_memory);
+		return NULL;
+	}
+	rte_pktmbuf_free(m);
+	reserve_force(c, OWNER_EXCEPTION, now_us);
+	return c;
+}
+
+/* Eats @m. Out: true if it is on its way. */
+static bool pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+{
+	const struct tap_frame frame = {
+		.l4_proto = info->l4_proto,
+		.is_ip4 = info->l3 == PKT_L3_IP4,
+		.l3_off = info->l3_off,
+		.l4_off = info->l4_off,
+		.end_off = info->end_off,
+	};
+
+	if (!o->cfg.exception) {
+		shed(m, &o->stats.shed_off);
+		return false;
+	}
+	if (exception_room(o->cfg.exception) == 0) {
+		shed(m, &o->stats.shed_full);
+		return false;
+	}
+	if (m->nb_segs > EXCEPTION_SEG_MAX || !tap_frame_prepare(m, &frame)) {
+		shed(m, &o->stats.shed_unfit);
+		return false;
+	}
+	m = rest(o, m, now_us);
+	if (!m)
+		return false;
+	exception_send(o->cfg.exception, m);
+	return true;
+}
+
+/* ARP and ND that somebody else than our stack may be waiting for. Borrows @m. */
+static void kernel_tell(struct other *o, const struct rte_mbuf *m, const struct pkt_info *info,
+	uint64_t now_us)
+{
+	struct rte_mbuf *c;
+
+	if ((info->flags & PKT_ASKS_US) || info->flow != FLOW_NONE)
+		return;
+	if (!o->cfg.exception || exception_room(o->cfg.exception) == 0)
+		return;
+	c = copy(o, m);
+	if (!c)
+		return;
+	reserve_force(c, OWNER_EXCEPTION, now_us);
+	count(&o->stats.copied_to_kernel);
+	exception_send(o->cfg.exception, c);
+}
+
+void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
+	uint64_t now_us)
+{
+	bool is_red = reserve_level(o->cfg.rx_pool) == RESERVE_RED;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *eaten = m[i];
+
+		switch ((enum pkt_class)info[i].cls) {
+		case PKT_ESSENTIAL:
+			kernel_tell(o, m[i], &info[i], now_us);
+			continue;
+		case PKT_PROTECTED:
+			if (!(info[i].flags & PKT_RULE))
+				continue;
+			m[i] = NULL;
+			if (pass(o, eaten, &info[i], now_us))
+				count(&o->stats.rule_to_kernel);
+			break;
+		case PKT_OTHER:
+			m[i] = NULL;
+			if (is_red)
+				shed(eaten, &o->stats.shed_red);
+			else if (pass(o, eaten, &info[i], now_us))
+				count(&o->stats.to_kernel);
+			break;
+		case PKT_BAD:
+			m[i] = NULL;
+			shed(eaten, &o->stats.bad);
+			break;
+		}
+	}
+}
+
+/* ---- kernel to NIC ---- */
+
+unsigned other_tx(struct other *o, uint64_t now_us)
+{
+	bool is_green = reserve_level(o->cfg.rx_pool) == RESERVE_GREEN;
+	unsigned n;
+
+	if (!o->cfg.exception)
+		return 0;
+	if (o->tx_at == o->tx_count) {
+		o->tx_at = 0;
+		o->tx_count = exception_receive(
+			o->cfg.exception, o->tx, is_green ? BURST_MAX : BURST_YELLOW);
+		for (unsigned i = 0; i < o->tx_count; i++)
+			reserve_force(o->tx[i], OWNER_TX, now_us);
+	}
+	if (o->tx_at == o->tx_count)
+		return 0;
+	n = port_tx(o->cfg.port, o->cfg.queue, o->tx + o->tx_at, o->tx_count - o->tx_at);
+	o->tx_at += n;
+	for (unsigned i = 0; i < n; i++)
+		count(&o->stats.from_kernel);
+	return n;
+}
+
+void other_turn(struct other *o)
+{
+	if (o->cfg.exception)
+		exception_turn(o->cfg.exception);
+}
+
+bool other_has_work(const struct other *o)
+{
+	return o->tx_at < o->tx_count || (o->cfg.exception && exception_has_news(o->cfg.exception));
+}
+
+void other_stats(const struct other *o, struct other_stats *out)
+{
+	*out = o->stats;
+}
+
+/* ---- life ---- */
+
+struct other *other_create(const struct other_config *cfg)
+{
+	struct other *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->cfg = *cfg;
+	reserve_owner_limit(cfg->rx_pool, OWNER_EXCEPTION, EXCEPTION_MBUF_MAX);
+	return o;
+}
+
+void other_destroy(struct other *o)
+{
+	if (!o)
+		return;
+	while (o->tx_at < o->tx_count)
+		rte_pktmbuf_free(o->tx[o->tx_at++]);
+	free(o);
+}

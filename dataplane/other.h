@@ -1,0 +1,53 @@
+/*
+ * other.h - the traffic that shares the NIC with the storage: to the kernel and back, or shed
+ */
+#ifndef DATAPLANE_OTHER_H
+#define DATAPLANE_OTHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "dataplane/exception.h"
+#include "mempool_reserve/reserve.h"
+
+struct rte_mbuf;
+struct pkt_info;
+struct port;
+struct other;
+
+struct other_config {
+	struct exception_queue *exception; /* NULL: this port has none, and what is not ours is dropped */
+	struct port *port;
+	uint16_t queue;
+	struct reserve *rx_pool;
+};
+
+/* Counters; uint64_t only, so that the registry can name each. */
+struct other_stats {
+	uint64_t to_kernel, rule_to_kernel, copied_to_kernel; /* rule: protected by one; copied: ARP, ND */
+	uint64_t from_kernel;
+	uint64_t shed_off, shed_red, shed_full, shed_memory, shed_unfit;
+	uint64_t bad;
+};
+
+/* Control thread, before the worker starts and after it ended. NULL: no memory. */
+struct other *other_create(const struct other_config *cfg);
+void other_destroy(struct other *o); /* NULL is fine */
+
+/* ---- worker ---- */
+
+/*
+ * Takes what is the kernel's out of a classified burst: eats packets of class OTHER and BAD and those
+ * a rule protects, and sets their entries to NULL; of essential ones that concern the kernel as well
+ * it gives the kernel a copy.
+ */
+void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
+	uint64_t now_us);
+/* The other direction, after storage has sent what it had. Out: frames moved. */
+unsigned other_tx(struct other *o, uint64_t now_us);
+/* Once a turn, last: hands over to the kernel what the turn collected. */
+void other_turn(struct other *o);
+bool other_has_work(const struct other *o); /* for a worker about to sleep */
+
+void other_stats(const struct other *o, struct other_stats *out); /* any thread */
+
+#endif
