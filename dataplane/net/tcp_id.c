@@ -1,8 +1,8 @@
 /*
  * tcp_id.c - what a blind attacker must not guess: sequence numbers, ports, timestamps
  *
- * Each is a keyed hash of the connection's addresses and ports (RFC 6528 3, RFC 6056 3.3.3,
- * RFC 7323 5.4), under the secret the control thread gave at start. The first 16 bytes of the
+ * Each is a keyed hash of the connection's addresses and ports (RFC 6528 3, RFC 6056 3.3.3 with
+ * the random steps of 3.3.5, RFC 7323 5.4), under the secret the control thread gave at start. The first 16 bytes of the
  * secret key the sequence numbers, the other 16 the rest, so that one never says anything about the
  * other.
  */
@@ -14,6 +14,7 @@
 
 #define PORT_FIRST 49152u /* RFC 6335 6: the dynamic ports */
 #define PORT_COUNT (65536u - PORT_FIRST)
+#define PORT_STEP_MAX 256u /* RFC 6056 3.3.5: who sees one port does not know the next */
 
 struct tuple {
 	uint8_t local[16], remote[16];
@@ -56,6 +57,7 @@ uint16_t tcp_id_port(struct tcp_table *t, const struct ip_path *path, uint16_t p
 	struct tuple id = tuple_of(path, 0, peer_port, 2);
 	uint32_t offset = (uint32_t)siphash(t->net->cfg.secret + 16, &id, sizeof(id));
 
+	t->port_next += (uint32_t)(net_random(t->net) % PORT_STEP_MAX);
 	/* One more try than there are connections always finds one that is free. */
 	for (uint32_t i = 0; i <= t->conn_max; i++) {
 		uint16_t port = (uint16_t)(PORT_FIRST + (offset + t->port_next++) % PORT_COUNT);

@@ -109,6 +109,34 @@ static void tcp_open_gives_up_after_three_minutes(void **state)
 	read_fails(ETIMEDOUT);
 }
 
+static void tcp_user_timeout_is_for_the_open_too(void **state)
+{
+	begin_with();
+	connect_now();
+	assert_int_equal(stt_set(conv.stt, conv.id, "user_timeout_us", 5000000), 0);
+	at_ms(4999);
+	assert_int_equal(tx_drain(), 3);
+	assert_int_equal(info().state, STT_SYN_SENT);
+	at_ms(5000);
+	assert_int_equal(info().state, STT_CLOSED);
+	read_fails(ETIMEDOUT);
+}
+
+static void tcp_chosen_ports_make_no_row(void **state)
+{
+	unsigned in_a_row = 0;
+	uint16_t last = 0;
+
+	begin_with();
+	for (int i = 0; i < 40; i++) {
+		assert_true(stt_connect(conv.stt, AF_INET, 0, PEER_PORT) >= 0);
+		assert_true(tx_any());
+		in_a_row += conv.last.sport == (uint16_t)(last + 1);
+		last = conv.last.sport;
+	}
+	assert_in_range(in_a_row, 0, 4);
+}
+
 static void tcp_lost_syn_means_one_segment_and_three_seconds(void **state)
 {
 	begin_with();
@@ -338,6 +366,7 @@ int main(void)
 		/* RFC 9293 3.8.3, RFC 6298 5: the SYN is lost */
 		conv_test(tcp_syn_is_sent_again_with_backoff),
 		conv_test(tcp_open_gives_up_after_three_minutes),
+		conv_test(tcp_user_timeout_is_for_the_open_too),
 		conv_test(tcp_lost_syn_means_one_segment_and_three_seconds),
 		/* RFC 3168 6.1.1: ECN is asked for */
 		conv_test(tcp_ecn_is_asked_for_once),
@@ -347,6 +376,7 @@ int main(void)
 		conv_test(tcp_icmp_about_another_number_is_ignored),
 		/* RFC 6528, RFC 6056: what must not be guessed */
 		conv_test(tcp_isn_differs_between_ports_and_moves_with_time),
+		conv_test(tcp_chosen_ports_make_no_row),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
