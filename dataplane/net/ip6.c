@@ -142,12 +142,23 @@ static struct rte_mbuf *fragment(struct net *net, struct rte_mbuf *m, struct wal
 	return m;
 }
 
+/* As for IPv4. Only neighbour discovery may come from nobody (RFC 4861 4.3: who looks for duplicates). */
+static bool is_possible_source(const struct net *net, const struct net_ip *src)
+{
+	static const struct net_ip nobody = {.family = AF_INET6};
+	static const struct net_ip loopback = {.family = AF_INET6, .addr = {[15] = 1}};
+
+	return !ip_equal(src, &nobody) && !ip_equal(src, &loopback) && !ip_is_ours(net, src);
+}
+
 static void deliver(struct net *net, struct rte_mbuf *m, uint8_t proto, const struct ip_in *in,
 	uint64_t now_us)
 {
 	bool is_group = ip_is_multicast(&in->dst);
 
-	if (proto == IPPROTO_TCP && !is_group)
+	if (proto == IPPROTO_TCP && !is_possible_source(net, &in->src))
+		ip_drop(m, &net->stats.rx_bad_hdr);
+	else if (proto == IPPROTO_TCP && !is_group)
 		ip_tcp_input(net, m, in, now_us);
 	else if (proto == IPPROTO_ICMPV6)
 		icmp6_input(net, m, in, now_us);

@@ -143,13 +143,15 @@ static void input_from_nowhere_is_dropped(void **state)
 {
 	const struct net_ip bad4[] = {{AF_INET, {0}}, {AF_INET, {127, 0, 0, 1}},
 		{AF_INET, {224, 0, 0, 9}}, {AF_INET, {255, 255, 255, 255}}, our4};
-	const struct net_ip bad6 = {AF_INET6, {0xff, 2, [15] = 9}};
+	const struct net_ip bad6[] = {{AF_INET6, {0xff, 2, [15] = 9}}, {AF_INET6, {0}},
+		{AF_INET6, {[15] = 1}}, our6};
 
 	for (int i = 0; i < 5; i++)
 		assert_true(rx_tcp(&bad4[i], &our4, 1, NULL));
-	assert_true(rx_tcp(&bad6, &our6, 1, NULL));
+	for (int i = 0; i < 4; i++)
+		assert_true(rx_tcp(&bad6[i], &our6, 1, NULL));
 	assert_int_equal(sc.tcp.packets, 0);
-	assert_int_equal(sc.net->stats.rx_bad_hdr, 6);
+	assert_int_equal(sc.net->stats.rx_bad_hdr, 9);
 }
 
 static void input_steps_over_extension_headers(void **state)
