@@ -170,7 +170,7 @@ given_up() {
     sed -i '/^volumes:/,$d' /run/sluice.yaml
     run_daemon
     claim device_without_server_waits wait_until 40 volume_is filed state held
-    claim its_reason_is_told eval 'sluice list | grep -q "filed: error: .*refused"'
+    claim its_reason_is_told wait_until 60 eval 'sluice list | grep -q "filed: error: .*refused"'
     claim doctor_knows_it eval 'sluice doctor | grep -A1 ublkb0 >&2; sluice doctor | grep -q "waits to be taken over"'
     claim its_name_is_not_free eval '! sluice attach --name filed "$URI" 2>/run/said; grep -q "waits to be taken over" /run/said'
     claim detach_without_force_is_refused eval '! sluice detach filed 2>/run/said; grep -q -e "--force" /run/said'
