@@ -3,7 +3,7 @@
 #
 # timeout: 900
 #
-# One boot for all. Servers live on the host and are started by tests/guest/serverd, which the guest reaches over a second NIC
+# One boot for all (SLUICE_PARTS names some of them). Servers live on the host and are started by tests/guest/serverd, which the guest reaches over a second NIC
 # left to its kernel driver; sluiced has the first.
 #
 #      nbdkit, nbd-server, qemu-nbd, liar ◀── nic ─── 10.77.0.2 vfio-pci ◀── sluiced ──▶ /dev/ublkbN ◀── fio, dd, ext4
@@ -156,10 +156,12 @@ liar() {
     attached() { device=$(SLUICE_TIMEOUT=60 sluice attach --name liar "nbd://$SLUICE_SERVER:10812/" 2>/dev/null); }
     wait_until 90 attached || die liar_is_attached_at_last "attach failed"
     for ((told = 0; told < 90; told++)); do
-        ! server log 10812 | grep -q '| honest' || break
+        server log 10812 >>/run/liar.log
+        ! grep -q '| honest' /run/liar.log || break
         timeout 60 dd if="$device" of=/dev/null bs=64k count=64 iflag=direct status=none || break
     done
     sum=$(server run sha256sum "$dir")
+    claim every_mischief_was_done grep -q '| honest' /run/liar.log
     claim bytes_of_a_liar_are_the_disks [ "$(dd if="$device" bs=1M iflag=direct status=none | sha256sum | cut -d' ' -f1)" = \
         "$(awk '{ print $2 }' <<<"$sum")" ]
     claim liar_was_cut_off_and_tried_again eval 'sluice list --json | jq -e ".[] | select(.name == \"liar\") | .reconnects > 20"'
@@ -178,10 +180,9 @@ liar() {
 inside() {
     start_daemon
     ask_serverd || die serverd_answers "no serverd at $KERNEL_NIC_SERVER"
-    real_servers
-    errors
-    requests
-    liar
+    for part in ${SLUICE_PARTS:-real_servers errors requests liar}; do
+        $part
+    done
     # shellcheck disable=SC2016
     claim kernel_saw_no_bug bash -c '! dmesg | grep -E "WARNING:|BUG:|blocked for more than|Oops"'
     stop_daemon
