@@ -61,7 +61,7 @@ static void teardown_begin(struct engine *e, struct engine_volume *v, uint64_t n
 			log_warn("volume %s: %s", v->cfg.name, err.text);
 		step_set(v, STEP_STOP, now_us, STOP_MS_MAX);
 		if (v->is_forced)
-			post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .a = v->volume, .n = 0});
+			post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_FAIL, .a = v->volume});
 		return;
 	}
 	post(e, v, (struct worker_cmd){.type = v->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,

@@ -56,6 +56,9 @@ static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now
 	case WORKER_VOLUME_STOP:
 		volume_stop(cmd->a, cmd->n == 0, now_us + cmd->n);
 		break;
+	case WORKER_VOLUME_FAIL:
+		volume_fail(cmd->a);
+		break;
 	case WORKER_VOLUME_LEAVE:
 		volume_leave(cmd->a, now_us + cmd->n);
 		break;

@@ -42,6 +42,7 @@ enum worker_cmd_type {
 	WORKER_VOLUME_ADD,  /* a: struct volume */
 	WORKER_FRONT_SET,   /* a: volume, b: front, c: struct ublk or NULL (queue is started first) */
 	WORKER_VOLUME_STOP, /* a: volume, n: deadline in us from now, 0 = at once */
+	WORKER_VOLUME_FAIL,  /* a: volume; fails what there is and what comes: volume_fail() */
 	WORKER_VOLUME_LEAVE, /* the same, but what is unanswered then is not failed: volume_leave() */
 	WORKER_FLOOR_SET,   /* n: floor of the RX pool */
 	WORKER_STARVE,	    /* n: 1 on, 0 off */

@@ -76,6 +76,11 @@ void volume_front_set(struct volume *v, struct block_front *front);
 /* Drains what is in flight (bounded by @deadline_us), sends DISC, ends in VOLUME_GONE. @force: at once. */
 void volume_stop(struct volume *v, bool force, uint64_t deadline_us);
 /*
+ * Fails what is held and whatever still comes, at once and for good, but goes on taking it: the
+ * kernel's STOP_DEV waits until every request is answered. volume_stop() comes after that.
+ */
+void volume_fail(struct volume *v);
+/*
  * As volume_stop(), but what is not answered by @deadline_us is forgotten instead of failed: its
  * front end's device outlives us, and the kernel issues it again to whoever takes the device over.
  */

@@ -144,6 +144,11 @@ void volume_stop(struct volume *v, bool force, uint64_t deadline_us)
 		volume_set_state(v, VOLUME_DRAINING);
 }
 
+void volume_fail(struct volume *v)
+{
+	v->is_given_up = true;
+}
+
 void volume_leave(struct volume *v, uint64_t deadline_us)
 {
 	v->is_left = true;

@@ -29,7 +29,7 @@ static bool conn_may_open(const struct volume_conn *vc)
 {
 	const struct volume *v = vc->volume;
 
-	if (v->is_stopping && v->in_flight == 0)
+	if (v->is_given_up || (v->is_stopping && v->in_flight == 0))
 		return false;
 	if (vc->idx == 0)
 		return v->has_identity || v->state == VOLUME_CONNECTING;

@@ -167,7 +167,11 @@ uint64_t volume_give_up_us(const struct volume *v)
 {
 	bool is_hold_for_ever = v->cfg.on_dead == ON_DEAD_HOLD && v->cfg.dead_us == 0;
 
-	if (v->lost_us == 0 || is_hold_for_ever || v->state == VOLUME_FAILED || !v->has_identity)
+	if (v->state == VOLUME_FAILED)
+		return UINT64_MAX;
+	if (v->is_given_up)
+		return 0;
+	if (v->lost_us == 0 || is_hold_for_ever || !v->has_identity)
 		return UINT64_MAX;
 	return v->lost_us + v->cfg.dead_us;
 }
@@ -184,6 +188,10 @@ void volume_policy_turn(struct volume *v)
 	v->lost_us = 0;
 	if (v->state != VOLUME_DRAINING)
 		volume_set_state(v, VOLUME_FAILED);
+	if (v->is_given_up) {
+		volume_event_add(v, VOLUME_EVENT_SERVER, -EIO, "given up by force: %u requests failed", held);
+		return;
+	}
 	volume_event_add(v, VOLUME_EVENT_SERVER, -EIO,
 		"no answer for %" PRIu64 " ms: %u requests failed, new ones fail until the server "
 		"is back",

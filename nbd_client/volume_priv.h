@@ -93,6 +93,7 @@ struct volume {
 	struct block_front *front;
 	struct volume_probe *probe;
 	bool is_stopping, is_forced, has_identity;
+	bool is_given_up; /* by a person: no server is looked for any more */
 	bool is_left; /* what is held is nobody's to fail: another daemon answers it */
 	uint64_t stop_us;
 	uint64_t now_us;

@@ -56,6 +56,20 @@ kills() {
     claim device_of_the_failing_volume_stayed test -b "$failing"
 }
 
+# Nobody answers and nobody will: by force the device goes, and who waits for it gets an error.
+given_up() {
+    local waits
+    server kill 10809
+    timeout 200 dd if="$device" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/run/said &
+    waits=$!
+    is_waiting() { awk '{ exit !($1 + $2 > 0) }' "/sys/block/$(basename "$device")/inflight"; }
+    wait_until 20 is_waiting
+    claim detach_of_a_device_in_use_is_refused eval '! SLUICE_TIMEOUT=60 sluice detach held'
+    claim force_takes_it_without_a_server eval 'SLUICE_TIMEOUT=100 sluice detach held --force'
+    claim who_waited_gets_an_error eval '! wait "$waits"; grep "Input/output error" /run/said'
+    claim the_device_is_gone test ! -e "$device"
+}
+
 inside() {
     start_daemon "volumes:" \
         "  - {name: failing, uri: \"nbd://$SLUICE_SERVER/failing\", on_dead: fail, dead_timeout: 2s, request_timeout: 4s}"
@@ -94,7 +108,7 @@ inside() {
     sluice list >&2
     grep -c 'requests wait, trying' /run/sluiced.log >&2
     claim losses_are_one_line_each eval 'grep "volume held: .*requests wait, trying" /run/sluiced.log | head -n 3'
-    SLUICE_TIMEOUT=60 sluice detach held >&2
+    given_up
     stop_daemon
     server run rm -r "$dir"
 }

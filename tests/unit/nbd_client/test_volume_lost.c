@@ -350,6 +350,35 @@ static void volume_leaves_a_server_that_shuts_down(void **state)
 	world_destroy(w);
 }
 
+/* By force, with hold for ever and no server: what waits fails, what comes fails, nobody is looked for. */
+static void volume_given_up_fails_all_and_takes_on(void **state)
+{
+	struct world *w = world_create();
+	unsigned held, late, opened;
+
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	w->srv->is_silent = true;
+	held = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 5);
+	world_turns(w, 5);
+	fake_stream_close(&w->net->streams[0]);
+	w->net->syn_error = -ECONNREFUSED;
+	late = world_ask(w, BLOCK_READ, 0, 4096, 0, 0); /* not taken: nobody serves */
+	world_turns(w, 100);
+	assert_false(w->reqs[held].is_done || w->reqs[late].is_taken);
+	volume_fail(w->volume);
+	world_turns(w, 3);
+	assert_int_equal(w->reqs[held].result, -EIO);
+	assert_int_equal(w->reqs[late].result, -EIO);
+	assert_has(w->last_event, "given up by force: 1 requests failed");
+	opened = w->net->opened;
+	w->net->syn_error = 0;
+	world_turns(w, 30000);
+	assert_int_equal(w->net->opened, opened);
+	assert_int_equal(world_info(w).state, VOLUME_FAILED);
+	world_destroy(w);
+}
+
 static void volume_deadline_never_lies_behind(void **state)
 {
 	struct world *w = world_create();
@@ -381,6 +410,7 @@ int main(void)
 		cmocka_unit_test(volume_fail_is_not_fooled_by_handshakes),
 		cmocka_unit_test(volume_refuses_another_disk_and_stays),
 		cmocka_unit_test(volume_leaves_a_server_that_shuts_down),
+		cmocka_unit_test(volume_given_up_fails_all_and_takes_on),
 		cmocka_unit_test(volume_deadline_never_lies_behind),
 	};
 
