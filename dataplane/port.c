@@ -21,8 +21,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <rte_ethdev.h>
 #include <rte_errno.h>
+#include "dataplane/port_socket.h"
 #include "mempool_reserve/reserve.h"
 
 /* af_xdp fills its ring with this many at set-up, and copies what it sends into mbufs of that pool. */
@@ -36,6 +38,8 @@ struct port {
 	int rx_fd[WORKER_MAX];
 	bool is_started;
 	bool sends_from_rx_pool; /* af_xdp: TX must not wait for normal memory either */
+	int socket_domain;	 /* of the driver's sockets, which rx_fd then is one of; 0 = it has none */
+	char iface[NAME_BYTES_MAX];
 };
 
 /* The EAL name that eal.c gave the device. */
@@ -124,6 +128,8 @@ static int facts_read(struct port *p, const struct config_port *cfg, uint16_t qu
 	p->facts.tx_ring = TX_RING_DEFAULT;
 	p->facts.is_full_guarantee = cfg->kind == DEVICE_PCI;
 	p->sends_from_rx_pool = cfg->kind == DEVICE_AF_XDP;
+	p->socket_domain = cfg->kind == DEVICE_AF_XDP ? AF_XDP : cfg->kind == DEVICE_AF_PACKET ? AF_PACKET : 0;
+	snprintf(p->iface, sizeof(p->iface), "%s", cfg->device);
 	rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->facts.id, &p->facts.rx_ring, &p->facts.tx_ring);
 	p->facts.ring_mbufs = p->facts.rx_ring;
 	if (p->sends_from_rx_pool)
@@ -182,22 +188,39 @@ int port_queue_setup(struct port *p, uint16_t q, struct reserve *rx, struct erro
 {
 	struct rte_eth_rxconf rxconf = p->info.default_rxconf;
 	struct rte_eth_txconf txconf = p->info.default_txconf;
+	struct port_sockets before, now;
 	int rc;
 
 	assert(q < p->facts.queues && !p->is_started);
 	rxconf.offloads = p->conf.rxmode.offloads;
 	txconf.offloads = p->conf.txmode.offloads;
 	p->rx_pool[q] = rx;
+	port_sockets_list(AF_XDP, NULL, &before);
 	rc = rte_eth_rx_queue_setup(
 		p->facts.id, q, p->facts.rx_ring, SOCKET_ID_ANY, &rxconf, reserve_pool(rx));
 	if (rc)
 		return error_set(err, rc, "RX queue %u of %u descriptors: %s", q, p->facts.rx_ring,
 			strerror(-rc));
+	if (p->socket_domain == AF_XDP) { /* made just now, one a queue */
+		port_sockets_list(AF_XDP, NULL, &now);
+		p->rx_fd[q] = port_sockets_added(&before, &now);
+	}
 	rc = rte_eth_tx_queue_setup(p->facts.id, q, p->facts.tx_ring, SOCKET_ID_ANY, &txconf);
 	if (rc)
 		return error_set(err, rc, "TX queue %u of %u descriptors: %s", q, p->facts.tx_ring,
 			strerror(-rc));
 	return 0;
+}
+
+/* One a queue, in their order, made when EAL started. */
+static void packet_sockets_find(struct port *p)
+{
+	struct port_sockets found;
+	uint16_t q;
+
+	port_sockets_list(AF_PACKET, p->iface, &found);
+	for (q = 0; q < p->facts.queues && found.count >= p->facts.queues; q++)
+		p->rx_fd[q] = found.fds[q];
 }
 
 int port_start(struct port *p, struct error *err)
@@ -217,12 +240,14 @@ int port_start(struct port *p, struct error *err)
 	if (rc)
 		return error_set(err, rc, "port does not start: %s", strerror(-rc));
 	p->is_started = true;
-	for (q = 0; p->facts.has_rx_interrupt && q < p->facts.queues; q++) {
+	if (p->socket_domain == AF_PACKET)
+		packet_sockets_find(p);
+	for (q = 0; p->facts.has_rx_interrupt && !p->socket_domain && q < p->facts.queues; q++) {
 		p->rx_fd[q] = rte_eth_dev_rx_intr_ctl_q_get_fd(p->facts.id, q);
 		if (p->rx_fd[q] < 0 || rte_eth_dev_rx_intr_disable(p->facts.id, q))
 			p->rx_fd[q] = -1;
 	}
-	p->facts.has_rx_interrupt = p->facts.has_rx_interrupt && p->rx_fd[0] >= 0;
+	p->facts.has_rx_interrupt = p->rx_fd[0] >= 0;
 	return 0;
 }
 
@@ -311,6 +336,11 @@ void port_tx_reclaim(struct port *p, uint16_t q)
 	/* Not every PMD has the call; an empty burst makes the others look at their ring. */
 	if (rte_eth_tx_done_cleanup(p->facts.id, q, 0) == -ENOTSUP)
 		rte_eth_tx_burst(p->facts.id, q, NULL, 0);
+}
+
+bool port_rx_is_socket(const struct port *p)
+{
+	return p->socket_domain != 0;
 }
 
 int port_rx_fd(struct port *p, uint16_t q)

@@ -59,6 +59,11 @@ unsigned port_tx(struct port *p, uint16_t q, struct rte_mbuf **m, unsigned n);
 void port_tx_reclaim(struct port *p, uint16_t q);
 /* File descriptor that becomes readable on a packet once armed; -1 = the driver has none. */
 int port_rx_fd(struct port *p, uint16_t q);
+/*
+ * True: that descriptor is a socket of the driver's own. It is always armed and shows what lies in the ring,
+ * so the caller puts it into its epoll set to sleep and takes it out after; arm and disarm are not for it.
+ */
+bool port_rx_is_socket(const struct port *p);
 /* Arms the interrupt. Out: true if armed; the caller polls once more before it sleeps. */
 bool port_rx_arm(struct port *p, uint16_t q);
 void port_rx_disarm(struct port *p, uint16_t q);

@@ -183,7 +183,7 @@ static void *worker_run(void *arg)
 		work = worker_turn(w, now_us);
 		if (work) {
 			w->stats.busy_turns++;
-			w->idle.idle_since_us = 0;
+			idle_end(w);
 		} else {
 			idle_wait(w, now_us);
 		}

@@ -7,8 +7,10 @@
  * eventfds, the control thread's wake-up, and the next timer as the timeout. After arming the
  * interrupt the queue is polled once more, or a packet that came in between would wait for the next.
  *
- * A driver without RX interrupts (af_packet, af_xdp) is polled from short sleeps, which grow
- * from SLEEP_US_MIN to SLEEP_US_MAX while nothing comes.
+ * af_packet and af_xdp have no RX interrupt, but a socket (port_socket.c). It is in the epoll set only while
+ * the worker sleeps, since in there each packet costs the kernel a wake-up, which polling has no use for.
+ * A driver with neither is polled from short sleeps, which grow from SLEEP_US_MIN to SLEEP_US_MAX while
+ * nothing comes.
  */
 #include <errno.h>
 #include <sched.h>
@@ -41,7 +43,9 @@ int idle_init(struct worker *w)
 	if (w->idle.epoll_fd < 0 || w->idle.wake_fd < 0)
 		return -errno;
 	/* Edge-triggered throughout: nobody needs to read a counter to clear it. */
-	return watch(w, w->idle.wake_fd, EPOLLIN | EPOLLET) ?:
+	if (watch(w, w->idle.wake_fd, EPOLLIN | EPOLLET))
+		return -errno;
+	return port_rx_is_socket(w->cfg.port) ? 0 :
 		watch(w, port_rx_fd(w->cfg.port, w->cfg.queue), EPOLLIN | EPOLLET);
 }
 
@@ -91,17 +95,39 @@ static void sleep_us(struct worker *w, uint64_t us)
 	__atomic_store_n(&w->idle.is_waiting, false, __ATOMIC_RELAXED);
 }
 
+static bool rx_arm(struct worker *w)
+{
+	if (port_rx_is_socket(w->cfg.port))
+		return watch(w, port_rx_fd(w->cfg.port, w->cfg.queue), EPOLLIN) == 0;
+	return port_rx_arm(w->cfg.port, w->cfg.queue);
+}
+
+static void rx_disarm(struct worker *w)
+{
+	if (port_rx_is_socket(w->cfg.port))
+		epoll_ctl(w->idle.epoll_fd, EPOLL_CTL_DEL, port_rx_fd(w->cfg.port, w->cfg.queue), NULL);
+	else
+		port_rx_disarm(w->cfg.port, w->cfg.queue);
+	w->idle.is_asleep = false;
+}
+
 /* Sleeps with the interrupt armed, unless work came in between. */
 static void interrupt_wait(struct worker *w, uint64_t us)
 {
 	if (!w->idle.is_asleep) {
 		/* First arm, then one more turn, and only then sleep. */
-		w->idle.is_asleep = port_rx_arm(w->cfg.port, w->cfg.queue);
+		w->idle.is_asleep = rx_arm(w);
 		return;
 	}
 	sleep_us(w, us);
-	port_rx_disarm(w->cfg.port, w->cfg.queue);
-	w->idle.is_asleep = false;
+	rx_disarm(w);
+}
+
+void idle_end(struct worker *w)
+{
+	w->idle.idle_since_us = 0;
+	if (w->idle.is_asleep)
+		rx_disarm(w);
 }
 
 void idle_wait(struct worker *w, uint64_t now_us)

@@ -45,6 +45,7 @@ void idle_fini(struct worker *w);
 int idle_front_add(struct worker *w, int event_fd);
 /* Called after a turn without work; returns when there may be some. */
 void idle_wait(struct worker *w, uint64_t now_us);
+void idle_end(struct worker *w); /* called after a turn with work */
 void idle_wake(struct worker *w); /* any thread */
 
 #endif
