@@ -23,6 +23,7 @@
 #define RUNTIME_S_DEFAULT  5
 #define RUNTIME_S_MAX	   86400
 #define IODEPTH_DEFAULT	   1
+#define THINK_US_MAX	   60000000
 #define MAIN_MARGIN_US	   60000000ull /* past the runtime, before we call it stuck */
 
 static volatile sig_atomic_t is_interrupted;
@@ -97,6 +98,8 @@ int bench_arg(struct bench_args *a, int opt, const char *text, struct error *err
 		return rc;
 	case BENCH_OPT_SEED:
 		return number(text, 0, UINT64_MAX, "seed", &a->cfg.seed, err);
+	case BENCH_OPT_THINK:
+		return number(text, 0, THINK_US_MAX, "thinktime", &a->cfg.think_us, err);
 	case BENCH_OPT_VERIFY:
 		a->cfg.verify = true;
 		return 0;

@@ -17,6 +17,7 @@ enum bench_opt {
 	BENCH_OPT_SIZE,
 	BENCH_OPT_MIX,
 	BENCH_OPT_SEED,
+	BENCH_OPT_THINK,
 	BENCH_OPT_VERIFY,
 	BENCH_OPT_JSON,
 	BENCH_OPT_STARVE, /* fault injection: the reserve alone */

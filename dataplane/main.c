@@ -51,6 +51,7 @@ static const struct option options[] = {
 	{"size", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_SIZE},
 	{"rwmixread", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_MIX},
 	{"seed", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_SEED},
+	{"thinktime", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_THINK},
 	{"verify", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_VERIFY},
 	{"json", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_JSON},
 	{"starve", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_STARVE},

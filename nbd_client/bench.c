@@ -10,7 +10,8 @@
  * Random offsets come from a keyed permutation of the blocks, so a run without a time limit touches
  * each block once, as fio's random map would have it, without the map. Latency is taken from a
  * clock of its own in nanoseconds, from take() to complete(); reads of the CHECK phase are not in
- * it.
+ * it. With a pause between requests a timer's descriptor wakes the worker as ublk's eventfd would, and
+ * latency counts from when the request was due, so that waking up is part of it.
  *
  * Allocated by bench_create(); then the worker's alone, except for bench_done(), after which the
  * control thread may ask for the result.
@@ -20,7 +21,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 #include "nbd_client/bench_priv.h"
 #include "dataplane/net/stream.h"
 
@@ -51,6 +54,7 @@ struct bench {
 	uint64_t check_next;
 	uint64_t issued_bytes;
 	uint64_t start_us, start_ns, end_ns;
+	uint64_t due_ns; /* with think_us: when the next request is */
 	struct candidate next;
 	struct bench_blocks blocks;
 	struct bench_slot *slots;
@@ -84,6 +88,24 @@ static uint64_t clock_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- pauses ---- */
+
+static bool is_thinking(const struct bench *b)
+{
+	return b->cfg.think_us && b->phase == PHASE_LOAD && clock_ns() < b->due_ns;
+}
+
+/* The next request is due after a pause from now; the timer wakes a worker that sleeps by then. */
+static void think(struct bench *b)
+{
+	struct itimerspec at = {0};
+
+	b->due_ns = clock_ns() + b->cfg.think_us * 1000;
+	at.it_value.tv_sec = (time_t)(b->due_ns / 1000000000);
+	at.it_value.tv_nsec = (long)(b->due_ns % 1000000000);
+	timerfd_settime(b->front.event_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
 /* ---- what comes next ---- */
@@ -200,7 +222,7 @@ static struct block_req *slot_start(struct bench *b, enum block_op op)
 	slot->req.op = op;
 	slot->req.offset = 0;
 	slot->req.bytes = 0;
-	slot->start_ns = clock_ns();
+	slot->start_ns = b->due_ns ? b->due_ns : clock_ns();
 	return &slot->req;
 }
 
@@ -241,6 +263,8 @@ static unsigned front_take(
 		b->start_ns = clock_ns();
 		b->start_us = now_us;
 	}
+	if (is_thinking(b))
+		return 0;
 	while (n < max && b->free_count > 0 && phase_update(b, now_us)) {
 		struct block_req *req;
 
@@ -286,6 +310,8 @@ static void front_complete(struct block_front *f, struct block_req *req, int res
 	if (b->cfg.verify && req->op != BLOCK_FLUSH)
 		verify_result(b, req, result);
 	b->free_tags[b->free_count++] = req->tag;
+	if (b->cfg.think_us)
+		think(b);
 }
 
 static void front_kick(struct block_front *f)
@@ -301,7 +327,7 @@ static bool front_pending(struct block_front *f)
 {
 	struct bench *b = (struct bench *)f;
 
-	if (b->phase == PHASE_DONE || b->free_count == 0)
+	if (b->phase == PHASE_DONE || b->free_count == 0 || is_thinking(b))
 		return false;
 	if (b->next.is_set && b->blocks.generations)
 		return bench_blocks_is_free(&b->blocks, b->next.block, b->next.count);
@@ -397,6 +423,8 @@ struct bench *bench_create(const struct bench_config *cfg, struct error *err)
 		goto err_parts;
 	slots_init(b);
 	b->front = (struct block_front){&front_ops, cfg->iodepth, -1};
+	if (cfg->think_us)
+		b->front.event_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	return b;
 
 err_parts:
@@ -410,6 +438,8 @@ void bench_destroy(struct bench *b)
 {
 	if (!b)
 		return;
+	if (b->front.ops && b->front.event_fd >= 0)
+		close(b->front.event_fd);
 	bench_blocks_fini(&b->blocks);
 	free(b->free_tags);
 	free(b->slots);

@@ -23,6 +23,7 @@ struct bench_config {
 	uint32_t rwmix_read_pct; /* default 50 */
 	bool verify;
 	uint64_t seed;
+	uint64_t think_us; /* pause after each answer before the next request is due; 0 = none */
 	struct block_limits limits;
 	struct stream_buf *buf; /* iodepth * bs_max */
 };

@@ -4,6 +4,7 @@
 #include "tests/unit/nbd_client/check.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include "dataplane/net/stream.h"
 #include "nbd_client/bench.h"
 
@@ -298,6 +299,33 @@ static void bench_words_and_units_are_fios(void **state)
 	assert_has(err.text, "randrw");
 }
 
+static void bench_pauses_between_an_answer_and_the_next_request(void **state)
+{
+	struct rig *r = rig_new(BENCH_RANDREAD);
+	struct bench_result result;
+	struct timespec pause = {.tv_nsec = 30000000};
+
+	r->cfg.iodepth = 1;
+	r->cfg.think_us = 20000;
+	rig_start(r);
+	assert_true(r->f->event_fd >= 0);
+	take(r);
+	assert_int_equal(r->held_count, 1);
+	r->f->ops->complete(r->f, r->held[--r->held_count], 0);
+	assert_false(r->f->ops->pending(r->f));
+	take(r);
+	assert_int_equal(r->held_count, 0);
+	nanosleep(&pause, NULL);
+	assert_true(r->f->ops->pending(r->f));
+	take(r);
+	assert_int_equal(r->held_count, 1);
+	/* It was due 10 ms ago, and that is part of its latency. */
+	r->f->ops->complete(r->f, r->held[--r->held_count], 0);
+	bench_result(r->b, &result);
+	assert_true(result.max_us >= 9000);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +336,7 @@ int main(void)
 		cmocka_unit_test(bench_read_checks_an_earlier_runs_data),
 		cmocka_unit_test(bench_counts_errors_and_goes_on),
 		cmocka_unit_test(bench_refuses_what_makes_no_sense),
+		cmocka_unit_test(bench_pauses_between_an_answer_and_the_next_request),
 		cmocka_unit_test(bench_words_and_units_are_fios),
 	};
 
