@@ -54,8 +54,8 @@ def watch(process, seconds):
 def load(driver, seconds, *more):
     """A bench of depth 1; what it printed, and its threads' CPU while it ran."""
     process = start(driver, "--bench", "nbd://10.66.0.1/", "--rw=randread", "--bs=4k", "--iodepth=1", "--size=64m",
-                    f"--runtime={seconds + 3}", "--json", *more)
-    time.sleep(2)
+                    f"--runtime={seconds + 2}", "--json", *more)
+    time.sleep(1.5)  # it has no way to say that its load has begun; what is watched is the middle of it
     cpu, mib = watch(process, seconds), resident(process.pid)
     said, _ = process.communicate(timeout=30)
     return json.loads(said.splitlines()[-1]), cpu, mib

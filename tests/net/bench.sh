@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# bench - the bench commands run, and hold the figures that do not depend on the machine
+#
+# timeout: 120
+#
+# Throughput is not judged here: a shared machine would make it a matter of luck. Instructions are counted by callgrind over the
+# same work each time, and CPU of a worker that waits is near nothing or it is not.
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+export BUILD=${BUILD:-$PWD/build}
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/sluice-bench.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+status_all=0
+
+claim() { # claim, command…
+    local name=$1
+    shift
+    if "$@" >&2; then echo "ok $name"; else echo "not ok $name"; status_all=1; fi
+}
+
+host_is_measured() {
+    bench/host --rounds 1 --runtime 1 --drivers af_packet --job randread,4k,8 --no-forwarder --json "$tmp/host.json" --svg "$tmp/host.svg" &&
+        jq -e '.jobs["randread-4k-8"] | .rows["sluice/af_packet"].iops > 0 and .ratios["sluice/af_packet"].iops > 0' "$tmp/host.json" &&
+        python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' "$tmp/host.svg"
+}
+
+costs_less() { # case, instructions
+    jq -e --arg case "$1" --argjson limit "$2" '.[$case].without_copy < $limit' "$tmp/cost.json"
+}
+
+worker_sleeps() { jq -e '.af_packet.idle_worker_cpu_pct < 2' "$tmp/idle.json"; }
+
+claim bench_host_measures_sluice_beside_libnbd host_is_measured
+if ! grep -q fsanitize "$BUILD/compile_commands.json"; then # valgrind and sanitizers exclude each other
+    claim bench_cost_counts_instructions bench/cost --ios 50 --json "$tmp/cost.json" --svg "$tmp/cost.svg"
+    claim a_received_segment_costs_less_than_1400_instructions costs_less segment 1400
+    claim a_4k_read_costs_less_than_8500_instructions costs_less 'READ 4k' 8500
+    claim bench_idle_watches_a_worker bench/idle --seconds 2 --drivers af_packet --json "$tmp/idle.json"
+    claim an_idle_worker_takes_less_than_2_percent_of_a_core worker_sleeps
+fi
+exit $status_all
