@@ -103,6 +103,11 @@ static int run_fault(const struct cli *cli)
 	if (strcmp(cli->args[0], "level") == 0)
 		return cli_ask(cli, "fault.level", json_pack("{s:s}", "level", cli->args[1]), READ_MS,
 			print_level);
+	if (strcmp(cli->args[0], "leak") == 0 && cli->arg_count == 3)
+		return cli_ask(cli, "fault.leak",
+			json_pack("{s:s s:i}", "owner", cli->args[1], "count", atoi(cli->args[2])), READ_MS, NULL);
+	if (strcmp(cli->args[0], "refill") == 0)
+		return cli_ask(cli, "fault.refill", json_pack("{s:i}", "count", atoi(cli->args[1])), READ_MS, NULL);
 	if (strcmp(cli->args[0], "starve") != 0 || (!is_on && strcmp(cli->args[1], "off") != 0))
 		return cli_usage("fault %s %s is not known; say fault starve on, or off, or fault level LEVEL",
 			cli->args[0], cli->args[1]);
@@ -143,8 +148,8 @@ static const struct command commands[] = {
 	{"probe", "URI", "", "what a server says of an export", 1, 1, run_probe},
 	{"bench", "[-c FILE] URI [OPTION...]", "",
 		"measure an export; takes sluiced --bench's options", 0, 0, NULL},
-	{"fault", "starve on|off, level LEVEL", "", "fault-injection builds: leave the reserve alone", 2, 2,
-		run_fault},
+	{"fault", "starve|level|leak|refill ...", "",
+		"fault-injection builds: starve on|off, level LEVEL, leak OWNER N, refill N", 2, 3, run_fault},
 	{"top", "", "", "a live view", 0, 0, cli_top},
 	{"shutdown", "[--keep]", "k", "end the daemon; devices in use stay for the next, or all", 0, 0,
 		run_shutdown},

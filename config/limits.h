@@ -42,6 +42,7 @@
 #define OWNER_MAX	    256 /* ledger entries of one pool */
 #define OWNER_DEPTH_MAX	    4	/* port, device, its parts, and one to spare: bounds each charge */
 #define RESERVE_SAFETY_DEFAULT_PCT 125
+#define RESERVE_ALARM_RUN   16 /* one failed refill is harmless, so many in a row are worth a warning */
 /*
  * Levels. Yellow begins with the first dip. It ends only when a burst more than one burst above the
  * floor is free, or every burst that comes and goes would flip it. Red leaves half of the reserve,

@@ -153,7 +153,7 @@ static json_t *result_json(const struct bench_args *a, struct engine *e, const s
 	reserve_info(engine_pool(e, 0), &info);
 	net_stats(worker_net(engine_worker(e, 0)), &net);
 	return json_pack("{s:s s:s s:i s:f s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:I s:I s:I s:f"
-			 " s:{s:i s:i s:i s:i s:I s:I} s:{s:I s:I s:I s:I} s:o}",
+			 " s:{s:i s:i s:i s:i s:I s:I s:i} s:{s:I s:I s:I s:I} s:o}",
 		"rw", a->rw ? a->rw : "read", "bs", a->bs ? a->bs : "4k", "iodepth", a->cfg.iodepth,
 		"seconds", s, "iops", (double)(r->ios[0] + r->ios[1]) / s, "read_iops", (double)r->ios[0] / s,
 		"write_iops", (double)r->ios[1] / s, "mb_s", (double)(r->bytes[0] + r->bytes[1]) / s / 1e6,
@@ -162,7 +162,8 @@ static json_t *result_json(const struct bench_args *a, struct engine *e, const s
 		"verify_errors", (json_int_t)r->verify_errors, "verified_blocks",
 		(json_int_t)r->verified_blocks, "protected_drops", (json_int_t)net.protected_drops, "cpu_s",
 		cpu_s, "reserve", "total", info.total, "floor", info.floor, "free", info.free, "low_water",
-		info.low_water, "dips", (json_int_t)info.dips, "refused", (json_int_t)info.refused, "tcp",
+		info.low_water, "dips", (json_int_t)info.dips, "refused", (json_int_t)info.refused,
+		"owners_over_limit", (int)reserve_over_limit(engine_pool(e, 0)), "tcp",
 		"rx_segs", (json_int_t)net.tcp_rx_segs, "tx_segs", (json_int_t)net.tcp_tx_segs,
 		"retrans_segs", (json_int_t)net.tcp_retrans_segs, "rto", (json_int_t)net.tcp_rto,
 		"other", registry_values(&counters_other, (const uint64_t *)&other));

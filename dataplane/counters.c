@@ -151,6 +151,7 @@ static const struct registry_item pool_items[] = {
 	COUNTER("dips", "Buffers handed out of the reserve"),
 	COUNTER("refused", "Allocations refused"),
 	COUNTER("refused_refills", "Refills that found nothing at all"),
+	COUNTER("refill_alarms", "Long runs of such refills"),
 	COUNTER("allocs", "Buffers handed out"),
 	COUNTER("frees", "Buffers given back"),
 };

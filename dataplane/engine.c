@@ -203,6 +203,7 @@ void engine_poll(struct engine *e)
 		if (e->volumes[i].step != STEP_FREE)
 			engine_volume_poll(e, &e->volumes[i], now_us);
 	engine_linger_poll(e, false);
+	engine_alarm_poll(e);
 }
 
 bool engine_is_moving(const struct engine *e)

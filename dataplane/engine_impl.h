@@ -28,6 +28,8 @@ struct engine_queue {
 	struct worker *worker;
 	struct reserve_sum sum;
 	uint32_t floor, total;
+	uint64_t alarms_told; /* runs of failed refills the log has heard of */
+	bool is_alarmed;
 };
 
 struct engine_port {
@@ -128,6 +130,8 @@ uint32_t engine_quota(const struct config_volume *v);
 void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why);
 /* Would a volume of @quota more fit? 0, or -ENOSPC with the numbers in @err. */
 int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota, struct error *err);
+/* Tells the log when a ring goes without refills, and when it is over. */
+void engine_alarm_poll(struct engine *e);
 int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err);
 void engine_pools_destroy(struct engine_port *p);
 

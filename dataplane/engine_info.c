@@ -184,6 +184,48 @@ int engine_level(struct engine *e, const char *level, struct error *err)
 	return 0;
 }
 
+static int owner_find(const struct reserve *r, const char *name)
+{
+	struct reserve_owner_info owners[OWNER_MAX];
+	unsigned i, n = reserve_owners(r, owners, OWNER_MAX);
+
+	for (i = 0; i < n; i++)
+		if (strcmp(owners[i].name, name) == 0)
+			return owners[i].id;
+	return -ENOENT;
+}
+
+int engine_fault_leak(struct engine *e, const char *owner, uint32_t count)
+{
+	struct worker_cmd cmd = {.type = WORKER_LEAK, .n = count};
+	unsigned i;
+	int id;
+
+	if (!SLUICE_FAULT_INJECTION)
+		return -ENOTSUP;
+	for (i = 0; i < engine_pool_count(e); i++) {
+		id = owner_find(engine_pool(e, i), owner);
+		if (id < 0)
+			continue;
+		cmd.a = (void *)(uintptr_t)id;
+		worker_post(engine_worker(e, i), &cmd);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int engine_fault_refill(struct engine *e, uint32_t count)
+{
+	struct worker_cmd cmd = {.type = WORKER_REFILL_FAIL, .n = count};
+	unsigned i;
+
+	if (!SLUICE_FAULT_INJECTION)
+		return -ENOTSUP;
+	for (i = 0; i < engine_worker_count(e); i++)
+		worker_post(engine_worker(e, i), &cmd);
+	return 0;
+}
+
 void engine_spring_alloc_trap(struct engine *e)
 {
 	struct worker_cmd cmd = {.type = WORKER_ALLOC};

@@ -32,7 +32,7 @@ static void sum_input(const struct engine *e, unsigned port, unsigned queue, str
 
 	*in = (struct reserve_sum_input){
 		.ring_count = port_facts(e->ports[port].port)->ring_mbufs,
-		.burst_count = BURST_MAX,
+		.burst_count = port_facts(e->ports[port].port)->burst_mbufs,
 		.essential_count = ESSENTIAL_COUNT,
 		.reassembly_count = REASS_MAX * 8,
 		.neighbour_count = 0, /* packets that wait for a neighbour are ours, from the header pool */
@@ -53,6 +53,18 @@ static uint32_t floor_of(const struct engine *e, const struct reserve_sum *sum)
 	return e->cfg.reserve.size >= 0 ? (uint32_t)e->cfg.reserve.size : sum->total;
 }
 
+/*
+ * What the sum grants a place is also the most its owner may hold. A ring is filled again while the
+ * burst that left it is still on its books; both have left it once they are handed on.
+ */
+static void limits_set(const struct engine_queue *q, const struct reserve_sum_input *in)
+{
+	reserve_owner_limit(q->rx, OWNER_RING, in->ring_count + in->burst_count);
+	reserve_owner_limit(q->rx, OWNER_UNCLASSIFIED, in->burst_count);
+	reserve_owner_limit(q->rx, OWNER_ESSENTIAL, in->essential_count);
+	reserve_owner_limit(q->rx, OWNER_REASSEMBLY, in->reassembly_count);
+}
+
 void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why)
 {
 	struct engine_queue *q = &e->ports[port].queues[queue];
@@ -62,6 +74,7 @@ void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const 
 
 	sum_input(e, port, queue, &in);
 	reserve_sum(&in, &q->sum);
+	limits_set(q, &in);
 	q->floor = RTE_MIN(floor_of(e, &q->sum), q->total);
 	if (q->floor == before)
 		return;
@@ -94,12 +107,38 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 		sum.total, quota, e->ports[port].cfg->name, q->total, sum.total);
 }
 
+static void queue_alarm(struct engine_queue *q, const char *port, unsigned queue)
+{
+	struct reserve_info info;
+
+	reserve_info(q->rx, &info);
+	if (info.alarms != q->alarms_told) {
+		q->alarms_told = info.alarms;
+		q->is_alarmed = true;
+		log_warn("port %s queue %u: %u refills in a row found no packet memory, the ring lacks %u mbufs: "
+			 "see `sluice reserve`, and set reserve.normal or reserve.safety higher",
+			port, queue, info.refused_run_max, info.ring_debt);
+	} else if (q->is_alarmed && info.refused_run == 0) {
+		q->is_alarmed = false;
+		log_info("port %s queue %u: refills find memory again", port, queue);
+	}
+}
+
+void engine_alarm_poll(struct engine *e)
+{
+	unsigned i, q;
+
+	for (i = 0; i < e->port_count; i++)
+		for (q = 0; q < e->ports[i].queue_count; q++)
+			queue_alarm(&e->ports[i].queues[q], e->ports[i].cfg->name, q);
+}
+
 /* Total of one queue's pool: the configured volumes, room for a few more, and the normal part. */
 static uint32_t total_plan(const struct engine *e, const struct engine_port *p)
 {
 	struct reserve_sum_input in = {
 		.ring_count = port_facts(p->port)->ring_mbufs,
-		.burst_count = BURST_MAX,
+		.burst_count = port_facts(p->port)->burst_mbufs,
 		.essential_count = ESSENTIAL_COUNT,
 		.reassembly_count = REASS_MAX * 8,
 		.exception_count = p->exception ? EXCEPTION_MBUF_MAX : 0,

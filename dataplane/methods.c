@@ -263,6 +263,36 @@ static int fault_level(void *ctx, const json_t *params, struct control_call *cal
 	return 0;
 }
 
+static int fault_leak(void *ctx, const json_t *params, struct control_call *call, json_t **result,
+	struct error *err)
+{
+	struct daemon_state *d = ctx;
+	const char *owner = json_string_value(json_object_get(params, "owner"));
+	json_int_t count = json_integer_value(json_object_get(params, "count"));
+	int rc = owner && count > 0 ? engine_fault_leak(d->engine, owner, (uint32_t)count) : -EINVAL;
+
+	if (rc)
+		return error_set(err, rc,
+			"fault leak wants an owner `sluice reserve` shows, and a count, in a build with "
+			"-Dfault_injection=true");
+	*result = json_pack("{s:s s:I}", "owner", owner, "count", count);
+	return 0;
+}
+
+static int fault_refill(void *ctx, const json_t *params, struct control_call *call, json_t **result,
+	struct error *err)
+{
+	struct daemon_state *d = ctx;
+	json_int_t count = json_integer_value(json_object_get(params, "count"));
+	int rc = count > 0 ? engine_fault_refill(d->engine, (uint32_t)count) : -EINVAL;
+
+	if (rc)
+		return error_set(err, rc,
+			"fault refill wants a count, in a build with -Dfault_injection=true");
+	*result = json_pack("{s:I}", "count", count);
+	return 0;
+}
+
 static int shutdown_daemon(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 	struct error *err)
 {
@@ -289,6 +319,8 @@ const struct control_method *methods_table(unsigned *count)
 		{"probe", probe},
 		{"fault.starve", fault_starve},
 		{"fault.level", fault_level},
+		{"fault.leak", fault_leak},
+		{"fault.refill", fault_refill},
 		{"shutdown", shutdown_daemon},
 	};
 

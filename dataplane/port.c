@@ -134,6 +134,8 @@ static int facts_read(struct port *p, const struct config_port *cfg, uint16_t qu
 	p->facts.ring_mbufs = p->facts.rx_ring;
 	if (p->sends_from_rx_pool)
 		p->facts.ring_mbufs = AF_XDP_FILL_COUNT + p->facts.tx_ring;
+	/* A packet the NIC merged is a chain as long as 64 KiB need, but no burst is longer than its ring. */
+	p->facts.burst_mbufs = p->facts.has_lro ? p->facts.rx_ring : BURST_MAX;
 	return rc;
 }
 

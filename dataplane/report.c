@@ -104,13 +104,14 @@ static json_t *pool_json(const struct reserve *r)
 	struct reserve_info i;
 
 	reserve_info(r, &i);
-	return json_pack("{s:s s:i s:i s:i s:i s:I s:I s:I s:i s:i s:i s:s s:i s:b s:I s:I}", "pool", i.name,
+	return json_pack("{s:s s:i s:i s:i s:i s:I s:I s:I s:i s:i s:i s:s s:i s:b s:I s:I s:i s:I}", "pool", i.name,
 		"total", i.total, "floor", i.floor, "free", i.free, "low_water", i.low_water, "dips",
 		(json_int_t)i.dips, "refused", (json_int_t)i.refused, "refused_refills",
 		(json_int_t)i.refused_entitled, "refused_run", i.refused_run, "refused_run_max",
 		i.refused_run_max, "ring_debt", i.ring_debt, "level", level_names[i.level], "depth_pct",
 		i.depth_pct, "starved", i.starved, "allocs", (json_int_t)i.allocs, "frees",
-		(json_int_t)i.frees);
+		(json_int_t)i.frees, "owners_over_limit", (int)reserve_over_limit(r), "refill_alarms",
+		(json_int_t)i.alarms);
 }
 
 json_t *report_reserve(struct engine *e)

@@ -66,7 +66,7 @@ static void pool_read(const void *ctx, uint64_t *values)
 
 	reserve_info(ctx, &r);
 	const uint64_t all[] = {r.total, r.floor, r.free, r.low_water, r.ring_debt, r.depth_pct,
-		r.level, r.dips, r.refused, r.refused_entitled, r.allocs, r.frees};
+		r.level, r.dips, r.refused, r.refused_entitled, r.alarms, r.allocs, r.frees};
 
 	memcpy(values, all, sizeof(all));
 }

@@ -68,6 +68,12 @@ static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now
 	case WORKER_STARVE:
 		reserve_fault_starve(w->cfg.rx_pool, cmd->n != 0);
 		break;
+	case WORKER_LEAK:
+		reserve_fault_leak(w->cfg.rx_pool, (uint16_t)(uintptr_t)cmd->a, (uint32_t)cmd->n, now_us);
+		break;
+	case WORKER_REFILL_FAIL:
+		reserve_fault_fail(w->cfg.rx_pool, 0, (uint32_t)cmd->n);
+		break;
 	case WORKER_ALLOC:
 		alloc_trap_spring();
 		break;

@@ -46,6 +46,8 @@ enum worker_cmd_type {
 	WORKER_VOLUME_LEAVE, /* the same, but what is unanswered then is not failed: volume_leave() */
 	WORKER_FLOOR_SET,   /* n: floor of the RX pool */
 	WORKER_STARVE,	    /* n: 1 on, 0 off */
+	WORKER_LEAK,	    /* n: mbufs to lose, a: id of the owner to charge */
+	WORKER_REFILL_FAIL, /* n: so many of the next refills find nothing */
 	WORKER_ALLOC,	    /* springs the allocation trap */
 	WORKER_END,
 };

@@ -110,6 +110,9 @@ struct reserve_owner_info {
 /* Fills @out with live owners, parents before children. Any thread; values may be a turn old. */
 unsigned reserve_owners(const struct reserve *r, struct reserve_owner_info *out, unsigned max);
 
+/* How many owners have held more than their limit at some time: 0, or the sum is wrong. Any thread. */
+unsigned reserve_over_limit(const struct reserve *r);
+
 /* ---- depth and levels ---- */
 enum reserve_level { RESERVE_GREEN, RESERVE_YELLOW, RESERVE_RED };
 
@@ -130,6 +133,7 @@ struct reserve_info {
 	uint64_t refused; /* dequeues refused: the caller not entitled, or nothing left */
 	uint64_t refused_entitled; /* of those, refills that found nothing at all */
 	uint32_t refused_run, refused_run_max; /* entitled refusals in a row: now, and the longest */
+	uint64_t alarms; /* runs that reached RESERVE_ALARM_RUN */
 	uint64_t allocs, frees; /* mbufs */
 	uint32_t emergency, emergency_peak; /* mbufs in use that came from below the floor: now, most */
 	bool armed, starved;
@@ -195,5 +199,7 @@ uint32_t reserve_quota(uint64_t bytes, uint32_t payload_min, uint32_t slack_coun
 int reserve_fault_starve(struct reserve *r, bool on);
 int reserve_fault_level(struct reserve *r, int level);
 int reserve_fault_fail(struct reserve *r, uint32_t skip, uint32_t count);
+/* leak: @count normal mbufs are charged to @owner and forgotten. On the owning worker. Out: how many. */
+int reserve_fault_leak(struct reserve *r, uint16_t owner, uint32_t count, uint64_t now_us);
 
 #endif

@@ -72,7 +72,7 @@ struct reserve {
 	/* trouble */
 	uint32_t emergency, emergency_peak;
 	uint32_t ring_debt, refused_run, refused_run_max;
-	uint64_t dips, refused, refused_entitled;
+	uint64_t dips, refused, refused_entitled, alarms;
 	enum reserve_level level;
 	bool starve_wanted;
 	uint32_t fail_skip, fail_count;

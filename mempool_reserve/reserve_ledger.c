@@ -312,6 +312,17 @@ unsigned reserve_owners(const struct reserve *r, struct reserve_owner_info *out,
 	return n;
 }
 
+unsigned reserve_over_limit(const struct reserve *r)
+{
+	uint16_t end = relaxed_load(&r->owner_end);
+	unsigned n = 0;
+
+	for (uint16_t id = 0; id < end; id++)
+		n += is_live(r, id) &&
+		     relaxed_load(&r->owners[id].peak) > relaxed_load(&r->owners[id].limit);
+	return n;
+}
+
 void reserve_check(const struct reserve *r)
 {
 	uint32_t below[OWNER_MAX] = {0};

@@ -70,6 +70,7 @@ void reserve_info(const struct reserve *r, struct reserve_info *out)
 		.refused_entitled = relaxed_load(&r->refused_entitled),
 		.refused_run = relaxed_load(&r->refused_run),
 		.refused_run_max = relaxed_load(&r->refused_run_max),
+		.alarms = relaxed_load(&r->alarms),
 		.emergency = relaxed_load(&r->emergency),
 		.emergency_peak = relaxed_load(&r->emergency_peak),
 		.allocs = relaxed_load(&r->allocs),

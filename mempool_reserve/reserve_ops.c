@@ -112,6 +112,7 @@ static int refuse(struct reserve *r, uint32_t n)
 		relaxed_add(&r->refused_entitled, 1);
 		relaxed_add(&r->refused_run, 1);
 		relaxed_raise(&r->refused_run_max, r->refused_run);
+		relaxed_add(&r->alarms, r->refused_run == RESERVE_ALARM_RUN);
 		relaxed_store(&r->ring_debt, n);
 	}
 	guard_set(r);

@@ -141,3 +141,19 @@ int reserve_fault_fail(struct reserve *r, uint32_t skip, uint32_t count)
 	relaxed_store(&r->guard, GUARD_ALWAYS);
 	return 0;
 }
+
+int reserve_fault_leak(struct reserve *r, uint16_t owner, uint32_t count, uint64_t now_us)
+{
+	struct rte_mbuf *m;
+	uint32_t n;
+
+	if (!SLUICE_FAULT_INJECTION)
+		return -ENOTSUP;
+	for (n = 0; n < count; n++) {
+		m = rte_pktmbuf_alloc(r->pool);
+		if (!m)
+			break;
+		reserve_force(m, owner, now_us);
+	}
+	return (int)n;
+}

@@ -261,8 +261,7 @@ static struct rte_mbuf *complete(struct net *net, struct datagram *d, struct rea
 	f->payload_off = d->payload_off;
 	f->payload_len = d->total_bytes;
 	d->piece_count = 0;
-	slot_free(net->reass, d);
-	reserve_force(whole, OWNER_UNCLASSIFIED, now_us);
+	slot_free(net->reass, d); /* its mbufs stay on our books until TCP takes them, in this turn */
 	net->stats.reass_ok++;
 	return whole;
 }

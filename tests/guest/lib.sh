@@ -110,7 +110,13 @@ detach() {
     [ ! -e "$device" ] || die device_detaches "$device is still there"
 }
 
+no_owner_over_limit() { # shows those that were
+    sluice reserve --json | jq -e '[.[] | .pool as $pool | .owners[] | select(.limit > 0 and .peak > .limit)
+        | "\($pool) \(.owner): \(.peak) of \(.limit)"] | if . == [] then true else (debug | false) end' >&2
+}
+
 stop_daemon() {
+    claim no_owner_held_more_than_its_limit no_owner_over_limit
     kill -TERM "$daemon_pid"
     wait_until 30 is_gone || die daemon_stops "sluiced is still there 30 s after SIGTERM"
     wait "$daemon_pid"

@@ -105,11 +105,13 @@ bench() { # URI, options…: one JSON line
     timeout "${BENCH_TIMEOUT:-120}" ip netns exec "$cli" "$(program sluiced)" -c "$tmp/sluice.yaml" --bench "$@" --json
 }
 
-# Runs a bench and keeps its JSON in $tmp/result; true if it ended well and verified.
+# Runs a bench and keeps its JSON in $tmp/result; true if it ended well and verified, and no owner of mbufs held more than the
+# sum grants it.
 bench_good() {
     bench "$@" >"$tmp/result" || { cat "$tmp/result" >&2; return 1; }
     cat "$tmp/result" >&2
-    jq -e '.ios > 0 and .errors == 0 and .verify_errors == 0 and .protected_drops == 0' "$tmp/result" >/dev/null
+    jq -e '.ios > 0 and .errors == 0 and .verify_errors == 0 and .protected_drops == 0 and
+        .reserve.owners_over_limit == 0' "$tmp/result" >/dev/null
 }
 
 make_network || { echo "cannot make the network namespaces" >&2; exit 1; }

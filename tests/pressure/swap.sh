@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# swap - a machine of 1 GiB that swaps to /dev/ublkb0, through a storm, finishes and finds every word again
+#
+# timeout: 600
+#
+# The case Sluice exists for: the kernel frees memory by writing to a device whose answers need memory. Sixteen processes
+# write more than there is and read it back (swap_storm), on the device of sluiced and, with the word "nbd" in SLUICE_STORMS,
+# on the kernel's own nbd over a second NIC of the same model in the same boot; quiet, and under 20,000 UDP packets a second
+# of 1400 bytes that nobody asked for, to the NIC that carries the swap.
+#
+# The storm's own watchdog says "stuck at …" when nothing moves; if the whole machine stops, the run is ended from outside,
+# and the last word on the console tells how far it came. tests/soak/swap.sh does this ten times beside the kernel's nbd.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../guest/lib.sh"
+export SLUICE_STORMS=${SLUICE_STORMS:-ours:quiet ours:flood}
+export SLUICE_STORM_MIB=${SLUICE_STORM_MIB:-1200}
+export SLUICE_STORM_STALL=${SLUICE_STORM_STALL:-30}
+MEM=${MEM:-1024}
+FLOOD='--rate=20000 --bytes=1400 --limit=300'
+
+# ---- in the guest ----
+
+say() { echo "swap: $*" | tee /dev/console; }
+
+flood_while() { # nic|knic, command…
+    : >"$SLUICE_OUT/flood-$1"
+    "${@:2}"
+    local status=$?
+    rm "$SLUICE_OUT/flood-$1"
+    return $status
+}
+
+storm() { # label, device, command before it…
+    local label=$1 swap=$2 line status
+    shift 2
+    mkswap "$swap" >/dev/null 2>&1 && swapon "$swap" || { say "$label stuck at swapon"; return 1; }
+    "$@" "$(program swap_storm)" --mib="$SLUICE_STORM_MIB" --stall="$SLUICE_STORM_STALL" --blocked >/run/storm
+    status=$?
+    line=$(tail -n 1 /run/storm)
+    grep -h 'pswp' /proc/vmstat | tr '\n' ' ' >&2
+    say "$label $line"
+    [ $status -eq 0 ] || return $status
+    timeout 60 swapoff "$swap" || { say "$label stuck at swapoff"; return 1; }
+}
+
+ours() { # quiet|flood
+    local before=()
+    [ "$1" = quiet ] || before=(flood_while nic)
+    attach
+    claim "storm_finishes_$1" storm "ours $1" "$device" "${before[@]}"
+    claim "protected_drops_stay_0_$1" [ "$(counter protected_drops)" = 0 ]
+    detach
+}
+
+theirs() { # quiet|flood
+    local before=()
+    [ "$1" = quiet ] || before=(flood_while knic)
+    nbd-client "$KERNEL_NIC_SERVER" 10809 /dev/nbd0 -N disk -swap >&2 || die nbd_connects "nbd-client failed"
+    storm "nbd $1" /dev/nbd0 "${before[@]}" || status_all=1
+    nbd-client -d /dev/nbd0 >&2
+}
+
+inside() {
+    local one has_daemon=0
+    for one in $SLUICE_STORMS; do
+        if [ "${one%:*}" = ours ]; then
+            [ $has_daemon -eq 1 ] || start_daemon
+            has_daemon=1
+            ours "${one#*:}"
+        else
+            # The kernel's nbd gets the memory sluiced had.
+            [ $has_daemon -eq 0 ] || stop_daemon
+            has_daemon=0
+            echo 0 >/proc/sys/vm/nr_hugepages
+            theirs "${one#*:}"
+        fi
+    done
+    [ $has_daemon -eq 0 ] || stop_daemon
+}
+
+# ---- on the host ----
+
+outside() {
+    local out server options=(--mem "$MEM" --hugepages "${HUGEPAGES:-128}" --timeout "${GUEST_TIMEOUT:-540}")
+    out=$(mktemp -d "${TMPDIR:-/tmp}/sluice-swap.XXXXXX")
+    server="exec >$out/server 2>&1; nbdkit -f memory 4G & $(program udp_flood) --to=10.77.0.2 $FLOOD --while=$out/flood-nic &
+        $(program udp_flood) --to=10.78.0.2 $FLOOD --while=$out/flood-knic & wait"
+    [[ $SLUICE_STORMS != *nbd:* ]] || options+=(--kernel-nic)
+    "$root/tests/guest/run" "${options[@]}" --out "$out" --console "$out/console" --server "$server" \
+        -- bash tests/pressure/swap.sh inside || not_ok swap_storms_end "status $?"
+    grep -h '^swap:' "$out/console" >&2
+    cat "$out/server" >&2
+    [ -z "${KEEP:-}" ] || cp "$out/console" "$KEEP"
+    rm -rf "$out"
+}
+
+case ${1:-} in
+    inside) inside ;;
+    *) outside ;;
+esac
+exit $status_all
