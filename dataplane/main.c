@@ -35,7 +35,7 @@ static const char usage_text[] =
 	"  --bench URI   run one load against URI in this process, print the result, exit\n"
 	"  --version     print the version\n";
 
-enum { OPT_CHECK = 256, OPT_BENCH, OPT_VERSION, OPT_KEEP, OPT_BENCH_FIRST };
+enum { OPT_CHECK = 256, OPT_BENCH, OPT_VERSION, OPT_KEEP, OPT_NO_UBLK, OPT_BENCH_FIRST };
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -43,6 +43,7 @@ static const struct option options[] = {
 	{"bench", no_argument, NULL, OPT_BENCH},
 	{"keep", no_argument, NULL, OPT_KEEP},
 	{"version", no_argument, NULL, OPT_VERSION},
+	{"no-ublk", no_argument, NULL, OPT_NO_UBLK}, /* for tests: probe and status, on any kernel */
 	{"help", no_argument, NULL, 'h'},
 	{"rw", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_RW},
 	{"bs", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_BS},
@@ -62,7 +63,7 @@ static const struct option options[] = {
 
 struct cmdline {
 	const char *config;
-	bool is_check, is_bench, is_keeping;
+	bool is_check, is_bench, is_keeping, has_no_ublk;
 	struct bench_args bench;
 	int eal_argc;
 	char **eal_argv;
@@ -94,6 +95,9 @@ static int cmdline_parse(int argc, char **argv, struct cmdline *c)
 			break;
 		case OPT_KEEP:
 			c->is_keeping = true;
+			break;
+		case OPT_NO_UBLK:
+			c->has_no_ublk = true;
 			break;
 		case OPT_VERSION:
 			printf("sluiced %s\n", SLUICE_VERSION);
@@ -149,7 +153,7 @@ int main(int argc, char **argv)
 		return fail(&err);
 	if (c.is_check)
 		return check_only(&cfg);
-	if (host_check(&cfg, !c.is_bench, &err))
+	if (host_check(&cfg, !c.is_bench && !c.has_no_ublk, &err))
 		return fail(&err);
 	if (!c.is_bench) {
 		lock = host_lock(cfg.run_dir, &err);

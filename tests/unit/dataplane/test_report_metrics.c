@@ -134,8 +134,9 @@ void reserve_info(const struct reserve *r, struct reserve_info *out)
 		.dips = 8,
 		.refused = 9,
 		.refused_entitled = 10,
-		.allocs = 11,
-		.frees = 12};
+		.alarms = 11,
+		.allocs = 12,
+		.frees = 13};
 }
 
 /* ---- claims ---- */
