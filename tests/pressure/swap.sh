@@ -13,7 +13,7 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../guest/lib.sh"
 export SLUICE_STORMS=${SLUICE_STORMS:-ours:quiet ours:flood}
-export SLUICE_STORM_MIB=${SLUICE_STORM_MIB:-1200}
+export SLUICE_STORM_MIB=${SLUICE_STORM_MIB:-900}
 export SLUICE_STORM_STALL=${SLUICE_STORM_STALL:-30}
 MEM=${MEM:-1024}
 FLOOD='--rate=20000 --bytes=1400 --limit=300'

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -106,7 +107,7 @@ static int storm_process(const struct options *opt, unsigned process, struct pro
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	unsigned round, word;
 
-	if (memory == MAP_FAILED)
+	if (memory == MAP_FAILED || prctl(PR_SET_PDEATHSIG, SIGKILL))
 		return EXIT_USAGE;
 	/* The parent is spared by the OOM killer; its children are what it may have first. */
 	text_write("/proc/self/oom_score_adj", "1000");

@@ -1,0 +1,133 @@
+"""pressure_plot - what bench/pressure sampled, as a table, as JSON and as a picture
+
+    pressure_plot.py NIC RATE_MB SAMPLES LEDGER DIR
+
+SAMPLES has a JSON object a line (phase, t, bytes, stats), LEDGER the answer of `sluice reserve` under pressure. Writes
+DIR/NIC.json, NIC.txt and NIC.svg and prints the table. The picture has three panels over time: throughput, depth in the reserve,
+and packets of other traffic; each phase is a band with its name.
+"""
+import json
+import sys
+
+WIDTH, PANEL, GAP, LEFT, TOP = 860, 130, 46, 70, 60
+COLOURS = {"calm": "#e8f1e4", "pressed": "#fbe9d0", "bare": "#f6d9d9"}
+WORDS = {"calm": "calm", "pressed": "pressed, reserve on", "bare": "pressed, reserve off"}
+
+
+def series(samples):
+    """Rates between neighbours of one phase: phase, running time, MB/s, depth, other packets/s."""
+    points, clock = [], 0.0
+    for before, now in zip(samples, samples[1:]):
+        if before["phase"] != now["phase"]:
+            continue
+        seconds = now["t"] - before["t"]
+        if seconds <= 0:
+            continue
+        clock += seconds
+        stats, old = now.get("stats") or {}, before.get("stats") or {}
+        other = (stats["other"] - old["other"]) / seconds if stats and old else None
+        points.append({
+            "phase": now["phase"], "t": round(clock, 2), "mb_s": (now["bytes"] - before["bytes"]) / seconds / 1e6,
+            "depth_pct": stats["reserve"]["depth_pct"] if stats else None, "level": stats["reserve"]["level"] if stats else None,
+            "other_pps": other})
+    return points
+
+
+def mean(points, phase, key):
+    values = [p[key] for p in points if p["phase"] == phase and p[key] is not None]
+    return sum(values) / len(values) if values else 0.0
+
+
+def ledger_sums(pools):
+    roots = [o for pool in pools for o in pool["owners"] if o["parent"] == -1 and o["limit"] > 0]
+    return sum(o["limit"] for o in roots), sum(o["peak"] for o in roots), roots
+
+
+def summary(nic, rate, points, pools):
+    limits, peaks, roots = ledger_sums(pools)
+    phases = {}
+    for phase in WORDS:
+        phases[phase] = {key: round(mean(points, phase, key), 3) for key in ("mb_s", "depth_pct", "other_pps")}
+    calm = phases["calm"]["mb_s"] or 1e-9
+    return {
+        "nic": nic, "rate_mb_s": rate, "phases": phases,
+        "pressed_ratio": round(phases["pressed"]["mb_s"] / calm, 3), "bare_ratio": round(phases["bare"]["mb_s"] / calm, 3),
+        "limits": limits, "peaks": peaks, "limits_to_peaks": round(limits / peaks, 2) if peaks else None,
+        "over_limit": [o["owner"] for o in roots if o["peak"] > o["limit"]],
+        "owners": [{key: o[key] for key in ("owner", "limit", "peak", "refused")} for o in roots], "points": points}
+
+
+def table(result):
+    lines = [f"{result['nic']}: reads at {result['rate_mb_s']} MB/s beside ten times as many bytes of UDP",
+             f"{'':22} {'MB/s':>7} {'of calm':>8} {'depth %':>8} {'other packets/s':>16}"]
+    for phase, words in WORDS.items():
+        p = result["phases"][phase]
+        share = p["mb_s"] / (result["phases"]["calm"]["mb_s"] or 1e-9)
+        lines.append(f"{words:22} {p['mb_s']:7.2f} {share:8.2f} {p['depth_pct']:8.0f} {p['other_pps']:16.0f}")
+    lines.append("")
+    lines.append(f"{'owner':22} {'limit':>7} {'peak':>8} {'refused':>8}")
+    for o in result["owners"]:
+        lines.append(f"{o['owner']:22} {o['limit']:7} {o['peak']:8} {o['refused']:8}")
+    lines.append(f"{'all':22} {result['limits']:7} {result['peaks']:8}   limits are {result['limits_to_peaks']} of the peaks")
+    return "\n".join(lines)
+
+
+def short(value):
+    return f"{value / 1000:.3g}k" if value >= 1000 else f"{value:.3g}"
+
+
+def panel(points, key, title, unit, y, scale_x):
+    values = [p[key] or 0 for p in points]
+    top = max(max(values, default=0) * 1.15, 1e-9)
+    out = [f'<text x="{LEFT}" y="{y - 8}" class="title">{title}</text>']
+    for share in (0, 0.5, 1):
+        line = y + PANEL * (1 - share)
+        out.append(f'<line x1="{LEFT}" x2="{WIDTH - 20}" y1="{line:.1f}" y2="{line:.1f}" class="grid"/>')
+        out.append(f'<text x="{LEFT - 8}" y="{line + 4:.1f}" class="tick" text-anchor="end">{short(top * share)}{unit}</text>')
+    for phase in WORDS:
+        place = [f"{scale_x(p['t']):.1f},{y + PANEL * (1 - (p[key] or 0) / top):.1f}" for p in points if p["phase"] == phase]
+        out.append(f'<polyline points="{" ".join(place)}" class="line"/>')
+    return out
+
+
+def picture(result):
+    points = result["points"]
+    end = max((p["t"] for p in points), default=1)
+    height = TOP + 3 * (PANEL + GAP)
+
+    def scale_x(t):
+        return LEFT + (WIDTH - LEFT - 20) * t / end
+
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" font-family="sans-serif">',
+           "<style>.title{font-size:13px;font-weight:bold}.tick{font-size:11px;fill:#555}.grid{stroke:#ccc;stroke-width:1}"
+           ".line{fill:none;stroke:#1f4e79;stroke-width:2}.phase{font-size:12px;fill:#333}</style>",
+           f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+           f'<text x="{LEFT}" y="20" font-size="15">{result["nic"]}: storage beside a flood, packet memory gone</text>']
+    for phase, words in WORDS.items():
+        times = [p["t"] for p in points if p["phase"] == phase]
+        if not times:
+            continue
+        start, stop = scale_x(min(times)), scale_x(max(times))
+        out.append(f'<rect x="{start:.1f}" y="{TOP - 22}" width="{max(stop - start, 1):.1f}" height="{height - TOP}" fill="{COLOURS[phase]}"/>')
+        out.append(f'<text x="{start + 4:.1f}" y="{TOP - 26}" class="phase">{words}</text>')
+    panels = (("mb_s", "storage throughput", " MB/s"), ("depth_pct", "depth in the reserve", " %"), ("other_pps", "other packets that arrived", "/s"))
+    for at, (key, title, unit) in enumerate(panels):
+        out += panel(points, key, title, unit, TOP + at * (PANEL + GAP), scale_x)
+    out.append(f'<text x="{WIDTH - 20}" y="{height - 8}" class="tick" text-anchor="end">{end:.0f} s</text></svg>')
+    return "\n".join(out)
+
+
+def main():
+    nic, rate, samples, ledger, directory = sys.argv[1:6]
+    with open(samples, encoding="utf-8") as file:
+        points = series([json.loads(line) for line in file])
+    with open(ledger, encoding="utf-8") as file:
+        result = summary(nic, float(rate), points, json.load(file))
+    text = table(result)
+    for suffix, content in (("json", json.dumps(result, indent=1)), ("txt", text), ("svg", picture(result))):
+        with open(f"{directory}/{nic}.{suffix}", "w", encoding="utf-8") as file:
+            file.write(content + "\n")
+    print(text, file=sys.stderr)
+
+
+main()
