@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <rte_malloc.h>
+#include <rte_memory.h>
 
 #define DMA_ALIGN 4096
 
@@ -17,6 +18,7 @@ struct stream_buf *dma_buf_create(uint64_t bytes, struct error *err)
 {
 	struct stream_buf *buf = NULL;
 	void *base = NULL;
+	const struct rte_memseg *seg;
 
 	if (bytes <= UINT32_MAX) {
 		buf = rte_zmalloc("stream_buf", sizeof(*buf), RTE_CACHE_LINE_SIZE);
@@ -34,6 +36,8 @@ struct stream_buf *dma_buf_create(uint64_t bytes, struct error *err)
 	buf->base = base;
 	buf->iova = rte_malloc_virt2iova(base);
 	buf->bytes = (uint32_t)bytes;
+	seg = rte_mem_virt2memseg(base, NULL);
+	buf->page_bytes = seg ? seg->hugepage_sz : 0;
 	return buf;
 }
 

@@ -180,7 +180,7 @@ int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_i
 			.data_bytes = RTE_PKTMBUF_HEADROOM + MBUF_DATA_BYTES,
 			.socket = SOCKET_ID_ANY};
 		struct reserve_config hdr = {.name = hdr_name,
-			
+			.is_sent = !is_linear,
 			.total_count = HDR_POOL_COUNT,
 			.data_bytes = RTE_PKTMBUF_HEADROOM + (is_linear ? MBUF_DATA_BYTES : HDR_DATA_BYTES),
 			.socket = SOCKET_ID_ANY};

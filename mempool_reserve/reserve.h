@@ -44,6 +44,7 @@ struct reserve_config {
 	uint32_t total_count;	/* mbufs, normal and reserve together; fixed for ever */
 	uint32_t floor_count;	/* of those, the reserve */
 	uint32_t data_bytes;	/* data room, headroom included */
+	bool is_sent;		/* no mbuf crosses a page, which not every device could read from */
 	int socket;
 };
 

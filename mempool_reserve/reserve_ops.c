@@ -18,7 +18,9 @@
 #include <errno.h>
 #include <string.h>
 #include <rte_branch_prediction.h>
+#include <rte_eal.h>
 #include <rte_malloc.h>
+#include <rte_memory.h>
 #include "mempool_reserve/reserve_impl.h"
 
 /* Runs before the pool has an object; the stack gets room for all of them. */
@@ -224,33 +226,67 @@ void faults_take(struct reserve *r)
 	guard_set(r);
 }
 
+/* ---- where the mbufs lie ---- */
+
+static size_t bytes_each(const struct rte_mempool *mp)
+{
+	return mp->header_size + mp->elt_size + mp->trailer_size;
+}
+
+static bool keeps_to_pages(const struct rte_mempool *mp)
+{
+	const struct reserve_config *cfg = mp->pool_config;
+
+	return cfg->is_sent;
+}
+
 /*
- * Mbufs lie packed, one behind the other in one piece of memory. DPDK would keep each from crossing a
- * page, which IOVA as VA has no need of; and af_xdp, which hands the pool to the kernel as count times
- * size, does not reach what lies behind the gaps.
+ * Received mbufs lie packed, one behind the other in one piece of memory: IOVA as VA has no need of
+ * gaps, and af_xdp, which hands the pool to the kernel as count times size, does not reach what lies
+ * behind them. Mbufs that are sent keep clear of page edges (struct stream_buf says why); then the
+ * worst case is that each page loses what does not fill an mbuf, and the first and last are partial.
  */
 static ssize_t ops_mem_size(const struct rte_mempool *mp, uint32_t obj_count, uint32_t pg_shift,
 	size_t *min_chunk_size, size_t *align)
 {
-	size_t bytes = (size_t)obj_count * (mp->header_size + mp->elt_size + mp->trailer_size);
+	size_t page = rte_eal_has_hugepages() ? RTE_PGSIZE_2M : RTE_PGSIZE_4K;
+	size_t bytes = obj_count * bytes_each(mp);
 
 	(void)pg_shift;
+	if (keeps_to_pages(mp) && bytes_each(mp) <= page)
+		bytes = (obj_count / (page / bytes_each(mp)) + 2) * page;
 	*min_chunk_size = bytes;
 	*align = RTE_CACHE_LINE_SIZE;
 	return (ssize_t)bytes;
 }
 
+/* The first place at or after @at where @each bytes lie in one page. */
+static size_t within_page(uintptr_t base, size_t at, size_t each, size_t page)
+{
+	uintptr_t first = base + at, last = first + each - 1;
+
+	if (page == 0 || each > page || first / page == last / page)
+		return at;
+	return last / page * page - base;
+}
+
 static int ops_populate(struct rte_mempool *mp, unsigned max_objs, void *vaddr, rte_iova_t iova,
 	size_t len, rte_mempool_populate_obj_cb_t *obj_cb, void *obj_cb_arg)
 {
-	size_t each = mp->header_size + mp->elt_size + mp->trailer_size;
-	unsigned count = (unsigned)RTE_MIN((size_t)max_objs, len / each);
+	const struct rte_memseg *seg = rte_mem_virt2memseg(vaddr, NULL);
+	size_t page = seg && keeps_to_pages(mp) ? seg->hugepage_sz : 0;
+	size_t each = bytes_each(mp), at = 0;
+	unsigned count;
 
-	for (unsigned i = 0; i < count; i++) {
-		size_t at = i * each + mp->header_size;
-		void *obj = (char *)vaddr + at;
+	for (count = 0; count < max_objs; count++, at += each) {
+		void *obj;
 
-		obj_cb(mp, obj_cb_arg, obj, iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : iova + at);
+		at = within_page((uintptr_t)vaddr, at, each, page);
+		if (at + each > len)
+			break;
+		obj = (char *)vaddr + at + mp->header_size;
+		obj_cb(mp, obj_cb_arg, obj,
+			iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : iova + at + mp->header_size);
 		rte_mempool_ops_enqueue_bulk(mp, &obj, 1);
 	}
 	return (int)count;

@@ -37,6 +37,32 @@ static void tag_init(struct rte_mempool *mp, void *arg, void *obj, unsigned obj_
 	tag->obj_idx = obj_idx;
 }
 
+/* What rte_pktmbuf_pool_create_by_ops() does, and our ops see the configuration. */
+static struct rte_mempool *mempool_make(const struct reserve_config *cfg)
+{
+	struct rte_pktmbuf_pool_private priv = {.mbuf_data_room_size = (uint16_t)cfg->data_bytes};
+	unsigned obj_bytes = (unsigned)sizeof(struct rte_mbuf) + cfg->data_bytes;
+	struct rte_mempool *mp;
+	int rc;
+
+	mp = rte_mempool_create_empty(
+		cfg->name, cfg->total_count, obj_bytes, 0, sizeof(priv), cfg->socket, 0);
+	if (!mp)
+		return NULL;
+	rc = rte_mempool_set_ops_byname(mp, RESERVE_OPS_NAME, (void *)(uintptr_t)cfg);
+	rte_pktmbuf_pool_init(mp, &priv);
+	if (rc == 0)
+		rc = rte_mempool_populate_default(mp);
+	if (rc < 0) {
+		rte_mempool_free(mp);
+		rte_errno = -rc;
+		return NULL;
+	}
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	mp->pool_config = NULL; /* the caller's again */
+	return mp;
+}
+
 struct reserve *reserve_create(const struct reserve_config *cfg)
 {
 	struct rte_mempool *mp;
@@ -51,8 +77,7 @@ struct reserve *reserve_create(const struct reserve_config *cfg)
 	offset = tag_field_offset();
 	if (offset < 0)
 		return NULL;
-	mp = rte_pktmbuf_pool_create_by_ops(cfg->name, cfg->total_count, 0, 0,
-		(uint16_t)cfg->data_bytes, cfg->socket, RESERVE_OPS_NAME);
+	mp = mempool_make(cfg);
 	if (!mp)
 		return NULL;
 	r = mp->pool_data;

@@ -72,12 +72,17 @@ struct stream_span {
  * DMA-able memory that attached pieces point into. iova is what the NIC must be told for base
  * (the same as base where IOVA is VA). refs counts mbufs that refer into the buffer; it is touched
  * by the owning worker only, and a driver that frees on another thread is not supported.
+ *
+ * No mbuf crosses a multiple of page_bytes, a power of two (0: all may). The IOMMU makes pages
+ * contiguous for the device, but not every device reads on over their edge: QEMU's e1000e drops a
+ * packet with such a piece, and drops it again each time it is sent again.
  */
 struct stream_buf {
 	uint8_t *base;
 	uint64_t iova;
 	uint32_t bytes;
 	uint32_t refs;
+	uint64_t page_bytes;
 };
 
 /* True while any mbuf (in a TX ring, or queued) still points into @buf. */

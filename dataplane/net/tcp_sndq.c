@@ -134,6 +134,14 @@ static void buf_release(void *addr, void *opaque)
 	buf->refs--;
 }
 
+/* Bytes from @bytes to the end of its page. */
+static uint32_t page_room(const struct stream_buf *buf, const uint8_t *bytes)
+{
+	uint64_t at = buf->iova + (uint64_t)(bytes - buf->base);
+
+	return buf->page_bytes ? (uint32_t)(buf->page_bytes - (at & (buf->page_bytes - 1))) : UINT32_MAX;
+}
+
 static struct rte_mbuf *attach(
 	struct net *net, struct stream_buf *buf, const uint8_t *bytes, uint16_t len)
 {
@@ -183,7 +191,7 @@ static uint32_t take(struct net *net, const struct tcp_chunk *c, uint32_t at, ui
 		(*grown)->data_len = (uint16_t)len;
 		return len;
 	}
-	len = RTE_MIN(len, (uint32_t)UINT16_MAX);
+	len = RTE_MIN(len, RTE_MIN(page_room(c->buf, bytes), (uint32_t)UINT16_MAX));
 	*grown = attach(net, c->buf, bytes, (uint16_t)len);
 	return *grown ? len : 0;
 }

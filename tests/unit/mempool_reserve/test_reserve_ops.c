@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <rte_errno.h>
+#include <rte_memory.h>
 #include "tests/unit/mempool_reserve/pool.h"
 
 static void reserve_refuses_a_floor_above_the_total(void **state)
@@ -16,6 +17,43 @@ static void reserve_refuses_a_floor_above_the_total(void **state)
 static void reserve_destroy_accepts_null(void **state)
 {
 	reserve_destroy(NULL);
+}
+
+static void reserve_keeps_what_is_sent_off_page_edges(void **state)
+{
+	const struct reserve_config cfg = {.name = "sent", .total_count = TOTAL, .is_sent = true,
+		.data_bytes = 128 + RTE_PKTMBUF_HEADROOM, .socket = SOCKET_ID_ANY};
+	struct reserve *r = reserve_create(&cfg);
+	struct rte_mbuf *m[TOTAL];
+
+	assert_non_null(r);
+	assert_int_equal(take(r, m, TOTAL), 0);
+	for (unsigned i = 0; i < TOTAL; i++) {
+		uintptr_t first = (uintptr_t)m[i]->buf_addr, last = first + m[i]->buf_len - 1;
+
+		assert_int_equal(first / RTE_PGSIZE_4K, last / RTE_PGSIZE_4K);
+		assert_int_equal(rte_mbuf_iova_get(m[i]), first);
+	}
+	rte_pktmbuf_free_bulk(m, TOTAL);
+	reserve_check(r);
+	reserve_destroy(r);
+}
+
+/* af_xdp gives the kernel count times size bytes, and every mbuf must lie in them. */
+static void reserve_packs_what_is_received(void **state)
+{
+	const struct rte_mempool *mp = reserve_pool(*state);
+	size_t each = mp->header_size + mp->elt_size + mp->trailer_size;
+	uintptr_t lowest = UINTPTR_MAX, highest = 0;
+	struct rte_mbuf *m[TOTAL];
+
+	assert_int_equal(take_entitled(*state, m, TOTAL), 0);
+	for (unsigned i = 0; i < TOTAL; i++) {
+		lowest = RTE_MIN(lowest, (uintptr_t)m[i]);
+		highest = RTE_MAX(highest, (uintptr_t)m[i]);
+	}
+	assert_int_equal(highest - lowest, (TOTAL - 1) * each);
+	rte_pktmbuf_free_bulk(m, TOTAL);
 }
 
 static void reserve_refuses_a_name_in_use(void **state)
@@ -226,6 +264,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reserve_refuses_a_floor_above_the_total),
 		cmocka_unit_test(reserve_destroy_accepts_null),
+		cmocka_unit_test(reserve_keeps_what_is_sent_off_page_edges),
+		pool_test(reserve_packs_what_is_received),
 		pool_test(reserve_refuses_a_name_in_use),
 		pool_test(reserve_has_no_cache_to_hide_in),
 		cmocka_unit_test(reserve_serves_anyone_while_disarmed),
