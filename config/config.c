@@ -25,6 +25,8 @@
 #define MEMORY_BYTES_MAX  (64ull << 30)
 
 static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
+static const enum log_level log_levels[] = {
+	LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG};
 
 #define TOP_ITEM(raw_member, out_member, ...)                                                      \
 	ITEM(struct raw_config, struct config, raw_member, out_member, __VA_ARGS__)
@@ -47,7 +49,7 @@ void config_defaults(struct config *cfg)
 	cfg->reserve.safety_pct = RESERVE_SAFETY_DEFAULT_PCT;
 	snprintf(cfg->socket, sizeof(cfg->socket), CONFIG_SOCKET_DEFAULT);
 	snprintf(cfg->run_dir, sizeof(cfg->run_dir), CONFIG_RUN_DIR_DEFAULT);
-	snprintf(cfg->log_level, sizeof(cfg->log_level), "info");
+	cfg->log_level = LOG_LEVEL_INFO;
 	cfg->use_hugepages = host_hugepages_free() > 0;
 }
 
@@ -126,7 +128,7 @@ static int top_store(const struct raw_config *raw, struct config *cfg,
 	if (raw->log_level) {
 		if (item_word_parse(raw->log_level, log_words, &value, &why))
 			return config_error(lines, "log_level", err, "%s", why.text);
-		snprintf(cfg->log_level, sizeof(cfg->log_level), "%s", log_words[value]);
+		cfg->log_level = log_levels[value];
 	}
 	if (raw->memory) {
 		if (item_size_parse(raw->memory, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, &value, &why))

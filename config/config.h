@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "config/error.h"
 #include "config/limits.h"
+#include "config/log.h"
 
 #define CONFIG_PATH_DEFAULT    "/etc/sluice.yaml"
 #define CONFIG_RUN_DIR_DEFAULT "/run/sluice"
@@ -76,7 +77,7 @@ struct config {
 	uint32_t memory_mib; /* DPDK memory; 0 = computed */
 	bool use_hugepages;  /* default true where there are any */
 	bool is_hugepages_given; /* the file says so; else a PCI port asks for them by itself */
-	char log_level[8];
+	enum log_level log_level;
 };
 
 void config_defaults(struct config *cfg);

@@ -151,6 +151,7 @@ int main(int argc, char **argv)
 	config_defaults(&cfg);
 	if (config_load(c.config, &cfg, &err))
 		return fail(&err);
+	log_level_set(cfg.log_level);
 	if (c.is_check)
 		return check_only(&cfg);
 	if (host_check(&cfg, !c.is_bench && !c.has_no_ublk, &err))

@@ -13,7 +13,7 @@ static void shortest_file_gets_every_default(void **state)
 	assert_int_equal(cfg.reserve.safety_pct, RESERVE_SAFETY_DEFAULT_PCT);
 	assert_string_equal(cfg.socket, "/run/sluice/control.sock");
 	assert_string_equal(cfg.run_dir, "/run/sluice");
-	assert_string_equal(cfg.log_level, "info");
+	assert_int_equal(cfg.log_level, LOG_LEVEL_INFO);
 	assert_int_equal(cfg.memory_mib, 0);
 	assert_false(cfg.is_hugepages_given);
 }
@@ -27,7 +27,7 @@ static void every_top_level_key_is_read(void **state)
 	assert_int_equal(cfg.memory_mib, 64);
 	assert_false(cfg.use_hugepages);
 	assert_true(cfg.is_hugepages_given);
-	assert_string_equal(cfg.log_level, "debug");
+	assert_int_equal(cfg.log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(cfg.reserve.size, 77);
 	assert_int_equal(cfg.reserve.safety_pct, 250);
 	assert_int_equal(cfg.reserve.normal, 100);
