@@ -154,6 +154,7 @@ int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *
 	vc->connect_us = v->cfg.connect_ms * 1000ull;
 	vc->read_only = v->cfg.read_only;
 	vc->probe_only = v->front_kind == FRONT_NONE;
+	snprintf(vc->cc, sizeof(vc->cc), "%s", v->cfg.cc);
 	vc->quota_mbufs = v->quota;
 	vc->mbuf_payload_min = PAYLOAD_MIN;
 	rc = servers_resolve(v, vc, err);

@@ -232,7 +232,6 @@ static struct net *net_make(struct worker *w)
 
 	memcpy(nc.mac, f->mac, sizeof(nc.mac));
 	memcpy(nc.addrs, w->cfg.addrs, sizeof(nc.addrs));
-	snprintf(nc.cc, sizeof(nc.cc), "%s", w->cfg.cc ? w->cfg.cc : "");
 	if (getrandom(nc.secret, sizeof(nc.secret), 0) != sizeof(nc.secret))
 		return NULL;
 	for (i = 0; i < w->cfg.addr_count; i++)

@@ -27,7 +27,6 @@ struct worker_config {
 	const struct config_rule *rules;
 	unsigned rule_count;
 	struct exception_queue *exception; /* NULL: none */
-	const char *cc;
 	bool reads_own_clock;
 };
 

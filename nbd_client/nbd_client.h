@@ -40,6 +40,7 @@ struct volume_config {
 	enum config_on_dead on_dead;
 	uint64_t dead_us, request_us, connect_us;
 	bool read_only;
+	char cc[16];		      /* congestion control of each connection; empty = TCP's default */
 	uint32_t quota_mbufs;	      /* receive quota of each connection, mbufs */
 	uint32_t mbuf_payload_min;    /* payload bytes an mbuf surely carries, for read credits */
 	uint16_t owner[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX]; /* ledger owners */

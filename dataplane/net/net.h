@@ -49,7 +49,6 @@ struct net_config {
 	struct classifier *classifier; /* live connections are inserted and removed here */
 	uint8_t secret[32];	    /* seeds ISN, ports, timestamps, jitter (RFC 6528, 6056, 7323) */
 	uint32_t conn_max;
-	char cc[16];		    /* "cubic" (default when empty), "newreno", "dctcp" */
 	bool tcp_no_sack, tcp_no_ts, tcp_no_wscale, tcp_no_ecn;
 	uint32_t rto_us_min;	    /* 0 = default */
 	uint32_t send_chunk_max;    /* 0 = STREAM_CHUNK_MAX */

@@ -20,7 +20,7 @@ struct stream *stream_connect(
 	struct tcp_conn *conn;
 	struct ip_path path;
 	uint16_t port = target->local_port;
-	int rc = ip_path_find(net, &target->ip, &path);
+	int rc = tcp_cc_find(target->cc) ? ip_path_find(net, &target->ip, &path) : -EINVAL;
 
 	if (rc) {
 		*err = rc;

@@ -45,6 +45,7 @@ struct stream_target {
 	uint32_t user_timeout_us;  /* RFC 9293 3.8.3: unacknowledged for this long = dead; 0 = default */
 	uint32_t keepalive_us;	   /* idle time before a probe; 0 = none */
 	uint32_t send_bytes_max;   /* most bytes queued unacknowledged; 0 = default */
+	const char *cc;		   /* "cubic", "newreno" or "dctcp"; NULL or empty = "cubic" */
 };
 
 enum stream_event_bit {
@@ -94,7 +95,8 @@ static inline bool stream_buf_busy(const struct stream_buf *buf)
 /*
  * Opens a connection; the SYN leaves at the next output. @ctx comes back in events.
  * Out: a stream the caller owns until stream_release(), or NULL with *err = -errno:
- * -ENOSPC (no free connection), -EADDRNOTAVAIL (no address or port), -ENETUNREACH (no route).
+ * -ENOSPC (no free connection), -EADDRNOTAVAIL (no address or port), -ENETUNREACH (no route),
+ * -EINVAL (no such congestion control).
  */
 struct stream *stream_connect(struct net *net, const struct stream_target *target, void *ctx, int *err);
 

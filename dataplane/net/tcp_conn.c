@@ -111,7 +111,7 @@ void tcp_conn_open(struct tcp_conn *conn, const struct stream_target *target, ui
 	tcp_rtt_init(&conn->rtt, cfg->rto_us_min);
 	tcp_rack_init(&conn->rack);
 	tcp_timers_init(&conn->timers);
-	tcp_cc_init(&conn->cc, tcp_cc_find(cfg->cc), conn->mss, now_us);
+	tcp_cc_init(&conn->cc, tcp_cc_find(target->cc), conn->mss, now_us);
 	tcp_timer_set(conn, TIMER_USER,
 		now_us + (target->connect_us_max ? target->connect_us_max : TCP_CONNECT_US));
 	conn->ecn.is_asked = !cfg->tcp_no_ecn;

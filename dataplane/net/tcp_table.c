@@ -55,7 +55,7 @@ struct tcp_table *tcp_table_create(struct net *net)
 	const struct net_config *cfg = &net->cfg;
 	struct tcp_table *t;
 
-	if (!tcp_cc_find(cfg->cc) || cfg->conn_max > NET_CONN_MAX || cfg->mtu < MTU_MIN ||
+	if (cfg->conn_max > NET_CONN_MAX || cfg->mtu < MTU_MIN ||
 		(cfg->ext_pool && rte_pktmbuf_priv_size(cfg->ext_pool) < NET_EXT_PRIV_BYTES)) {
 		rte_errno = EINVAL;
 		return NULL;

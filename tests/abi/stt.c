@@ -88,8 +88,6 @@ static struct net *net_of(struct stt *t)
 	uint64_t seed = in->seed;
 
 	memcpy(cfg.mac, stt_local_mac, sizeof(cfg.mac));
-	memcpy(cfg.cc, in->cc, sizeof(cfg.cc));
-	cfg.cc[sizeof(cfg.cc) - 1] = 0;
 	for (unsigned i = 0; i < sizeof(cfg.secret); i++) {
 		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
 		cfg.secret[i] = (uint8_t)(seed >> 33);
@@ -117,6 +115,7 @@ struct stt *stt_create(const struct stt_config *config)
 		return NULL;
 	memcpy(&t->cfg, config,
 		config->size && config->size < sizeof(t->cfg) ? config->size : sizeof(t->cfg));
+	t->cfg.cc[sizeof(t->cfg.cc) - 1] = 0;
 	t->now_us = START_US;
 	stt_fault_set(0, 0);
 	t->classifier = classifier_create(FLOWS, t->cfg.seed);
@@ -204,6 +203,7 @@ int stt_connect(struct stt *t, int family, uint16_t local_port, uint16_t peer_po
 		.quota_mbufs = t->cfg.quota,
 		.owner = (uint16_t)t->owner,
 		.owner_ooo = (uint16_t)t->owner_ooo,
+		.cc = t->cfg.cc,
 	};
 	int id = slot_take(t), err = 0;
 	struct stt_conn *c;

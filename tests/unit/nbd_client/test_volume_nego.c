@@ -151,7 +151,7 @@ static void volume_opens_more_connections_only_where_allowed(void **state)
 	}
 }
 
-static void volume_stream_targets_carry_owners_quota_and_port(void **state)
+static void volume_stream_targets_carry_what_is_configured(void **state)
 {
 	struct world *w = world_create();
 	const struct stream_target *t = &w->net->streams[0].target;
@@ -160,12 +160,14 @@ static void volume_stream_targets_carry_owners_quota_and_port(void **state)
 	w->cfg.owner_ooo[0] = 18;
 	w->cfg.local_port[0] = 4711;
 	w->cfg.quota_mbufs = 1000;
+	strcpy(w->cfg.cc, "dctcp");
 	world_start(w);
 	assert_true(world_until(w, VOLUME_READY, 100000));
 	assert_int_equal(t->owner, 17);
 	assert_int_equal(t->owner_ooo, 18);
 	assert_int_equal(t->local_port, 4711);
 	assert_int_equal(t->quota_mbufs, 1000);
+	assert_string_equal(t->cc, "dctcp");
 	assert_true(t->send_bytes_max >= 2 * w->cfg.io_bytes_max);
 	world_destroy(w);
 }
@@ -215,7 +217,7 @@ int main(void)
 		cmocka_unit_test(volume_old_servers_are_asked_by_export_name),
 		cmocka_unit_test(volume_turns_to_the_next_address),
 		cmocka_unit_test(volume_opens_more_connections_only_where_allowed),
-		cmocka_unit_test(volume_stream_targets_carry_owners_quota_and_port),
+		cmocka_unit_test(volume_stream_targets_carry_what_is_configured),
 		cmocka_unit_test(volume_probe_lists_asks_and_leaves),
 		cmocka_unit_test(volume_probe_of_a_wrong_name_still_lists),
 	};
