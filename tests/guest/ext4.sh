@@ -24,16 +24,16 @@ inside() {
     make_tree
     mkdir -p "$MOUNT"
     claim mkfs_ends_well timeout 120 mkfs.ext4 -q "$device"
-    timeout 30 mount "$device" "$MOUNT" || die ext4_mounts "mount failed"
+    timeout 120 mount "$device" "$MOUNT" || die ext4_mounts "mount failed"
     claim tree_is_copied timeout 200 cp -a /run/tree/. "$MOUNT/"
     claim sync_ends timeout 120 sync -f "$MOUNT"
-    timeout 60 umount "$MOUNT" || die ext4_unmounts "umount failed"
+    timeout 120 umount "$MOUNT" || die ext4_unmounts "umount failed"
     echo 3 >/proc/sys/vm/drop_caches
     claim fsck_finds_nothing timeout 120 e2fsck -fn "$device"
-    timeout 30 mount "$device" "$MOUNT" || die ext4_mounts_again "mount failed"
+    timeout 120 mount "$device" "$MOUNT" || die ext4_mounts_again "mount failed"
     rmdir "$MOUNT/lost+found"
     claim tree_is_the_same_after_remount timeout 200 diff -r --no-dereference /run/tree "$MOUNT"
-    timeout 60 umount "$MOUNT" || die ext4_unmounts_again "umount failed"
+    timeout 120 umount "$MOUNT" || die ext4_unmounts_again "umount failed"
     # shellcheck disable=SC2016
     claim kernel_saw_no_io_error bash -c '! dmesg | grep -iE "i/o error|ext4-fs error"'
     detach
