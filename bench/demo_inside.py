@@ -26,7 +26,7 @@ JOBS = [("randread", "4k", 32), ("randwrite", "4k", 32), ("randread", "4k", 1), 
 LIMIT_MIB = 64
 AREA = "256M"
 CGROUP = "/sys/fs/cgroup/sluice-demo"
-KERNEL_DEVICE = "/dev/nbd1"
+CONFIG = "/run/sluice-demo.yaml"
 
 
 class DemoError(Exception):
@@ -64,14 +64,14 @@ class Sluice:
         self.process = None
 
     def start(self):
-        with open("/run/sluice-demo.yaml", "w", encoding="utf-8") as file:
+        with open(CONFIG, "w", encoding="utf-8") as file:
             file.write(f'ports:\n  - name: nic\n    device: "{self.options.device}"\n')
             if self.options.address:
                 file.write(f'    address: ["{self.options.address}"]\n')
             if self.options.gateway:
                 file.write(f'    gateway: ["{self.options.gateway}"]\n')
-        self.process = subprocess.Popen([program("sluiced"), "-c", "/run/sluice-demo.yaml"], stdout=self.log, stderr=self.log)
-        end = time.monotonic() + 30
+        self.process = subprocess.Popen([program("sluiced"), "-c", CONFIG], stdout=self.log, stderr=self.log)
+        end = time.monotonic() + 90
         while True:
             with contextlib.suppress(DemoError):
                 return self.status()
@@ -140,11 +140,20 @@ def attach_kernel_nbd(options):
     host = options.kernel_server or match.group(1).strip("[]")
     try:
         run("modprobe", "nbd")
-        run("nbd-client", host, match.group(2) or "10809", KERNEL_DEVICE, "-N", match.group(3), timeout=30)
+        device = free_kernel_nbd()
+        run("nbd-client", host, match.group(2) or "10809", device, "-N", match.group(3), timeout=30)
     except DemoError as error:
         print(f"kernel nbd cannot be compared with: {error}")
         return None
-    return KERNEL_DEVICE
+    return device
+
+
+def free_kernel_nbd():
+    """A device nobody uses: on a host that is not ours alone the first ones may be somebody's disks."""
+    for number in range(16):
+        if os.path.exists(f"/sys/block/nbd{number}") and not os.path.exists(f"/sys/block/nbd{number}/pid"):
+            return f"/dev/nbd{number}"
+    raise DemoError("no free /dev/nbdN")
 
 
 def limit_memory():
@@ -233,11 +242,11 @@ def show_row(name, row):
     print(text + (f" {row['ratio']:.2f}x" if "ratio" in row else ""), flush=True)
 
 
-def write_whole(device, direct, limited):
-    """One writer, 192 MiB and an fsync: how long it took in all, and fio's figures."""
+def write_whole(device, direct, limited, mib):
+    """One writer, with an fsync at its end: how long it took in all, and fio's figures."""
     start = time.monotonic()
     job, status = fio(device, "--ioengine=io_uring", f"--direct={direct}", "--rw=write", "--bs=128k", "--iodepth=8",
-                      "--size=192M", "--end_fsync=1", limited=limited)
+                      f"--size={mib}M", "--end_fsync=1", limited=limited)
     if status:
         raise DemoError(f"the {'limited ' if limited else ''}writer on {device} failed with status {status}")
     return {**figures(job, "write"), "seconds": round(time.monotonic() - start, 1)}
@@ -249,7 +258,7 @@ def compare_limited(devices, options):
     results = {}
     for name, direct in (("buffered", 0), ("direct", 1)):
         for kind, limited in (("unlimited", False), (f"{LIMIT_MIB}MiB", True)):
-            row = take_turns(devices, options.rounds, lambda device: write_whole(device, direct, limited))
+            row = take_turns(devices, options.rounds, lambda device: write_whole(device, direct, limited, options.writer_mib))
             results[f"write-128k-8-{name}-{kind}"] = row
             show_row(f"write 128k {name} {kind}", row)
     return results
@@ -264,11 +273,13 @@ def nic_facts(device):
     return f"{device} ({model})" if model else device, driver
 
 
-def demonstrate(options, sluice, found):
+def demonstrate(options, sluice, found, undo):
     nic, driver = nic_facts(options.device)
     status = sluice.start()
     device = sluice.attach()
-    found.update(nic=nic, driver=driver, device=device, kernel=os.uname().release)
+    # In the order in which the JSON line shows them; the last three are filled in at the end.
+    found.update(nic=nic, driver=driver, device=device, kernel=os.uname().release, verify_errors=None, protected_drops=None,
+                 reserve=None)
     print(f"NIC     {nic}, driver {driver}\ndevice  {device}, {options.server}, kernel {found['kernel']}")
     if "guarantee" in status:
         print(f"        guarantee: {json.dumps(status['guarantee'])}")
@@ -278,9 +289,10 @@ def demonstrate(options, sluice, found):
     kernel = attach_kernel_nbd(options)
     if kernel:
         devices["kernel_nbd"] = kernel
+        undo.callback(subprocess.run, ["nbd-client", "-d", kernel], capture_output=True, check=False, timeout=30)
     # Reads of what was never written cost a memory server nothing: fill the area first.
     fio(device, "--ioengine=io_uring", "--direct=1", "--rw=write", "--bs=256k", "--iodepth=4", f"--size={AREA}")
-    print(f"jobs    {' | '.join(devices)}, median of {options.rounds} rounds of {options.runtime} s each", flush=True)
+    print(f"jobs    {' | '.join(devices)} | ratio of IOPS, median of {options.rounds} rounds of {options.runtime} s", flush=True)
     found["jobs"] = compare(devices, options)
     print(f"memory  one writer, memory.max {LIMIT_MIB} MiB against none", flush=True)
     found["memory_limited"] = compare_limited(devices, options)
@@ -298,8 +310,9 @@ def parse():
     parser.add_argument("--address", help="address of the NIC, CIDR")
     parser.add_argument("--gateway")
     parser.add_argument("--kernel-server", help="the same server as kernel nbd reaches it (default: as in --server)")
-    parser.add_argument("--runtime", type=int, default=4, help="seconds of one job")
+    parser.add_argument("--runtime", type=int, default=3, help="seconds of one job")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--writer-mib", type=int, default=128, help="what the memory-limited writer writes")
     parser.add_argument("--json", action="store_true", help="end with one JSON line")
     return parser.parse_args()
 
@@ -307,21 +320,26 @@ def parse():
 def main():
     options = parse()
     found = {}
-    sluice = None
-    try:
-        sluice = Sluice(options)
-        demonstrate(options, sluice, found)
-    except DemoError as error:
-        print(f"demo: {error}")
-        return 1
-    finally:
-        if os.path.exists(KERNEL_DEVICE):
-            subprocess.run(["nbd-client", "-d", KERNEL_DEVICE], capture_output=True, check=False, timeout=30)
-        if sluice:
-            sluice.stop()
+    # Undone last first, whatever happens: kernel nbd, the daemon, the cgroup, the file.
+    with contextlib.ExitStack() as undo:
+        try:
+            undo.callback(tidy)
+            sluice = Sluice(options)
+            undo.callback(sluice.stop)
+            demonstrate(options, sluice, found, undo)
+        except DemoError as error:
+            print(f"demo: {error}")
+            return 1
     if options.json:
         print(json.dumps(found))
     return 1 if found["verify_errors"] or found["protected_drops"] else 0
+
+
+def tidy():
+    with contextlib.suppress(OSError):
+        os.unlink(CONFIG)
+    with contextlib.suppress(OSError):
+        os.rmdir(CGROUP)
 
 
 if __name__ == "__main__":
