@@ -4,52 +4,97 @@
 # timeout: 600
 #
 # Each case is a machine that lacks one thing: ublk, an IOMMU, a NIC handed over, hugepages, locked memory, a second daemon's
-# absence. The daemon must end with 1 or 2 and say one line that names the remedy.
+# absence. The daemon must end with 1 or 2 and say one line that names the remedy; --check says the same without starting, and
+# `sluice doctor` has it among its lines. A server that is no good is told by `sluice attach`, and leaves no device.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+SERVER='
+    nbdkit -p 10811 memory 0
+    nbdkit -p 10812 memory 1000001
+    python3 -c "
+import socket
+server = socket.create_server((\"\", 10813))
+while True:
+    server.accept()[0].sendall(b\"SSH-2.0-OpenSSH_9.2\\r\\n\")" &
+    exec nbdkit -f --filter=exportname memory 64M exportname-strict=true exportname=disk'
 
+# One line of ours on stderr that matches, and status 1 or 2.
 told() { # claim, pattern, command…
     local name=$1 pattern=$2 rc
     shift 2
-    timeout 60 "$@" >/run/out 2>/run/err </dev/null
+    timeout 120 "$@" >/run/out 2>/run/err </dev/null
     rc=$?
-    grep '^sluiced: ' /run/err >/run/said
+    grep '^sluiced: \|^sluice: ' /run/err >/run/said
     if { [ $rc -eq 1 ] || [ $rc -eq 2 ]; } && [ "$(wc -l </run/said)" -eq 1 ] && grep -Eqi "$pattern" /run/said; then
         ok "$name"
     else
         not_ok "$name" "status $rc, wanted /$pattern/, said: $(cat /run/err)"
     fi
+    echo "$name: $(cat /run/said)" >&2
 }
 
 daemon=("$(program sluiced)" -c /run/sluice.yaml)
 
+# The same of the daemon, of its --check, and of doctor.
+told_by_all() { # what, pattern
+    told "${1}_is_told" "$2" "${daemon[@]}"
+    told "${1}_is_told_by_check" "$2" "${daemon[@]}" --check
+    sluice doctor -c /run/sluice.yaml >/run/out 2>&1
+    claim "doctor_fails_for_$1" [ $? -eq 1 ]
+    claim "${1}_is_told_by_doctor" grep -Eqi "$2" /run/out
+}
+
+attach_told() { # claim, pattern, URI
+    told "$1" "$2" "$(program sluice)" attach "$3"
+}
+
+bad_servers() {
+    local free_before
+    free_before=$(reserve_number free)
+    attach_told unknown_export_is_told 'no-such-export' "nbd://$SLUICE_SERVER/no-such-export"
+    attach_told empty_export_is_told 'size|empty' "nbd://$SLUICE_SERVER:10811/"
+    attach_told odd_size_is_told 'multiple' "nbd://$SLUICE_SERVER:10812/"
+    attach_told server_that_is_not_nbd_is_told 'nbd' "nbd://$SLUICE_SERVER:10813/"
+    attach_told refused_connection_is_told 'refused' "nbd://$SLUICE_SERVER:9/"
+    attach_told unreachable_server_is_told 'answer|unreachable' nbd://10.77.0.99/
+    claim no_device_is_left_behind sh -c '! ls /dev/ublkb*'
+    claim no_volume_is_left_behind [ "$(sluice list --json | jq 'length')" -eq 0 ]
+    claim no_mbuf_is_left_behind [ "$(reserve_number free)" = "$free_before" ]
+}
+
 ready_machine() {
     local pages
+    claim doctor_finds_nothing_wrong sluice doctor -c /run/sluice.yaml
+    claim check_finds_nothing_wrong "${daemon[@]}" --check
     start_daemon
     told second_daemon_is_told 'already|running|another' "${daemon[@]}"
+    bad_servers
     stop_daemon
     pages=$(cat /proc/sys/vm/nr_hugepages)
+    claim every_hugepage_is_free_again [ "$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)" -eq "$pages" ]
     echo 0 >/proc/sys/vm/nr_hugepages
-    told no_hugepages_is_told 'hugepages' "${daemon[@]}"
+    told_by_all no_hugepages 'nr_hugepages'
     echo "$pages" >/proc/sys/vm/nr_hugepages
     # shellcheck disable=SC2016 # the inner shell expands these
-    told locked_memory_limit_is_told 'memlock|ulimit|locked' setpriv --bounding-set -ipc_lock --inh-caps -ipc_lock \
+    told locked_memory_limit_is_told 'ulimit' setpriv --bounding-set -ipc_lock --inh-caps -ipc_lock \
         bash -c 'ulimit -l 64; exec "$0" -c /run/sluice.yaml' "$(program sluiced)"
-    claim nothing_is_left_behind test ! -e /run/sluice/control.sock
 }
 
 inside() {
     write_config
     case $SLUICE_ERRORS_CASE in
         ready) ready_machine ;;
-        no-ublk) told no_ublk_in_the_kernel_is_told 'ublk' "${daemon[@]}" ;;
-        no-iommu) told no_iommu_is_told 'iommu' "${daemon[@]}" ;;
+        no-ublk) told_by_all no_ublk_in_the_kernel 'ublk' ;;
+        no-iommu) told_by_all no_iommu 'intel_iommu=on' ;;
         kernel-driver)
-            told nic_on_its_kernel_driver_is_told 'vfio-pci' "${daemon[@]}"
+            told_by_all nic_on_its_kernel_driver 'driver_override'
             ip route add default via "$SLUICE_SERVER" dev "$SLUICE_NIC_IF"
-            told nic_with_the_default_route_is_told 'default route' "${daemon[@]}"
+            told_by_all nic_with_the_default_route 'default route'
             ;;
     esac
+    # shellcheck disable=SC2016
+    claim "nothing_is_left_behind_on_$SLUICE_ERRORS_CASE" sh -c '! pgrep -x sluiced && ! [ -e /run/sluice/control.sock ] &&
+        ! ls /dev/hugepages/*'
 }
 
 run_case() { # case, run's options…

@@ -35,18 +35,28 @@ bench_told bad_uri_is_told 'nbd' "http://$SERVER_IP/"
 bench_told unix_socket_is_refused_with_the_reason 'unix' "nbd+unix:///?socket=/tmp/x"
 stop_server
 
-start_server 10812 nbdkit -f -p 10812 memory 0 && {
-    bench_told empty_export_is_told 'size|empty' "nbd://$SERVER_IP:10812/"
+# stderr of a short good run with this log_level
+said_at() { # level
+    start_server 10809 nbdkit -f -p 10809 memory 16M || return
+    write_config af_packet:sl0 "log_level: $1"
+    bench "nbd://$SERVER_IP/" --runtime=1 2>&1 >/dev/null
     stop_server
 }
-start_server 10813 nbdkit -f -p 10813 memory 1000001 && {
-    bench_told odd_size_is_told 'multiple|block' "nbd://$SERVER_IP:10813/"
-    stop_server
-}
-start_server 10814 python3 -m http.server 10814 --bind $SERVER_IP && {
-    bench_told server_that_is_not_nbd_is_told 'not.*NBD|NBD server|does not answer' "nbd://$SERVER_IP:10814/"
-    stop_server
-}
+said_at info >"$tmp/info"
+said_at error >"$tmp/error"
+claim log_level_info_says_what_is_guaranteed grep -q 'guarantee: partial' "$tmp/info"
+claim log_level_error_is_silent_when_all_is_well sh -c '! grep . "$1"' _ "$tmp/error"
+write_config af_packet:sl0
+
+start_server 10812 nbdkit -f -p 10812 memory 0 || exit 1
+bench_told empty_export_is_told 'size|empty' "nbd://$SERVER_IP:10812/"
+stop_server
+start_server 10813 nbdkit -f -p 10813 memory 1000001 || exit 1
+bench_told odd_size_is_told 'multiple|block' "nbd://$SERVER_IP:10813/"
+stop_server
+start_server 10814 python3 -m http.server 10814 --bind $SERVER_IP || exit 1
+bench_told server_that_is_not_nbd_is_told 'not.*NBD|NBD server|does not answer' "nbd://$SERVER_IP:10814/"
+stop_server
 
 printf 'ports:\n  - name: [\n' >"$tmp/sluice.yaml"
 told bad_yaml_names_file_and_line 'sluice.yaml:[0-9]+' "$sluiced" --check -c "$tmp/sluice.yaml"
