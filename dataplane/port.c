@@ -139,6 +139,18 @@ static int facts_read(struct port *p, const struct config_port *cfg, uint16_t qu
 	return rc;
 }
 
+static int mtu_check(const struct port *p, const struct config_port *cfg, struct error *err)
+{
+	uint32_t overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN, max = p->info.max_mtu;
+
+	if (p->info.max_rx_pktlen > overhead)
+		max = RTE_MIN(max, p->info.max_rx_pktlen - overhead);
+	if (cfg->mtu <= max)
+		return 0;
+	return error_set(err, -EINVAL, "port %s: mtu: %u, and driver %s takes %u at most: lower it, there and at the peers",
+		cfg->name, cfg->mtu, p->info.driver_name, max);
+}
+
 int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, struct port **out,
 	struct error *err)
 {
@@ -165,6 +177,9 @@ int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, stru
 			cfg->name, queues, RTE_MIN(p->info.max_rx_queues, p->info.max_tx_queues));
 		goto err_free;
 	}
+	rc = mtu_check(p, cfg, err);
+	if (rc)
+		goto err_free;
 	if (cfg->mtu) {
 		rte_eth_dev_set_mtu(p->facts.id, cfg->mtu);
 		p->conf.rxmode.mtu = cfg->mtu;
