@@ -64,7 +64,7 @@ unsigned worker_events(struct worker *w, struct volume_event *out, unsigned max)
 
 /* Counters; the worker writes, anyone reads. */
 struct worker_stats {
-	uint64_t turns, busy_turns, sleeps, wakeups;
+	uint64_t turns, busy_turns, sleeps, wakeups, rx_wakeups;
 	uint64_t tx_full, max_turn_us;
 };
 void worker_stats(const struct worker *w, struct worker_stats *out);

@@ -9,6 +9,13 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+# One read at a time: half of them in less than the 100 ms after which a sleeping worker looks around by itself.
+lone_reads_are_quick() {
+    timeout 60 fio --name=lone --filename="$device" --direct=1 --ioengine=io_uring --iodepth=1 --rw=randread --bs=4k --size=16M \
+        --time_based --runtime=3 --output-format=json >/run/lone.json || return
+    jq -e '.jobs[0].read.clat_ns.percentile["50.000000"] / 1e6 | stderr | . < 50' /run/lone.json
+}
+
 inside() {
     local free_before free_after
     start_daemon
@@ -18,6 +25,8 @@ inside() {
     claim scheduler_is_none grep -q '\[none\]' "/sys/block/$(basename "$device")/queue/scheduler"
     claim randrw_4k_to_256k_verifies fio_verify --size=128M
     claim verify_of_small_blocks_at_depth_64_passes fio_verify --size=24M --bsrange=4k-8k --iodepth=64
+    # An interrupt that does not come is seen by nobody but a lone request: it waits for the next look around.
+    claim lone_read_does_not_wait_for_a_timer lone_reads_are_quick
     claim protected_drops_stay_0 [ "$(counter protected_drops)" = 0 ]
     detach
     # The ring is filled again on the worker's next turns, not at once.
