@@ -85,11 +85,15 @@ static uint64_t departure(struct link *l, size_t len, uint64_t now_us)
 	return l->free_us;
 }
 
-/* RFC 3168: a router marks in place of dropping. Only IPv4 here: its header checksum is mended too. */
+/* RFC 3168: a router marks in place of dropping. IPv4's header checksum is mended too. */
 static bool mark(uint8_t *bytes)
 {
 	uint32_t sum;
 
+	if (bytes[0] >> 4 == 6 && (bytes[1] >> 4 & 3) == 2) {
+		bytes[1] |= 3 << 4;
+		return true;
+	}
 	if (bytes[0] >> 4 != 4 || (bytes[1] & 3) != 2)
 		return false;
 	bytes[1] |= 3;

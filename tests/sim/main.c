@@ -1,7 +1,7 @@
 /*
  * main.c - sluice-sim: many seeds, several processes, and the command that plays a bad one again
  *
- *     sluice-sim [--seeds N] [--first S] [--bytes MAX] [--jobs J] [-v]
+ *     sluice-sim [--seeds N] [--first S] [--bytes MAX] [--jobs J] [--big] [--bad N] [-v]
  *
  * Each job is a process that takes the next seed from a shared counter, so a crash (an assertion of
  * the stack is one) costs that seed and nothing else: the parent names it and starts another job.
@@ -20,7 +20,7 @@
 #include "tests/sim/sim.h"
 
 #define JOBS_MAX     16
-#define BAD_MAX	     20 /* then stop: one bug shows in many seeds */
+#define BAD_DEFAULT  20 /* then stop: one bug shows in many seeds */
 #define BYTES_DEFAULT 10000000u
 
 struct shared {
@@ -30,18 +30,18 @@ struct shared {
 
 struct options {
 	unsigned long long seeds, first, bytes_max;
-	unsigned jobs;
-	bool is_verbose;
+	unsigned jobs, bad_max;
+	bool is_verbose, is_big;
 };
 
 static void report_bad(const struct options *o, unsigned long long seed, const char *why, uint64_t at_us)
 {
-	char bytes[40] = "";
+	char bytes[48] = "";
 
 	if (o->bytes_max != BYTES_DEFAULT)
 		snprintf(bytes, sizeof(bytes), " --bytes %llu", o->bytes_max);
-	fprintf(stderr, "seed %llu at %.6f s: %s\n    again: tests/sim/run --first %llu --seeds 1%s -v\n", seed,
-		(double)at_us / 1e6, why, seed, bytes);
+	fprintf(stderr, "seed %llu at %.6f s: %s\n    again: tests/sim/run --first %llu --seeds 1%s%s -v\n", seed,
+		(double)at_us / 1e6, why, seed, bytes, o->is_big ? " --big" : "");
 }
 
 static void play_seed(const struct options *o, struct shared *s, unsigned long long seed)
@@ -53,6 +53,7 @@ static void play_seed(const struct options *o, struct shared *s, unsigned long l
 	sim->seed = seed;
 	sim->bytes_max = o->bytes_max;
 	sim->is_verbose = o->is_verbose;
+	sim->is_big = o->is_big;
 	if (!sim_run(sim)) {
 		report_bad(o, seed, sim->why, sim->now_us);
 		atomic_fetch_add(&s->bad, 1);
@@ -67,7 +68,7 @@ static void job(const struct options *o, struct shared *s, unsigned idx)
 {
 	unsigned long long seed;
 
-	while (atomic_load(&s->bad) < BAD_MAX && (seed = atomic_fetch_add(&s->next, 1)) < o->first + o->seeds) {
+	while (atomic_load(&s->bad) < o->bad_max && (seed = atomic_fetch_add(&s->next, 1)) < o->first + o->seeds) {
 		s->at[idx] = seed;
 		play_seed(o, s, seed);
 	}
@@ -115,7 +116,7 @@ static void run(const struct options *o, struct shared *s)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sluice-sim [--seeds N] [--first S] [--bytes MAX] [--jobs J] [-v]\n");
+	fprintf(stderr, "usage: sluice-sim [--seeds N] [--first S] [--bytes MAX] [--jobs J] [--big] [--bad N] [-v]\n");
 	return 2;
 }
 
@@ -126,6 +127,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		{ "first", required_argument, NULL, 'f' },
 		{ "bytes", required_argument, NULL, 'b' },
 		{ "jobs", required_argument, NULL, 'j' },
+		{ "bad", required_argument, NULL, 'x' },
+		{ "big", no_argument, NULL, 'B' },
 		{ 0 },
 	};
 	int c;
@@ -139,9 +142,11 @@ static bool parse(int argc, char **argv, struct options *o)
 		if (c == '?' || (optarg && (*end || end == optarg)))
 			return false;
 		o->is_verbose |= c == 'v';
+		o->is_big |= c == 'B';
 		o->seeds = c == 'n' ? value : o->seeds;
 		o->first = c == 'f' ? value : o->first;
 		o->bytes_max = c == 'b' ? value : o->bytes_max;
+		o->bad_max = c == 'x' ? (unsigned)value : o->bad_max;
 		o->jobs = c == 'j' ? (unsigned)value : o->jobs;
 	}
 	return optind == argc && o->jobs >= 1 && o->jobs <= JOBS_MAX;
@@ -149,7 +154,7 @@ static bool parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .seeds = 1000, .first = 1, .bytes_max = BYTES_DEFAULT, .jobs = 1 };
+	struct options o = { .seeds = 1000, .first = 1, .bytes_max = BYTES_DEFAULT, .jobs = 1, .bad_max = BAD_DEFAULT };
 	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct timespec t0, t1;
 

@@ -27,6 +27,7 @@ void peer_init(struct peer *p, const struct peer_config *cfg, uint64_t now_us)
 	p->rto_us = 1000000;
 	p->cwnd = p->ssthresh = cfg->cwnd_max;
 	p->mss = cfg->remote.family == 2 ? 536 : 1220;
+	p->rnd.state = cfg->key;
 	if (cfg->is_active)
 		peer_snd_timers(p, now_us);
 }
@@ -231,6 +232,8 @@ size_t peer_output(struct peer *p, uint8_t *out, uint64_t now_us)
 	uint32_t text_max = p->mss - (p->has_ts ? 12 : 0);
 	size_t made;
 
+	if (p->cfg.tiny_bytes)
+		text_max = (uint32_t)rnd_in(&p->rnd, 1, peer_min(p->cfg.tiny_bytes, text_max));
 	if (p->state == PEER_LISTEN)
 		return 0;
 	if (p->state == PEER_RESET)

@@ -24,6 +24,9 @@ struct peer_config {
 	bool use_sack, use_ts, use_wscale, use_ecn, use_dsack;
 	bool is_active; /* sends a SYN of its own: simultaneous open */
 	bool is_silly;	/* tells every byte of new window (no SWS avoidance) */
+	uint32_t renege_ppm; /* an arrival makes it let go of all it holds beyond a hole (RFC 2018 8) */
+	uint32_t shrink_ppm; /* a window is offered smaller than it was, down to nothing */
+	uint32_t tiny_bytes; /* its segments are no longer than this; 0 = full ones */
 	uint8_t wscale;
 	uint32_t rcv_bytes; /* receive buffer */
 	uint32_t delack_us; /* 0 = every segment at once */
@@ -59,6 +62,7 @@ struct peer {
 	struct ranges ooo;
 	uint64_t recent[4]; /* starts of the latest arrivals, newest first, for the order of SACK blocks */
 	struct range dsack;
+	struct rnd rnd; /* for its whims */
 	bool ack_due, ece, reset_due;
 	uint32_t reset_seq, reset_ack;
 	uint64_t ack_at;

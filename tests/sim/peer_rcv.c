@@ -63,6 +63,8 @@ void peer_rcv_text(struct peer *p, uint64_t start, uint64_t end, bool has_fin, u
 	ranges_cut_below(&p->ooo, p->rcv_nxt);
 	if (p->rcv_nxt == last)
 		remember(p, start);
+	if (p->cfg.renege_ppm && rnd_ppm(&p->rnd, p->cfg.renege_ppm))
+		ranges_clear(&p->ooo);
 	if (p->rcv_nxt == last || had_hole || has_fin)
 		p->ack_due = true;
 	else
@@ -115,6 +117,9 @@ uint16_t peer_rcv_window(struct peer *p)
 			field = now >> shift;
 	}
 	field = peer_min(field, 65535);
+	/* What was offered before is still taken: only the promise is withdrawn. */
+	if (p->cfg.shrink_ppm && rnd_ppm(&p->rnd, p->cfg.shrink_ppm))
+		return (uint16_t)rnd_below(&p->rnd, field + 1);
 	p->rcv_edge = peer_max(p->rcv_edge, p->rcv_nxt + (field << shift));
 	return (uint16_t)field;
 }

@@ -7,6 +7,18 @@
  *
  * A deadline that stays due after the stack was advanced to it and drained would spin a worker; that
  * is counted and found too.
+ *
+ * What is asserted after every event, and where:
+ *   what is read is what was sent, at both ends          watch_received, peer_impl.h's text, check
+ *   no ACK for bytes that never came                     watch.c, check_ack
+ *   no SACK for them, nor for more than is held          watch.c, check_sack; check_claim
+ *   the right edge never retreats                        watch.c, check_edge
+ *   every queued byte leaves in finite time              check (stall), play (deadlock), once the link is fair
+ *   no connection stalls while there is memory           the same: memory is back when the link is fair
+ *   no deadline lies in the past after a poll            play (spins)
+ *   free + held == total, held <= quota and a packet     check_memory
+ *   all mbufs are back after close                       linger
+ * and what else a strict reader of the wire can say: watch.c.
  */
 #include "tests/sim/sim.h"
 
@@ -14,8 +26,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include "config/limits.h"
 
-#define SPINS_MAX 1000u
+#define SPINS_MAX	 1000u
+#define SIM_MBUF_BYTES	 (MBUF_DATA_BYTES + 128u) /* data room and headroom */
+#define SIM_PACKET_MBUFS 8u /* what one packet of the largest MTU fills */
 
 void sim_fail(struct sim *sim, const char *format, ...)
 {
@@ -90,6 +105,20 @@ static void launch_ours(struct sim *sim, uint8_t *bytes, size_t len)
 	}
 }
 
+/* RFC 2018 4: what is SACKed is held, so it needs room in what is held. A packet of the past says what
+ * was, so only where time stops at every deadline. */
+static void check_claim(struct sim *sim, const struct pair *p)
+{
+	struct stt_info info = { .size = sizeof(info) };
+
+	if (p->watch.sacked == 0 || sim->late_us_max > 0)
+		return;
+	stt_info(sim->stt, p->conn, &info);
+	if (p->watch.sacked > (uint64_t)info.held_mbufs * SIM_MBUF_BYTES)
+		sim_fail(sim, "port %u: %llu bytes are SACKed, %u mbufs held", p->watch.local_port,
+			(unsigned long long)p->watch.sacked, info.held_mbufs);
+}
+
 static void drain(struct sim *sim)
 {
 	static uint8_t bytes[WIRE_PACKET_MAX];
@@ -99,6 +128,8 @@ static void drain(struct sim *sim)
 	while ((n = stt_tx(sim->stt, bytes, sizeof(bytes))) > 0) {
 		for (unsigned i = 0; i < sim->pair_count; i++)
 			watch_out(&sim->pairs[i].watch, bytes, (size_t)n);
+		for (unsigned i = 0; i < sim->pair_count; i++)
+			check_claim(sim, &sim->pairs[i]);
 		launch_ours(sim, bytes, (size_t)n);
 	}
 	if (n < 0)
@@ -193,9 +224,29 @@ static void chaos(struct sim *sim)
 		blind(sim);
 }
 
+/* Each mbuf is free or held by a connection, and none holds more than its quota and one packet. */
+static void check_memory(struct sim *sim)
+{
+	uint32_t quota = sim->stt_cfg.quota ? sim->stt_cfg.quota : TCP_QUOTA_DEFAULT, held = 0;
+	struct stt_info info = { .size = sizeof(info) };
+
+	for (unsigned i = 0; i < sim->pair_count; i++) {
+		if (stt_info(sim->stt, sim->pairs[i].conn, &info))
+			sim_fail(sim, "port %u: no stt_info", sim->pairs[i].watch.local_port);
+		if (info.held_mbufs > quota + SIM_PACKET_MBUFS)
+			sim_fail(sim, "port %u: %u mbufs held, the quota is %u", sim->pairs[i].watch.local_port,
+				info.held_mbufs, quota);
+		held += info.held_mbufs;
+	}
+	if (info.free_mbufs + held != info.total_mbufs)
+		sim_fail(sim, "%u mbufs free and %u held are not %u", info.free_mbufs, held, info.total_mbufs);
+}
+
 static void check(struct sim *sim)
 {
 	bool has_moved = false;
+
+	check_memory(sim);
 
 	for (unsigned i = 0; i < sim->pair_count; i++) {
 		struct pair *p = &sim->pairs[i];
@@ -244,6 +295,7 @@ static void go_to(struct sim *sim, uint64_t next_us)
 	if (stt_now_us(sim->stt) != sim->now_us)
 		sim_fail(sim, "the clock says %llu, not %llu", (unsigned long long)stt_now_us(sim->stt),
 			(unsigned long long)sim->now_us);
+	drain(sim); /* what the timers made it say, before anything new is heard */
 	for (unsigned i = 0; i < sim->pair_count; i++)
 		peer_timeout(&sim->pairs[i].peer, sim->now_us);
 	arrive(sim);

@@ -39,7 +39,7 @@ struct pair {
 
 struct sim {
 	uint64_t seed, bytes_max;
-	bool is_verbose, has_tso, is_fair, has_pool_failures;
+	bool is_verbose, is_big, has_tso, is_fair, has_pool_failures;
 	struct rnd rnd;	 /* the events' */
 	struct stt *stt;
 	struct stt_config stt_cfg;

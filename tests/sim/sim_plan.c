@@ -94,6 +94,9 @@ static void plan_peer(struct sim *sim, struct pair *p, unsigned idx, struct rnd 
 		.use_dsack = rnd_pct(r, 60),
 		.is_active = rnd_pct(r, 4),
 		.is_silly = rnd_pct(r, 10),
+		.renege_ppm = draw_ppm(r, 15, 300000),
+		.shrink_ppm = draw_ppm(r, 15, 100000),
+		.tiny_bytes = rnd_pct(r, 8) ? (uint32_t)rnd_in(r, 1, 64) : 0,
 		.isn = rnd_pct(r, 30) ? (uint32_t)-rnd_log(r, 1 << 20) : (uint32_t)rnd_next(r),
 		.ts_offset = rnd_pct(r, 30) ? (uint32_t)-rnd_log(r, 20000) : (uint32_t)rnd_next(r),
 		.rcv_bytes = (uint32_t)rnd_in(r, 600, rnd_pct(r, 50) ? 20000 : 4000000),
@@ -115,13 +118,15 @@ static void plan_peer(struct sim *sim, struct pair *p, unsigned idx, struct rnd 
 static uint64_t draw_bytes(const struct sim *sim, const struct pair *p, struct rnd *r)
 {
 	uint64_t mss = p->peer.cfg.mss ? p->peer.cfg.mss : 536;
-	uint64_t max = rnd_pct(r, 3) ? sim->bytes_max : rnd_pct(r, 20) ? sim->bytes_max / 10 : sim->bytes_max / 100;
+	uint64_t max = sim->is_big || rnd_pct(r, 3) ? sim->bytes_max : rnd_pct(r, 20) ? sim->bytes_max / 10 : sim->bytes_max / 100;
 
 	max = max < 8000 * mss ? max : 8000 * mss;
 	if (sim->links[0].cfg.delay_us + sim->links[1].cfg.delay_us > 20000)
 		max /= 4;
 	/* A window a round trip: a small one must not make the transfer a matter of hours. */
 	max = max < 400ull * p->peer.cfg.rcv_bytes ? max : 400ull * p->peer.cfg.rcv_bytes;
+	if (sim->is_big)
+		return rnd_in(r, max / 2, max);
 	return rnd_pct(r, 8) ? 0 : rnd_pct(r, 25) ? rnd_below(r, max) : rnd_log(r, max);
 }
 
@@ -131,11 +136,14 @@ static void plan_apps(struct sim *sim, struct pair *p, struct rnd *r)
 
 	p->tx_bytes = draw_bytes(sim, p, r);
 	p->rx_bytes = draw_bytes(sim, p, r);
+	if (p->peer.cfg.tiny_bytes)
+		p->rx_bytes %= 3000 * p->peer.cfg.tiny_bytes;
 	both = p->tx_bytes + p->rx_bytes;
 	p->tx_chunk = rnd_in(r, 1 + p->tx_bytes / 500, 65536 + p->tx_bytes / 20);
 	p->rx_chunk = rnd_in(r, 1 + p->rx_bytes / 500, 65536 + p->rx_bytes / 20);
 	p->peer_chunk = rnd_in(r, 1 + both / 500, 65536 + both / 20);
-	p->pause_us = rnd_pct(r, 40) ? rnd_log(r, 100000) : 0;
+	/* Now and then long enough for a shut window to be probed, both ways. */
+	p->pause_us = rnd_pct(r, 40) ? rnd_log(r, rnd_pct(r, 15) ? 5000000 : 100000) : 0;
 	p->end = rnd_pct(r, 90) ? END_ORDERLY : (enum sim_end)rnd_in(r, END_OUR_ABORT, END_EARLY_CLOSE);
 	p->end_at_bytes = rnd_below(r, both + 1);
 	p->peer.cfg.key = rnd_next(r);
@@ -186,6 +194,7 @@ static void print_pair(const struct pair *p, FILE *f)
 		c->mss, c->use_sack ? " SACK" : "", c->use_ts ? " TS" : "", c->use_wscale ? " WS" : "",
 		c->use_ecn ? " ECN" : "", c->use_dsack ? " D-SACK" : "", c->is_active ? " opens too" : "",
 		c->is_silly ? " silly" : "", c->wscale, c->rcv_bytes, c->delack_us, c->cwnd_max, c->rto_us_min);
+	fprintf(f, "    reneges %u ppm, shrinks %u ppm, segments up to %u\n", c->renege_ppm, c->shrink_ppm, c->tiny_bytes);
 	fprintf(f, "    chunks %llu/%llu/%llu, pause %llu us\n", (unsigned long long)p->tx_chunk,
 		(unsigned long long)p->rx_chunk, (unsigned long long)p->peer_chunk, (unsigned long long)p->pause_us);
 }

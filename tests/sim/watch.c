@@ -79,7 +79,8 @@ static void check_edge(struct watch *w, const struct wire_pkt *pkt, uint64_t ack
 	uint8_t shift = both_wscale(w) && !(pkt->flags & W_SYN) ? w->syn.wscale : 0;
 	uint64_t edge = ack + ((uint64_t)pkt->wnd << shift);
 
-	if (w->has_edge && edge + (1u << shift) <= w->edge)
+	/* A SYN's window is not scaled (RFC 7323 2.2): one sent again cannot repeat what an ACK offered. */
+	if (w->has_edge && !(pkt->flags & W_SYN) && edge + (1u << shift) <= w->edge)
 		watch_fail(w, "the right edge retreats from %llu to %llu", (unsigned long long)w->edge,
 			(unsigned long long)edge);
 	w->edge = w->has_edge && w->edge > edge ? w->edge : edge;
@@ -105,6 +106,21 @@ static void check_ack(struct watch *w, const struct wire_pkt *pkt)
 	check_edge(w, pkt, ack);
 }
 
+/* Bytes beyond the hole that the blocks claim: a duplicate's block lies inside one of the others. */
+static uint64_t claimed(const struct range *block, unsigned count, uint64_t ack)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		bool is_repeated = block[i].end <= ack;
+
+		for (unsigned k = 1; i == 0 && k < count; k++)
+			is_repeated |= block[k].start <= block[0].start && block[0].end <= block[k].end;
+		bytes += is_repeated ? 0 : block[i].end - block[i].start;
+	}
+	return bytes;
+}
+
 /* The first block may be a duplicate's (RFC 2883 4); the others lie above the ACK, apart from each other. */
 static void check_sack(struct watch *w, const struct wire_pkt *pkt)
 {
@@ -124,6 +140,8 @@ static void check_sack(struct watch *w, const struct wire_pkt *pkt)
 			if (block[i].start <= block[k].end && block[k].start <= block[i].end)
 				watch_fail(w, "SACK blocks %u and %u touch", k, i);
 	}
+	if (!w->why[0])
+		w->sacked = claimed(block, pkt->sack_count, w->ack);
 }
 
 static void check_ts(struct watch *w, const struct wire_pkt *pkt)
@@ -196,6 +214,7 @@ void watch_out(struct watch *w, const uint8_t *packet, size_t len)
 	struct wire_pkt pkt;
 	const char *wrong = wire_parse(packet, len, &pkt);
 
+	w->sacked = 0;
 	if (wrong) {
 		watch_fail(w, "a packet cannot be read: %s", wrong);
 		return;

@@ -38,6 +38,7 @@ struct watch {
 	bool has_edge, has_tsval, has_tsecr, rst_seen;
 	uint32_t tsval, tsecr;
 	uint64_t acks, texts, resends;
+	uint64_t sacked; /* bytes beyond the hole that the packet just seen claims to hold */
 
 	char why[240]; /* the first violation; empty = none */
 };
