@@ -57,6 +57,10 @@
 #define EXCEPTION_RING_COUNT  256 /* packets on their way to the kernel; a power of two */
 #define EXCEPTION_MBUF_MAX    512 /* … and the RX mbufs they may be made of: a term of the reserve */
 #define EXCEPTION_BLANK_COUNT 128 /* empty mbufs the tap may fill, full ones not yet fetched included */
+#define HOLD_MAX	      512 /* mbufs of other traffic held under pressure; packets too */
+#define HOLD_US_MAX	      100000ull /* … and for how long: its sender gives up and sends again after 200 ms */
+#define HOLD_FLOW_COUNT	      256
+#define HOLD_FLOW_IDLE_US     10000000ull /* a flow silent for so long is a new one when it comes back */
 #define EXCEPTION_SEG_MAX     40  /* mbufs of one packet: 64 KiB of LRO in 2 KiB each, and some */
 
 /* ---- net ---- */

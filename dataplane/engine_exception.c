@@ -79,6 +79,7 @@ int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err
 		.port_idx = idx,
 		.queue_count = p->queue_count,
 		.tx_count = f->tx_ring,
+		.hold_count = HOLD_MAX,
 	};
 	struct error why = {""};
 

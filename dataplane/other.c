@@ -9,6 +9,9 @@
  *	yellow	a quarter of that: storage has better use for the time
  *	red	nothing but what a rule protects; the rest is dropped here, by class
  *
+ * What a turn does not let through waits in the hold queue (hold.c), and goes on in order; whoever comes
+ * later waits behind it.
+ *
  * A buffer that was taken from the reserve is given back in the turn it came in: if its packet is to
  * reach the kernel, it goes as a copy in the exception port's own memory. A normal one may rest on
  * its way to the kernel, charged to `exception`, which has a limit and is a term of the sum.
@@ -24,8 +27,11 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <rte_ether.h>
+#include <rte_jhash.h>
 #include <rte_mbuf.h>
 #include "classifier/classifier.h"
+#include "dataplane/hold.h"
 #include "dataplane/port.h"
 #include "dataplane/tap.h"
 
@@ -35,6 +41,8 @@ struct other {
 	struct other_config cfg;
 	struct rte_mbuf *tx[BURST_MAX]; /* from the kernel, not yet taken by the NIC */
 	unsigned tx_at, tx_count;
+	struct hold *hold;
+	unsigned left; /* packets that may still go to the kernel in this turn */
 	struct other_stats stats;
 };
 
@@ -114,8 +122,8 @@ static struct rte_mbuf *rest(struct other *o, struct rte_mbuf *m, uint64_t now_u
 	return c;
 }
 
-/* Eats @m. Out: true if it is on its way. */
-static bool pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+/* Eats @m unless true. */
+static bool prepare(struct other *o, struct rte_mbuf *m, const struct pkt_info *info)
 {
 	const struct tap_frame frame = {
 		.l4_proto = info->l4_proto,
@@ -129,19 +137,89 @@ static bool pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *inf
 		shed(m, &o->stats.shed_off);
 		return false;
 	}
-	if (exception_room(o->cfg.exception) == 0) {
-		shed(m, &o->stats.shed_full);
-		return false;
-	}
 	if (m->nb_segs > EXCEPTION_SEG_MAX || !tap_frame_prepare(m, &frame)) {
 		shed(m, &o->stats.shed_unfit);
 		return false;
 	}
+	return true;
+}
+
+/* What a rule protects: at every level, before all others. Eats @m. */
+static void rule_pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+{
+	if (!prepare(o, m, info))
+		return;
+	if (exception_room(o->cfg.exception) == 0) {
+		shed(m, &o->stats.shed_memory);
+		return;
+	}
 	m = rest(o, m, now_us);
 	if (!m)
-		return false;
+		return;
+	count(&o->stats.rule_to_kernel);
 	exception_send(o->cfg.exception, m);
-	return true;
+}
+
+/* Who sends what to whom: packets with the same value are of the same flow. */
+static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
+{
+	const uint8_t *l3 = rte_pktmbuf_mtod_offset(m, const uint8_t *, info->l3_off);
+	uint32_t hash = (uint32_t)info->sport << 16 | info->dport;
+
+	if (info->l3 == PKT_L3_IP4)
+		hash = rte_jhash(l3 + 12, 8, hash);
+	else if (info->l3 == PKT_L3_IP6)
+		hash = rte_jhash(l3 + 8, 32, hash);
+	else
+		hash = rte_jhash(l3 - info->l3_off, RTE_ETHER_HDR_LEN, hash);
+	return hash + info->l4_proto;
+}
+
+/* Eats @m, which is prepared. */
+static void hold(struct other *o, struct rte_mbuf *m, uint32_t flow, uint64_t now_us)
+{
+	struct rte_mbuf *c = copy(o, m);
+
+	if (!c) {
+		shed(m, &o->stats.shed_memory);
+		return;
+	}
+	rte_pktmbuf_free(m);
+	if (hold_push(o->hold, c, flow, now_us)) /* charged when there is room, or the peak would be a lie */
+		reserve_force(c, OWNER_HOLD, now_us);
+}
+
+/* Traffic of nobody's in particular, not at red. Eats @m. */
+static void pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+{
+	uint32_t flow = flow_hash(m, info);
+
+	hold_see(o->hold, flow, now_us);
+	if (!prepare(o, m, info))
+		return;
+	if (o->left == 0 || !hold_is_empty(o->hold) || exception_room(o->cfg.exception) == 0) {
+		hold(o, m, flow, now_us);
+		return;
+	}
+	m = rest(o, m, now_us);
+	if (!m)
+		return;
+	o->left--;
+	count(&o->stats.to_kernel);
+	exception_send(o->cfg.exception, m);
+}
+
+/* The oldest first, as far as this turn's share goes. */
+static void release(struct other *o, uint64_t now_us)
+{
+	struct rte_mbuf *m;
+
+	while (o->left > 0 && exception_room(o->cfg.exception) > 0 && (m = hold_pop(o->hold))) {
+		reserve_force(m, OWNER_EXCEPTION, now_us);
+		o->left--;
+		count(&o->stats.to_kernel);
+		exception_send(o->cfg.exception, m);
+	}
 }
 
 /* ARP and ND that somebody else than our stack may be waiting for. Borrows @m. */
@@ -178,15 +256,14 @@ void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info,
 			if (!(info[i].flags & PKT_RULE))
 				continue;
 			m[i] = NULL;
-			if (pass(o, eaten, &info[i], now_us))
-				count(&o->stats.rule_to_kernel);
+			rule_pass(o, eaten, &info[i], now_us);
 			break;
 		case PKT_OTHER:
 			m[i] = NULL;
 			if (is_red)
 				shed(eaten, &o->stats.shed_red);
-			else if (pass(o, eaten, &info[i], now_us))
-				count(&o->stats.to_kernel);
+			else
+				pass(o, eaten, &info[i], now_us);
 			break;
 		case PKT_BAD:
 			m[i] = NULL;
@@ -221,20 +298,39 @@ unsigned other_tx(struct other *o, uint64_t now_us)
 	return n;
 }
 
-void other_turn(struct other *o)
+static unsigned share(enum reserve_level level)
 {
-	if (o->cfg.exception)
-		exception_turn(o->cfg.exception);
+	if (level == RESERVE_RED)
+		return 0;
+	return level == RESERVE_GREEN ? BURST_MAX : BURST_YELLOW;
+}
+
+void other_turn(struct other *o, uint64_t now_us)
+{
+	if (!o->cfg.exception)
+		return;
+	hold_age(o->hold, now_us);
+	release(o, now_us);
+	exception_turn(o->cfg.exception);
+	o->left = share(reserve_level(o->cfg.rx_pool));
 }
 
 bool other_has_work(const struct other *o)
 {
-	return o->tx_at < o->tx_count || (o->cfg.exception && exception_has_news(o->cfg.exception));
+	return o->tx_at < o->tx_count || !hold_is_empty(o->hold) ||
+	       (o->cfg.exception && exception_has_news(o->cfg.exception));
 }
 
 void other_stats(const struct other *o, struct other_stats *out)
 {
+	struct hold_stats h;
+
 	*out = o->stats;
+	hold_stats(o->hold, &h);
+	out->held = h.held;
+	out->released = h.released;
+	out->aged = h.aged;
+	out->shed_flow = h.shed_flow;
 }
 
 /* ---- life ---- */
@@ -246,6 +342,11 @@ struct other *other_create(const struct other_config *cfg)
 	if (!o)
 		return NULL;
 	o->cfg = *cfg;
+	o->hold = hold_create(HOLD_MAX);
+	if (!o->hold) {
+		free(o);
+		return NULL;
+	}
 	reserve_owner_limit(cfg->rx_pool, OWNER_EXCEPTION, EXCEPTION_MBUF_MAX);
 	return o;
 }
@@ -256,5 +357,6 @@ void other_destroy(struct other *o)
 		return;
 	while (o->tx_at < o->tx_count)
 		rte_pktmbuf_free(o->tx[o->tx_at++]);
+	hold_destroy(o->hold);
 	free(o);
 }

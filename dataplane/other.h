@@ -25,7 +25,8 @@ struct other_config {
 struct other_stats {
 	uint64_t to_kernel, rule_to_kernel, copied_to_kernel; /* rule: protected by one; copied: ARP, ND */
 	uint64_t from_kernel;
-	uint64_t shed_off, shed_red, shed_full, shed_memory, shed_unfit;
+	uint64_t held, released, aged; /* in the hold queue, see hold.h */
+	uint64_t shed_flow, shed_off, shed_red, shed_memory, shed_unfit;
 	uint64_t bad;
 };
 
@@ -44,8 +45,8 @@ void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info,
 	uint64_t now_us);
 /* The other direction, after storage has sent what it had. Out: frames moved. */
 unsigned other_tx(struct other *o, uint64_t now_us);
-/* Once a turn, last: hands over to the kernel what the turn collected. */
-void other_turn(struct other *o);
+/* Once a turn, last: lets go of what is held, and hands over to the kernel what the turn collected. */
+void other_turn(struct other *o, uint64_t now_us);
 bool other_has_work(const struct other *o); /* for a worker about to sleep */
 
 void other_stats(const struct other *o, struct other_stats *out); /* any thread */

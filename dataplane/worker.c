@@ -165,7 +165,7 @@ static unsigned worker_turn(struct worker *w, uint64_t now_us)
 	work += tx_turn(w, now_us);
 	if (w->tx_at == w->tx_count) /* storage first: the ring has room for others */
 		work += other_tx(w->other, now_us);
-	other_turn(w->other);
+	other_turn(w->other, now_us);
 	work += cmds_run(w, now_us);
 	events_forward(w);
 	pressure_turn(w);

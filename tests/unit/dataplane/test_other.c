@@ -1,0 +1,310 @@
+/*
+ * test_other.c - what passes to the kernel at each level, what waits, what goes, and from whose memory
+ *
+ * The exception port is the real one, on a tap in a network namespace of the test's own; its thread runs
+ * only where a test wants to see frames arrive. The NIC is a function below that takes everything.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <rte_ether.h>
+#include "classifier/classifier.h"
+#include "config/host.h"
+#include "dataplane/other.h"
+#include "dataplane/port.h"
+#include "tests/unit/classifier/frame.h"
+#include "tests/unit/mempool_reserve/pool.h"
+
+#define MBUFS 1024u
+#define SHARE (BURST_MAX / 4) /* of a turn at yellow */
+#define ETHERTYPE 0x88b5      /* for experiments; it leaves all other frames of the interface out */
+
+struct world {
+	struct reserve *pool;
+	struct exception *exception;
+	struct exception_queue *queue;
+	struct other *other;
+	uint64_t now_us;
+};
+
+unsigned port_tx(struct port *p, uint16_t q, struct rte_mbuf **m, unsigned n)
+{
+	rte_pktmbuf_free_bulk(m, n);
+	return n;
+}
+
+static int setup(void **state)
+{
+	static struct world w;
+	struct exception_config cfg = {.iface = "t0",
+		.mac = {2, 0, 0, 0, 0, 1},
+		.mtu = 1500,
+		.queue_count = 1,
+		.tx_count = 64,
+		.hold_count = HOLD_MAX};
+	struct reserve_config pool = {.name = "rx",
+		.total_count = MBUFS,
+		.floor_count = MBUFS / 4,
+		.data_bytes = RTE_PKTMBUF_HEADROOM + MBUF_DATA_BYTES,
+		.socket = SOCKET_ID_ANY};
+	struct error err = {""};
+
+	w = (struct world){.now_us = 1000};
+	if (unshare(CLONE_NEWNET))
+		return 0;
+	w.exception = exception_create(&cfg, &err);
+	*state = &w;
+	if (!w.exception)
+		return 0; /* the tests skip */
+	w.pool = reserve_create(&pool);
+	w.queue = exception_queue(w.exception, 0);
+	reserve_arm(w.pool);
+	w.other = other_create(&(struct other_config){.exception = w.queue, .rx_pool = w.pool});
+	return w.pool && w.other && host_iface_up("t0", &err) == 0 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	if (!w || !w->exception)
+		return 0;
+	exception_stop(w->exception);
+	other_destroy(w->other);
+	exception_destroy(w->exception);
+	assert_int_equal(info(w->pool).free, MBUFS);
+	reserve_check(w->pool);
+	reserve_destroy(w->pool);
+	return 0;
+}
+
+static struct world *world(void **state)
+{
+	struct world *w = *state;
+
+	if (!w || !w->exception)
+		skip();
+	return w;
+}
+
+static struct other_stats stats(const struct world *w)
+{
+	struct other_stats s;
+
+	other_stats(w->other, &s);
+	return s;
+}
+
+static uint32_t owner_used(const struct reserve *r, uint16_t id, uint32_t *peak)
+{
+	struct reserve_owner_info o[OWNER_MAX];
+	unsigned n = reserve_owners(r, o, OWNER_MAX);
+
+	for (unsigned i = 0; i < n; i++)
+		if (o[i].id == id) {
+			*peak = o[i].peak;
+			assert_true(!o[i].limit || o[i].peak <= o[i].limit);
+			return o[i].used;
+		}
+	return 0;
+}
+
+static void level_hold(struct world *w, enum reserve_level level)
+{
+	assert_int_equal(reserve_fault_level(w->pool, (int)level), 0);
+	reserve_level_update(w->pool);
+	other_turn(w->other, w->now_us);
+}
+
+/* One burst of @n frames of one flow, numbered from @first, that the classifier calls @cls. */
+static void burst(struct world *w, enum pkt_class cls, uint8_t flags, uint32_t first, unsigned n)
+{
+	struct pkt_info info[BURST_MAX];
+	struct rte_mbuf *m[BURST_MAX];
+
+	reserve_entitle(w->pool);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(reserve_pool(w->pool), m, n), 0);
+	reserve_disentitle(w->pool);
+	for (unsigned i = 0; i < n; i++) {
+		struct frame f = {0};
+		uint32_t number = first + i;
+
+		put_eth(&f, ETHERTYPE);
+		memcpy(put(&f, NULL, 50), &number, sizeof(number));
+		memcpy(rte_pktmbuf_append(m[i], (uint16_t)f.len), f.bytes, f.len);
+		classify_parse(f.bytes, f.len, f.len, &info[i]);
+		info[i].cls = cls;
+		info[i].flags |= flags;
+		reserve_force(m[i], OWNER_UNCLASSIFIED, w->now_us);
+	}
+	other_rx(w->other, m, info, n, w->now_us);
+	for (unsigned i = 0; i < n; i++)
+		assert_true(cls == PKT_ESSENTIAL ? m[i] != NULL : m[i] == NULL);
+	for (unsigned i = 0; cls == PKT_ESSENTIAL && i < n; i++)
+		rte_pktmbuf_free(m[i]);
+}
+
+static void others(struct world *w, uint32_t first, unsigned n)
+{
+	burst(w, PKT_OTHER, 0, first, n);
+}
+
+static unsigned sent(const struct world *w)
+{
+	return EXCEPTION_RING_COUNT - exception_room(w->queue);
+}
+
+static void other_passes_all_at_green(void **state)
+{
+	struct world *w = world(state);
+	uint32_t peak;
+
+	level_hold(w, RESERVE_GREEN);
+	others(w, 0, BURST_MAX);
+	assert_int_equal(sent(w), BURST_MAX);
+	assert_int_equal(stats(w).held, 0);
+	assert_int_equal(owner_used(w->pool, OWNER_EXCEPTION, &peak), BURST_MAX);
+}
+
+static void other_holds_at_yellow_what_is_more_than_its_share(void **state)
+{
+	struct world *w = world(state);
+	uint32_t peak;
+
+	level_hold(w, RESERVE_YELLOW);
+	others(w, 0, BURST_MAX);
+	assert_int_equal(sent(w), SHARE);
+	assert_int_equal(stats(w).held, BURST_MAX - SHARE);
+	assert_int_equal(owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), BURST_MAX - SHARE);
+	assert_int_equal(owner_used(w->pool, OWNER_HOLD, &peak), 0); /* not one of the NIC's own */
+	assert_true(other_has_work(w->other));
+	for (unsigned turn = 2; turn <= BURST_MAX / SHARE + 1; turn++) {
+		other_turn(w->other, w->now_us);
+		assert_in_range(sent(w), SHARE, turn * SHARE);
+	}
+	assert_int_equal(stats(w).released, BURST_MAX - SHARE);
+	assert_int_equal(sent(w), BURST_MAX);
+}
+
+static void other_sheds_at_red_and_passes_what_a_rule_protects(void **state)
+{
+	struct world *w = world(state);
+
+	level_hold(w, RESERVE_RED);
+	others(w, 0, BURST_MAX);
+	assert_int_equal(sent(w), 0);
+	assert_int_equal(stats(w).shed_red, BURST_MAX);
+	burst(w, PKT_PROTECTED, PKT_RULE, 0, BURST_MAX);
+	assert_int_equal(sent(w), BURST_MAX);
+	burst(w, PKT_ESSENTIAL, 0, 0, 4);
+	assert_int_equal(sent(w), BURST_MAX + 4);
+	burst(w, PKT_ESSENTIAL, PKT_ASKS_US, 0, 4); /* answered by the dataplane */
+	assert_int_equal(sent(w), BURST_MAX + 4);
+	assert_int_equal(stats(w).rule_to_kernel, BURST_MAX);
+	assert_int_equal(stats(w).copied_to_kernel, 4);
+}
+
+static void other_gives_the_reserves_mbufs_back_at_once(void **state)
+{
+	struct world *w = world(state);
+	uint32_t peak;
+
+	assert_int_equal(reserve_fault_starve(w->pool, true), 0);
+	level_hold(w, RESERVE_YELLOW);
+	others(w, 0, BURST_MAX);
+	burst(w, PKT_PROTECTED, PKT_RULE, 0, 4);
+	assert_int_equal(sent(w), SHARE + 4);
+	assert_int_equal(info(w->pool).free, MBUFS);
+	assert_int_equal(owner_used(w->pool, OWNER_EXCEPTION, &peak), 0);
+	assert_int_equal(peak, 0);
+	assert_int_equal(reserve_fault_starve(w->pool, false), 0);
+}
+
+static void other_is_bounded_when_the_kernel_takes_nothing(void **state)
+{
+	struct world *w = world(state);
+	uint32_t peak;
+
+	level_hold(w, RESERVE_GREEN);
+	for (unsigned i = 0; i < 100; i++) {
+		others(w, i * BURST_MAX, BURST_MAX);
+		other_turn(w->other, w->now_us);
+	}
+	assert_int_equal(sent(w), EXCEPTION_RING_COUNT);
+	assert_in_range(owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), 1, HOLD_MAX);
+	assert_true(stats(w).shed_flow > 0);
+	w->now_us += HOLD_US_MAX + 1;
+	other_turn(w->other, w->now_us);
+	assert_int_equal(stats(w).aged, HOLD_MAX);
+	assert_int_equal(owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), 0);
+}
+
+static int listener(void)
+{
+	struct sockaddr_ll sa = {.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETHERTYPE),
+		.sll_ifindex = (int)if_nametoindex("t0")};
+	int fd = socket(AF_PACKET, SOCK_DGRAM, htons(ETHERTYPE));
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){8 << 20}, sizeof(int)), 0);
+	return fd;
+}
+
+/* The levels are swept up and down while frames come; the kernel must see rising numbers. */
+static void other_keeps_the_order_through_every_level(void **state)
+{
+	static const enum reserve_level sweep[] = {RESERVE_GREEN, RESERVE_YELLOW, RESERVE_YELLOW,
+		RESERVE_RED, RESERVE_YELLOW, RESERVE_GREEN, RESERVE_YELLOW, RESERVE_GREEN};
+	struct world *w = world(state);
+	struct error err = {""};
+	uint32_t number, last = 0, seen = 0;
+	int fd = listener();
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(exception_start(w->exception, &err), 0);
+	for (uint32_t i = 0; i < 8 * RTE_DIM(sweep); i++) {
+		level_hold(w, sweep[i / 8]);
+		others(w, 1 + i * 16, 16);
+		usleep(500); /* the pace of arrival, not a wait */
+	}
+	for (unsigned turn = 0; turn < 200 && other_has_work(w->other); turn++) {
+		other_turn(w->other, w->now_us);
+		usleep(500);
+	}
+	while (poll(&p, 1, 300) == 1 && recv(fd, &number, sizeof(number), 0) >= (ssize_t)sizeof(number)) {
+		assert_true(number > last);
+		last = number;
+		seen++;
+	}
+	assert_int_equal(stats(w).shed_red, 8 * 16);
+	assert_int_equal(seen, stats(w).to_kernel);
+	assert_int_equal(seen + stats(w).shed_red + stats(w).shed_flow + stats(w).aged, 8 * 16 * RTE_DIM(sweep));
+	assert_true(stats(w).released > 0);
+	close(fd);
+}
+
+#define other_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		other_test(other_passes_all_at_green),
+		other_test(other_holds_at_yellow_what_is_more_than_its_share),
+		other_test(other_sheds_at_red_and_passes_what_a_rule_protects),
+		other_test(other_gives_the_reserves_mbufs_back_at_once),
+		other_test(other_is_bounded_when_the_kernel_takes_nothing),
+		other_test(other_keeps_the_order_through_every_level),
+	};
+
+	if (!SLUICE_FAULT_INJECTION)
+		return 77; /* levels are held by a fault */
+	return cmocka_run_group_tests(tests, eal_start, eal_stop);
+}
