@@ -43,6 +43,24 @@ int host_iface_addr_add(const char *name, const struct host_addr *addr, struct e
 /* A default route by @gateway of so high a metric that any other is preferred. */
 int host_iface_default_add(const char *name, const struct host_addr *gateway, struct error *err);
 
+/* A neighbour that the kernel has just reached. */
+struct host_neigh {
+	int index; /* of the interface */
+	uint8_t family, addr[16], mac[6];
+};
+
+struct host_follow;
+
+/* Subscribes to news of all interfaces. NULL with @err. */
+struct host_follow *host_follow_create(struct error *err);
+void host_follow_destroy(struct host_follow *f); /* NULL is fine */
+int host_follow_fd(const struct host_follow *f); /* readable when there is news */
+/*
+ * Reads the news there is. Out: neighbours, at most @max, in @out; *has_changed: a link, an address or a route
+ * did, or news were lost, so read again what you know of interfaces.
+ */
+unsigned host_follow_read(struct host_follow *f, struct host_neigh *out, unsigned max, bool *has_changed);
+
 struct host_pci {
 	char address[16];
 	char driver[32];	   /* empty = none */

@@ -22,7 +22,7 @@
 
 /* ---- addresses of a port ---- */
 
-static void addr_gateway_set(struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface)
+void engine_gateway_set(struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface)
 {
 	const char *text = a->ip.family == AF_INET ? cfg->gateway : cfg->gateway6;
 	const struct host_addr *known = a->ip.family == AF_INET ? &iface->gateway : &iface->gateway6;
@@ -61,7 +61,7 @@ static int addrs_collect(struct engine_port *p, struct error *err)
 			"port %s has no address: write `address: 192.0.2.2/24` under it in the configuration",
 			cfg->name);
 	for (i = 0; i < p->addr_count; i++)
-		addr_gateway_set(&p->addrs[i], cfg, &p->iface);
+		engine_gateway_set(&p->addrs[i], cfg, &p->iface);
 	return 0;
 }
 
@@ -160,6 +160,7 @@ struct engine *engine_create(const struct config *cfg, const struct eal_facts *f
 		engine_destroy(e);
 		return NULL;
 	}
+	engine_follow_start(e);
 	return e;
 }
 
@@ -183,6 +184,7 @@ void engine_destroy(struct engine *e)
 		exception_destroy(p->exception);
 		engine_pools_destroy(p);
 	}
+	host_follow_destroy(e->follow);
 	engine_linger_poll(e, true);
 	free(e);
 }
@@ -204,6 +206,7 @@ void engine_poll(struct engine *e)
 			engine_volume_poll(e, &e->volumes[i], now_us);
 	engine_linger_poll(e, false);
 	engine_alarm_poll(e);
+	engine_follow_poll(e, now_us);
 }
 
 bool engine_is_moving(const struct engine *e)

@@ -35,9 +35,13 @@ struct engine_queue {
 struct engine_port {
 	const struct config_port *cfg;
 	struct port *port;
-	struct host_iface iface; /* what the kernel knew before the NIC became ours; may be empty */
+	struct host_iface iface; /* as last read: the kernel's own or its end of the exception port; may be empty */
 	struct net_addr addrs[NET_ADDR_MAX];
 	unsigned addr_count, queue_count;
+	struct worker_addrs follow_addrs;  /* posted to the workers: theirs until the tickets are done */
+	uint64_t follow_ticket[WORKER_MAX];
+	bool is_follow_due, is_link_up;
+	uint16_t stack_mtu; /* what the workers were told last */
 	struct exception *exception; /* NULL: none, and exception_why tells why */
 	char exception_iface[IF_NAMESIZE], exception_why[ERROR_TEXT_BYTES];
 	struct engine_queue queues[WORKER_MAX];
@@ -89,6 +93,8 @@ struct engine {
 	struct engine_port ports[PORT_MAX];
 	unsigned port_count;
 	struct engine_volume volumes[VOLUME_MAX];
+	struct host_follow *follow; /* NULL: nothing is followed */
+	uint64_t link_due_us;
 	/* Staging of detached volumes that mbufs in a quiet TX ring still point into. */
 	struct stream_buf *lingering[LINGER_MAX];
 };
@@ -115,6 +121,13 @@ void engine_ublk_end(struct engine *e, struct engine_volume *v);
  * the configuration insists.
  */
 int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err);
+
+/* engine_follow.c: what changes on the kernel's end. */
+void engine_follow_start(struct engine *e);
+void engine_follow_poll(struct engine *e, uint64_t now_us);
+
+/* engine.c: the gateway of @a, from the file or else from @iface. */
+void engine_gateway_set(struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface);
 
 /* engine_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done. */
 int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);

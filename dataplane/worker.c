@@ -65,6 +65,16 @@ static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now
 	case WORKER_FLOOR_SET:
 		reserve_floor_set(w->cfg.rx_pool, (uint32_t)cmd->n);
 		break;
+	case WORKER_ADDRS_SET:
+		net_addrs_set(w->net, ((const struct worker_addrs *)cmd->a)->addrs,
+			((const struct worker_addrs *)cmd->a)->count);
+		break;
+	case WORKER_MTU_SET:
+		net_mtu_set(w->net, (uint16_t)cmd->n);
+		break;
+	case WORKER_NEIGH_HINT:
+		net_neigh_hint(w->net, &cmd->ip, cmd->mac);
+		break;
 	case WORKER_STARVE:
 		reserve_fault_starve(w->cfg.rx_pool, cmd->n != 0);
 		break;

@@ -44,6 +44,9 @@ enum worker_cmd_type {
 	WORKER_VOLUME_FAIL,  /* a: volume; fails what there is and what comes: volume_fail() */
 	WORKER_VOLUME_LEAVE, /* the same, but what is unanswered then is not failed: volume_leave() */
 	WORKER_FLOOR_SET,   /* n: floor of the RX pool */
+	WORKER_ADDRS_SET,   /* a: struct worker_addrs, left alone until done */
+	WORKER_MTU_SET,	    /* n: MTU of the stack */
+	WORKER_NEIGH_HINT,  /* ip, mac: the kernel has just reached it */
 	WORKER_STARVE,	    /* n: 1 on, 0 off */
 	WORKER_LEAK,	    /* n: mbufs to lose, a: id of the owner to charge */
 	WORKER_REFILL_FAIL, /* n: so many of the next refills find nothing */
@@ -54,7 +57,15 @@ struct worker_cmd {
 	uint64_t type;
 	void *a, *b, *c;
 	uint64_t n;
+	struct net_ip ip;
+	uint8_t mac[6];
 };
+
+struct worker_addrs {
+	struct net_addr addrs[NET_ADDR_MAX];
+	unsigned count;
+};
+
 /* Out: a ticket for worker_done(), or 0 if the queue is full (the caller tries again later). */
 uint64_t worker_post(struct worker *w, const struct worker_cmd *cmd);
 bool worker_done(const struct worker *w, uint64_t ticket);

@@ -24,6 +24,7 @@ start_load() { # seconds, more options: the bench in the background, until it do
     load_pid=$!
     wait_until 30 grep -q 'volume vol0: ready' "$tmp/load"
 }
+has_mtu() { [ "$(in_cli cat /sys/class/net/sluice0/mtu)" = "$1" ]; }
 end_load() { # as if its time were up
     local pid
     for pid in $(ip netns pids "$cli"); do
@@ -76,6 +77,13 @@ shared() {
     in_srv ethtool -K sl1 txvlan off # a veth else carries the tag beside the frame, where af_xdp does not look
     claim vlan_tag_reaches_the_kernel tag_passes in_srv sl1 in_cli sluice0
     claim vlan_tag_leaves_the_kernel tag_passes in_cli sluice0 in_srv sl1
+    ip -n "$cli" addr add 10.66.0.7/24 dev sluice0
+    claim a_new_address_is_followed wait_until 10 grep -q '2 address(es) -> 3, as on sluice0' "$tmp/load"
+    claim a_new_address_answers pings in_srv 10.66.0.7
+    ip -n "$cli" link set sluice0 mtu 1400
+    claim a_smaller_mtu_is_followed wait_until 10 grep -q 'MTU 1500 -> 1400, as on sluice0' "$tmp/load"
+    ip -n "$cli" link set sluice0 mtu 9000
+    claim a_larger_mtu_is_set_back wait_until 10 has_mtu 1500
     claim storage_verifies_meanwhile end_load
     cat "$tmp/load" "$tmp/result" >&2
 }

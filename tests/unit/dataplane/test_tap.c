@@ -199,6 +199,34 @@ static int open_tap(void)
 	return fd;
 }
 
+static bool is_running(void)
+{
+	struct ifreq ifr = {.ifr_name = "t0"};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &ifr), 0);
+	close(fd);
+	return ifr.ifr_flags & IFF_RUNNING;
+}
+
+static void carrier_follows_what_it_is_told(void **state)
+{
+	struct error err = {""};
+	int tap = open_tap();
+
+	assert_true(is_running());
+	assert_int_equal(host_iface_carrier_set("t0", false, &err), 0);
+	for (int i = 0; i < 100 && is_running(); i++)
+		usleep(10000); /* the kernel takes its time to say so */
+	assert_false(is_running());
+	assert_int_equal(host_iface_carrier_set("t0", true, &err), 0);
+	for (int i = 0; i < 100 && !is_running(); i++)
+		usleep(10000);
+	assert_true(is_running());
+	assert_int_equal(host_iface_carrier_set("t9", true, &err), -ENODEV);
+	close(tap);
+}
+
 static bool is_readable(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -293,6 +321,7 @@ int main(void)
 		cmocka_unit_test(tap_leaves_udp_without_a_checksum_without),
 		cmocka_unit_test(tap_tells_the_segment_size_of_glued_segments),
 		cmocka_unit_test(kernel_takes_a_half_made_checksum_and_no_wrong_one),
+		cmocka_unit_test(carrier_follows_what_it_is_told),
 		cmocka_unit_test(frames_of_the_kernel_fit_or_are_lost),
 	};
 
