@@ -112,6 +112,23 @@ static void guarantee_print(const json_t *guarantee)
 	printf("guarantee: %s: %s\n", level, why);
 }
 
+/* Where other traffic goes, a line for each port. */
+static void exceptions_print(const json_t *ports)
+{
+	for (size_t i = 0; i < json_array_size(ports); i++) {
+		const json_t *port = json_array_get(ports, i), *x = json_object_get(port, "exception");
+		char name[CELL_BYTES], text[CELL_BYTES];
+
+		if (!json_is_object(x))
+			continue;
+		cell_format(json_object_get(port, "name"), CELL_TEXT, name);
+		cell_format(json_object_get(x, json_object_get(x, "iface") ? "iface" : "why"), CELL_TEXT, text);
+		printf(json_object_get(x, "iface") ? "%s: other traffic goes to the kernel by %s\n"
+						   : "%s: other traffic is dropped: %s\n",
+			name, text);
+	}
+}
+
 void print_status(const json_t *status)
 {
 	const json_t *drops = json_object_get(status, "protected_drops");
@@ -130,6 +147,7 @@ void print_status(const json_t *status)
 	putchar('\n');
 	table_print(stdout, port_columns, COUNT_OF(port_columns), json_object_get(status, "ports"),
 		"no ports");
+	exceptions_print(json_object_get(status, "ports"));
 	putchar('\n');
 	table_print(stdout, pool_columns, COUNT_OF(pool_columns),
 		json_object_get(status, "reserve"), "no pools");

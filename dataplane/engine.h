@@ -97,6 +97,8 @@ unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsign
 /* Pools: RX pools first, in port and queue order. */
 unsigned engine_pool_count(const struct engine *e);
 const struct reserve *engine_pool(const struct engine *e, unsigned idx);
+/* The exception port's pool beside RX pool @idx: held packets, and the kernel's own. NULL: none. */
+const struct reserve *engine_exception_pool(const struct engine *e, unsigned idx);
 /* The sum of an RX pool with its numbers, as last computed. */
 const struct reserve_sum *engine_sum(const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor);
 

@@ -113,6 +113,14 @@ const struct reserve *engine_pool(const struct engine *e, unsigned idx)
 	return q ? q->rx : NULL;
 }
 
+const struct reserve *engine_exception_pool(const struct engine *e, unsigned idx)
+{
+	const struct engine_queue *q = queue_at(e, idx);
+	const struct exception_queue *x = q && q->worker ? worker_config(q->worker)->exception : NULL;
+
+	return x ? exception_pool(x) : NULL;
+}
+
 const struct reserve_sum *engine_sum(const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor)
 {
 	const struct engine_queue *q = queue_at(e, pool_idx);

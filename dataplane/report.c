@@ -114,17 +114,24 @@ static json_t *pool_json(const struct reserve *r)
 		(json_int_t)i.alarms);
 }
 
+static void pool_append(json_t *list, const struct reserve *r)
+{
+	json_t *pool = pool_json(r);
+
+	json_object_set_new(pool, "owners", report_owners(r));
+	json_array_append_new(list, pool);
+}
+
 json_t *report_reserve(struct engine *e)
 {
 	json_t *list = json_array();
 	unsigned i;
 
-	for (i = 0; i < engine_pool_count(e); i++) {
-		json_t *pool = pool_json(engine_pool(e, i));
-
-		json_object_set_new(pool, "owners", report_owners(engine_pool(e, i)));
-		json_array_append_new(list, pool);
-	}
+	for (i = 0; i < engine_pool_count(e); i++)
+		pool_append(list, engine_pool(e, i));
+	for (i = 0; i < engine_pool_count(e); i++)
+		if (engine_exception_pool(e, i))
+			pool_append(list, engine_exception_pool(e, i));
 	return list;
 }
 

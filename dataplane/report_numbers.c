@@ -96,26 +96,33 @@ json_t *report_reserve_explain(struct engine *e)
 	return list;
 }
 
+static void leaks_append(json_t *list, const struct reserve *r, uint64_t now_us, struct reserve_leak *l)
+{
+	struct reserve_info info;
+	unsigned k, b, n = reserve_leaks(r, now_us, l, OWNER_MAX);
+
+	reserve_info(r, &info);
+	for (k = 0; k < n; k++) {
+		json_t *ages = json_array();
+
+		for (b = 0; b < RESERVE_AGE_BUCKETS; b++)
+			json_array_append_new(ages, json_integer(l[k].ages[b]));
+		json_array_append_new(list,
+			json_pack("{s:s s:s s:i s:I s:o}", "pool", info.name, "owner", l[k].name, "count",
+				l[k].count, "oldest_us", (json_int_t)l[k].oldest_us, "ages", ages));
+	}
+}
+
 json_t *report_reserve_leaks(struct engine *e, uint64_t now_us)
 {
 	struct reserve_leak *l = calloc(OWNER_MAX, sizeof(*l));
 	json_t *list = json_array();
-	unsigned i, k, b, n;
+	unsigned i;
 
 	for (i = 0; l && i < engine_pool_count(e); i++) {
-		struct reserve_info info;
-
-		reserve_info(engine_pool(e, i), &info);
-		n = reserve_leaks(engine_pool(e, i), now_us, l, OWNER_MAX);
-		for (k = 0; k < n; k++) {
-			json_t *ages = json_array();
-
-			for (b = 0; b < RESERVE_AGE_BUCKETS; b++)
-				json_array_append_new(ages, json_integer(l[k].ages[b]));
-			json_array_append_new(list,
-				json_pack("{s:s s:s s:i s:I s:o}", "pool", info.name, "owner", l[k].name,
-					"count", l[k].count, "oldest_us", (json_int_t)l[k].oldest_us, "ages", ages));
-		}
+		leaks_append(list, engine_pool(e, i), now_us, l);
+		if (engine_exception_pool(e, i))
+			leaks_append(list, engine_exception_pool(e, i), now_us, l);
 	}
 	free(l);
 	return list;
