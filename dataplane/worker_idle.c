@@ -140,6 +140,7 @@ void idle_end(struct worker *w)
 
 void idle_wait(struct worker *w, uint64_t now_us)
 {
+	bool has_fd = port_rx_fd(w->cfg.port, w->cfg.queue) >= 0;
 	uint64_t idle_us, us;
 
 	if (w->idle.idle_since_us == 0)
@@ -151,13 +152,11 @@ void idle_wait(struct worker *w, uint64_t now_us)
 	if (nbd_client_pending(w->nbd))
 		return;
 	us = RTE_MAX(RTE_MIN(idle_us / 4, SLEEP_US_MAX), SLEEP_US_MIN);
-	if (w->stats.rx_wakeups > 0)
+	if (has_fd && (w->stats.rx_wakeups > 0 || port_rx_is_socket(w->cfg.port)))
 		us = WAIT_US_MAX;
 	us = quiet_us(w, now_us, us);
-	if (us == 0)
-		return;
-	if (port_rx_fd(w->cfg.port, w->cfg.queue) >= 0)
+	if (us && has_fd)
 		interrupt_wait(w, us);
-	else
+	else if (us)
 		sleep_us(w, us);
 }
