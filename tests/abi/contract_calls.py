@@ -72,6 +72,7 @@ def unknown_congestion_control_is_refused():
 @claim
 def null_handles_and_numbers_do_no_harm():
     Stack.lib.stt_destroy(None)
+    assert not Stack.lib.stt_create(None)
     with Stack() as s:
         for conn in (-1, 0, 63, 64, 10**6):
             s.conn = conn

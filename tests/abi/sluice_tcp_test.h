@@ -5,6 +5,8 @@
  * sluiced links it; only the clock, the wire and the memory are the driver's. Names, layout and
  * meaning are a contract with drivers outside this repository.
  *
+ * The library is tests/abi/libsluice_tcp_test.so in the build directory, and needs nothing but DPDK's.
+ *
  * One thread only. Addresses are in network order, ports in host order. Functions answer -errno
  * where they fail. IP packets have no Ethernet header, which the library adds and takes away; it
  * answers the stack's ARP and neighbour solicitations itself, out of sight.

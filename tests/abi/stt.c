@@ -108,7 +108,7 @@ struct stt *stt_create(const struct stt_config *config)
 {
 	struct stt *t;
 
-	if (eal_start())
+	if (!config || eal_start())
 		return NULL;
 	t = calloc(1, sizeof(*t));
 	if (!t)
