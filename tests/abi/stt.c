@@ -17,6 +17,7 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 #include "classifier/classifier.h"
+#include "dataplane/net/tcp_cc.h"
 #include "dataplane/net/tcp_table.h"
 #include "mempool_reserve/reserve.h"
 #include "tests/abi/stt_impl.h"
@@ -119,7 +120,8 @@ struct stt *stt_create(const struct stt_config *config)
 	t->now_us = START_US;
 	stt_fault_set(0, 0);
 	t->classifier = classifier_create(FLOWS, t->cfg.seed);
-	if (!t->classifier || stt_pools_take(t) || !(t->net = net_of(t))) {
+	/* The stack would refuse the name at each connect; the contract has one for all connections. */
+	if (!tcp_cc_find(t->cfg.cc) || !t->classifier || stt_pools_take(t) || !(t->net = net_of(t))) {
 		stt_destroy(t);
 		return NULL;
 	}
