@@ -88,6 +88,17 @@ shared() {
     cat "$tmp/load" "$tmp/result" >&2
 }
 
+# Starved, every packet comes in a buffer of the reserve, and the level is yellow for as long as that lasts.
+yellow() {
+    write_config af_xdp:sl0
+    start_load 60 --starve || { not_ok kernel_end_comes_up_at_yellow "$(cat "$tmp/load")"; return; }
+    claim tcp_into_the_kernel_at_yellow both_ways in_cli in_srv 10.66.0.2 5001 4
+    claim tcp_out_of_the_kernel_at_yellow both_ways in_srv in_cli $SERVER_IP 5001 4
+    claim storage_verifies_at_yellow end_load
+    claim all_came_from_the_reserve jq -e '.reserve.dips > 1000' "$tmp/result"
+    cat "$tmp/load" >&2
+}
+
 red() {
     write_config af_xdp:sl0 'protect: [{port: 3260}]'
     start_load 60 --level=red || { not_ok kernel_end_comes_up_at_red "$(cat "$tmp/load")"; return; }
@@ -111,6 +122,7 @@ alone() {
 
 start_server 10809 nbdkit -f -p 10809 memory 256M || exit 1
 shared
+yellow
 red
 alone
 exit $status_all
