@@ -279,10 +279,12 @@ void watch_in(struct watch *w, const uint8_t *packet, size_t len)
 		w->peer_edge = ack + ((uint64_t)pkt.wnd << shift);
 	if (pkt.flags & W_ACK && ack <= w->sent_max && ack > w->peer_ack)
 		w->peer_ack = ack;
-	start = unwrap(pkt.seq + !!(pkt.flags & W_SYN), w->irs, w->ack);
-	if (start == UINT64_MAX)
+	end = unwrap(pkt.seq + !!(pkt.flags & W_SYN) + pkt.text_bytes, w->irs, w->ack);
+	if (end == UINT64_MAX)
 		return;
-	end = start + pkt.text_bytes;
+	/* What begins before the SYN may end in the window: the part that is text counts. */
+	start = end > pkt.text_bytes ? end - pkt.text_bytes : 1;
+	start = start < end ? start : end;
 	ranges_add(&w->given, start, end + !!(pkt.flags & W_FIN));
 	if (pkt.flags & W_FIN && end < w->given_fin)
 		w->given_fin = end;
