@@ -37,7 +37,7 @@ struct ublk_features {
 };
 int ublk_features(struct ublk_features *out, struct error *err);
 
-/* What "copy: auto" means on this kernel; docs/adr/0003-ublk-copy-mode.md has the numbers. */
+/* What "copy: auto" means on this kernel; docs/adr/0008-ublk-copy-mode.md says why. */
 bool ublk_copy_choose(enum config_copy want, const struct ublk_features *features);
 
 struct ublk_config {
