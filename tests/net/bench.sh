@@ -33,8 +33,8 @@ worker_sleeps() { jq -e '.af_packet.idle_worker_cpu_pct < 2' "$tmp/idle.json"; }
 claim bench_host_measures_sluice_beside_libnbd host_is_measured
 if ! grep -q fsanitize "$BUILD/compile_commands.json"; then # valgrind and sanitizers exclude each other
     claim bench_cost_counts_instructions bench/cost --ios 50 --json "$tmp/cost.json" --svg "$tmp/cost.svg"
-    claim a_received_segment_costs_less_than_1400_instructions costs_less segment 1400
-    claim a_4k_read_costs_less_than_8500_instructions costs_less 'READ 4k' 8500
+    claim a_received_segment_costs_less_than_1250_instructions costs_less segment 1250
+    claim a_4k_read_costs_less_than_6200_instructions costs_less 'READ 4k' 6200
     claim bench_idle_watches_a_worker bench/idle --seconds 2 --drivers af_packet --json "$tmp/idle.json"
     claim an_idle_worker_takes_less_than_2_percent_of_a_core worker_sleeps
 fi
