@@ -247,7 +247,7 @@ static uint64_t ios_done(const struct path *p)
 {
 	struct bench_result r;
 
-	bench_result(p->bench, &r);
+	bench_result(&p->bench, 1, &r);
 	if (r.errors)
 		fail("a request failed");
 	return r.ios[0] + r.ios[1];

@@ -34,6 +34,7 @@ static const struct column volume_columns[] = {
 	{"SIZE", "size_bytes", CELL_SIZE},
 	{"BLOCK", "block_size", CELL_COUNT},
 	{"CONNS", "connections", CELL_COUNT},
+	{"WORKERS", "workers", CELL_COUNT},
 	{"IN FLIGHT", "in_flight", CELL_COUNT},
 	{"SCHEDULER", "scheduler", CELL_TEXT},
 	{"SERVER", "server", CELL_TEXT},
@@ -89,6 +90,7 @@ void print_list(const json_t *result)
 		"no volumes; `sluice attach URI` makes one");
 	sentences_print(volumes, "error");
 	sentences_print(volumes, "degraded");
+	sentences_print(volumes, "spread");
 }
 
 static void uptime_print(json_int_t seconds)

@@ -147,7 +147,7 @@ static int connections_check(
 	for (unsigned i = 0; i < cfg->port_count; i++)
 		worker_count += cfg->ports[i].queues;
 	for (unsigned i = 0; i < cfg->volume_count; i++)
-		conn_count += cfg->volumes[i].connections;
+		conn_count += cfg->volumes[i].connections ? cfg->volumes[i].connections : 1;
 	if (conn_count <= worker_count * NET_CONN_MAX)
 		return 0;
 	return config_error(lines, "volumes", err,

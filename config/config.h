@@ -47,7 +47,7 @@ struct config_volume {
 	char name[NAME_BYTES_MAX]; /* default: from the export's name, else volN */
 	char uris[VOLUME_URI_MAX][URI_BYTES_MAX];
 	unsigned uri_count;
-	uint16_t connections; /* default 1 */
+	uint16_t connections; /* 0 (default): one for each queue of the port */
 	uint16_t queue_depth; /* default QUEUE_DEPTH_DEFAULT */
 	uint32_t io_bytes_max;
 	enum config_on_dead on_dead;

@@ -48,7 +48,7 @@ static const struct item volume_items[] = {
 void config_volume_defaults(struct config_volume *volume)
 {
 	memset(volume, 0, sizeof(*volume));
-	volume->connections = 1;
+	volume->connections = 0; /* one for each worker */
 	volume->queue_depth = QUEUE_DEPTH_DEFAULT;
 	volume->io_bytes_max = IO_BYTES_DEFAULT;
 	volume->on_dead = ON_DEAD_HOLD;

@@ -96,6 +96,8 @@ uint32_t host_hugepages_free(void);
 /* PR_SET_IO_FLUSHER, OOM score -1000, own mount namespace: for the calling process, once, before
  * threads. Each is tried; what was refused is in @err and the result is the first -errno. */
 int host_process_protect(struct error *err);
+/* As many open files as the hard limit allows: volumes and workers hold some each. */
+void host_files_allow(void);
 /* mlockall, of what is there and what will come: once DPDK has its memory. 0 or -errno. */
 int host_memory_lock(struct error *err);
 /* PR_SET_IO_FLUSHER is per thread: each calls this. 0 or -errno */

@@ -15,6 +15,7 @@
 #define WORKER_MAX	    8  /* pinned datapath threads */
 #define VOLUME_MAX	    64 /* block devices one daemon serves */
 #define VOLUME_CONN_MAX	    8  /* NBD connections of one volume */
+#define VOLUME_PART_MAX	    WORKER_MAX /* workers one volume is spread over */
 #define VOLUME_URI_MAX	    4  /* fail-over addresses of one volume */
 #define NAME_BYTES_MAX	    64 /* of a volume or port, with its NUL */
 #define URI_BYTES_MAX	    4352
@@ -32,6 +33,8 @@
 #define RX_RING_DEFAULT	    256 /* small on purpose: each slot is a reserve mbuf (architecture 3) */
 #define RX_RING_MAX	    4096
 #define TX_RING_DEFAULT	    512
+#define LOCAL_PORT_MAX	    NET_CONN_MAX /* TCP ports each worker of a port with several has for itself */
+#define HANDOVER_SLOT_MAX   256 /* pieces of strayed packets on their way from one worker to another */
 #define TX_CHAIN_MAX	    24	 /* segments of one packet we send: header + payload pieces */
 #define MTU_MIN		    576
 #define MTU_MAX		    9000
@@ -102,6 +105,8 @@
 #define NBD_TRIM_BYTES_MAX  (128u << 20) /* of one TRIM or WRITE_ZEROES: bounds the time one takes */
 #define NBD_RETRY_US_MIN    100000u   /* first pause before a reconnect that follows a failed one */
 #define NBD_RETRY_US_MAX    10000000u /* longest pause */
+#define NBD_STRAY_TRIES_MAX 32	 /* local ports tried until replies arrive at the worker they are for */
+#define NBD_FLUSH_POLL_US   50u	 /* a FLUSH looks this often whether the other workers are through */
 #define NBD_TURN_BYTES_MAX  (1u << 20) /* parsed per connection and turn */
 #define NBD_SPAN_MAX	    32	/* spans looked at in one go */
 #define NBD_EVENT_MAX	    64	/* volume events waiting for the control thread */
@@ -109,6 +114,7 @@
 #define BENCH_BLOCK_MAX	    (1u << 26) /* blocks bench keeps a generation of: 256 MiB of table */
 
 /* ---- ublk ---- */
+#define UBLK_QUEUE_MAX	    WORKER_MAX /* hardware queues of one device: one a worker */
 #define UBLK_CTL_US_MAX	    (10u * 1000 * 1000) /* a command that waits for nobody */
 #define UBLK_START_US_MAX   (60u * 1000 * 1000) /* START_DEV: partition scan over the network */
 #define UBLK_STOP_US_MAX    (60u * 1000 * 1000) /* STOP_DEV: what is in flight must be answered */

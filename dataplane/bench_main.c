@@ -141,32 +141,85 @@ static void wait_poll(struct engine *e)
 	engine_poll(e);
 }
 
+static json_t *reserve_json(const struct engine *e)
+{
+	struct reserve_info info;
+
+	reserve_info(engine_pool(e, 0), &info);
+	return json_pack("{s:i s:i s:i s:i s:I s:I s:i}", "total", info.total, "floor", info.floor, "free",
+		info.free, "low_water", info.low_water, "dips", (json_int_t)info.dips, "refused",
+		(json_int_t)info.refused, "owners_over_limit", (int)reserve_over_limit(engine_pool(e, 0)));
+}
+
+/* TCP of all workers together; *drops likewise. */
+static json_t *tcp_json(struct engine *e, uint64_t *drops)
+{
+	json_int_t rx = 0, tx = 0, retrans = 0, rto = 0;
+	struct net_stats net;
+	unsigned i;
+
+	for (i = 0; i < engine_worker_count(e); i++) {
+		net_stats(worker_net(engine_worker(e, i)), &net);
+		rx += (json_int_t)net.tcp_rx_segs;
+		tx += (json_int_t)net.tcp_tx_segs;
+		retrans += (json_int_t)net.tcp_retrans_segs;
+		rto += (json_int_t)net.tcp_rto;
+		*drops += net.protected_drops;
+	}
+	return json_pack("{s:I s:I s:I s:I}", "rx_segs", rx, "tx_segs", tx, "retrans_segs", retrans, "rto", rto);
+}
+
+static json_t *workers_json(struct engine *e)
+{
+	json_t *list = json_array();
+	struct worker_stats ws;
+	unsigned i;
+
+	for (i = 0; i < engine_worker_count(e); i++) {
+		worker_stats(engine_worker(e, i), &ws);
+		json_array_append_new(list,
+			json_pack("{s:I s:I s:I s:I s:I}", "rx_packets", (json_int_t)ws.rx_packets,
+				"tx_packets", (json_int_t)ws.tx_packets, "stray_out", (json_int_t)ws.stray_out,
+				"stray_in", (json_int_t)ws.stray_in, "stray_lost", (json_int_t)ws.stray_lost));
+	}
+	return list;
+}
+
+/* On how many workers the volume was, and why not on more. */
+static void spread_add(json_t *out, struct engine *e)
+{
+	struct engine_volume_info *v = calloc(1, sizeof(*v));
+
+	if (v && engine_volumes(e, v, 1) == 1) {
+		json_object_set_new(out, "parts", json_integer(v->worker_count));
+		json_object_set_new(out, "spread", json_string(v->spread));
+		json_object_set_new(out, "connections_astray", json_integer(v->volume.conn_astray));
+	}
+	free(v);
+}
+
 static json_t *result_json(const struct bench_args *a, struct engine *e, const struct bench_result *r,
 	double cpu_s)
 {
 	double s = (double)r->elapsed_us / 1e6;
-	struct reserve_info info;
-	struct net_stats net;
 	struct other_stats other;
+	uint64_t drops = 0;
+	json_t *tcp = tcp_json(e, &drops), *out;
 
 	other_stats(worker_other(engine_worker(e, 0)), &other);
-	reserve_info(engine_pool(e, 0), &info);
-	net_stats(worker_net(engine_worker(e, 0)), &net);
-	return json_pack("{s:s s:s s:i s:f s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:I s:I s:I s:f"
-			 " s:{s:i s:i s:i s:i s:I s:I s:i} s:{s:I s:I s:I s:I} s:o}",
+	out = json_pack("{s:s s:s s:i s:f s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:I s:I s:I s:f s:o s:o s:o s:o}",
 		"rw", a->rw ? a->rw : "read", "bs", a->bs ? a->bs : "4k", "iodepth", a->cfg.iodepth,
 		"seconds", s, "iops", (double)(r->ios[0] + r->ios[1]) / s, "read_iops", (double)r->ios[0] / s,
 		"write_iops", (double)r->ios[1] / s, "mb_s", (double)(r->bytes[0] + r->bytes[1]) / s / 1e6,
 		"p50_us", r->p50_us, "p99_us", r->p99_us, "p999_us", r->p999_us, "mean_us", r->mean_us,
 		"ios", (json_int_t)(r->ios[0] + r->ios[1]), "errors", (json_int_t)r->errors,
 		"verify_errors", (json_int_t)r->verify_errors, "verified_blocks",
-		(json_int_t)r->verified_blocks, "protected_drops", (json_int_t)net.protected_drops, "cpu_s",
-		cpu_s, "reserve", "total", info.total, "floor", info.floor, "free", info.free, "low_water",
-		info.low_water, "dips", (json_int_t)info.dips, "refused", (json_int_t)info.refused,
-		"owners_over_limit", (int)reserve_over_limit(engine_pool(e, 0)), "tcp",
-		"rx_segs", (json_int_t)net.tcp_rx_segs, "tx_segs", (json_int_t)net.tcp_tx_segs,
-		"retrans_segs", (json_int_t)net.tcp_retrans_segs, "rto", (json_int_t)net.tcp_rto,
-		"other", registry_values(&counters_other, (const uint64_t *)&other));
+		(json_int_t)r->verified_blocks, "protected_drops", (json_int_t)drops, "cpu_s", cpu_s, "reserve",
+		reserve_json(e), "tcp", tcp, "workers", workers_json(e), "other",
+		registry_values(&counters_other, (const uint64_t *)&other));
+	if (out)
+		spread_add(out, e);
+	return out;
 }
 
 static void result_print(const struct bench_args *a, struct engine *e, const struct bench_result *r,
@@ -205,12 +258,11 @@ static double cpu_seconds(void)
 /* The load itself; the volume is attached. */
 static int run_load(struct engine *e, const struct bench_args *a, const char *name, struct error *err)
 {
-	const struct bench *b = engine_bench(e, name);
 	double cpu_s = cpu_seconds();
 	struct bench_result r;
 	uint64_t waited_us = 0;
 
-	while (!bench_done(b) && !is_interrupted) {
+	while (!engine_bench_done(e, name) && !is_interrupted) {
 		wait_poll(e);
 		waited_us += POLL_MS * 1000;
 		if (a->cfg.runtime_us && waited_us > a->cfg.runtime_us + MAIN_MARGIN_US)
@@ -218,7 +270,7 @@ static int run_load(struct engine *e, const struct bench_args *a, const char *na
 				"the load did not end %llu s after its runtime: I/O is stuck",
 				MAIN_MARGIN_US / 1000000);
 	}
-	bench_result(b, &r);
+	engine_bench_result(e, name, &r);
 	result_print(a, e, &r, cpu_seconds() - cpu_s);
 	fflush(stdout);
 	return r.errors || r.verify_errors ? 1 : 0;

@@ -28,6 +28,11 @@ static const struct registry_item loop_items[] = {
 	COUNTER("rx_wakeups", "Of these, by the RX interrupt"),
 	COUNTER("tx_full", "Packets the full TX ring did not take at once"),
 	GAUGE("max_turn_us", "Longest turn in microseconds"),
+	COUNTER("rx_packets", "Packets that arrived at this worker's queue"),
+	COUNTER("tx_packets", "Packets sent by this worker's queue"),
+	COUNTER("stray_out", "Packets of another worker's connections, handed over"),
+	COUNTER("stray_in", "Packets of this worker's connections that arrived at another"),
+	COUNTER("stray_lost", "Packets not handed over for want of room"),
 };
 
 static const struct registry_item net_items[] = {

@@ -19,6 +19,7 @@
 #include <rte_mbuf.h>
 #include "config/log.h"
 #include "dataplane/engine_impl.h"
+#include "dataplane/handover.h"
 
 /* ---- addresses of a port ---- */
 
@@ -107,31 +108,63 @@ static int worker_cpu(const struct config_port *cfg, unsigned queue, unsigned n)
 	return cpus > 1 ? (int)(cpus - 1 - (long)n % cpus) : -1;
 }
 
+/* Where several workers share a port, a local TCP port tells whose a packet is. */
+static void local_ports_take(struct engine_port *p, unsigned queue, struct worker_config *wc)
+{
+	struct engine_queue *q = &p->queues[queue];
+	uint16_t port;
+
+	while (p->handover && q->port_fd_count < LOCAL_PORT_MAX) {
+		int fd = engine_local_port_take(&port);
+
+		if (fd < 0)
+			break; /* the kernel has no more to give; the workers have what they have */
+		q->port_fds[q->port_fd_count++] = fd;
+		handover_port_add(p->handover, port, queue);
+		wc->local_ports[wc->local_port_count++] = port;
+	}
+}
+
+static int worker_make(struct engine *e, struct engine_port *p, unsigned q, unsigned idx, struct error *err)
+{
+	struct worker_config wc = {
+		.idx = idx,
+		.cpu = worker_cpu(p->cfg, q, idx),
+		.port = p->port,
+		.queue = (uint16_t)q,
+		.handover = p->handover,
+		.siblings = p->workers,
+		.rx_pool = p->queues[q].rx,
+		.hdr_pool = p->queues[q].hdr,
+		.ext_pool = p->queues[q].ext,
+		.exception = p->exception ? exception_queue(p->exception, q) : NULL,
+		.addr_count = p->addr_count,
+		.rules = e->cfg.protect,
+		.rule_count = e->cfg.protect_count,
+	};
+
+	memcpy(wc.addrs, p->addrs, sizeof(wc.addrs));
+	local_ports_take(p, q, &wc);
+	p->queues[q].worker = p->workers[q] = worker_create(&wc, err);
+	return p->workers[q] ? 0 : -ENOMEM;
+}
+
+/* All are made before the first starts, for they look at one another. */
 static int workers_start(struct engine *e, unsigned idx, unsigned first, struct error *err)
 {
 	struct engine_port *p = &e->ports[idx];
 	unsigned q;
 	int rc = 0;
 
-	for (q = 0; !rc && q < p->queue_count; q++) {
-		struct worker_config wc = {
-			.idx = first + q,
-			.cpu = worker_cpu(p->cfg, q, first + q),
-			.port = p->port,
-			.queue = (uint16_t)q,
-			.rx_pool = p->queues[q].rx,
-			.hdr_pool = p->queues[q].hdr,
-			.ext_pool = p->queues[q].ext,
-			.exception = p->exception ? exception_queue(p->exception, q) : NULL,
-			.addr_count = p->addr_count,
-			.rules = e->cfg.protect,
-			.rule_count = e->cfg.protect_count,
-		};
-
-		memcpy(wc.addrs, p->addrs, sizeof(wc.addrs));
-		p->queues[q].worker = worker_create(&wc, err);
-		rc = p->queues[q].worker ? worker_start(p->queues[q].worker, err) : -ENOMEM;
+	if (p->queue_count > 1) {
+		p->handover = handover_create(p->queue_count);
+		if (!p->handover)
+			return error_set(err, -ENOMEM, "out of memory");
 	}
+	for (q = 0; !rc && q < p->queue_count; q++)
+		rc = worker_make(e, p, q, first + q, err);
+	for (q = 0; !rc && q < p->queue_count; q++)
+		rc = worker_start(p->queues[q].worker, err);
 	return rc;
 }
 
@@ -148,6 +181,7 @@ struct engine *engine_create(const struct config *cfg, const struct eal_facts *f
 	e->cfg = *cfg;
 	e->facts = *facts;
 	clock_init(&e->clock);
+	host_files_allow();
 	for (i = 0; !rc && i < cfg->port_count; i++) {
 		e->ports[i].cfg = &e->cfg.ports[i];
 		e->port_count = i + 1;
@@ -178,8 +212,12 @@ void engine_destroy(struct engine *e)
 			worker_join(p->queues[q].worker);
 		exception_stop(p->exception);
 		port_stop(p->port);
-		for (q = 0; q < p->queue_count; q++)
+		for (q = 0; q < p->queue_count; q++) {
 			worker_destroy(p->queues[q].worker);
+			while (p->queues[q].port_fd_count > 0)
+				close(p->queues[q].port_fds[--p->queues[q].port_fd_count]);
+		}
+		handover_destroy(p->handover);
 		port_close(p->port);
 		exception_destroy(p->exception);
 		engine_pools_destroy(p);

@@ -86,7 +86,8 @@ struct engine_volume_info {
 	char scheduler[32]; /* what the kernel says now */
 	char degraded[512];
 	const char *step; /* "connecting", "serving", … */
-	unsigned port;
+	unsigned port, worker_count;
+	char spread[192]; /* why on fewer workers than the port has; empty = it is not */
 	uint32_t quota_mbufs;
 	uint64_t staging_bytes;
 	bool is_user_copy;
@@ -118,6 +119,8 @@ int engine_fault_refill(struct engine *e, uint32_t count); /* the next @count re
 void engine_spring_alloc_trap(struct engine *e);
 /* What a probe (FRONT_NONE) found, from its done call until it returns. NULL: no such volume. */
 const struct volume_probe *engine_probe(const struct engine *e, const char *name);
-const struct bench *engine_bench(const struct engine *e, const char *name);
+bool engine_bench_done(const struct engine *e, const char *name); /* the load is through */
+/* What all workers did together; so far, if it is not through. */
+void engine_bench_result(const struct engine *e, const char *name, struct bench_result *out);
 
 #endif

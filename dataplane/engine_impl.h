@@ -20,7 +20,7 @@
 #define HDR_POOL_COUNT	 8191
 #define EXT_POOL_COUNT	 16383
 
-#define LINGER_MAX	 (2 * VOLUME_MAX)
+#define LINGER_MAX	 (2 * VOLUME_MAX * VOLUME_PART_MAX)
 
 struct engine_queue {
 	struct reserve *rx, *hdr;
@@ -30,6 +30,8 @@ struct engine_queue {
 	uint32_t floor, total;
 	uint64_t alarms_told; /* runs of failed refills the log has heard of */
 	bool is_alarmed;
+	int port_fds[LOCAL_PORT_MAX]; /* kernel sockets that hold this worker's TCP ports */
+	unsigned port_fd_count;
 };
 
 struct engine_port {
@@ -45,17 +47,33 @@ struct engine_port {
 	struct exception *exception; /* NULL: none, and exception_why tells why */
 	char exception_iface[IF_NAMESIZE], exception_why[ERROR_TEXT_BYTES];
 	struct engine_queue queues[WORKER_MAX];
+	struct worker *workers[WORKER_MAX];
+	struct handover *handover; /* NULL: one queue */
 };
 
 /* What an attach or detach waits for; the order of attach, then of detach. */
 enum volume_step {
 	STEP_FREE,	/* slot unused */
 	STEP_CONNECT,	/* the first READY of the volume */
-	STEP_FRONT,	/* the worker to start the front end's queue */
+	STEP_SPREAD,	/* the other workers' parts to be READY */
+	STEP_FRONT,	/* the workers to start the front end's queues */
 	STEP_START,	/* the kernel to accept the device */
 	STEP_SERVE,	/* nothing: it serves */
 	STEP_STOP,	/* the kernel to give the device back */
-	STEP_DRAIN,	/* the worker to be done with the volume */
+	STEP_DRAIN,	/* the workers to be done with the volume */
+};
+
+/* A volume's share of one worker; see engine_part.c. */
+struct engine_part {
+	struct volume *volume;
+	struct bench *bench;
+	struct stream_buf *buf;
+	unsigned queue; /* of the port, and so which worker */
+	unsigned connections;
+	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
+	int port_fd[VOLUME_CONN_MAX]; /* kernel sockets that hold our local ports */
+	uint64_t ticket;
+	bool is_gone, is_failed, was_ready, is_dismissed;
 };
 
 struct engine_volume {
@@ -63,10 +81,13 @@ struct engine_volume {
 	struct config_volume cfg;
 	enum engine_front front_kind;
 	struct bench_config bench_cfg;
-	struct volume *volume;
+	struct volume_config *plan; /* what all parts have in common */
+	struct volume_group *group; /* NULL: one part was wanted */
+	struct engine_part parts[VOLUME_PART_MAX];
+	unsigned part_count, part_want;
+	uint64_t spread_us; /* parts that are not ready by then are left out */
+	char spread[192];   /* why it is on fewer workers than there are; empty = it is not */
 	struct ublk *ublk;
-	struct bench *bench;
-	struct stream_buf *buf;
 	struct ublk_state state; /* what the next daemon will read, or what we read */
 	bool is_recovery;	 /* the device was there before us */
 	bool is_kept;		 /* the device stays when the volume goes */
@@ -74,12 +95,10 @@ struct engine_volume {
 	char degraded[384];
 	char scheduler[32]; /* of the device, as last seen */
 	uint64_t watch_us;  /* when to look at it next */
-	unsigned port, queue;
-	uint32_t quota;
-	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
-	int port_fd[VOLUME_CONN_MAX]; /* kernel sockets that hold our local ports */
-	uint64_t ticket, deadline_us;
-	bool is_gone, is_failed, was_ready, is_forced, is_unset_posted;
+	unsigned port;
+	uint32_t quota; /* of each connection */
+	uint64_t deadline_us;
+	bool is_forced;
 	int result; /* of the attach, when it ends in teardown */
 	struct error error;
 	engine_done_fn *done;
@@ -104,11 +123,30 @@ void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_
 void engine_volume_event(struct engine *e, const struct volume_event *ev);
 
 /*
+ * engine_part.c. Make: the first part. Spread: the others, once the first is READY; begin answers
+ * whether there are any to wait for, done whether that is over.
+ */
+int engine_parts_make(struct engine *e, struct engine_volume *v, struct error *err);
+bool engine_spread_begin(struct engine *e, struct engine_volume *v, const struct block_limits *limits,
+	uint64_t now_us);
+bool engine_spread_done(struct engine *e, struct engine_volume *v, uint64_t now_us);
+void engine_part_free(struct engine *e, struct engine_volume *v, unsigned idx);
+/* Fills in the part's volume and posts @cmd to its worker; done says all last posts were carried out. */
+void engine_part_post(struct engine *e, const struct engine_volume *v, struct engine_part *p,
+	struct worker_cmd cmd);
+void engine_parts_post(struct engine *e, struct engine_volume *v, struct worker_cmd cmd);
+bool engine_parts_done(const struct engine *e, const struct engine_volume *v);
+bool engine_parts_gone(const struct engine_volume *v);
+void engine_part_event(struct engine_volume *v, struct engine_part *p, const struct volume_event *ev);
+void engine_parts_info(const struct engine_volume *v, struct volume_info *out); /* their sum */
+
+/*
  * engine_ublk.c. Shape and staging before the volume is made, make once it is READY, end when the
- * worker let go.
+ * workers let go.
  */
 int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover, struct error *err);
-int engine_ublk_staging(struct engine_volume *v, struct volume_config *vc, struct error *err);
+int engine_ublk_staging(const struct engine_volume *v, struct engine_part *p, struct volume_config *vc,
+	struct error *err);
 int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits);
 bool engine_ublk_may_stay(const struct engine_volume *v); /* is there a device that can outlive us */
 /* While it serves: looks now and then whether somebody gave the device a scheduler. */
@@ -133,6 +171,11 @@ void engine_gateway_set(struct net_addr *a, const struct config_port *cfg, const
 int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);
 void engine_volume_free(struct engine *e, struct engine_volume *v);
 
+/* Binds a kernel socket to a free TCP port, for us alone. The socket, with *port; -1: none to be had. */
+int engine_local_port_take(uint16_t *port);
+
+/* Takes memory that mbufs may still point into; NULL is fine. */
+void engine_buf_put_aside(struct engine *e, struct stream_buf *buf);
 /* Frees what no mbuf points into any more; all of it when @all (the ports are closed). */
 void engine_linger_poll(struct engine *e, bool all);
 bool engine_linger_has_room(const struct engine *e);

@@ -50,7 +50,7 @@ void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *o
 
 static const char *step_name(enum volume_step step)
 {
-	static const char *const names[] = {"free", "connecting", "starting", "starting", "serving",
+	static const char *const names[] = {"free", "connecting", "spreading", "starting", "starting", "serving",
 		"stopping", "draining"};
 
 	return names[step];
@@ -58,7 +58,7 @@ static const char *step_name(enum volume_step step)
 
 unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsigned max)
 {
-	unsigned i, n = 0;
+	unsigned i, k, n = 0;
 
 	for (i = 0; i < VOLUME_MAX && n < max; i++) {
 		struct engine_volume *v = &e->volumes[i];
@@ -67,13 +67,16 @@ unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsign
 		if (v->step == STEP_FREE)
 			continue;
 		memset(o, 0, sizeof(*o));
-		volume_info(v->volume, &o->volume);
+		engine_parts_info(v, &o->volume);
 		o->front = v->front_kind;
 		snprintf(o->uri, sizeof(o->uri), "%s", v->cfg.uris[0]);
 		o->step = step_name(v->step);
 		o->port = v->port;
 		o->quota_mbufs = v->quota;
-		o->staging_bytes = v->buf ? v->buf->bytes : 0;
+		o->worker_count = v->part_count;
+		snprintf(o->spread, sizeof(o->spread), "%s", v->spread);
+		for (k = 0; k < v->part_count; k++)
+			o->staging_bytes += v->parts[k].buf ? v->parts[k].buf->bytes : 0;
 		if (v->ublk && v->step == STEP_SERVE) {
 			snprintf(o->device, sizeof(o->device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
 			ublk_scheduler_read(v->ublk, o->scheduler, sizeof(o->scheduler));
@@ -242,14 +245,39 @@ void engine_spring_alloc_trap(struct engine *e)
 		worker_post(engine_worker(e, 0), &cmd);
 }
 
-const struct bench *engine_bench(const struct engine *e, const char *name)
+/* The benches of volume @name, one a part. Out: their number. */
+static unsigned benches(const struct engine *e, const char *name, struct bench *out[VOLUME_PART_MAX])
 {
-	unsigned i;
+	const struct engine_volume *v;
+	unsigned i, k;
 
-	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->volumes[i].step == STEP_SERVE && strcmp(e->volumes[i].cfg.name, name) == 0)
-			return e->volumes[i].bench;
-	return NULL;
+	for (i = 0; i < VOLUME_MAX; i++) {
+		v = &e->volumes[i];
+		if (v->step != STEP_SERVE || strcmp(v->cfg.name, name) != 0)
+			continue;
+		for (k = 0; k < v->part_count; k++)
+			out[k] = v->parts[k].bench;
+		return v->part_count;
+	}
+	return 0;
+}
+
+bool engine_bench_done(const struct engine *e, const char *name)
+{
+	struct bench *all[VOLUME_PART_MAX];
+	unsigned i, n = benches(e, name, all);
+
+	for (i = 0; i < n; i++)
+		if (!bench_done(all[i]))
+			return false;
+	return n > 0;
+}
+
+void engine_bench_result(const struct engine *e, const char *name, struct bench_result *out)
+{
+	struct bench *all[VOLUME_PART_MAX];
+
+	bench_result(all, benches(e, name, all), out);
 }
 
 const struct volume_probe *engine_probe(const struct engine *e, const char *name)
@@ -258,6 +286,6 @@ const struct volume_probe *engine_probe(const struct engine *e, const char *name
 
 	for (i = 0; i < VOLUME_MAX; i++)
 		if (e->volumes[i].step != STEP_FREE && strcmp(e->volumes[i].cfg.name, name) == 0)
-			return volume_probe(e->volumes[i].volume);
+			return volume_probe(e->volumes[i].parts[0].volume);
 	return NULL;
 }

@@ -2,8 +2,8 @@
  * engine_make.c - what a volume needs before a worker can have it
  *
  * Its servers' addresses (the control thread asks the name server, so that a worker never waits for
- * one), the port that reaches them, local TCP ports taken from the kernel, its share of the reserve
- * with named owners in the ledger, and the struct volume itself. And the same list backwards.
+ * one), the port that reaches them, local TCP ports taken from the kernel; then its parts, each with
+ * its share of a worker (engine_part.c). And the same list backwards.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -68,7 +68,7 @@ static int resolve(const struct nbd_uri *uri, struct net_ip *ip, struct error *e
  * Takes a TCP port from the kernel by binding a socket to it, so that both stacks never share one.
  * Never listened on. Out: the socket, with *port set; -1 where the kernel has none to give.
  */
-static int local_port_take(uint16_t *port)
+int engine_local_port_take(uint16_t *port)
 {
 	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
 	socklen_t len = sizeof(sa);
@@ -88,40 +88,6 @@ static int local_port_take(uint16_t *port)
 
 /* ---- making the volume ---- */
 
-static void owners_add(struct engine *e, struct engine_volume *v, struct volume_config *vc)
-{
-	struct reserve *rx = e->ports[v->port].queues[v->queue].rx;
-	char name[NAME_BYTES_MAX];
-	unsigned c;
-
-	v->owner = reserve_owner_add(rx, v->cfg.name, OWNER_NONE, v->quota * v->cfg.connections);
-	for (c = 0; c < v->cfg.connections; c++) {
-		snprintf(name, sizeof(name), "%.40s/%u in-order", v->cfg.name, c);
-		v->owner_in[c] = reserve_owner_add(rx, name, (uint16_t)v->owner, v->quota);
-		snprintf(name, sizeof(name), "%.40s/%u out-of-order", v->cfg.name, c);
-		v->owner_ooo[c] = reserve_owner_add(rx, name, (uint16_t)v->owner, v->quota / 4 * 3);
-		vc->owner[c] = (uint16_t)v->owner_in[c];
-		vc->owner_ooo[c] = (uint16_t)v->owner_ooo[c];
-	}
-}
-
-static void owners_del(struct engine *e, struct engine_volume *v)
-{
-	struct reserve *rx = e->ports[v->port].queues[v->queue].rx;
-	unsigned c;
-
-	for (c = 0; c < v->cfg.connections; c++) {
-		if (v->owner_in[c] > 0 && reserve_owner_del(rx, (uint16_t)v->owner_in[c]))
-			log_error("volume %s: mbufs still charged in order: a leak, see `sluice reserve leaks`",
-				v->cfg.name);
-		if (v->owner_ooo[c] > 0 && reserve_owner_del(rx, (uint16_t)v->owner_ooo[c]))
-			log_error("volume %s: mbufs still charged out of order: a leak, see `sluice reserve leaks`",
-				v->cfg.name);
-	}
-	if (v->owner > 0)
-		reserve_owner_del(rx, (uint16_t)v->owner);
-}
-
 static int servers_resolve(struct engine_volume *v, struct volume_config *vc, struct error *err)
 {
 	unsigned i;
@@ -136,17 +102,9 @@ static int servers_resolve(struct engine_volume *v, struct volume_config *vc, st
 	return rc;
 }
 
-int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err)
+static void plan_fill(const struct engine_volume *v, struct volume_config *vc)
 {
-	struct volume_config *vc = calloc(1, sizeof(*vc));
-	int port, rc = -ENOMEM;
-	unsigned c;
-
-	if (!vc)
-		return error_set(err, -ENOMEM, "out of memory");
-	snprintf(vc->name, sizeof(vc->name), "%s", v->cfg.name);
-	vc->connections = v->cfg.connections;
-	vc->queue_depth = v->cfg.queue_depth;
+	vc->queue_depth = v->is_recovery ? v->state.queue_depth : v->cfg.queue_depth;
 	vc->io_bytes_max = v->cfg.io_bytes_max;
 	vc->on_dead = v->cfg.on_dead;
 	vc->dead_us = v->cfg.dead_ms * 1000ull;
@@ -157,31 +115,26 @@ int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *
 	snprintf(vc->cc, sizeof(vc->cc), "%s", v->cfg.cc);
 	vc->quota_mbufs = v->quota;
 	vc->mbuf_payload_min = PAYLOAD_MIN;
-	rc = servers_resolve(v, vc, err);
+}
+
+int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err)
+{
+	int port, rc;
+
+	v->plan = calloc(1, sizeof(*v->plan));
+	if (!v->plan)
+		return error_set(err, -ENOMEM, "out of memory");
+	plan_fill(v, v->plan);
+	rc = servers_resolve(v, v->plan, err);
 	if (rc)
-		goto out;
-	port = port_choose(e, &vc->servers[0].ip);
-	if (port < 0) {
-		rc = error_set(err, -ENETUNREACH,
+		return rc;
+	port = port_choose(e, &v->plan->servers[0].ip);
+	if (port < 0)
+		return error_set(err, -ENETUNREACH,
 			"no port reaches %s: give a port an address in its network, or a gateway",
-			vc->servers[0].uri.host);
-		goto out;
-	}
+			v->plan->servers[0].uri.host);
 	v->port = (unsigned)port;
-	rc = engine_fits(e, v->port, v->queue, v->quota * v->cfg.connections, err);
-	if (rc)
-		goto out;
-	for (c = 0; c < v->cfg.connections; c++)
-		v->port_fd[c] = local_port_take(&vc->local_port[c]);
-	rc = engine_ublk_staging(v, vc, err);
-	if (rc)
-		goto out;
-	owners_add(e, v, vc);
-	v->volume = volume_create(vc, err);
-	rc = v->volume ? 0 : -ENOMEM;
-out:
-	free(vc);
-	return rc;
+	return engine_parts_make(e, v, err);
 }
 
 bool engine_linger_has_room(const struct engine *e)
@@ -208,7 +161,7 @@ void engine_linger_poll(struct engine *e, bool all)
 
 /* Some drivers look at finished transmissions only when they send again: a buffer may be referred to
  * long after its last byte was acknowledged. It is put aside, so that the detach need not wait. */
-static void buf_put_aside(struct engine *e, struct stream_buf *buf)
+void engine_buf_put_aside(struct engine *e, struct stream_buf *buf)
 {
 	unsigned i;
 
@@ -222,14 +175,9 @@ static void buf_put_aside(struct engine *e, struct stream_buf *buf)
 
 void engine_volume_free(struct engine *e, struct engine_volume *v)
 {
-	unsigned port = v->port, queue = v->queue, c;
-
-	volume_destroy(v->volume);
-	owners_del(e, v);
-	buf_put_aside(e, v->buf);
-	for (c = 0; c < VOLUME_CONN_MAX; c++)
-		if (v->port_fd[c] >= 0)
-			close(v->port_fd[c]);
+	while (v->part_count > 0)
+		engine_part_free(e, v, v->part_count - 1);
+	volume_group_destroy(v->group);
+	free(v->plan);
 	memset(v, 0, sizeof(*v));
-	engine_floor_update(e, port, queue, "volume gone");
 }

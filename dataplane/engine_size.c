@@ -28,7 +28,7 @@ uint32_t engine_quota(const struct config_volume *v)
 static void sum_input(const struct engine *e, unsigned port, unsigned queue, struct reserve_sum_input *in)
 {
 	const struct engine_volume *v;
-	unsigned i, c;
+	unsigned i, k, c;
 
 	*in = (struct reserve_sum_input){
 		.ring_count = port_facts(e->ports[port].port)->ring_mbufs,
@@ -41,10 +41,11 @@ static void sum_input(const struct engine *e, unsigned port, unsigned queue, str
 	};
 	for (i = 0; i < VOLUME_MAX; i++) {
 		v = &e->volumes[i];
-		if (v->step == STEP_FREE || v->port != port || v->queue != queue)
-			continue;
-		for (c = 0; c < v->cfg.connections && in->device_count < VOLUME_MAX * 2; c++)
-			in->device_quota[in->device_count++] = v->quota;
+		for (k = 0; v->port == port && k < v->part_count; k++)
+			for (c = 0; v->parts[k].queue == queue && c < v->parts[k].connections &&
+					in->device_count < VOLUME_MAX * 2;
+				c++)
+				in->device_quota[in->device_count++] = v->quota;
 	}
 }
 
@@ -149,7 +150,7 @@ static uint32_t total_plan(const struct engine *e, const struct engine_port *p)
 	unsigned i, c;
 
 	for (i = 0; i < e->cfg.volume_count; i++)
-		for (c = 0; c < e->cfg.volumes[i].connections && in.device_count < VOLUME_MAX; c++)
+		for (c = 0; c < RTE_MAX(e->cfg.volumes[i].connections, 1) && in.device_count < VOLUME_MAX; c++)
 			in.device_quota[in.device_count++] = engine_quota(&e->cfg.volumes[i]);
 	for (i = 0; i < SPARE_DEVICES; i++)
 		in.device_quota[in.device_count++] = quota_of_one(IO_BYTES_DEFAULT);

@@ -43,14 +43,15 @@ int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover,
 	return 0;
 }
 
-int engine_ublk_staging(struct engine_volume *v, struct volume_config *vc, struct error *err)
+int engine_ublk_staging(const struct engine_volume *v, struct engine_part *p, struct volume_config *vc,
+	struct error *err)
 {
 	if (!v->is_user_copy)
 		return 0;
-	v->buf = dma_buf_create((uint64_t)USER_PIECES_TOTAL * USER_PIECE_BYTES, err);
-	vc->staging = v->buf;
+	p->buf = dma_buf_create((uint64_t)USER_PIECES_TOTAL * USER_PIECE_BYTES, err);
+	vc->staging = p->buf;
 	vc->staging_bytes = USER_PIECE_BYTES;
-	return v->buf ? 0 : -ENOMEM;
+	return p->buf ? 0 : -ENOMEM;
 }
 
 static void state_write(const struct engine *e, struct engine_volume *v)
@@ -66,8 +67,10 @@ static void state_write(const struct engine *e, struct engine_volume *v)
 int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits)
 {
 	uint32_t io_bytes = RTE_MIN(limits->io_bytes_max, v->cfg.io_bytes_max) & ~(PAGE_BYTES - 1);
+	unsigned i;
 	struct ublk_config uc = {
 		.dev_id = v->is_recovery ? v->state.dev_id : -1,
+		.queues = (uint16_t)v->part_count,
 		.queue_depth = v->is_recovery ? v->state.queue_depth : v->cfg.queue_depth,
 		.io_bytes_max = v->is_recovery ? v->state.io_bytes_max : io_bytes,
 		.limits = *limits,
@@ -75,15 +78,19 @@ int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct blo
 		.is_recoverable = true,
 	};
 
-	if (!v->is_user_copy) {
-		v->buf = dma_buf_create((uint64_t)uc.queue_depth * uc.io_bytes_max, &v->error);
-		if (!v->buf)
+	if (v->is_recovery && v->part_count != v->part_want)
+		return error_set(&v->error, -EAGAIN, "%u of its %u queues can be served: %s", v->part_count,
+			v->part_want, v->spread);
+	for (i = 0; i < v->part_count && !v->is_user_copy; i++) {
+		uc.buf[i] = dma_buf_create((uint64_t)uc.queue_depth * uc.io_bytes_max, &v->error);
+		v->parts[i].buf = uc.buf[i];
+		if (!uc.buf[i])
 			return -ENOMEM;
-		uc.buf = v->buf;
 	}
 	v->ublk = v->is_recovery ? ublk_recover(&uc, &v->error) : ublk_create(&uc, &v->error);
 	if (!v->ublk)
 		return -EIO;
+	v->state.queues = uc.queues;
 	v->state.queue_depth = uc.queue_depth;
 	v->state.io_bytes_max = uc.io_bytes_max;
 	v->state.user_copy = uc.user_copy;
@@ -131,10 +138,12 @@ void engine_ublk_end(struct engine *e, struct engine_volume *v)
 {
 	struct error err = {""};
 	int id = ublk_dev_id(v->ublk);
+	unsigned i;
 
 	if (v->is_kept) {
 		ublk_leave(v->ublk);
-		v->buf = NULL; /* the kernel may write to it until we end */
+		for (i = 0; i < v->part_count; i++)
+			v->parts[i].buf = NULL; /* the kernel may write to it until we end */
 		log_info("volume %s: /dev/ublkb%d is left with its requests held: the next sluiced takes it over",
 			v->cfg.name, id);
 		return;

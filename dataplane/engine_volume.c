@@ -39,16 +39,6 @@ static void done_call(struct engine_volume *v, int rc, const char *device)
 		done(v->arg, rc, device, &v->error);
 }
 
-static struct worker *worker_of(struct engine *e, const struct engine_volume *v)
-{
-	return e->ports[v->port].queues[v->queue].worker;
-}
-
-static void post(struct engine *e, struct engine_volume *v, struct worker_cmd cmd)
-{
-	v->ticket = worker_post(worker_of(e, v), &cmd);
-}
-
 /* Takes the way back, from wherever attach had come. */
 static void teardown_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
@@ -61,12 +51,12 @@ static void teardown_begin(struct engine *e, struct engine_volume *v, uint64_t n
 			log_warn("volume %s: %s", v->cfg.name, err.text);
 		step_set(v, STEP_STOP, now_us, STOP_MS_MAX);
 		if (v->is_forced)
-			post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_FAIL, .a = v->volume});
+			engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
 		return;
 	}
-	post(e, v, (struct worker_cmd){.type = v->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,
-		.a = v->volume,
-		.n = v->is_forced || !v->was_ready ? 0 : DRAIN_MS_MAX * 1000ull});
+	engine_parts_post(e, v,
+		(struct worker_cmd){.type = v->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,
+			.n = v->is_forced || !v->parts[0].was_ready ? 0 : DRAIN_MS_MAX * 1000ull});
 	step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
 }
 
@@ -78,49 +68,93 @@ static void attach_fail(struct engine *e, struct engine_volume *v, int rc, uint6
 	teardown_begin(e, v, now_us);
 }
 
-static int front_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits)
+/* Part @idx of the load: its share of the depth and of the region. */
+static int bench_make(struct engine_volume *v, unsigned idx, const struct block_limits *limits)
 {
-	if (v->front_kind == FRONT_UBLK)
-		return engine_ublk_make(e, v, limits);
-	v->buf = dma_buf_create((uint64_t)v->bench_cfg.iodepth * v->bench_cfg.bs_max, &v->error);
-	v->bench_cfg.limits = *limits;
-	v->bench_cfg.buf = v->buf;
-	v->bench = v->buf ? bench_create(&v->bench_cfg, &v->error) : NULL;
-	return v->bench ? 0 : -EINVAL;
+	struct engine_part *p = &v->parts[idx];
+	struct bench_config cfg = v->bench_cfg;
+	uint64_t region = cfg.size_bytes ? cfg.size_bytes : limits->size_bytes;
+	unsigned n = v->part_count;
+
+	cfg.limits = *limits;
+	if (n > 1) {
+		cfg.size_bytes = region / n / cfg.bs_max * cfg.bs_max;
+		cfg.offset_bytes = idx * cfg.size_bytes;
+		cfg.iodepth = (uint16_t)RTE_MAX(cfg.iodepth / n + (idx < cfg.iodepth % n), 1u);
+		cfg.seed += idx;
+	}
+	p->buf = dma_buf_create((uint64_t)cfg.iodepth * cfg.bs_max, &v->error);
+	cfg.buf = p->buf;
+	p->bench = p->buf ? bench_create(&cfg, &v->error) : NULL;
+	return p->bench ? 0 : -EINVAL;
 }
 
-static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us)
+static int front_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits)
+{
+	unsigned i;
+	int rc = 0;
+
+	if (v->front_kind == FRONT_UBLK)
+		return engine_ublk_make(e, v, limits);
+	for (i = 0; !rc && i < v->part_count; i++)
+		rc = bench_make(v, i, limits);
+	return rc;
+}
+
+static void front_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
 	struct volume_info info;
-	struct block_front *front;
+	unsigned i;
 	int rc;
 
-	volume_info(v->volume, &info);
+	volume_info(v->parts[0].volume, &info);
 	rc = front_make(e, v, &info.limits);
 	if (rc) {
 		attach_fail(e, v, rc, now_us);
 		return;
 	}
-	front = v->ublk ? ublk_front(v->ublk) : bench_front(v->bench);
-	post(e, v,
-		(struct worker_cmd){
-			.type = WORKER_FRONT_SET, .a = v->volume, .b = front, .c = v->ublk});
+	for (i = 0; i < v->part_count; i++)
+		engine_part_post(e, v, &v->parts[i],
+			(struct worker_cmd){.type = WORKER_FRONT_SET,
+				.b = v->ublk ? ublk_front(v->ublk, i) : bench_front(v->parts[i].bench),
+				.c = v->ublk,
+				.n = i});
 	step_set(v, STEP_FRONT, now_us, START_MS_MAX);
+}
+
+static void spread_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	if (engine_spread_done(e, v, now_us))
+		front_begin(e, v, now_us);
+}
+
+/* The first part is READY: the others may follow. */
+static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	struct volume_info info;
+
+	volume_info(v->parts[0].volume, &info);
+	if (engine_spread_begin(e, v, &info.limits, now_us))
+		step_set(v, STEP_SPREAD, now_us, START_MS_MAX);
+	else
+		front_begin(e, v, now_us);
 }
 
 static void connect_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	if (v->front_kind == FRONT_NONE && v->is_gone) { /* a probe ends by itself */
+	const struct engine_part *first = &v->parts[0];
+
+	if (v->front_kind == FRONT_NONE && first->is_gone) { /* a probe ends by itself */
 		done_call(v, 0, "");
 		step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX);
-	} else if (v->was_ready)
+	} else if (first->was_ready)
 		connected(e, v, now_us);
-	else if (v->is_failed)
+	else if (first->is_failed)
 		attach_fail(e, v, -ECONNABORTED, now_us);
 	else if (now_us > v->deadline_us) {
 		struct volume_info info;
 
-		volume_info(v->volume, &info);
+		volume_info(first->volume, &info);
 		error_set(&v->error, 0, "%s does not answer%s%s; is the server running, and reachable from %s?",
 			info.server[0] ? info.server : v->cfg.uris[0], info.error[0] ? ": " : "", info.error,
 			e->ports[v->port].cfg->name);
@@ -139,7 +173,8 @@ static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 			log_warn("%s: scheduler is %s, not none: any elevator is wrong for a network device",
 				device, sched);
 		memcpy(v->scheduler, sched, sizeof(v->scheduler));
-		log_info("volume %s: %s serves %s%s", v->cfg.name, device, v->cfg.uris[0],
+		log_info("volume %s: %s serves %s by %u worker%s%s", v->cfg.name, device, v->cfg.uris[0],
+			v->part_count, v->part_count > 1 ? "s" : "",
 			v->is_recovery ? ", taken over with what was in flight" : "");
 	}
 	done_call(v, 0, device);
@@ -147,7 +182,7 @@ static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 
 static void front_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	if (!worker_done(worker_of(e, v), v->ticket))
+	if (!engine_parts_done(e, v))
 		return;
 	if (!v->ublk) {
 		serve_begin(e, v, now_us);
@@ -180,28 +215,26 @@ static void stop_poll(struct engine *e, struct engine_volume *v, uint64_t now_us
 	if (rc == -EAGAIN || !ublk_queue_stopped(v->ublk))
 		log_error("volume %s: the kernel did not give the device back within %u s", v->cfg.name,
 			STOP_MS_MAX / 1000);
-	post(e, v, (struct worker_cmd){.type = WORKER_FRONT_SET, .a = v->volume});
-	post(e, v,
+	engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_FRONT_SET});
+	engine_parts_post(e, v,
 		(struct worker_cmd){.type = WORKER_VOLUME_STOP,
-			.a = v->volume,
 			.n = v->is_forced ? 0 : DRAIN_MS_MAX * 1000ull});
 	step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
 }
 
 static void drain_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	if (!v->is_gone && now_us > v->deadline_us) {
-		log_error("volume %s: the worker does not let go; asking again", v->cfg.name);
-		post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .a = v->volume, .n = 0});
+	if (!engine_parts_gone(v) && now_us > v->deadline_us) {
+		log_error("volume %s: a worker does not let go; asking again", v->cfg.name);
+		engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
 		step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX);
 	}
-	if (!v->is_gone || !worker_done(worker_of(e, v), v->ticket))
+	if (!engine_parts_gone(v) || !engine_parts_done(e, v))
 		return;
 	if (!engine_linger_has_room(e))
 		return; /* staging of earlier volumes is still in TX rings; they move on */
 	if (v->ublk)
 		engine_ublk_end(e, v);
-	bench_destroy(v->bench);
 	log_info("volume %s: gone", v->cfg.name);
 	done_call(v, v->result, "");
 	engine_volume_free(e, v);
@@ -212,6 +245,9 @@ void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_
 	switch (v->step) {
 	case STEP_CONNECT:
 		connect_poll(e, v, now_us);
+		break;
+	case STEP_SPREAD:
+		spread_poll(e, v, now_us);
 		break;
 	case STEP_FRONT:
 		front_poll(e, v, now_us);
@@ -233,35 +269,31 @@ void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_
 	}
 }
 
-static struct engine_volume *volume_find(struct engine *e, const struct volume *volume)
+/* The part that is @volume, or NULL; @v is set to what it is a part of. */
+static struct engine_part *part_find(struct engine *e, const struct volume *volume, struct engine_volume **v)
 {
-	unsigned i;
+	unsigned i, k;
 
-	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->volumes[i].step != STEP_FREE && e->volumes[i].volume == volume)
-			return &e->volumes[i];
+	for (i = 0; i < VOLUME_MAX; i++) {
+		*v = &e->volumes[i];
+		for (k = 0; (*v)->step != STEP_FREE && k < (*v)->part_count; k++)
+			if ((*v)->parts[k].volume == volume)
+				return &(*v)->parts[k];
+	}
 	return NULL;
 }
 
 void engine_volume_event(struct engine *e, const struct volume_event *ev)
 {
-	struct engine_volume *v = volume_find(e, ev->volume);
+	struct engine_volume *v;
+	struct engine_part *p = part_find(e, ev->volume, &v);
 
-	if (!v)
+	if (!p)
 		return;
 	if (ev->text[0])
 		log_line(ev->err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", ev->text);
-	if (ev->type != VOLUME_EVENT_STATE)
-		return;
-	v->was_ready |= ev->state == VOLUME_READY;
-	v->is_gone |= ev->state == VOLUME_GONE;
-	if (ev->state == VOLUME_FAILED && !v->was_ready) {
-		struct volume_info info;
-
-		v->is_failed = true;
-		volume_info(v->volume, &info);
-		error_set(&v->error, 0, "%s: %s", v->cfg.uris[0], info.error[0] ? info.error : ev->text);
-	}
+	if (ev->type == VOLUME_EVENT_STATE)
+		engine_part_event(v, p, ev);
 }
 
 /* ---- the calls ---- */
@@ -288,18 +320,13 @@ bool engine_has(const struct engine *e, const char *name)
 
 static struct engine_volume *slot_take(struct engine *e)
 {
-	unsigned i, c;
+	unsigned i;
 
-	for (i = 0; i < VOLUME_MAX; i++) {
-		struct engine_volume *v = &e->volumes[i];
-
-		if (v->step != STEP_FREE)
-			continue;
-		memset(v, 0, sizeof(*v));
-		for (c = 0; c < VOLUME_CONN_MAX; c++)
-			v->port_fd[c] = -1;
-		return v;
-	}
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step == STEP_FREE) {
+			memset(&e->volumes[i], 0, sizeof(e->volumes[i]));
+			return &e->volumes[i];
+		}
 	return NULL;
 }
 
@@ -330,8 +357,7 @@ int engine_attach(struct engine *e, const struct engine_attach *how, struct erro
 	v->done = how->done;
 	v->arg = how->arg;
 	step_set(v, STEP_CONNECT, now_us, how->deadline_ms);
-	engine_floor_update(e, v->port, v->queue, v->cfg.name);
-	post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_ADD, .a = v->volume});
+	engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_ADD});
 	return 0;
 }
 

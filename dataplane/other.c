@@ -248,6 +248,8 @@ void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info,
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *eaten = m[i];
 
+		if (!eaten)
+			continue; /* it was a sibling's */
 		switch ((enum pkt_class)info[i].cls) {
 		case PKT_ESSENTIAL:
 			kernel_tell(o, m[i], &info[i], now_us);

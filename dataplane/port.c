@@ -59,7 +59,7 @@ static void device_name(const struct config_port *cfg, unsigned idx, char *name,
 }
 
 /* What we ask of the port, out of what it has. */
-static void conf_choose(struct port *p)
+static void conf_choose(struct port *p, uint16_t queues)
 {
 	const uint64_t rx_want = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 	const uint64_t tx_csum = RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
@@ -93,9 +93,16 @@ static void conf_choose(struct port *p)
 	if (p->info.tx_desc_lim.nb_mtu_seg_max && p->info.tx_desc_lim.nb_mtu_seg_max < o->tx_seg_max)
 		o->tx_seg_max = p->info.tx_desc_lim.nb_mtu_seg_max;
 	p->conf.intr_conf.rxq = 1;
+	/* Without it many NICs send everything to queue 0, and no local port would help a worker. */
+	p->facts.has_rss = queues > 1 && (p->info.flow_type_rss_offloads & RTE_ETH_RSS_TCP);
+	if (p->facts.has_rss) {
+		p->conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		p->conf.rx_adv_conf.rss_conf.rss_hf =
+			p->info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP);
+	}
 }
 
-/* Configures, taking back what this PMD turns out to refuse: interrupts first, then LRO. */
+/* Configures, taking back what this PMD turns out to refuse: interrupts first, then LRO, then RSS. */
 static int conf_apply(struct port *p, uint16_t queues)
 {
 	int rc = rte_eth_dev_configure(p->facts.id, queues, queues, &p->conf);
@@ -109,6 +116,12 @@ static int conf_apply(struct port *p, uint16_t queues)
 		p->facts.has_lro = false;
 		p->conf.rxmode.offloads &= ~(RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER);
 		p->conf.rxmode.max_lro_pkt_size = 0;
+		rc = rte_eth_dev_configure(p->facts.id, queues, queues, &p->conf);
+	}
+	if (rc && p->facts.has_rss) {
+		p->facts.has_rss = false;
+		p->conf.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
+		p->conf.rx_adv_conf.rss_conf.rss_hf = 0;
 		rc = rte_eth_dev_configure(p->facts.id, queues, queues, &p->conf);
 	}
 	return rc;
@@ -184,7 +197,7 @@ int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, stru
 		rte_eth_dev_set_mtu(p->facts.id, cfg->mtu);
 		p->conf.rxmode.mtu = cfg->mtu;
 	}
-	conf_choose(p);
+	conf_choose(p, queues);
 	rc = conf_apply(p, queues);
 	if (!rc)
 		rc = facts_read(p, cfg, queues);

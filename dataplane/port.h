@@ -26,6 +26,7 @@ struct port_facts {
 	uint32_t burst_mbufs; /* one rx_burst may bring as many: another term */
 	struct net_offload offload;
 	bool has_lro, has_rx_interrupt;
+	bool has_rss; /* the NIC spreads flows over the queues by their hash, as we told it to */
 	bool is_full_guarantee; /* the kernel allocates nothing for its packets */
 };
 

@@ -38,6 +38,25 @@ static json_t *exception_json(const struct engine_port_info *p)
 	return json_pack("{s:s s:s}", "kind", "tap", "iface", p->exception_iface);
 }
 
+/* Of a port's queues, the one deepest in its reserve; pools are numbered port by port. */
+static void deepest_pool(struct engine *e, unsigned port, unsigned queues, struct reserve_info *out)
+{
+	struct engine_port_info p;
+	struct reserve_info r;
+	unsigned first = 0, i;
+
+	for (i = 0; i < port; i++) {
+		engine_port_info(e, i, &p);
+		first += p.worker_count;
+	}
+	reserve_info(engine_pool(e, first), out);
+	for (i = 1; i < queues; i++) {
+		reserve_info(engine_pool(e, first + i), &r);
+		if (r.level > out->level || (r.level == out->level && r.depth_pct > out->depth_pct))
+			*out = r;
+	}
+}
+
 static json_t *port_json(struct engine *e, unsigned idx)
 {
 	struct engine_port_info p;
@@ -45,17 +64,17 @@ static json_t *port_json(struct engine *e, unsigned idx)
 	char mac[18];
 
 	engine_port_info(e, idx, &p);
-	reserve_info(engine_pool(e, idx), &r);
+	deepest_pool(e, idx, p.worker_count, &r);
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", p.facts->mac[0], p.facts->mac[1],
 		p.facts->mac[2], p.facts->mac[3], p.facts->mac[4], p.facts->mac[5]);
-	return json_pack("{s:s s:s s:s s:s s:i s:s s:o s:i s:s s:i s:I s:I s:I s:I s:I s:b s:b s:b s:s s:o}", "name",
+	return json_pack("{s:s s:s s:s s:s s:i s:s s:o s:i s:s s:i s:I s:I s:I s:I s:I s:b s:b s:b s:b s:s s:o}", "name",
 		p.cfg->name, "device", p.cfg->device, "driver", p.facts->driver, "mac", mac, "mtu",
 		p.facts->mtu, "link", p.is_link_up ? "up" : "down", "addresses", addresses(&p), "workers",
 		p.worker_count, "level", level_names[r.level], "depth_pct", r.depth_pct, "rx_packets",
 		(json_int_t)p.stats.rx_packets, "tx_packets", (json_int_t)p.stats.tx_packets, "rx_bytes",
 		(json_int_t)p.stats.rx_bytes, "tx_bytes", (json_int_t)p.stats.tx_bytes, "rx_missed",
 		(json_int_t)p.stats.rx_missed, "tso", p.facts->offload.tx_tso, "lro", p.facts->has_lro,
-		"rx_interrupt", p.facts->has_rx_interrupt, "flow_rules", "in software", "exception",
+		"rx_interrupt", p.facts->has_rx_interrupt, "rss", p.facts->has_rss, "flow_rules", "in software", "exception",
 		exception_json(&p));
 }
 
@@ -63,7 +82,7 @@ static json_t *volume_json(const struct engine_volume_info *v)
 {
 	const struct volume_info *i = &v->volume;
 
-	return json_pack("{s:s s:s s:s s:s s:s s:s s:I s:i s:i s:i s:s s:s s:i s:I s:I s:I s:s s:b s:s s:I}", "name",
+	return json_pack("{s:s s:s s:s s:s s:s s:s s:I s:i s:i s:i s:s s:s s:i s:I s:I s:I s:s s:b s:s s:I s:i s:s s:i}", "name",
 		i->name, "device", v->device, "state", state_names[i->state], "step", v->step, "server",
 		i->server, "uri", v->uri, "size_bytes", (json_int_t)i->limits.size_bytes, "block_size",
 		(int)i->limits.block_min, "connections", (int)i->conn_count, "connections_ready",
@@ -71,7 +90,8 @@ static json_t *volume_json(const struct engine_volume_info *v)
 		(int)i->in_flight, "reconnects", (json_int_t)i->reconnects, "replayed",
 		(json_int_t)i->replayed, "timeouts", (json_int_t)i->timeouts, "error", i->error, "read_only",
 		i->limits.is_read_only, "copy", v->is_user_copy ? "user" : "default", "staging_bytes",
-		(json_int_t)v->staging_bytes);
+		(json_int_t)v->staging_bytes, "workers", (int)v->worker_count, "spread", v->spread,
+		"connections_astray", (int)i->conn_astray);
 }
 
 json_t *report_list(struct engine *e)

@@ -38,7 +38,7 @@ static void cmd_front_set(struct worker *w, const struct worker_cmd *cmd)
 	struct block_front *front = cmd->b;
 
 	if (cmd->c)
-		ublk_queue_start(cmd->c);
+		ublk_queue_start(cmd->c, (unsigned)cmd->n);
 	volume_front_set(cmd->a, front);
 	if (front && front->event_fd >= 0)
 		idle_front_add(w, front->event_fd);
@@ -129,6 +129,8 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 	assert(n <= BURST_MAX);
 	reserve_force_burst(w->cfg.rx_pool, m, n, OWNER_UNCLASSIFIED, now_us);
 	classify_burst(w->classifier, m, n, info);
+	w->stats.rx_packets += n;
+	stray_hand_over(w, m, info, n);
 	other_rx(w->other, m, info, n, now_us);
 	net_input(w->net, m, info, n, now_us);
 	return n;
@@ -149,6 +151,7 @@ static unsigned tx_turn(struct worker *w, uint64_t now_us)
 		n = port_tx(w->cfg.port, w->cfg.queue, w->tx + w->tx_at, w->tx_count - w->tx_at);
 		w->tx_at += n;
 		sent += n;
+		w->stats.tx_packets += n;
 		if (w->tx_at < w->tx_count) {
 			w->stats.tx_full++;
 			break;
@@ -170,6 +173,7 @@ static unsigned worker_turn(struct worker *w, uint64_t now_us)
 {
 	unsigned work = rx_turn(w, now_us);
 
+	work += stray_turn(w, now_us);
 	net_timers(w->net, now_us);
 	nbd_client_turn(w->nbd, now_us);
 	work += tx_turn(w, now_us);
@@ -242,6 +246,8 @@ static struct net *net_make(struct worker *w)
 
 	memcpy(nc.mac, f->mac, sizeof(nc.mac));
 	memcpy(nc.addrs, w->cfg.addrs, sizeof(nc.addrs));
+	memcpy(nc.local_ports, w->cfg.local_ports, sizeof(nc.local_ports));
+	nc.local_port_count = w->cfg.local_port_count;
 	if (getrandom(nc.secret, sizeof(nc.secret), 0) != sizeof(nc.secret))
 		return NULL;
 	for (i = 0; i < w->cfg.addr_count; i++)

@@ -14,12 +14,18 @@
 #include "nbd_client/ublk.h"
 
 struct worker;
+struct handover;
 
 struct worker_config {
 	unsigned idx; /* of the worker in the daemon */
 	int cpu;      /* pinned there; -1 = not pinned */
 	struct port *port;
 	uint16_t queue;
+	/* Where the port has several workers, else NULL; siblings by queue, set before any starts. */
+	struct handover *handover;
+	struct worker *const *siblings;
+	uint16_t local_ports[LOCAL_PORT_MAX]; /* TCP ports that are this worker's; none: any */
+	unsigned local_port_count;
 	struct reserve *rx_pool, *hdr_pool;
 	struct rte_mempool *ext_pool;
 	struct net_addr addrs[NET_ADDR_MAX];
@@ -39,7 +45,7 @@ void worker_destroy(struct worker *w); /* after worker_join; NULL is fine */
 /* What the control thread can ask of a worker; done in order, each within a turn. */
 enum worker_cmd_type {
 	WORKER_VOLUME_ADD,  /* a: struct volume */
-	WORKER_FRONT_SET,   /* a: volume, b: front, c: struct ublk or NULL (queue is started first) */
+	WORKER_FRONT_SET,   /* a: volume, b: front, c: struct ublk or NULL (its queue n is started first) */
 	WORKER_VOLUME_STOP, /* a: volume, n: deadline in us from now, 0 = at once */
 	WORKER_VOLUME_FAIL,  /* a: volume; fails what there is and what comes: volume_fail() */
 	WORKER_VOLUME_LEAVE, /* the same, but what is unanswered then is not failed: volume_leave() */
@@ -77,6 +83,9 @@ unsigned worker_events(struct worker *w, struct volume_event *out, unsigned max)
 struct worker_stats {
 	uint64_t turns, busy_turns, sleeps, wakeups, rx_wakeups;
 	uint64_t tx_full, max_turn_us;
+	uint64_t rx_packets, tx_packets; /* of this worker's queue */
+	uint64_t stray_out, stray_in;	 /* handed to the worker they were for; taken from others */
+	uint64_t stray_lost;		 /* … not handed over, for want of room */
 };
 void worker_stats(const struct worker *w, struct worker_stats *out);
 struct net *worker_net(struct worker *w);

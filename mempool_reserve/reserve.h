@@ -63,7 +63,7 @@ void reserve_arm(struct reserve *r); /* the floor holds from now on */
 /* The pool of @m, or NULL if @m comes from a foreign one. */
 struct reserve *reserve_of(const struct rte_mbuf *m);
 
-/* Calls between these two may dip. On the owning worker, around rte_eth_rx_burst only. */
+/* Calls between these two may dip. On the owning worker: for what arrives, by the NIC or from a sibling. */
 void reserve_entitle(struct reserve *r);
 void reserve_disentitle(struct reserve *r);
 

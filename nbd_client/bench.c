@@ -240,7 +240,7 @@ static struct block_req *request_make(struct bench *b, uint64_t now_us)
 	n->is_set = false;
 	bytes = (uint32_t)n->count * b->cfg.bs_min;
 	req = slot_start(b, n->is_write ? BLOCK_WRITE : BLOCK_READ);
-	req->offset = n->block * b->cfg.bs_min;
+	req->offset = b->cfg.offset_bytes + n->block * b->cfg.bs_min;
 	req->bytes = bytes;
 	req->start_us = now_us;
 	if (b->blocks.generations)
@@ -284,7 +284,7 @@ static unsigned front_take(
 static void verify_result(struct bench *b, const struct block_req *req, int result)
 {
 	struct bench_result *r = &b->result;
-	uint64_t block = req->offset / b->cfg.bs_min, count = req->bytes / b->cfg.bs_min;
+	uint64_t block = (req->offset - b->cfg.offset_bytes) / b->cfg.bs_min, count = req->bytes / b->cfg.bs_min;
 
 	if (req->op == BLOCK_READ && result == 0)
 		r->verify_errors += bench_check(&b->blocks, req->offset, req->buf, req->bytes,
@@ -358,7 +358,8 @@ static int sizes_check(const struct bench_config *cfg, uint64_t region, struct e
 	if (cfg->iodepth == 0 || cfg->iodepth > QUEUE_DEPTH_MAX)
 		return error_set(
 			err, -EINVAL, "iodepth %u: give 1 to %u", cfg->iodepth, QUEUE_DEPTH_MAX);
-	if (region > l->size_bytes || region < cfg->bs_max)
+	if (cfg->offset_bytes > l->size_bytes || region > l->size_bytes - cfg->offset_bytes ||
+		region < cfg->bs_max)
 		return error_set(err, -EINVAL,
 			"size %" PRIu64 ": give at least bs (%u) and at most the export's %" PRIu64,
 			region, cfg->bs_max, l->size_bytes);
@@ -397,7 +398,8 @@ static void slots_init(struct bench *b)
 
 struct bench *bench_create(const struct bench_config *cfg, struct error *err)
 {
-	uint64_t region = cfg->size_bytes ? cfg->size_bytes : cfg->limits.size_bytes;
+	uint64_t region = cfg->size_bytes ? cfg->size_bytes
+					  : cfg->limits.size_bytes - cfg->offset_bytes;
 	struct bench *b;
 
 	if (sizes_check(cfg, region, err) < 0)
@@ -421,6 +423,7 @@ struct bench *bench_create(const struct bench_config *cfg, struct error *err)
 	if (cfg->verify && rw_writes(cfg->rw) &&
 		bench_blocks_init(&b->blocks, cfg->seed, cfg->bs_min, b->block_count) < 0)
 		goto err_parts;
+	b->blocks.base_bytes = cfg->offset_bytes;
 	slots_init(b);
 	b->front = (struct block_front){&front_ops, cfg->iodepth, -1};
 	if (cfg->think_us)
@@ -456,14 +459,38 @@ bool bench_done(const struct bench *b)
 	return __atomic_load_n(&b->is_done, __ATOMIC_ACQUIRE);
 }
 
-void bench_result(const struct bench *b, struct bench_result *out)
+static void result_add(struct bench_result *sum, const struct bench *b)
 {
-	*out = b->result;
-	out->elapsed_us = (b->end_ns - b->start_ns) / 1000;
-	out->p50_us = bench_hist_us(&b->hist, 0.5);
-	out->p99_us = bench_hist_us(&b->hist, 0.99);
-	out->p999_us = bench_hist_us(&b->hist, 0.999);
-	out->max_us = (double)b->hist.max_ns / 1000;
-	if (b->hist.count)
-		out->mean_us = (double)b->hist.sum_ns / (double)b->hist.count / 1000;
+	const struct bench_result *r = &b->result;
+	uint64_t elapsed_us = (b->end_ns - b->start_ns) / 1000;
+
+	for (unsigned i = 0; i < 2; i++) {
+		sum->ios[i] += r->ios[i];
+		sum->bytes[i] += r->bytes[i];
+	}
+	sum->errors += r->errors;
+	sum->verify_errors += r->verify_errors;
+	sum->verified_blocks += r->verified_blocks;
+	if (sum->verify_text[0] == '\0')
+		memcpy(sum->verify_text, r->verify_text, sizeof(sum->verify_text));
+	if (elapsed_us > sum->elapsed_us)
+		sum->elapsed_us = elapsed_us;
+}
+
+void bench_result(struct bench *const *b, unsigned count, struct bench_result *out)
+{
+	static struct bench_hist all; /* the control thread's; large for a stack */
+
+	memset(out, 0, sizeof(*out));
+	memset(&all, 0, sizeof(all));
+	for (unsigned i = 0; i < count; i++) {
+		result_add(out, b[i]);
+		bench_hist_merge(&all, &b[i]->hist);
+	}
+	out->p50_us = bench_hist_us(&all, 0.5);
+	out->p99_us = bench_hist_us(&all, 0.99);
+	out->p999_us = bench_hist_us(&all, 0.999);
+	out->max_us = (double)all.max_ns / 1000;
+	if (all.count)
+		out->mean_us = (double)all.sum_ns / (double)all.count / 1000;
 }

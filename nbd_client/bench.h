@@ -19,7 +19,8 @@ struct bench_config {
 	uint32_t bs_min, bs_max; /* bytes; "4k" or "4k-256k" */
 	uint16_t iodepth;
 	uint64_t runtime_us; /* 0 = until size is covered once */
-	uint64_t size_bytes; /* region used; 0 = whole export */
+	uint64_t offset_bytes; /* where the region begins; a multiple of bs_min */
+	uint64_t size_bytes;   /* region used; 0 = to the end of the export */
 	uint32_t rwmix_read_pct; /* default 50 */
 	bool verify;
 	uint64_t seed;
@@ -45,6 +46,7 @@ struct bench_result {
 	double p50_us, p99_us, p999_us, mean_us, max_us;
 	char verify_text[160]; /* the first block found wrong: where and how; empty if none */
 };
-void bench_result(const struct bench *b, struct bench_result *out);
+/* Of @count benches that ran side by side, as if they were one. All done. */
+void bench_result(struct bench *const *b, unsigned count, struct bench_result *out);
 
 #endif

@@ -47,6 +47,16 @@ void bench_hist_add(struct bench_hist *h, uint64_t ns)
 		h->max_ns = ns;
 }
 
+void bench_hist_merge(struct bench_hist *h, const struct bench_hist *other)
+{
+	h->count += other->count;
+	h->sum_ns += other->sum_ns;
+	if (other->max_ns > h->max_ns)
+		h->max_ns = other->max_ns;
+	for (unsigned i = 0; i < HIST_BUCKETS; i++)
+		h->buckets[i] += other->buckets[i];
+}
+
 double bench_hist_us(const struct bench_hist *h, double share)
 {
 	uint64_t wanted = (uint64_t)((double)h->count * share), seen = 0;

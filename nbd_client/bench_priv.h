@@ -18,6 +18,7 @@ struct bench_hist {
 	uint64_t buckets[HIST_BUCKETS];
 };
 void bench_hist_add(struct bench_hist *h, uint64_t ns);
+void bench_hist_merge(struct bench_hist *h, const struct bench_hist *other);
 /* The latency @share (0 to 1) of the requests did not exceed, in microseconds; 0 if none were. */
 double bench_hist_us(const struct bench_hist *h, double share);
 
@@ -26,6 +27,7 @@ double bench_hist_us(const struct bench_hist *h, double share);
 
 struct bench_blocks {
 	uint64_t seed;
+	uint64_t base_bytes; /* offset of block 0 */
 	uint32_t block_bytes;
 	uint64_t block_count;
 	uint32_t

@@ -36,7 +36,10 @@ int bench_blocks_init(
 
 	if (!generations)
 		return -ENOMEM;
-	*t = (struct bench_blocks){seed, block_bytes, block_count, generations};
+	*t = (struct bench_blocks){.seed = seed,
+		.block_bytes = block_bytes,
+		.block_count = block_count,
+		.generations = generations};
 	return 0;
 }
 
@@ -123,7 +126,7 @@ static unsigned unit_differs_at(const struct unit_key *key, const uint8_t *data)
 void bench_fill(const struct bench_blocks *t, uint64_t offset, uint8_t *out, uint32_t bytes)
 {
 	for (uint32_t at = 0; at < bytes; at += BENCH_UNIT_BYTES) {
-		uint64_t block = (offset + at) / t->block_bytes;
+		uint64_t block = (offset - t->base_bytes + at) / t->block_bytes;
 		struct unit_key key = {MARK, offset + at, t->generations[block] & ~BUSY, t->seed};
 
 		unit_fill(&key, out + at);
@@ -164,9 +167,9 @@ uint32_t bench_check(const struct bench_blocks *t, uint64_t offset, const uint8_
 {
 	uint32_t wrong = 0;
 
-	assert(offset % t->block_bytes == 0 && bytes % t->block_bytes == 0);
+	assert((offset - t->base_bytes) % t->block_bytes == 0 && bytes % t->block_bytes == 0);
 	for (uint32_t at = 0; at < bytes; at += t->block_bytes) {
-		uint64_t block = (offset + at) / t->block_bytes;
+		uint64_t block = (offset - t->base_bytes + at) / t->block_bytes;
 		bool is_right = true;
 
 		if (t->generations && !bench_blocks_is_known(t, block))

@@ -18,6 +18,7 @@
 
 struct nbd_client; /* one a worker */
 struct volume;
+struct volume_group; /* what the parts of one block device share */
 
 /* ---- control thread ---- */
 
@@ -45,6 +46,8 @@ struct volume_config {
 	uint32_t mbuf_payload_min;    /* payload bytes an mbuf surely carries, for read credits */
 	uint16_t owner[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX]; /* ledger owners */
 	uint16_t local_port[VOLUME_CONN_MAX]; /* reserved by the control thread; 0 = any */
+	struct volume_group *group; /* NULL: no other worker has a part of this device */
+	unsigned part;		    /* in the group; 0 leads */
 	bool probe_only; /* ask what there is (volume_probe), say good-bye, VOLUME_GONE */
 	/*
 	 * Where WRITE payload rests for a front end whose requests have no buf (block.h: copy_in):
@@ -57,6 +60,14 @@ struct volume_config {
 /* Allocates the volume, stopped. NULL: no memory, or @err says why the configuration cannot work. */
 struct volume *volume_create(const struct volume_config *cfg, struct error *err);
 void volume_destroy(struct volume *v); /* after VOLUME_GONE */
+
+/*
+ * A device served by several workers is several volumes, one a worker. The first part alone finds
+ * out what the export is; the others are told, before nbd_client_add(), and insist on the same.
+ */
+struct volume_group *volume_group_create(void); /* NULL: no memory */
+void volume_group_destroy(struct volume_group *g); /* after its volumes; NULL is fine */
+void volume_follow(struct volume *v, const struct volume *first); /* @first was READY */
 
 enum volume_state {
 	VOLUME_IDLE,	   /* created, not given to a worker */
@@ -111,6 +122,7 @@ struct volume_info {
 	char server[300];	    /* host:port of the URI in use */
 	char error[288];	    /* last reason, empty if none */
 	unsigned conn_count, conn_ready;
+	unsigned conn_astray; /* of the ready: replies arrive at another worker, which hands them over */
 	uint32_t in_flight, in_flight_max, read_credit_mbufs, read_credit_used_mbufs;
 	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
 	uint64_t reconnects, replayed, timeouts, protocol_errors;

@@ -2,15 +2,16 @@
  * ublk.h - a block front end that is a kernel block device, /dev/ublkbN
  *
  * Two halves. Control (control thread): add, set parameters, start, stop, delete, each command with
- * a deadline. Queue (worker): io_uring on /dev/ublkcN, fetch and commit. START_DEV returns only
- * when every tag was fetched, so the control half starts it asynchronously.
+ * a deadline. Queues, one for each worker that serves the device: io_uring on /dev/ublkcN, fetch and
+ * commit; a queue is its worker's alone. START_DEV returns only when every tag of every queue was
+ * fetched, so the control half starts it asynchronously.
  *
  * The life of a device, in this order and no other (each step's reason is in ublk_dev.c):
  *
- *   ublk_create / ublk_recover → worker: ublk_queue_start → ublk_start, ublk_start_poll until 0
+ *   ublk_create / ublk_recover → each worker: ublk_queue_start → ublk_start, ublk_start_poll until 0
  *   … I/O …
- *   ublk_stop (the worker still serves) → ublk_stop_poll until 0 → worker: ublk_queue_stopped
- *   → the worker lets go → ublk_destroy
+ *   ublk_stop (the workers still serve) → ublk_stop_poll until 0 → workers: ublk_queue_stopped
+ *   → the workers let go → ublk_destroy
  *
  * To leave a recoverable device to the next daemon, exit without ublk_stop: the kernel holds I/O
  * until ublk_recover() of the next one.
@@ -42,17 +43,18 @@ bool ublk_copy_choose(enum config_copy want, const struct ublk_features *feature
 
 struct ublk_config {
 	int dev_id; /* -1 = next free */
-	uint16_t queue_depth;
+	uint16_t queues; /* hardware queues, 1 to UBLK_QUEUE_MAX, not more than the machine has processors */
+	uint16_t queue_depth;  /* of each */
 	uint32_t io_bytes_max; /* a multiple of the page size */
 	struct block_limits limits;
 	bool user_copy;
 	bool is_recoverable; /* the device outlives us: I/O waits for ublk_recover(); 6.1 and later
 			      */
 	/*
-	 * depth * io_bytes_max of DMA-able memory, page aligned; tag N at N*io_bytes_max. The
-	 * caller's, until ublk_destroy() returned. May be NULL with user_copy.
+	 * One a queue: depth * io_bytes_max of DMA-able memory, page aligned; tag N at N*io_bytes_max.
+	 * The caller's, until ublk_destroy() returned. May be NULL with user_copy.
 	 */
-	struct stream_buf *buf;
+	struct stream_buf *buf[UBLK_QUEUE_MAX];
 };
 
 /* ---- control thread ---- */
@@ -65,9 +67,10 @@ struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err);
  * untouched.
  */
 struct ublk *ublk_recover(const struct ublk_config *cfg, struct error *err);
-struct block_front *ublk_front(struct ublk *u);
+unsigned ublk_queue_count(const struct ublk *u);
+struct block_front *ublk_front(struct ublk *u, unsigned queue);
 int ublk_dev_id(const struct ublk *u);
-/* Submits START_DEV; the worker runs ublk_queue_start() already. Then poll until not -EAGAIN. */
+/* Submits START_DEV; the workers run ublk_queue_start() already. Then poll until not -EAGAIN. */
 int ublk_start(struct ublk *u, struct error *err);
 int ublk_start_poll(struct ublk *u, struct error *err); /* 0 started, -EAGAIN, -errno */
 /*
@@ -77,7 +80,7 @@ int ublk_start_poll(struct ublk *u, struct error *err); /* 0 started, -EAGAIN, -
 int ublk_stop(struct ublk *u, struct error *err);
 int ublk_stop_poll(struct ublk *u, struct error *err);
 /*
- * After the worker let go (ublk_queue_stopped, or the queue was never started): DEL_DEV, unmaps,
+ * After the workers let go (ublk_queue_stopped, or no queue was ever started): DEL_DEV, unmaps,
  * frees. @u is gone whatever is answered; -errno with @err means the kernel may still have the
  * device.
  */
@@ -108,24 +111,28 @@ int ublk_scheduler_read(const struct ublk *u, char *now, unsigned len); /* only 
 /* Mounted, swapped on or opened by someone. Reads all of /proc: for detach, not for polling. */
 bool ublk_is_open(const struct ublk *u);
 
-/* Facts for status; values may be a turn old. */
+/* Facts for status, of all queues together; values may be a turn old. */
 struct ublk_info {
 	int dev_id;
 	bool is_live, is_user_copy, is_recoverable, is_defer_taskrun;
 	uint64_t requests;	 /* handed to the volume */
 	uint64_t swap_first;	 /* of these, swap I/O that was let ahead */
-	uint64_t enters;	 /* io_uring_enter calls of the worker */
+	uint64_t enters;	 /* io_uring_enter calls of the workers */
 	uint64_t enter_errors;	 /* of these, refused (tried again next turn) */
 	uint64_t sleeps;	 /* times the event fd was armed */
 	uint64_t rejected;	 /* descriptors we could not serve, answered with an error */
 	uint64_t command_errors; /* FETCH or COMMIT the kernel refused: our error, must stay 0 */
+	uint64_t queue_requests[UBLK_QUEUE_MAX]; /* requests, by queue */
 };
 void ublk_info(const struct ublk *u, struct ublk_info *out);
 
 /* ---- worker ---- */
-/* Enables the ring on this thread, fetches every tag. 0 or -errno. */
-int ublk_queue_start(struct ublk *u);
-/* Every tag came back aborted: nothing in flight. Seen by take(), so keep taking while stopping. */
+/* Enables the ring of @queue on this thread, fetches every tag of it. 0 or -errno. */
+int ublk_queue_start(struct ublk *u, unsigned queue);
+/*
+ * Every tag of every queue that was started came back aborted: nothing in flight. Seen by take(), so
+ * keep taking while stopping. Any thread.
+ */
 bool ublk_queue_stopped(const struct ublk *u);
 
 #endif

@@ -88,7 +88,7 @@ static int dev_add(struct ublk *u, const struct ublk_features *f, struct error *
 		want |= UBLK_F_USER_COPY;
 	if (u->cfg.is_recoverable && f->has_recovery)
 		want |= UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE;
-	info->nr_hw_queues = 1;
+	info->nr_hw_queues = u->cfg.queues;
 	info->queue_depth = u->cfg.queue_depth;
 	info->max_io_buf_bytes = u->cfg.io_bytes_max;
 	info->dev_id = (uint32_t)u->cfg.dev_id;
@@ -103,6 +103,10 @@ static int dev_add(struct ublk *u, const struct ublk_features *f, struct error *
 		return error_set(err, -EOPNOTSUPP,
 			"the kernel's ublk lacks features 0x%llx it announced",
 			(unsigned long long)(want & ~info->flags));
+	if (info->nr_hw_queues != u->cfg.queues)
+		return error_set(err, -EPROTO,
+			"the kernel gives the device %u of %u queues: it has no more processors",
+			info->nr_hw_queues, u->cfg.queues);
 	if (info->queue_depth != u->cfg.queue_depth ||
 		info->max_io_buf_bytes != u->cfg.io_bytes_max)
 		return error_set(err, -EPROTO,
@@ -111,31 +115,30 @@ static int dev_add(struct ublk *u, const struct ublk_features *f, struct error *
 	return 0;
 }
 
-/* The node is made by devtmpfs before ADD_DEV returns. */
-static int char_open(struct ublk *u, struct error *err)
+/* The node is made by devtmpfs before ADD_DEV returns. Out: its descriptor, or -errno with @err. */
+static int char_open(const struct ublk *u, struct error *err)
 {
 	char path[32];
+	int fd;
 
 	snprintf(path, sizeof(path), "/dev/ublkc%u", u->info.dev_id);
-	u->queue.char_fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (u->queue.char_fd < 0 && errno == ENOENT)
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT)
 		return error_set(err, -ENOENT,
 			"%s is not there: /dev must be a devtmpfs (in a container, the host's)",
 			path);
-	if (u->queue.char_fd < 0 && errno == EBUSY)
+	if (errno == EBUSY)
 		return error_set(err, -EBUSY, "%s is held by another process", path);
-	if (u->queue.char_fd < 0)
-		return error_set(err, -errno, "%s: %s", path, strerror(errno));
-	return 0;
+	return error_set(err, -errno, "%s: %s", path, strerror(errno));
 }
 
-int ublk_dev_queue(struct ublk *u, struct error *err)
+static int queue_prepare(struct ublk *u, unsigned idx, struct error *err)
 {
-	struct ublk_queue *q = &u->queue;
-	int rc = char_open(u, err);
+	struct ublk_queue *q = &u->queues[idx];
 
-	if (rc < 0)
-		return rc;
+	q->idx = (uint16_t)idx;
 	q->op_fetch = u->ctl.is_encoded ? UBLK_ENCODE_IO(UBLK_IO_FETCH_REQ) : UBLK_IO_FETCH_REQ;
 	q->op_commit = u->ctl.is_encoded ? UBLK_ENCODE_IO(UBLK_IO_COMMIT_AND_FETCH_REQ)
 					 : UBLK_IO_COMMIT_AND_FETCH_REQ;
@@ -143,23 +146,57 @@ int ublk_dev_queue(struct ublk *u, struct error *err)
 	q->io_bytes_max = u->cfg.io_bytes_max;
 	q->size_bytes = u->cfg.limits.size_bytes;
 	q->is_user_copy = u->cfg.user_copy;
-	q->buf = u->cfg.user_copy ? NULL : u->cfg.buf;
+	q->buf = u->cfg.user_copy ? NULL : u->cfg.buf[idx];
 	return ublk_queue_init(q, err);
+}
+
+int ublk_dev_queues(struct ublk *u, struct error *err)
+{
+	int rc = char_open(u, err);
+
+	if (rc < 0)
+		return rc;
+	u->queues[0].char_fd = rc;
+	/* It can be opened once only; so the queues have one file by several descriptors. */
+	for (unsigned i = 1; i < u->queue_count; i++) {
+		u->queues[i].char_fd = fcntl(u->queues[0].char_fd, F_DUPFD_CLOEXEC, 0);
+		if (u->queues[i].char_fd < 0)
+			return error_set(err, -errno, "a descriptor for queue %u: %s", i,
+				strerror(errno));
+	}
+	for (unsigned i = 0; i < u->queue_count; i++) {
+		rc = queue_prepare(u, i, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static void queues_fini(struct ublk *u)
+{
+	for (unsigned i = 0; i < u->queue_count; i++)
+		ublk_queue_fini(&u->queues[i]);
 }
 
 struct ublk *ublk_dev_open(
 	const struct ublk_config *cfg, struct ublk_features *features, struct error *err)
 {
-	struct ublk *u = calloc(1, sizeof(*u));
+	unsigned queues = cfg->queues ? cfg->queues : 1;
+	struct ublk *u = calloc(1, sizeof(*u) + queues * sizeof(u->queues[0]));
 	int rc;
 
+	assert(queues <= UBLK_QUEUE_MAX);
 	if (!u) {
 		error_set(err, -ENOMEM, "no memory for a block device");
 		return NULL;
 	}
 	u->cfg = *cfg;
-	u->queue.char_fd = -1;
-	u->queue.front.event_fd = -1;
+	u->queue_count = queues;
+	u->cfg.queues = (uint16_t)queues;
+	for (unsigned i = 0; i < queues; i++) {
+		u->queues[i].char_fd = -1;
+		u->queues[i].front.event_fd = -1;
+	}
 	memcpy(u->sysfs_none, "none", 4);
 	rc = ublk_ctl_open(&u->ctl, UBLK_CONTROL_PATH, err);
 	if (rc < 0)
@@ -181,7 +218,7 @@ void ublk_dev_close(struct ublk *u)
 {
 	bool is_borrowed = u->ctl.outstanding > 0;
 
-	ublk_queue_fini(&u->queue);
+	queues_fini(u);
 	ublk_ctl_close(&u->ctl);
 	if (!is_borrowed)
 		free(u);
@@ -209,12 +246,12 @@ struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err)
 			strerror(-rc));
 		goto err_close;
 	}
-	rc = ublk_dev_queue(u, err);
+	rc = ublk_dev_queues(u, err);
 	if (rc < 0)
 		goto err_close;
 	return u;
 err_close:
-	ublk_queue_fini(&u->queue);
+	queues_fini(u);
 	if (u->is_in_kernel)
 		ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
 	ublk_dev_close(u);
@@ -247,10 +284,11 @@ int ublk_start(struct ublk *u, struct error *err)
 
 int ublk_start_poll(struct ublk *u, struct error *err)
 {
-	int refused = atomic_load(&u->queue.error);
-	int rc;
+	int refused = 0, rc;
 
 	assert(atomic_load(&u->state) == UBLK_DEV_STARTING);
+	for (unsigned i = 0; i < u->queue_count && !refused; i++)
+		refused = atomic_load(&u->queues[i].error);
 	/* A tag that was not fetched would keep START_DEV waiting for the whole deadline. */
 	if (refused)
 		ublk_ctl_cancel(&u->ctl);
@@ -322,7 +360,7 @@ int ublk_destroy(struct ublk *u, struct error *err)
 			"/dev/ublkb%u is left behind: the kernel still has its queue; it goes when "
 			"this process ends",
 			id);
-	ublk_queue_fini(&u->queue);
+	queues_fini(u);
 	rc = ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
 	ublk_dev_close(u);
 	if (rc == -ETIMEDOUT)
@@ -378,9 +416,15 @@ int ublk_delete(int dev_id, struct error *err)
 
 /* ---- facts ---- */
 
-struct block_front *ublk_front(struct ublk *u)
+unsigned ublk_queue_count(const struct ublk *u)
 {
-	return &u->queue.front;
+	return u->queue_count;
+}
+
+struct block_front *ublk_front(struct ublk *u, unsigned queue)
+{
+	assert(queue < u->queue_count);
+	return &u->queues[queue].front;
 }
 
 int ublk_dev_id(const struct ublk *u)
@@ -394,22 +438,30 @@ bool ublk_copy_choose(enum config_copy want, const struct ublk_features *feature
 	return want == COPY_USER;
 }
 
+static uint64_t count_read(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
 void ublk_info(const struct ublk *u, struct ublk_info *out)
 {
-	const struct ublk_counters *c = &u->queue.count;
-
 	*out = (struct ublk_info){
 		.dev_id = (int)u->info.dev_id,
 		.is_live = atomic_load(&u->state) == UBLK_DEV_LIVE,
 		.is_user_copy = u->cfg.user_copy,
 		.is_recoverable = u->info.flags & UBLK_F_USER_RECOVERY,
-		.is_defer_taskrun = u->queue.is_defer_taskrun,
-		.requests = atomic_load_explicit(&c->requests, memory_order_relaxed),
-		.swap_first = atomic_load_explicit(&c->swap_first, memory_order_relaxed),
-		.enters = atomic_load_explicit(&c->enters, memory_order_relaxed),
-		.enter_errors = atomic_load_explicit(&c->enter_errors, memory_order_relaxed),
-		.sleeps = atomic_load_explicit(&c->sleeps, memory_order_relaxed),
-		.rejected = atomic_load_explicit(&c->rejected, memory_order_relaxed),
-		.command_errors = atomic_load_explicit(&c->command_errors, memory_order_relaxed),
+		.is_defer_taskrun = u->queues[0].is_defer_taskrun,
 	};
+	for (unsigned i = 0; i < u->queue_count; i++) {
+		const struct ublk_counters *c = &u->queues[i].count;
+
+		out->queue_requests[i] = count_read(&c->requests);
+		out->requests += out->queue_requests[i];
+		out->swap_first += count_read(&c->swap_first);
+		out->enters += count_read(&c->enters);
+		out->enter_errors += count_read(&c->enter_errors);
+		out->sleeps += count_read(&c->sleeps);
+		out->rejected += count_read(&c->rejected);
+		out->command_errors += count_read(&c->command_errors);
+	}
 }

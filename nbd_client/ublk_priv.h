@@ -107,6 +107,7 @@ struct ublk_counters {
 
 struct ublk_queue {
 	struct block_front front; /* first: ops get its address */
+	uint16_t idx;		  /* of the queue in its device */
 	struct io_uring ring;
 	int char_fd;
 	const struct ublksrv_io_desc *descs; /* mapped, the kernel writes */
@@ -146,11 +147,12 @@ struct ublk {
 	struct ublksrv_ctrl_dev_info info; /* here, not on a stack: a late answer writes into it */
 	struct ublk_params params;
 	struct ublk_config cfg;
-	struct ublk_queue queue;
 	_Atomic int state; /* enum ublk_dev_state */
 	bool is_recovery;  /* started by END_USER_RECOVERY */
 	bool is_in_kernel; /* ADD_DEV succeeded, DEL_DEV did not yet */
 	char sysfs_none[8];
+	unsigned queue_count;
+	struct ublk_queue queues[]; /* each its worker's, once started */
 };
 
 /* A command for this device, waited for. The kernel's result or -errno. */
@@ -160,8 +162,8 @@ struct ublk *ublk_dev_open(
 	const struct ublk_config *cfg, struct ublk_features *features, struct error *err);
 /* Lets go of all but the kernel's device. The memory stays if the kernel may still write to it. */
 void ublk_dev_close(struct ublk *u);
-/* Opens /dev/ublkcN and prepares the queue. 0, or -errno with @err. */
-int ublk_dev_queue(struct ublk *u, struct error *err);
+/* Opens /dev/ublkcN and prepares the queues. 0, or -errno with @err. */
+int ublk_dev_queues(struct ublk *u, struct error *err);
 
 /* ---- ublk_sysfs.c, with the roots given so that a test can make its own ---- */
 

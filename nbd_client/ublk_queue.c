@@ -27,6 +27,9 @@
  * - The kernel has no timeout for us. A request not answered is not answered for ever, so every way
  *   out of this file ends in a commit.
  *
+ * A device has a queue for each worker that serves it, with a ring of its own: SINGLE_ISSUER is
+ * of the ring, and the workers share nothing but the kernel's device.
+ *
  * init and fini run on the control thread while no worker has the queue; the rest on the worker.
  * Nothing allocates after init. Always: tags LENT or QUEUED == requests taken from the kernel and
  * not yet committed.
@@ -103,7 +106,7 @@ static void command_queue(struct ublk_queue *q, uint32_t op, uint16_t tag, int32
 	sqe->cmd_op = op;
 	sqe->user_data = tag;
 	body = (struct ublksrv_io_cmd *)(void *)sqe->cmd;
-	body->q_id = 0;
+	body->q_id = q->idx;
 	body->tag = tag;
 	body->result = result;
 	body->addr = q->is_user_copy ? 0 : (uint64_t)(uintptr_t)q->reqs[tag].buf;
@@ -264,7 +267,7 @@ static int front_copy_out(struct block_front *front, struct block_req *req, uint
 	assert(q->is_user_copy && req->op == BLOCK_READ && q->tags[req->tag] == UBLK_TAG_LENT);
 	assert(at <= req->bytes && len <= req->bytes - at);
 	while (len > 0) {
-		done = pwrite(q->char_fd, from, len, ublk_copy_position(0, req->tag, at));
+		done = pwrite(q->char_fd, from, len, ublk_copy_position(q->idx, req->tag, at));
 		if (done <= 0)
 			return done < 0 ? -errno : -EIO;
 		from += done;
@@ -285,7 +288,7 @@ static int front_copy_in(
 	assert(q->is_user_copy && req->op == BLOCK_WRITE && q->tags[req->tag] == UBLK_TAG_LENT);
 	assert(at <= req->bytes && len <= req->bytes - at);
 	while (len > 0) {
-		done = pread(q->char_fd, to, len, ublk_copy_position(0, req->tag, at));
+		done = pread(q->char_fd, to, len, ublk_copy_position(q->idx, req->tag, at));
 		if (done <= 0)
 			return done < 0 ? -errno : -EIO;
 		to += done;
@@ -340,7 +343,8 @@ static int descs_map(struct ublk_queue *q, struct error *err)
 	/* The length must be exactly what the driver computes: descriptors rounded up to pages. */
 	q->desc_bytes = (q->depth * sizeof(struct ublksrv_io_desc) + page - 1) / page * page;
 	map = mmap(NULL, q->desc_bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, q->char_fd,
-		UBLKSRV_CMD_BUF_OFFSET);
+		UBLKSRV_CMD_BUF_OFFSET +
+			(off_t)q->idx * UBLK_MAX_QUEUE_DEPTH * (off_t)sizeof(*q->descs));
 	if (map == MAP_FAILED)
 		return error_set(err, -errno, "mapping the ublk queue: %s", strerror(errno));
 	q->descs = map;
@@ -408,12 +412,12 @@ static int queue_enable(struct ublk_queue *q)
 	return 0;
 }
 
-int ublk_queue_start(struct ublk *u)
+int ublk_queue_start(struct ublk *u, unsigned queue)
 {
-	struct ublk_queue *q = &u->queue;
+	struct ublk_queue *q = &u->queues[queue];
 	int rc;
 
-	assert(!q->is_started);
+	assert(queue < u->queue_count && !q->is_started);
 	rc = queue_enable(q);
 	/* The control thread polls START_DEV, which now would wait for ever: it must know. */
 	if (rc < 0)
@@ -421,11 +425,17 @@ int ublk_queue_start(struct ublk *u)
 	return rc;
 }
 
-bool ublk_queue_stopped(const struct ublk *u)
+static bool is_stopped(const struct ublk_queue *q)
 {
-	const struct ublk_queue *q = &u->queue;
-
 	if (!atomic_load(&q->is_started))
 		return true;
 	return atomic_load_explicit(&q->gone_count, memory_order_acquire) == q->depth;
+}
+
+bool ublk_queue_stopped(const struct ublk *u)
+{
+	for (unsigned i = 0; i < u->queue_count; i++)
+		if (!is_stopped(&u->queues[i]))
+			return false;
+	return true;
 }

@@ -34,12 +34,12 @@ static int recover_check(struct ublk *u, const struct ublk_params *want, struct 
 	if (info->state == UBLK_S_DEV_DEAD)
 		return error_set(err, -ENODEV,
 			"/dev/ublkb%d was never started, or is stopped: delete it", id);
-	if (info->nr_hw_queues != 1 || info->queue_depth != u->cfg.queue_depth ||
+	if (info->nr_hw_queues != u->cfg.queues || info->queue_depth != u->cfg.queue_depth ||
 		info->max_io_buf_bytes != u->cfg.io_bytes_max)
 		return error_set(err, -EINVAL,
-			"/dev/ublkb%d has depth %u and %u bytes an I/O, not %u and %u", id,
-			info->queue_depth, info->max_io_buf_bytes, u->cfg.queue_depth,
-			u->cfg.io_bytes_max);
+			"/dev/ublkb%d has %u queues of depth %u and %u bytes an I/O, not %u of %u and %u",
+			id, info->nr_hw_queues, info->queue_depth, info->max_io_buf_bytes,
+			u->cfg.queues, u->cfg.queue_depth, u->cfg.io_bytes_max);
 	if (!!(info->flags & UBLK_F_USER_COPY) != u->cfg.user_copy)
 		return error_set(
 			err, -EINVAL, "/dev/ublkb%d was made with the other copy mode", id);
@@ -142,7 +142,7 @@ struct ublk *ublk_recover(const struct ublk_config *cfg, struct error *err)
 	if (rc == 0)
 		rc = recovery_begin(u, err);
 	if (rc == 0)
-		rc = ublk_dev_queue(u, err);
+		rc = ublk_dev_queues(u, err);
 	if (rc < 0) {
 		ublk_dev_close(u);
 		return NULL;

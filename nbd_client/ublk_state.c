@@ -46,6 +46,7 @@ struct field {
 
 static const struct field fields[] = {
 	FIELD("device", dev_id, true),
+	FIELD("queues", queues, false),
 	FIELD("queue_depth", queue_depth, true),
 	FIELD("io_bytes_max", io_bytes_max, true),
 	FIELD("user_copy", user_copy, true),
@@ -287,7 +288,7 @@ static int reader_check(const struct reader *r, int dev_id)
 		s->volume.uri_count == 0)
 		return -EINVAL;
 	if (s->queue_depth == 0 || s->queue_depth > QUEUE_DEPTH_MAX ||
-		s->io_bytes_max > IO_BYTES_MAX)
+		s->io_bytes_max > IO_BYTES_MAX || s->queues > UBLK_QUEUE_MAX)
 		return -EINVAL;
 	return r->is_stale ? -ESTALE : 0;
 }

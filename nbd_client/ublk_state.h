@@ -15,6 +15,7 @@
 
 struct ublk_state {
 	int dev_id;
+	uint16_t queues;      /* hardware queues; 0 in files of a daemon that knew one only */
 	uint16_t queue_depth; /* as the device has it, after credits; the volume's wish is in volume
 			       */
 	uint32_t io_bytes_max;

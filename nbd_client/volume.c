@@ -84,6 +84,7 @@ struct volume *volume_create(const struct volume_config *cfg, struct error *err)
 {
 	struct volume *v;
 
+	assert(!cfg->group || (cfg->part < VOLUME_PART_MAX && !cfg->probe_only));
 	if (config_check(cfg, err) < 0)
 		return NULL;
 	v = calloc(1, sizeof(*v));
@@ -246,6 +247,8 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 	bool is_over;
 
 	v->now_us = now_us;
+	v->flush_poll_us = 0;
+	volume_group_follow_leader(v);
 	for (unsigned i = 0; i < v->cfg.connections; i++)
 		volume_conn_turn(&v->conns[i]);
 	volume_policy_turn(v);
@@ -255,6 +258,7 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 					    (v->is_left && v->conn_ready == 0));
 	if (is_over)
 		volume_end(v);
+	volume_group_publish(v);
 	if (v->front)
 		v->front->ops->kick(v->front);
 	if (is_over)
@@ -273,6 +277,8 @@ uint64_t volume_deadline(const struct volume *v)
 	}
 	if (v->is_stopping && v->stop_us < first)
 		first = v->stop_us;
+	if (v->flush_poll_us && v->flush_poll_us < first)
+		first = v->flush_poll_us;
 	return first;
 }
 
@@ -300,9 +306,11 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->in_flight = __atomic_load_n(&v->in_flight, __ATOMIC_RELAXED);
 	out->in_flight_max = v->cfg.queue_depth;
 	out->read_credit_mbufs = volume_read_quota(v) * v->cfg.connections;
-	for (unsigned i = 0; i < v->cfg.connections; i++)
+	for (unsigned i = 0; i < v->cfg.connections; i++) {
 		out->read_credit_used_mbufs +=
 			__atomic_load_n(&v->conns[i].read_used_mbufs, __ATOMIC_RELAXED);
+		out->conn_astray += __atomic_load_n(&v->conns[i].is_astray, __ATOMIC_RELAXED);
+	}
 	for (unsigned i = 0; i < BLOCK_OP_COUNT; i++) {
 		out->ops[i] = stat_read(&v->ops[i]);
 		out->bytes[i] = stat_read(&v->bytes[i]);

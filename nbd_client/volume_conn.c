@@ -32,7 +32,8 @@ static bool conn_may_open(const struct volume_conn *vc)
 	if (v->is_given_up || (v->is_stopping && v->in_flight == 0))
 		return false;
 	if (vc->idx == 0)
-		return v->has_identity || v->state == VOLUME_CONNECTING;
+		return (v->has_identity || v->state == VOLUME_CONNECTING) &&
+		       volume_group_may_open(v);
 	return v->has_identity && v->limits.can_multi_conn && v->conn_ready > 0;
 }
 
@@ -59,6 +60,8 @@ static void conn_open(struct volume_conn *vc)
 	};
 	int err = 0;
 
+	if (!volume_group_claim(v))
+		return; /* siblings are still elsewhere: next turn */
 	target.send_bytes_max =
 		send_bytes > NBD_SEND_BYTES_MIN ? (uint32_t)send_bytes : NBD_SEND_BYTES_MIN;
 	nbd_conn_init(&vc->nbd, server->uri.export_name, v->cfg.probe_only);
@@ -252,6 +255,28 @@ uint64_t volume_conn_deadline(const struct volume_conn *vc)
 	return conn_due_us(vc);
 }
 
+/*
+ * Replies that arrive at another worker's queue are handed over, at the cost of a copy. Which queue
+ * it is, the NIC decides from addresses and ports, by a hash nobody tells us; so another local port
+ * may bring them here, and as no request was sent yet the attempt costs a round trip. True: the
+ * connection was given up for another.
+ */
+static bool conn_try_elsewhere(struct volume_conn *vc)
+{
+	uint32_t attempts = vc->attempts;
+
+	if (!stream_is_astray(vc->stream) || vc->stray_tries == NBD_STRAY_TRIES_MAX) {
+		__atomic_store_n(&vc->is_astray, stream_is_astray(vc->stream), __ATOMIC_RELAXED);
+		vc->stray_tries = 0;
+		return false;
+	}
+	vc->stray_tries++;
+	volume_conn_abort(vc);
+	vc->attempts = attempts;
+	vc->retry_us = vc->volume->now_us;
+	return true;
+}
+
 static void conn_timeout(struct volume_conn *vc)
 {
 	struct volume *v = vc->volume;
@@ -279,6 +304,8 @@ static bool conn_hear(struct volume_conn *vc)
 		return false;
 	}
 	if ((vc->event_bits & STREAM_CONNECTED) && vc->state == CONN_OPENING) {
+		if (conn_try_elsewhere(vc))
+			return false;
 		vc->state = CONN_NEGOTIATING;
 		vc->deadline_us = vc->volume->now_us + vc->volume->cfg.connect_us;
 	}

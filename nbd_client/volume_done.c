@@ -90,8 +90,10 @@ static void io_end(struct volume *v, struct volume_io *io)
 
 	assert(req && io->subs_open == 0 && !io->is_queued);
 	assert(v->in_flight > 0);
-	if (io->is_write)
+	if (io->is_write) {
 		TAILQ_REMOVE(&v->writes_open, io, open_link);
+		volume_group_write_ended(v);
+	}
 	unflushed_note(v, req, result);
 	io->req = NULL;
 	req->volume_priv = NULL;

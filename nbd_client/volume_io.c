@@ -12,7 +12,8 @@
  * FLUSH. writes_open holds every WRITE, TRIM and WRITE_ZEROES taken and not completed, oldest
  * first. A FLUSH is sent when no older one is left there, on whichever connection: then all it
  * covers was answered on every connection, and that is what CAN_MULTI_CONN promises to be enough.
- * Younger writes pass it. Replay keeps this by itself: a FLUSH that was ever sent had nothing older
+ * Younger writes pass it. Where other workers have parts of the device, their open writes count too
+ * (volume_group.c). Replay keeps this by itself: a FLUSH that was ever sent had nothing older
  * open.
  *
  * What no client can mend: a WRITE the old connection had passed to the server may still be carried
@@ -100,8 +101,12 @@ static void io_start(struct volume *v, struct block_req *req)
 			  !(v->identity.flags & NBD_FLAG_SEND_FUA);
 	req->volume_priv = io;
 	__atomic_store_n(&v->in_flight, v->in_flight + 1, __ATOMIC_RELAXED);
-	if (io->is_write)
+	if (io->is_write) {
 		TAILQ_INSERT_TAIL(&v->writes_open, io, open_link);
+		volume_group_write_taken(v, io->seq);
+	} else if (req->op == BLOCK_FLUSH) {
+		volume_group_flush_taken(v, io);
+	}
 	volume_io_queue(v, io, class_of(req));
 }
 
@@ -339,6 +344,10 @@ static bool io_send_next(struct volume *v, struct volume_io *io)
 
 	if (io->class == CLASS_FLUSH && oldest && oldest->seq < io->seq)
 		return false;
+	if (io->class == CLASS_FLUSH && !volume_group_flush_may_go(v, io)) {
+		v->flush_poll_us = v->now_us + NBD_FLUSH_POLL_US;
+		return false;
+	}
 	sub = sub_take(v, kind_of(io->class));
 	if (!sub)
 		return false;

@@ -164,7 +164,8 @@ static void lost_after_ready(struct volume_conn *vc, int err, const char *where,
 			where, why, v->conn_ready, v->cfg.connections, ms);
 		return;
 	}
-	v->server_idx = (v->server_idx + 1) % v->cfg.server_count;
+	if (volume_group_may_move(v))
+		v->server_idx = (v->server_idx + 1) % v->cfg.server_count;
 	if (v->state == VOLUME_READY)
 		volume_set_state(v, VOLUME_LOST);
 	volume_event_add(v, type, err, "%s: %s; %u requests wait, trying %s in %" PRIu64 " ms",

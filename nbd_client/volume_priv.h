@@ -8,6 +8,7 @@
  *   volume_lost.c    and its end: lost, left, with what follows from it
  *   volume_io.c      requests in: take, check, cut into subs, send within the credits
  *   volume_done.c    replies out: payload, results, FLUSH and FUA, completion
+ *   volume_group.c   what parts of one device on several workers agree on
  *   volume_policy.c  what an export must be, who it is, when to give up
  */
 #ifndef NBD_CLIENT_VOLUME_PRIV_H
@@ -39,6 +40,7 @@ struct volume_io {
 	uint32_t issued_bytes;		  /* of req->bytes, given to subs */
 	uint32_t subs_open;
 	int result; /* first error, -errno */
+	uint64_t covers[VOLUME_PART_MAX]; /* FLUSH: newest WRITE of each other part when it was taken */
 	uint8_t class;
 	bool is_queued;	  /* stands in a waiting line */
 	bool is_write;	  /* a FLUSH taken later must wait for it */
@@ -81,6 +83,8 @@ struct volume_conn {
 	uint64_t deadline_us; /* OPENING and NEGOTIATING */
 	uint64_t retry_us;    /* IDLE */
 	uint32_t attempts;    /* since a request was last answered */
+	uint32_t stray_tries; /* local ports given up because replies arrived elsewhere */
+	bool is_astray;	      /* … and this one was kept although they do */
 	uint32_t event_bits;  /* seen and not yet acted upon: EOF, DEAD */
 	bool is_readable;
 	struct nbd_conn nbd;
@@ -104,6 +108,7 @@ struct volume {
 	struct block_limits limits;
 	uint32_t read_piece_bytes, write_piece_bytes;
 	uint64_t lost_us;   /* no answer since then although somebody waits; 0 = all is well */
+	uint64_t flush_poll_us; /* a FLUSH waits for other workers: look again then; 0 = none does */
 	uint64_t unflushed; /* WRITEs answered since the last FLUSH */
 	uint64_t jitter;
 
@@ -175,6 +180,23 @@ void volume_sub_done(struct volume *v, struct volume_sub *sub, int result);
 void volume_fail_held(struct volume *v, int result);
 /* Gives @req back to the front end, counted. */
 void volume_complete(struct volume *v, struct block_req *req, int result);
+
+/* ---- volume_group.c ---- */
+/* A WRITE was put among writes_open; one was taken out. */
+void volume_group_write_taken(struct volume *v, uint64_t seq);
+void volume_group_write_ended(struct volume *v);
+void volume_group_flush_taken(const struct volume *v, struct volume_io *io);
+/* Has every WRITE of other parts that @io covers been answered? */
+bool volume_group_flush_may_go(const struct volume *v, const struct volume_io *io);
+/* Is it this part's time to open connections? */
+bool volume_group_may_open(const struct volume *v);
+/* Before one is opened to server_idx. False: not now, for a sibling leads elsewhere, or is there. */
+bool volume_group_claim(struct volume *v);
+/* May this part turn to the next address? */
+bool volume_group_may_move(const struct volume *v);
+/* First and last thing of a turn: go where the leader is; tell the others where we are. */
+void volume_group_follow_leader(struct volume *v);
+void volume_group_publish(struct volume *v);
 
 /* ---- volume_policy.c ---- */
 /* May this export be served? 0, or -errno with @err. */

@@ -57,7 +57,8 @@ static uint64_t seed_of(const uint8_t secret[32])
 static bool is_good_config(const struct net_config *cfg)
 {
 	return cfg->addr_count <= NET_ADDR_MAX && cfg->mtu >= MTU_MIN && cfg->mtu <= MTU_MAX &&
-	       cfg->rx_pool && cfg->hdr_pool && cfg->conn_max <= NET_CONN_MAX;
+	       cfg->rx_pool && cfg->hdr_pool && cfg->conn_max <= NET_CONN_MAX &&
+	       cfg->local_port_count <= LOCAL_PORT_MAX;
 }
 
 /* Whom the classifier calls essential: who asks for us, and the gateways. */

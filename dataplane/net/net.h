@@ -47,6 +47,9 @@ struct net_config {
 	struct reserve *hdr_pool;   /* headers we send, data room HDR_DATA_BYTES + headroom */
 	struct rte_mempool *ext_pool; /* mbufs without data room, NET_EXT_PRIV_BYTES private: payload is attached */
 	struct classifier *classifier; /* live connections are inserted and removed here */
+	/* Local TCP ports that are this worker's alone; none: any dynamic one (RFC 6335). */
+	uint16_t local_ports[LOCAL_PORT_MAX];
+	unsigned local_port_count;
 	uint8_t secret[32];	    /* seeds ISN, ports, timestamps, jitter (RFC 6528, 6056, 7323) */
 	uint32_t conn_max;
 	bool tcp_no_sack, tcp_no_ts, tcp_no_wscale, tcp_no_ecn;
@@ -65,6 +68,9 @@ void net_destroy(struct net *net); /* gives every mbuf back; NULL is fine */
  */
 void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
 	uint64_t now_us);
+
+/* A packet of the flow with this cookie (pkt_info) arrived at another worker, which handed it over. */
+void net_stray_note(struct net *net, uint32_t flow);
 
 /* Runs every timer that is due. Call once a turn before net_output. */
 void net_timers(struct net *net, uint64_t now_us);

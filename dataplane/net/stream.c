@@ -218,6 +218,11 @@ int stream_error(const struct stream *s)
 	return s->error;
 }
 
+bool stream_is_astray(const struct stream *s)
+{
+	return tcp_conn_of_const(s)->is_astray;
+}
+
 int stream_option(struct stream *s, enum stream_option option, uint64_t value)
 {
 	struct tcp_conn *conn = tcp_conn_of(s);

@@ -150,6 +150,9 @@ void stream_release(struct stream *s);
  */
 int stream_error(const struct stream *s);
 
+/* Did packets of it arrive at another worker's queue? They were handed over, which costs a copy. */
+bool stream_is_astray(const struct stream *s);
+
 /* Settings of one stream. MSS (the largest segment, options included) before the SYN left only. */
 enum stream_option {
 	STREAM_OPTION_NODELAY,	       /* default 1: small pieces do not wait for an ACK */

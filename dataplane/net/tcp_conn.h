@@ -124,6 +124,7 @@ struct tcp_conn {
 	uint32_t keepalive_us, user_timeout_us;
 	uint64_t syn_sent_us;
 	bool is_flow_inserted;
+	bool is_astray; /* packets of it arrived at another worker's queue */
 	int soft_error; /* last ICMP error that was not fatal; told when the connection times out */
 	uint32_t retrans_segs;
 	uint64_t delivered_bytes, rate_us, rate_delivered, rate_bps; /* delivery rate, for status */

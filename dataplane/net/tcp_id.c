@@ -52,6 +52,16 @@ uint32_t tcp_id_ts_offset(const struct tcp_conn *conn)
 	return (uint32_t)siphash(conn->net->cfg.secret + 16, &t, sizeof(t));
 }
 
+/* Where the port has several workers, each has ports of its own, which tell whose a packet is. */
+static uint16_t port_at(const struct tcp_table *t, uint32_t i)
+{
+	const struct net_config *cfg = &t->net->cfg;
+
+	if (cfg->local_port_count > 0)
+		return cfg->local_ports[i % cfg->local_port_count];
+	return (uint16_t)(PORT_FIRST + i % PORT_COUNT);
+}
+
 uint16_t tcp_id_port(struct tcp_table *t, const struct ip_path *path, uint16_t peer_port)
 {
 	struct tuple id = tuple_of(path, 0, peer_port, 2);
@@ -60,7 +70,7 @@ uint16_t tcp_id_port(struct tcp_table *t, const struct ip_path *path, uint16_t p
 	t->port_next += (uint32_t)(net_random(t->net) % PORT_STEP_MAX);
 	/* One more try than there are connections always finds one that is free. */
 	for (uint32_t i = 0; i <= t->conn_max; i++) {
-		uint16_t port = (uint16_t)(PORT_FIRST + (offset + t->port_next++) % PORT_COUNT);
+		uint16_t port = port_at(t, offset + t->port_next++);
 
 		if (!tcp_table_lookup(t, &path->local, port, &path->remote, peer_port))
 			return port;

@@ -248,6 +248,12 @@ static struct tcp_conn *conn_of_packet(
 	return tcp_table_lookup(t, &in->dst, seg->dport, &in->src, seg->sport);
 }
 
+void net_stray_note(struct net *net, uint32_t flow)
+{
+	if (flow < net->tcp->conn_max)
+		net->tcp->conns[flow].is_astray = true;
+}
+
 void tcp_packet(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us)
 {
 	uint32_t readable = m->data_len > in->l4_off ? m->data_len - in->l4_off : 0;

@@ -79,7 +79,7 @@ static uint64_t clock_us(void)
 
 static int piece_move(struct null *n, struct block_req *req, uint32_t at, uint32_t len)
 {
-	struct block_front *f = ublk_front(n->dev);
+	struct block_front *f = ublk_front(n->dev, 0);
 	uint8_t *bytes = n->bytes + req->offset + at;
 
 	if (!req->buf && req->op == BLOCK_READ)
@@ -195,9 +195,9 @@ static void idle(struct null *n, struct block_front *f)
 static void *worker_run(void *arg)
 {
 	struct null *n = arg;
-	struct block_front *f = ublk_front(n->dev);
+	struct block_front *f = ublk_front(n->dev, 0);
 	unsigned empty = 0;
-	int rc = ublk_queue_start(n->dev);
+	int rc = ublk_queue_start(n->dev, 0);
 
 	if (rc < 0)
 		return NULL;
@@ -408,7 +408,7 @@ static int memory_make(struct null *n, struct stream_buf *buf, struct error *err
 	n->bytes = memory_map(o->file, o->ublk.limits.size_bytes);
 	if (!buf->base || !n->staging || !n->bytes)
 		return error_set(err, -ENOMEM, "no memory");
-	o->ublk.buf = buf;
+	o->ublk.buf[0] = buf;
 	return 0;
 }
 

@@ -248,7 +248,7 @@ static int bench_print(const struct run *r)
 	double seconds;
 
 	volume_info(r->volume, &i);
-	bench_result(r->bench, &b);
+	bench_result(&r->bench, 1, &b);
 	seconds = b.elapsed_us ? (double)b.elapsed_us / 1e6 : 1;
 	printf("{\"reads\":%" PRIu64 ",\"writes\":%" PRIu64 ",\"errors\":%" PRIu64
 	       ",\"verify_errors\":%" PRIu64 ",\"verified\":%" PRIu64 ",\"iops\":%.0f,\"mb_s\":%.1f"

@@ -66,6 +66,8 @@ static void example_shows_the_defaults(void **state)
 	assert_int_equal(cfg.ports[0].cpu_count, 1);
 	assert_int_equal(cfg.memory_mib, 256);
 	assert_true(cfg.use_hugepages);
+	assert_int_equal(cfg.volumes[0].connections, cfg.ports[0].queues);
+	cfg.volumes[0].connections = 0;
 	cfg.ports[0].mtu = 0;
 	cfg.ports[0].cpu_count = 0;
 	cfg.memory_mib = 0;

@@ -50,7 +50,7 @@ static void a_volume_gets_its_defaults(void **state)
 	assert_int_equal(cfg.volume_count, 1);
 	assert_string_equal(v->name, "disk");
 	assert_int_equal(v->uri_count, 1);
-	assert_int_equal(v->connections, 1);
+	assert_int_equal(v->connections, 0); /* as many as there are queues */
 	assert_int_equal(v->queue_depth, QUEUE_DEPTH_DEFAULT);
 	assert_int_equal(v->io_bytes_max, IO_BYTES_DEFAULT);
 	assert_int_equal(v->on_dead, ON_DEAD_HOLD);

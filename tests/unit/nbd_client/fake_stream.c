@@ -143,6 +143,8 @@ struct stream *stream_connect(
 	s = &net->streams[net->opened++];
 	s->net = net;
 	s->is_open = true;
+	s->is_astray = net->astray_next > 0;
+	net->astray_next -= s->is_astray;
 	s->ctx = ctx;
 	s->target = *target;
 	return s;
@@ -227,6 +229,11 @@ int stream_send_pair(struct stream *s, const void *hdr, size_t hdr_len, struct s
 uint64_t stream_queued(const struct stream *s)
 {
 	return s->to_server.len;
+}
+
+bool stream_is_astray(const struct stream *s)
+{
+	return s->is_astray;
 }
 
 uint64_t stream_acked(const struct stream *s)

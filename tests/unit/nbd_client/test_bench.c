@@ -117,7 +117,7 @@ static struct bench_result run(struct rig *r)
 	assert_true(bench_done(r->b));
 	assert_int_equal(r->held_count, 0);
 	assert_false(r->f->ops->pending(r->f));
-	bench_result(r->b, &out);
+	bench_result(&r->b, 1, &out);
 	return out;
 }
 
@@ -321,7 +321,7 @@ static void bench_pauses_between_an_answer_and_the_next_request(void **state)
 	assert_int_equal(r->held_count, 1);
 	/* It was due 10 ms ago, and that is part of its latency. */
 	r->f->ops->complete(r->f, r->held[--r->held_count], 0);
-	bench_result(r->b, &result);
+	bench_result(&r->b, 1, &result);
 	assert_true(result.max_us >= 9000);
 	rig_free(r);
 }

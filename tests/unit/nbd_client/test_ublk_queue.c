@@ -40,8 +40,9 @@ static int dev_make_mode(bool is_user_copy)
 	struct error err = {""};
 	struct ublk_queue *q;
 
-	dev = calloc(1, sizeof(*dev));
-	q = &dev->queue;
+	dev = calloc(1, sizeof(*dev) + sizeof(dev->queues[0]));
+	dev->queue_count = 1;
+	q = &dev->queues[0];
 	buf.base = calloc(DEPTH, IO_BYTES);
 	buf.bytes = DEPTH * IO_BYTES;
 	q->char_fd = memfd_create("ublkc", MFD_CLOEXEC);
@@ -75,7 +76,7 @@ static int dev_make_user_copy(void **state)
 
 static int dev_remove(void **state)
 {
-	ublk_queue_fini(&dev->queue);
+	ublk_queue_fini(&dev->queues[0]);
 	free(dev);
 	free(buf.base);
 	return 0;
@@ -83,7 +84,7 @@ static int dev_remove(void **state)
 
 static void ring_enable(void)
 {
-	struct ublk_queue *q = &dev->queue;
+	struct ublk_queue *q = &dev->queues[0];
 
 	if (!q->is_ring_open)
 		skip();
@@ -102,7 +103,7 @@ static void arrive(uint16_t tag, uint32_t op_flags, uint64_t sector, uint32_t se
 		.nr_sectors = sectors,
 		.start_sector = sector,
 	};
-	struct ublk_queue *q = &dev->queue;
+	struct ublk_queue *q = &dev->queues[0];
 	struct io_uring_sqe *sqe;
 
 	assert_int_equal(
@@ -116,7 +117,7 @@ static void arrive(uint16_t tag, uint32_t op_flags, uint64_t sector, uint32_t se
 
 static unsigned take(struct block_req **reqs, unsigned max)
 {
-	struct block_front *f = &dev->queue.front;
+	struct block_front *f = &dev->queues[0].front;
 
 	return f->ops->take(f, reqs, max, 42);
 }
@@ -132,9 +133,9 @@ static struct block_req *take_one(void)
 /* The newest sqe that is queued and not submitted. */
 static const struct io_uring_sqe *last_sqe(void)
 {
-	const struct io_uring_sq *sq = &dev->queue.ring.sq;
+	const struct io_uring_sq *sq = &dev->queues[0].ring.sq;
 
-	assert_true(io_uring_sq_ready(&dev->queue.ring) > 0);
+	assert_true(io_uring_sq_ready(&dev->queues[0].ring) > 0);
 	return &sq->sqes[(sq->sqe_tail - 1) & sq->ring_mask];
 }
 
@@ -191,7 +192,7 @@ static void swap_goes_first_and_the_rest_in_order(void **state)
 
 static void results_are_counts_or_zero_or_errno(void **state)
 {
-	struct block_front *f = &dev->queue.front;
+	struct block_front *f = &dev->queues[0].front;
 
 	ring_enable();
 	arrive(1, UBLK_IO_OP_READ, 0, 8);
@@ -210,7 +211,7 @@ static void results_are_counts_or_zero_or_errno(void **state)
 
 static void commits_of_a_turn_are_one_system_call(void **state)
 {
-	struct block_front *f = &dev->queue.front;
+	struct block_front *f = &dev->queues[0].front;
 	struct block_req *reqs[DEPTH];
 	uint64_t enters;
 
@@ -218,14 +219,14 @@ static void commits_of_a_turn_are_one_system_call(void **state)
 	for (uint16_t tag = 0; tag < DEPTH; tag++)
 		arrive(tag, UBLK_IO_OP_READ, tag * 8, 8);
 	assert_int_equal(take(reqs, DEPTH), DEPTH);
-	enters = dev->queue.count.enters;
+	enters = dev->queues[0].count.enters;
 	for (unsigned i = 0; i < DEPTH; i++)
 		f->ops->complete(f, reqs[i], 0);
-	assert_int_equal(dev->queue.count.enters, enters);
+	assert_int_equal(dev->queues[0].count.enters, enters);
 	f->ops->kick(f);
-	assert_int_equal(dev->queue.count.enters, enters + 1);
+	assert_int_equal(dev->queues[0].count.enters, enters + 1);
 	f->ops->kick(f);
-	assert_int_equal(dev->queue.count.enters, enters + 1);
+	assert_int_equal(dev->queues[0].count.enters, enters + 1);
 }
 
 static void unservable_descriptors_are_answered_at_once(void **state)
@@ -242,12 +243,12 @@ static void unservable_descriptors_are_answered_at_once(void **state)
 	arrive(2, UBLK_IO_OP_WRITE, 0, IO_BYTES / 512 + 1); /* larger than its buffer */
 	assert_int_equal(take(&req, 1), 0);
 	commit_is(2, -EIO, (uint64_t)(uintptr_t)(buf.base + 2 * IO_BYTES));
-	assert_int_equal(dev->queue.count.rejected, 3);
+	assert_int_equal(dev->queues[0].count.rejected, 3);
 }
 
 static void sleeper_is_woken_and_the_awake_are_not_disturbed(void **state)
 {
-	struct block_front *f = &dev->queue.front;
+	struct block_front *f = &dev->queues[0].front;
 	struct pollfd wait = {.fd = f->event_fd, .events = POLLIN};
 
 	ring_enable();
@@ -268,12 +269,12 @@ static void sleeper_is_woken_and_the_awake_are_not_disturbed(void **state)
 
 static void refused_fetch_is_told_and_counts_as_gone(void **state)
 {
-	struct ublk_queue *q = &dev->queue;
+	struct ublk_queue *q = &dev->queues[0];
 
 	if (!q->is_ring_open)
 		skip();
 	assert_true(ublk_queue_stopped(dev)); /* not started: nothing in flight */
-	assert_int_equal(ublk_queue_start(dev), 0);
+	assert_int_equal(ublk_queue_start(dev, 0), 0);
 	assert_false(ublk_queue_stopped(dev));
 	assert_int_equal(take(&(struct block_req *){NULL}, 1), 0);
 	assert_true(ublk_queue_stopped(dev));
@@ -283,7 +284,7 @@ static void refused_fetch_is_told_and_counts_as_gone(void **state)
 
 static void user_copy_moves_bytes_at_the_requests_position(void **state)
 {
-	struct block_front *f = &dev->queue.front;
+	struct block_front *f = &dev->queues[0].front;
 	struct block_req *req;
 	char text[16] = "";
 
@@ -293,14 +294,14 @@ static void user_copy_moves_bytes_at_the_requests_position(void **state)
 	assert_null(req->buf);
 	assert_null(req->dma);
 	assert_int_equal(f->ops->copy_out(f, req, 100, "payload", 8), 0);
-	assert_int_equal(pread(dev->queue.char_fd, text, 8, 0x80000000LL + (5LL << 25) + 100), 8);
+	assert_int_equal(pread(dev->queues[0].char_fd, text, 8, 0x80000000LL + (5LL << 25) + 100), 8);
 	assert_string_equal(text, "payload");
 	f->ops->complete(f, req, 0);
 	commit_is(5, 4096, 0); /* the address must be 0 in this mode */
 	arrive(6, UBLK_IO_OP_WRITE, 0, 8);
 	req = take_one();
 	assert_int_equal(
-		pwrite(dev->queue.char_fd, "written", 8, 0x80000000LL + (6LL << 25) + 4000), 8);
+		pwrite(dev->queues[0].char_fd, "written", 8, 0x80000000LL + (6LL << 25) + 4000), 8);
 	assert_int_equal(f->ops->copy_in(f, req, 4000, text, 8), 0);
 	assert_string_equal(text, "written");
 	/* Past what the device has of the request: an error, not a short copy. */

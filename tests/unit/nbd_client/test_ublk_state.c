@@ -39,6 +39,7 @@ static struct ublk_state example(int id)
 {
 	struct ublk_state s = {
 		.dev_id = id,
+		.queues = 3,
 		.queue_depth = 48,
 		.io_bytes_max = 256 << 10,
 		.user_copy = true,
@@ -99,6 +100,7 @@ static void reads_back_what_was_written(void **state)
 	assert_int_equal(ublk_state_write(dir, &in, &err), 0);
 	assert_int_equal(ublk_state_read(dir, 3, &out, &err), 0);
 	assert_int_equal(out.dev_id, 3);
+	assert_int_equal(out.queues, 3);
 	assert_int_equal(out.queue_depth, 48);
 	assert_int_equal(out.io_bytes_max, 256 << 10);
 	assert_true(out.user_copy);
@@ -174,6 +176,7 @@ static void damage_is_refused_and_news_are_skipped(void **state)
 	damaged("queue_depth 48", "queue_depth 4x8", -EINVAL);
 	damaged("queue_depth 48", "queue_depth -1", -EINVAL);
 	damaged("queue_depth 48", "queue_depth 65536", -EINVAL);
+	damaged("queues 3", "queues 9", -EINVAL);
 	damaged("queue_depth 48", "queue_depth 0", -EINVAL);
 	damaged("queue_depth 48\n", "", -EINVAL);
 	damaged("user_copy 1", "user_copy 2", -EINVAL);

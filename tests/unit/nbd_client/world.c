@@ -118,6 +118,8 @@ void world_start(struct world *w)
 
 	w->volume = volume_create(&w->cfg, &err);
 	assert(w->volume);
+	if (w->first)
+		volume_follow(w->volume, w->first->volume);
 	volume_front_set(w->volume, w->cfg.probe_only ? NULL : &w->front);
 	assert(nbd_client_add(w->nc, w->volume, w->now_us) == 0);
 }

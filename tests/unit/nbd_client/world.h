@@ -30,9 +30,10 @@ struct world {
 	struct world_req reqs[WORLD_REQ_MAX];
 	unsigned req_count, taken_count;
 	uint64_t now_us;
-	char last_event[352];
+	char last_event[sizeof(((struct volume_event *)0)->text)];
 	enum volume_event_type last_type;
 	bool uses_copy; /* requests have no buf */
+	const struct world *first; /* the part this one follows; NULL: it goes by itself */
 };
 
 /* A server of 1 MiB and a volume not yet added: tests change w->cfg and w->srv in between. */
