@@ -68,10 +68,9 @@ inside() {
             has_daemon=1
             ours "${one#*:}"
         else
-            # The kernel's nbd gets the memory sluiced had.
+            # Nothing of sluiced is left but its hugepages: the storm finds the same memory on either device.
             [ $has_daemon -eq 0 ] || stop_daemon
             has_daemon=0
-            echo 0 >/proc/sys/vm/nr_hugepages
             theirs "${one#*:}"
         fi
     done
