@@ -94,7 +94,7 @@ claim one_failed_refill_raises_no_alarm true_of ledger 0 '.refused_refills >= 1 
 sluice fault refill 60 >&2
 ping_some
 claim run_of_failed_refills_is_counted true_of ledger 0 '.refill_alarms == 1'
-claim run_of_failed_refills_is_one_warning eval '[ "$(grep -c "refills in a row found no packet memory" "$tmp/sluiced.log")" = 1 ]'
+claim run_of_failed_refills_is_one_warning wait_until 5 eval '[ "$(grep -c "refills in a row found no packet memory" "$tmp/sluiced.log")" = 1 ]'
 claim ring_debt_is_paid_once_memory_is_back true_of ledger 0 '.ring_debt == 0 and .refused_run == 0'
 claim end_of_the_trouble_is_told wait_until 5 logged 'refills find memory again'
 claim port_of_its_own_is_not_touched true_of ledger 1 '.refused_refills == 0'
