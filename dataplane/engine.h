@@ -115,7 +115,7 @@ int engine_starve(struct engine *e, bool on); /* 0, -ENOTSUP without fault injec
 int engine_level(struct engine *e, const char *level, struct error *err);
 /* Loses @count mbufs in the name of @owner. 0, -ENOENT, -ENOTSUP */
 int engine_fault_leak(struct engine *e, const char *owner, uint32_t count);
-int engine_fault_refill(struct engine *e, uint32_t count); /* the next @count refills fail; 0, -ENOTSUP */
+int engine_fault_refill(struct engine *e, uint32_t count); /* of the first worker; 0, -ENOTSUP */
 void engine_spring_alloc_trap(struct engine *e);
 /* What a probe (FRONT_NONE) found, from its done call until it returns. NULL: no such volume. */
 const struct volume_probe *engine_probe(const struct engine *e, const char *name);
