@@ -64,6 +64,15 @@ static bool changes(struct host_follow *f, const char *command)
 	return listen_now(f).has_changed;
 }
 
+/* A link that has just come up goes on changing by itself for a second or two: carrier, IPv6 addresses. */
+static bool quiet_comes(struct host_follow *f)
+{
+	for (unsigned i = 0; i < 50; i++)
+		if (!changes(f, "true"))
+			return true;
+	return false;
+}
+
 static void changes_are_noticed(void **state)
 {
 	if (!*state)
@@ -74,7 +83,7 @@ static void changes_are_noticed(void **state)
 	assert_true(changes(*state, "ip link set sl-a mtu 1400"));
 	assert_true(changes(*state, "ip addr add 10.9.0.3/24 dev sl-a"));
 	assert_true(changes(*state, "ip route add default via 10.9.0.1 dev sl-a"));
-	assert_false(changes(*state, "true"));
+	assert_true(quiet_comes(*state));
 }
 
 static void neighbours_are_named(void **state)
@@ -85,7 +94,7 @@ static void neighbours_are_named(void **state)
 	if (!*state)
 		skip();
 	assert_int_equal(system("ip addr add 10.9.0.2/24 dev sl-a"), 0);
-	listen_now(*state);
+	assert_true(quiet_comes(*state));
 	assert_int_equal(system("ip neigh add 10.9.0.9 lladdr 02:00:00:00:00:09 nud reachable dev sl-a"), 0);
 	n = listen_now(*state);
 	assert_int_equal(n.count, 1);
