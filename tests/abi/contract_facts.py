@@ -23,6 +23,28 @@ def time_moves_only_when_told_and_never_back():
 
 
 @claim
+def clock_stands_where_it_was_put_while_packets_wait_to_be_fetched():
+    """More than the library keeps for stt_tx: the stack has something to send at every moment of the way."""
+    with Stack(disable=NO_TSO) as s:
+        s.open(mss=100, wnd=65535, wscale=7)
+        got = 0
+        for _ in range(400):
+            if s.info().cwnd_bytes > 200_000:
+                break
+            s.send(pattern(s.queued, 100_000, True))
+            for x in s.drain():
+                got = max(got, x.seq + len(x.data) - 101)
+                s.rx(ACK, 901, 101 + got)
+        assert s.info().cwnd_bytes > 200_000
+        while s.send(pattern(s.queued, 100_000, True)) > 0:
+            pass
+        t = s.now()
+        for us in range(1, 20):
+            Stack.lib.stt_advance_us(s.h, t + us)
+            assert s.now() == t + us
+
+
+@claim
 def one_long_advance_runs_every_timer_on_the_way():
     def run(step):
         with Stack(disable=NO_TSO) as s:

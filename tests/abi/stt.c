@@ -300,15 +300,15 @@ uint64_t stt_now_us(struct stt *t)
 void stt_advance_us(struct stt *t, uint64_t to_us)
 {
 	while (t->now_us <= to_us) {
-		uint64_t due_us;
+		uint64_t due_us, next_us;
 
 		stt_link_pull(t);
 		due_us = net_deadline(t->net);
-		if (due_us > to_us)
+		/* 0: what is to be sent now found the queue full. It may not carry us past @to_us. */
+		next_us = RTE_MAX(due_us, t->now_us + (due_us == 0));
+		if (next_us > to_us)
 			break;
-		t->now_us = RTE_MAX(due_us, t->now_us + (due_us == 0));
-		if (t->now_us > to_us)
-			break;
+		t->now_us = next_us;
 		net_timers(t->net, t->now_us);
 		stt_events(t);
 	}
