@@ -163,16 +163,21 @@ static void rule_pass(struct other *o, struct rte_mbuf *m, const struct pkt_info
 /* Who sends what to whom: packets with the same value are of the same flow. */
 static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
 {
-	const uint8_t *l3 = rte_pktmbuf_mtod_offset(m, const uint8_t *, info->l3_off);
-	uint32_t hash = (uint32_t)info->sport << 16 | info->dport;
+	const uint8_t *from = rte_pktmbuf_mtod_offset(m, const uint8_t *, info->l3_off);
+	uint32_t key[8]; /* the hash reads words, and a header lies where it lies */
+	uint32_t bytes = sizeof(key);
 
-	if (info->l3 == PKT_L3_IP4)
-		hash = rte_jhash(l3 + 12, 8, hash);
-	else if (info->l3 == PKT_L3_IP6)
-		hash = rte_jhash(l3 + 8, 32, hash);
-	else
-		hash = rte_jhash(l3 - info->l3_off, RTE_ETHER_HDR_LEN, hash);
-	return hash + info->l4_proto;
+	if (info->l3 == PKT_L3_IP4) {
+		from += 12;
+		bytes = 8;
+	} else if (info->l3 == PKT_L3_IP6) {
+		from += 8;
+	} else {
+		from -= info->l3_off;
+		bytes = RTE_ETHER_HDR_LEN;
+	}
+	memcpy(key, from, bytes);
+	return rte_jhash(key, bytes, (uint32_t)info->sport << 16 | info->dport) + info->l4_proto;
 }
 
 /* Eats @m, which is prepared. */
