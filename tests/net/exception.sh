@@ -91,7 +91,7 @@ shared() {
 # Starved, every packet comes in a buffer of the reserve, and the level is yellow for as long as that lasts.
 yellow() {
     write_config af_xdp:sl0
-    start_load 60 --starve || { not_ok kernel_end_comes_up_at_yellow "$(cat "$tmp/load")"; return; }
+    start_load 60 --starve || { not_ok kernel_end_comes_up_at_yellow "$(cat "$tmp/load" "$tmp/server.log")"; return; }
     claim tcp_into_the_kernel_at_yellow both_ways in_cli in_srv 10.66.0.2 5001 4
     claim tcp_out_of_the_kernel_at_yellow both_ways in_srv in_cli $SERVER_IP 5001 4
     claim storage_verifies_at_yellow end_load
@@ -101,7 +101,7 @@ yellow() {
 
 red() {
     write_config af_xdp:sl0 'protect: [{port: 3260}]'
-    start_load 60 --level=red || { not_ok kernel_end_comes_up_at_red "$(cat "$tmp/load")"; return; }
+    start_load 60 --level=red || { not_ok kernel_end_comes_up_at_red "$(cat "$tmp/load" "$tmp/server.log")"; return; }
     not() { ! "$@"; }
     claim other_traffic_is_shed_at_red not pings in_cli -c 1 -W 1 $SERVER_IP
     claim port_answers_pings_at_red pings in_srv 10.66.0.2
@@ -120,9 +120,10 @@ alone() {
     claim off_means_off grep -q 'no exception port: exception: off' "$tmp/load"
 }
 
-start_server 10809 nbdkit -f -p 10809 memory 256M || exit 1
-shared
-yellow
-red
-alone
+# Each part has a server of its own, so that what befalls one is not taken for a fault of the next.
+for part in shared yellow red alone; do
+    start_server 10809 nbdkit -f -p 10809 memory 256M || exit 1
+    $part
+    stop_server
+done
 exit $status_all
