@@ -86,7 +86,7 @@ case ${1:-} in
     inside) inside ;;
     *)
         in_guests
-        SLUICE_STARVE_RESERVE=no in_guests --timeout 120
+        SLUICE_STARVE_RESERVE=no in_guests --timeout 300
         ;;
 esac
 exit $status_all
