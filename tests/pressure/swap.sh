@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # swap - a machine of 1 GiB that swaps to /dev/ublkb0, through a storm, finishes and finds every word again
 #
-# timeout: 600
+# timeout: 900
 #
 # The case Sluice exists for: the kernel frees memory by writing to a device whose answers need memory. Sixteen processes
 # write more than there is and read it back (swap_storm), on the device of sluiced and, with the word "nbd" in SLUICE_STORMS,
@@ -80,7 +80,7 @@ inside() {
 # ---- on the host ----
 
 outside() {
-    local out server options=(--mem "$MEM" --hugepages "${HUGEPAGES:-128}" --timeout "${GUEST_TIMEOUT:-540}")
+    local out server options=(--mem "$MEM" --hugepages "${HUGEPAGES:-128}" --timeout "${GUEST_TIMEOUT:-860}")
     out=$(mktemp -d "${TMPDIR:-/tmp}/sluice-swap.XXXXXX")
     server="exec >$out/server 2>&1; nbdkit -f memory 4G & $(program udp_flood) --to=10.77.0.2 $FLOOD --while=$out/flood-nic &
         $(program udp_flood) --to=10.78.0.2 $FLOOD --while=$out/flood-knic & wait"
