@@ -19,11 +19,13 @@
 #include <netlink/route/route.h>
 #include <string.h>
 #include "config/host.h"
+#include "config/host_nl.h"
 
-/* libnl's own error numbers, as far as a caller can act on them. */
-static int errno_of(int nl_error)
+int host_nl_errno(int nl_error)
 {
-	switch (nl_error < 0 ? -nl_error : nl_error) {
+	switch (-nl_error) {
+	case NLE_EXIST:
+		return -EEXIST;
 	case NLE_NODEV:
 	case NLE_OBJ_NOTFOUND:
 		return -ENODEV;
@@ -32,6 +34,9 @@ static int errno_of(int nl_error)
 	case NLE_PERM:
 	case NLE_NOACCESS:
 		return -EPERM;
+	case NLE_RANGE:
+	case NLE_INVAL:
+		return -EINVAL;
 	default:
 		return -EIO;
 	}
@@ -55,7 +60,7 @@ static int link_read(struct nl_sock *sock, const char *name, struct host_iface *
 	int rc = rtnl_link_get_kernel(sock, 0, name, &link);
 
 	if (rc < 0)
-		return errno_of(rc);
+		return host_nl_errno(rc);
 	snprintf(out->name, sizeof(out->name), "%s", name);
 	out->index = rtnl_link_get_ifindex(link);
 	out->mtu = (uint16_t)(rtnl_link_get_mtu(link) > UINT16_MAX ? UINT16_MAX
@@ -95,7 +100,7 @@ static int addrs_read(struct nl_sock *sock, struct host_iface *out)
 	int rc = rtnl_addr_alloc_cache(sock, &cache);
 
 	if (rc < 0)
-		return errno_of(rc);
+		return host_nl_errno(rc);
 	addrs_append(cache, true, out);
 	addrs_append(cache, false, out);
 	nl_cache_free(cache);
@@ -130,7 +135,7 @@ static int routes_read(
 	int rc = rtnl_route_alloc_cache(sock, family, 0, &cache);
 
 	if (rc < 0)
-		return errno_of(rc);
+		return host_nl_errno(rc);
 	for (struct nl_object *obj = nl_cache_get_first(cache); obj; obj = nl_cache_get_next(obj)) {
 		struct rtnl_route *route = (struct rtnl_route *)obj;
 		struct rtnl_nexthop *hop = default_hop(route, out->index);
@@ -172,7 +177,7 @@ int host_iface_read(const char *name, struct host_iface *out, struct error *err)
 	if (!sock)
 		return error_set(err, -ENOMEM, "%s: no memory for a netlink socket", name);
 	rc = nl_connect(sock, NETLINK_ROUTE);
-	rc = rc < 0 ? errno_of(rc) : iface_fill(sock, name, &found);
+	rc = rc < 0 ? host_nl_errno(rc) : iface_fill(sock, name, &found);
 	nl_socket_free(sock);
 	if (rc == -ENODEV)
 		return error_set(err, rc,

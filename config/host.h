@@ -86,7 +86,7 @@ struct host_check_line {
 	char text[256];
 	char remedy[256]; /* empty when good */
 };
-#define HOST_CHECK_LINE_MAX (PORT_MAX * 6 + 4)
+#define HOST_CHECK_LINE_MAX (PORT_MAX * 7 + 4)
 /* The same list in full, for `sluice doctor`. @cfg NULL: what does not depend on one. */
 unsigned host_doctor(const struct config *cfg, struct host_check_line *out, unsigned max);
 

@@ -16,6 +16,7 @@
 #include "config/host_file.h"
 
 #define NOIOMMU_FILE "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
+#define TUN_FILE     "/dev/net/tun"
 
 static bool driver_is_bifurcated(const char *driver)
 {
@@ -152,10 +153,28 @@ static void check_iface_port(struct check_list *list, const struct config_port *
 	}
 }
 
+/* The kernel's end of a NIC that it no longer has; under af_packet it still has it. */
+static void check_tap(struct check_list *list, const struct config_port *port)
+{
+	bool is_asked_for = port->exception == EXCEPTION_TAP;
+
+	if (!is_asked_for && (port->exception == EXCEPTION_OFF || port->kind == DEVICE_AF_PACKET))
+		return;
+	if (host_file_exists(TUN_FILE)) {
+		check_good(list, "tap", "the kernel can keep an end of %s", port->device);
+		return;
+	}
+	check_bad(list, "tap", is_asked_for, -ENODEV,
+		"there is no " TUN_FILE ", so the kernel can keep no end of %s: what is not storage is cut off",
+		port->device);
+	check_remedy(list, "modprobe tun, or set `exception: off` for port %s", port->name);
+}
+
 void check_port(struct check_list *list, const struct config_port *port)
 {
 	if (port->kind == DEVICE_PCI)
 		check_pci_port(list, port);
 	else
 		check_iface_port(list, port);
+	check_tap(list, port);
 }

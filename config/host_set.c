@@ -16,32 +16,12 @@
 #include <netlink/route/route.h>
 #include <string.h>
 #include "config/host.h"
+#include "config/host_nl.h"
 
 #define DEFAULT_METRIC 20000 /* DHCP and router advertisements use hundreds and thousands */
 
 /* What is to be done with a connected socket; -libnl's error. */
 typedef int change_fn(struct nl_sock *sock, int index, const void *arg);
-
-static int errno_of(int nl_error)
-{
-	switch (-nl_error) {
-	case NLE_EXIST:
-		return 0;
-	case NLE_NODEV:
-	case NLE_OBJ_NOTFOUND:
-		return -ENODEV;
-	case NLE_NOMEM:
-		return -ENOMEM;
-	case NLE_PERM:
-	case NLE_NOACCESS:
-		return -EPERM;
-	case NLE_RANGE:
-	case NLE_INVAL:
-		return -EINVAL;
-	default:
-		return -EIO;
-	}
-}
 
 static int change(const char *name, const char *what, change_fn *fn, const void *arg, struct error *err)
 {
@@ -54,11 +34,9 @@ static int change(const char *name, const char *what, change_fn *fn, const void 
 	if (rc >= 0)
 		rc = fn(sock, index, arg);
 	nl_socket_free(sock);
-	if (rc >= 0)
+	if (rc >= 0 || rc == -NLE_EXIST) /* it is as we wanted it */
 		return 0;
-	if (errno_of(rc) == 0)
-		return 0;
-	return error_set(err, errno_of(rc), "%s: %s: %s", name, what, nl_geterror(rc));
+	return error_set(err, host_nl_errno(rc), "%s: %s: %s", name, what, nl_geterror(rc));
 }
 
 static int link_change(struct nl_sock *sock, int index, struct rtnl_link *wanted)

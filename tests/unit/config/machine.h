@@ -130,6 +130,7 @@ static int machine_start(void **state)
 	machine_file("/proc/self/status", "Name:\tx\nCapEff:\t000001ffffffffff\n");
 	machine_file("/proc/sys/kernel/osrelease", "6.12.0-test\n");
 	machine_file("/dev/ublk-control", "");
+	machine_file("/dev/net/tun", "");
 	return 0;
 }
 

@@ -214,6 +214,27 @@ static void kernel_without_ublk_is_told_the_package(void **state)
 	assert_int_equal(host_check(&cfg, false, &err), 0);
 }
 
+static void kernel_without_taps_is_told_where_one_is_wanted(void **state)
+{
+	struct host_check_line lines[HOST_CHECK_LINE_MAX];
+	unsigned count, found = 0;
+
+	need_machine();
+	machine_without("/dev/net/tun");
+	cfg.ports[0].exception = EXCEPTION_AUTO;
+	assert_int_equal(host_check(&cfg, true, &err), 0); /* auto does without */
+	count = host_doctor(&cfg, lines, HOST_CHECK_LINE_MAX);
+	for (unsigned i = 0; i < count; i++)
+		found += strcmp(lines[i].what, "tap") == 0 && !lines[i].is_good && !lines[i].is_required;
+	assert_int_equal(found, 1);
+	cfg.ports[0].exception = EXCEPTION_TAP;
+	told(-ENODEV, "there is no /dev/net/tun", "modprobe tun");
+	cfg.ports[0].exception = EXCEPTION_OFF;
+	count = host_doctor(&cfg, lines, HOST_CHECK_LINE_MAX);
+	for (unsigned i = 0; i < count; i++)
+		assert_string_not_equal(lines[i].what, "tap");
+}
+
 static void other_users_than_root_are_told(void **state)
 {
 	int status;
@@ -295,6 +316,7 @@ int main(void)
 		ON_MACHINE(locked_memory_limit_is_told),
 		ON_MACHINE(unloaded_ublk_is_told_to_be_loaded),
 		ON_MACHINE(kernel_without_ublk_is_told_the_package),
+		ON_MACHINE(kernel_without_taps_is_told_where_one_is_wanted),
 		ON_MACHINE(other_users_than_root_are_told),
 		ON_MACHINE(doctor_goes_on_behind_the_first_finding),
 		ON_MACHINE(pci_facts_are_read),
