@@ -19,7 +19,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -383,35 +382,6 @@ void ublk_leave(struct ublk *u)
 {
 	assert(u->info.flags & UBLK_F_USER_RECOVERY);
 	ublk_ctl_close(&u->ctl);
-}
-
-int ublk_delete(int dev_id, struct error *err)
-{
-	const struct ublk_config cfg = {.dev_id = dev_id};
-	struct ublk_features features;
-	struct ublk *u = ublk_dev_open(&cfg, &features, err);
-	int rc, pid;
-
-	if (!u)
-		return -EIO;
-	u->info.dev_id = (uint32_t)dev_id;
-	rc = ublk_dev_call(u, UBLK_CMD_GET_DEV_INFO, &u->info, sizeof(u->info), 0);
-	pid = u->info.ublksrv_pid;
-	if (rc == 0 && u->info.state == UBLK_S_DEV_LIVE && pid > 0 && kill(pid, 0) == 0)
-		rc = -EBUSY;
-	if (rc == 0)
-		rc = ublk_dev_call(u, UBLK_CMD_STOP_DEV, NULL, 0, 0);
-	if (rc == 0)
-		rc = ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
-	ublk_dev_close(u);
-	if (rc == -EBUSY)
-		return error_set(err, rc, "/dev/ublkb%d is served by process %d: stop that first",
-			dev_id, pid);
-	if (rc == -ENODEV)
-		return error_set(err, rc, "there is no ublk device %d", dev_id);
-	if (rc < 0)
-		return error_set(err, rc, "deleting ublk device %d: %s", dev_id, strerror(-rc));
-	return 0;
 }
 
 /* ---- facts ---- */

@@ -51,7 +51,8 @@ static int recover_check(struct ublk *u, const struct ublk_params *want, struct 
 	return ublk_params_match(&u->params, want, err);
 }
 
-int ublk_look(int dev_id, struct ublk_look *out, struct error *err)
+/* Opens the way to a device that is there, whoever made it. Out: 0 and @out, to be closed; -errno. */
+static int look_open(int dev_id, struct ublk **out, struct ublk_look *look, struct error *err)
 {
 	const struct ublk_config cfg = {.dev_id = dev_id};
 	struct ublk_features features;
@@ -62,20 +63,51 @@ int ublk_look(int dev_id, struct ublk_look *out, struct error *err)
 		return -EIO;
 	u->info.dev_id = (uint32_t)dev_id;
 	rc = ublk_dev_call(u, UBLK_CMD_GET_DEV_INFO, &u->info, sizeof(u->info), 0);
+	if (rc < 0) {
+		ublk_dev_close(u);
+		return rc == -ENODEV ? error_set(err, rc, "there is no ublk device %d", dev_id)
+				     : error_set(err, rc, "asking for ublk device %d: %s", dev_id,
+					       strerror(-rc));
+	}
 	pid = u->info.ublksrv_pid;
+	*look = (struct ublk_look){
+		.pid = pid,
+		.is_served = u->info.state == UBLK_S_DEV_LIVE && pid > 0 && kill(pid, 0) == 0,
+		.is_held = u->info.state == UBLK_S_DEV_QUIESCED,
+		.is_started = u->info.state != UBLK_S_DEV_DEAD,
+	};
+	*out = u;
+	return 0;
+}
+
+int ublk_look(int dev_id, struct ublk_look *out, struct error *err)
+{
+	struct ublk *u;
+	int rc = look_open(dev_id, &u, out, err);
+
 	if (rc == 0)
-		*out = (struct ublk_look){
-			.pid = pid,
-			.is_served = u->info.state == UBLK_S_DEV_LIVE && pid > 0 &&
-				     kill(pid, 0) == 0,
-			.is_held = u->info.state == UBLK_S_DEV_QUIESCED,
-			.is_started = u->info.state != UBLK_S_DEV_DEAD,
-		};
+		ublk_dev_close(u);
+	return rc;
+}
+
+int ublk_delete(int dev_id, struct error *err)
+{
+	struct ublk_look look;
+	struct ublk *u;
+	int rc = look_open(dev_id, &u, &look, err);
+
+	if (rc < 0)
+		return rc;
+	if (look.is_served) {
+		ublk_dev_close(u);
+		return error_set(err, -EBUSY, "/dev/ublkb%d is served by process %d: stop that first",
+			dev_id, look.pid);
+	}
+	rc = ublk_dev_call(u, UBLK_CMD_STOP_DEV, NULL, 0, 0);
+	if (rc == 0)
+		rc = ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
 	ublk_dev_close(u);
-	if (rc == -ENODEV)
-		return error_set(err, rc, "there is no ublk device %d", dev_id);
-	return rc < 0 ? error_set(err, rc, "asking for ublk device %d: %s", dev_id, strerror(-rc))
-		      : 0;
+	return rc < 0 ? error_set(err, rc, "deleting ublk device %d: %s", dev_id, strerror(-rc)) : 0;
 }
 
 static uint64_t clock_us(void)
