@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "dataplane/engine.h"
 #include "dataplane/report_impl.h"
+#include "nbd_client/nbd_proto.h"
 
 static const char *const level_names[] = {"green", "yellow", "red"};
 static const char *const state_names[] = {"idle", "connecting", "ready", "lost", "failed", "draining", "gone"};
@@ -172,6 +173,34 @@ json_t *report_status(struct engine *e, uint64_t uptime_s)
 		pools, "protected_drops", (json_int_t)report_protected_drops(e));
 }
 
+/* What the server said it can, word for word: what we make of it is another matter. */
+static void probe_told_add(json_t *out, const struct volume_info *v)
+{
+	static const struct {
+		const char *key;
+		uint16_t flag;
+	} table[] = {
+		{"read_only", NBD_FLAG_READ_ONLY},
+		{"rotational", NBD_FLAG_ROTATIONAL},
+		{"can_flush", NBD_FLAG_SEND_FLUSH},
+		{"can_fua", NBD_FLAG_SEND_FUA},
+		{"can_trim", NBD_FLAG_SEND_TRIM},
+		{"can_write_zeroes", NBD_FLAG_SEND_WRITE_ZEROES},
+		{"can_fast_zero", NBD_FLAG_SEND_FAST_ZERO},
+		{"can_cache", NBD_FLAG_SEND_CACHE},
+		{"can_df", NBD_FLAG_SEND_DF},
+		{"can_multi_conn", NBD_FLAG_CAN_MULTI_CONN},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		json_object_set_new(out, table[i].key, json_boolean(v->nbd_flags & table[i].flag));
+	if (!v->has_block_size)
+		return;
+	json_object_set_new(out, "block_min", json_integer(v->block_min));
+	json_object_set_new(out, "block_preferred", json_integer(v->block_pref));
+	json_object_set_new(out, "block_max", json_integer(v->block_max));
+}
+
 static void probe_exports_add(json_t *out, const struct volume_probe *found)
 {
 	json_t *list = json_array();
@@ -199,14 +228,12 @@ json_t *report_probe(struct engine *e, const char *name)
 
 		if (strcmp(vi->name, name) != 0)
 			continue;
-		out = json_pack("{s:s s:s s:I s:i s:i s:I s:b s:b s:b s:b s:b s:b s:b s:b s:b}", "uri",
-			v[i].uri, "server", vi->server, "size_bytes", (json_int_t)l->size_bytes, "block_min",
-			(int)l->block_min, "block_preferred", (int)l->block_pref, "payload_max",
-			(json_int_t)l->io_bytes_max, "read_only", l->is_read_only, "rotational",
-			l->is_rotational, "can_flush", l->can_flush, "can_fua", l->can_fua, "can_trim",
-			l->can_trim, "can_write_zeroes", l->can_write_zeroes, "can_fast_zero",
-			l->can_fast_zero, "can_multi_conn", l->can_multi_conn, "structured_replies",
-			vi->structured);
+		out = json_pack("{s:s s:s s:s s:b s:I s:i s:I}", "uri", v[i].uri, "server", vi->server,
+			"protocol", vi->is_fixed ? "newstyle-fixed" : "newstyle", "structured_replies",
+			vi->structured, "size_bytes", (json_int_t)l->size_bytes, "block_size",
+			(int)l->block_min, "payload_max", (json_int_t)l->io_bytes_max);
+		if (out)
+			probe_told_add(out, vi);
 		if (out && engine_probe(e, name))
 			probe_exports_add(out, engine_probe(e, name));
 		break;

@@ -126,7 +126,8 @@ struct volume_info {
 	uint32_t in_flight, in_flight_max, read_credit_mbufs, read_credit_used_mbufs;
 	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
 	uint64_t reconnects, replayed, timeouts, protocol_errors;
-	bool structured, has_block_size;
+	bool structured, has_block_size, is_fixed; /* fixed newstyle, as everything but EXPORT_NAME needs */
+	uint32_t block_min, block_pref, block_max; /* bytes, as the server told them; 0 if it did not */
 	uint16_t nbd_flags;	   /* NBD_FLAG_* of nbd_proto.h, as the server sent them */
 	uint64_t dirty_reconnects; /* connections lost while answered WRITEs were not flushed */
 	uint64_t events_lost;	   /* the control thread did not fetch them in time */

@@ -34,7 +34,7 @@ enum nbd_conn_state {
 struct nbd_export {
 	uint64_t size_bytes;
 	uint16_t flags; /* NBD_FLAG_*; 0 if the server did not set HAS_FLAGS */
-	bool has_block_size, is_structured;
+	bool has_block_size, is_structured, is_fixed;
 	uint32_t block_min, block_pref, block_max;
 	char name[256], description[256]; /* canonical name and description, if told */
 };

@@ -116,7 +116,7 @@ static void handshake_flags(struct nbd_conn *c, struct nbd_event *ev)
 
 	memcpy(&flags_be, c->in, sizeof(flags_be));
 	flags = be16toh(flags_be);
-	c->is_fixed = flags & NBD_HS_FIXED_NEWSTYLE;
+	c->is_fixed = c->export.is_fixed = flags & NBD_HS_FIXED_NEWSTYLE;
 	c->is_no_zeroes = flags & NBD_HS_NO_ZEROES;
 	ours_be = htobe32(flags & (NBD_HS_FIXED_NEWSTYLE | NBD_HS_NO_ZEROES));
 	if (nbd_conn_put(c, &ours_be, sizeof(ours_be)))

@@ -324,6 +324,10 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->events_lost = stat_read(&v->events_lost);
 	out->structured = v->identity.is_structured;
 	out->has_block_size = v->identity.has_block_size;
+	out->is_fixed = v->identity.is_fixed;
+	out->block_min = v->identity.block_min;
+	out->block_pref = v->identity.block_pref;
+	out->block_max = v->identity.block_max;
 	out->nbd_flags = v->identity.flags;
 }
 

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# probe - what `sluice probe` tells of a server is what nbdinfo, another client altogether, tells of it
+#
+# timeout: 120
+#
+# The same URI at the same server, asked by both; the facts that both know must agree word for word. nbdinfo runs in the
+# server's namespace, over the kernel's sockets.
+# shellcheck source=tests/net/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+sluice() { timeout 30 "$(program sluice)" --socket "$tmp/control.sock" "$@"; }
+answers() { sluice status >/dev/null 2>&1; }
+
+# Both answers in one shape. Block sizes only where the server told them; nbdinfo leaves them out otherwise.
+ours() {
+    jq -S '{protocol, structured: .structured_replies, size: .size_bytes, is_read_only: .read_only, is_rotational: .rotational,
+        can_cache, can_df, can_fast_zero, can_flush, can_fua, can_multi_conn, can_trim, can_zero: .can_write_zeroes,
+        block_sizes: (if .block_min then [.block_min, .block_preferred, .block_max] else null end)}' "$tmp/ours"
+}
+theirs() {
+    jq -S '{protocol, structured} + (.exports[0] | {size: ."export-size", is_read_only, is_rotational, can_cache, can_df,
+        can_fast_zero, can_flush, can_fua, can_multi_conn, can_trim, can_zero,
+        block_sizes: (if .block_size_minimum then [.block_size_minimum, .block_size_preferred, .block_size_maximum]
+            else null end)})' "$tmp/theirs"
+}
+
+ask_both() { # URI's end
+    sluice probe --json "nbd://$SERVER_IP:10809/$1" >"$tmp/ours" &&
+        in_srv timeout 30 nbdinfo --no-content --json "nbd://$SERVER_IP:10809/$1" >"$tmp/theirs"
+}
+same() { diff <(theirs) <(ours); }
+
+agree() { # claim, URI's end, command…
+    start_server 10809 "${@:3}" || { not_ok "$1" "the server did not start"; return; }
+    if ask_both "$2"; then claim "$1" same; else not_ok "$1" "somebody got no answer"; fi
+}
+
+agree_and_stop() { agree "$@"; stop_server; }
+
+write_config af_packet:sl0
+ip netns exec "$cli" "$(program sluiced)" -c "$tmp/sluice.yaml" --no-ublk >"$tmp/sluiced.log" 2>&1 &
+daemon_pid=$!
+wait_until 40 answers || { not_ok daemon_starts "no answer"; cat "$tmp/sluiced.log" >&2; exit 1; }
+
+kit() { echo nbdkit -f -p 10809; }
+# shellcheck disable=SC2046
+{
+    agree_and_stop probe_agrees_on_nbdkit '' $(kit) memory 64M
+    agree_and_stop probe_agrees_on_simple_replies '' $(kit) --no-sr memory 64M
+    agree_and_stop probe_agrees_on_a_server_of_export_name_only '' $(kit) --mask-handshake=0 memory 64M
+    agree_and_stop probe_agrees_on_block_sizes '' $(kit) --filter=blocksize-policy memory 64M blocksize-minimum=4096 \
+        blocksize-preferred=64K blocksize-maximum=128K
+    agree_and_stop probe_agrees_on_a_read_only_disk '' $(kit) --readonly --filter=multi-conn memory 64M multi-conn-mode=disable
+    agree_and_stop probe_agrees_on_a_disk_that_turns '' $(kit) eval get_size='echo 64M' pread='exit 1' is_rotational='exit 0' \
+        can_fua='echo none' can_flush='exit 3'
+}
+truncate -s 64M "$tmp/disk"
+printf '[generic]\nallowlist=true\n[disk]\nexportname=%s/disk\nflush=true\nfua=true\ntrim=true\nrotational=true\n' "$tmp" >"$tmp/conf"
+agree_and_stop probe_agrees_on_nbd_server disk nbd-server -d -C "$tmp/conf" -p "$tmp/pid"
+qemu-img create -q -f qcow2 "$tmp/qcow2" 64M
+agree probe_agrees_on_qemu_nbd disk qemu-nbd --format=qcow2 --persistent --shared=8 --discard=unmap --export-name=disk \
+    --description='a disk' "$tmp/qcow2"
+names() { jq -c '[.exports[] | [.name // ."export-name", .description]]' "$1"; }
+in_srv nbdinfo --no-content --list --json "nbd://$SERVER_IP:10809" >"$tmp/theirs"
+claim probe_lists_the_same_exports [ "$(names "$tmp/theirs")" = "$(names "$tmp/ours")" ]
+claim probe_gives_the_description [ "$(jq -r '.exports[0].description' "$tmp/ours")" = 'a disk' ]
+claim probe_of_an_unknown_export_is_refused eval '! sluice probe "nbd://$SERVER_IP:10809/other" 2>"$tmp/said"; grep "no export" "$tmp/said"'
+stop_server
+kill -TERM $daemon_pid
+claim daemon_ends_well wait $daemon_pid
+exit $status_all
