@@ -23,6 +23,7 @@ detach_named() { # name, options…
 
 owners() { sluice reserve --json | jq '[.[].owners | length] | add'; }
 descriptors() { find "/proc/$daemon_pid/fd" -mindepth 1 | wc -l; }
+resident_kib() { awk '/^VmRSS:/ { print $2 }' "/proc/$daemon_pid/status"; }
 devices() { find /dev -maxdepth 1 -name 'ublkb*' | wc -l; }
 ledger_adds_up() { # free + used == total in every pool
     sluice reserve --json | jq -e 'all(.free + ([.owners[] | select(.parent == -1) | .used] | add) == .total)'
@@ -38,18 +39,20 @@ cycle() { # n
 }
 
 cycles() {
-    local end=$((SECONDS + SLUICE_CYCLE_S)) load count=0 fds owners
+    local end=$((SECONDS + SLUICE_CYCLE_S)) load count=0 fds owners kib
     attach
     fio_verify --size=64M --time_based --runtime=$((SLUICE_CYCLE_S + 5)) --rate_iops=100 >/run/fio.log 2>&1 &
     load=$!
     cycle 0 || die first_cycle_passes "cycle 0 failed"
-    fds=$(descriptors) owners=$(owners)
+    fds=$(descriptors) owners=$(owners) kib=$(resident_kib)
     while [ $SECONDS -lt $end ]; do
         cycle $((++count)) || die every_cycle_passes "cycle $count failed"
     done
     echo "$count cycles in $SLUICE_CYCLE_S s" >&2
     claim devices_come_and_go_under_load [ $count -ge 10 ]
     claim cycles_leave_no_descriptor [ "$(descriptors)" -le "$fds" ]
+    echo "resident before and after: $kib and $(resident_kib) KiB" >&2
+    claim cycles_leave_no_memory [ "$(resident_kib)" -le $((kib + 256)) ]
     claim cycles_leave_no_owner [ "$(owners)" -eq "$owners" ]
     claim load_beside_them_saw_no_error wait $load
     claim ledger_adds_up ledger_adds_up
@@ -100,7 +103,7 @@ mounted() {
 inside() {
     local free total
     mkdir -p "$RUN_DIR"
-    start_daemon "  - name: nic2" "    device: \"$SLUICE_NIC2\"" "    address: [\"$SLUICE_ADDR2\"]" "memory: 960" \
+    start_daemon "  - name: nic2" "    device: \"$SLUICE_NIC2\"" "    address: [\"$SLUICE_ADDR2\"]" "memory: 960M" \
         "reserve: {normal: 45000}" "volumes: []"
     free=$(reserve_number free) total=$(reserve_number total)
     cycles
