@@ -3,8 +3,8 @@
 #
 # timeout: 900
 #
-# Two volumes of one server: one holds, under fio, which checks every block it reads back; one fails after two seconds. The
-# server is on a file, so what was acknowledged outlives it. SLUICE_TURNS kills, one silence, one dead link of
+# Three volumes of one server: one holds, under fio, which checks every block it reads back; one fails after two seconds; one
+# knows a second server of the same disk. They are on files, so what was acknowledged outlives a server. SLUICE_TURNS kills, one silence, one dead link of
 # SLUICE_LINK_DOWN_S seconds, one wrong disk.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -18,6 +18,8 @@ serve() { server up 10809 nbdkit -f file dir="$dir"; }
 volume() { # name, jq expression
     sluice list --json | jq -e --arg name "$1" ".[] | select(.name == \$name) | $2" >/dev/null
 }
+
+device_of() { sluice list --json | jq -r --arg name "$1" '.[] | select(.name == $name) | .device'; }
 
 fio_load() { # writes and reads back, again and again, until it is enough
     until [ -e /run/enough ]; do
@@ -56,6 +58,26 @@ kills() {
     claim device_of_the_failing_volume_stayed test -b "$failing"
 }
 
+several_uris() {
+    local reader=$several
+    claim second_uri_serves_where_the_first_does_not volume several '.server | endswith(":10809")'
+    server up 10819 nbdkit -f -p 10819 file dir="$dir"
+    server kill 10809
+    claim the_first_uri_takes_over wait_until 40 volume several '.connections_ready > 0 and (.server | endswith(":10819"))'
+    claim reads_go_to_the_other_server timeout 20 dd if="$reader" of=/dev/null bs=64k count=16 iflag=direct status=none
+    serve
+}
+
+without_link() {
+    local end=$((SECONDS + LINK_DOWN_S))
+    server link down
+    claim eio_without_link_with_fail fails_in_time
+    [ $SECONDS -ge $end ] || sleep $((end - SECONDS)) # the outage itself
+    server link up
+    claim "io_goes_on_after_${LINK_DOWN_S}_s_without_link" io_goes_on 90
+    claim failing_volume_comes_back_with_the_link wait_until 60 reads_again
+}
+
 # Nobody answers and nobody will: by force the device goes, and who waits for it gets an error.
 given_up() {
     local waits
@@ -72,14 +94,16 @@ given_up() {
 
 inside() {
     start_daemon "volumes:" \
-        "  - {name: failing, uri: \"nbd://$SLUICE_SERVER/failing\", on_dead: fail, dead_timeout: 2s, request_timeout: 4s}"
+        "  - {name: failing, uri: \"nbd://$SLUICE_SERVER/failing\", on_dead: fail, dead_timeout: 2s, request_timeout: 4s}" \
+        "  - {name: several, uris: [\"nbd://$SLUICE_SERVER:10819/several\", \"nbd://$SLUICE_SERVER/several\"]}"
     ask_serverd || die serverd_answers "no serverd at $KERNEL_NIC_SERVER"
     server run mkdir -p "$dir"
-    server run truncate -s 64M "$dir/disk" "$dir/failing"
+    server run truncate -s 64M "$dir/disk" "$dir/failing" "$dir/several"
     serve || die server_starts "it does not"
     device=$(SLUICE_TIMEOUT=60 sluice attach --name held "nbd://$SLUICE_SERVER/disk")
-    wait_until 60 eval 'volume failing ".step == \"serving\""' || die volumes_are_served "$(sluice list)"
-    failing=$(sluice list --json | jq -r '.[] | select(.name == "failing") | .device')
+    wait_until 60 volume failing '.step == "serving"' || die volumes_are_served "$(sluice list)"
+    wait_until 60 volume several '.step == "serving"' || die volume_of_several_uris_is_served "$(sluice list)"
+    failing=$(device_of failing) several=$(device_of several)
     fio_load >/run/fio.log 2>&1 &
     load=$!
     kills
@@ -88,10 +112,8 @@ inside() {
     claim silence_is_noticed wait_until 30 volume held '.timeouts > 0 or .reconnects > 0 or .error != ""'
     server cont 10809
     claim io_goes_on_after_a_silence io_goes_on 60
-    server link down
-    sleep "$LINK_DOWN_S" # the outage itself
-    server link up
-    claim "io_goes_on_after_${LINK_DOWN_S}_s_without_link" io_goes_on 90
+    without_link
+    several_uris
     server kill 10809
     server run mv "$dir/disk" "$dir/kept"
     server run truncate -s 32M "$dir/disk"
