@@ -70,6 +70,10 @@ void tcp_rack_update(struct tcp_conn *conn, const struct tcp_delivery *d)
 	rack->rtt_us = (uint32_t)RTE_MIN(d->now_us - d->rack_sent_us, (uint64_t)UINT32_MAX);
 }
 
+/*
+ * 6.2 step 4, rounded up. A quarter of a round trip below four microseconds would be nothing, and a whole
+ * burst, which leaves in one microsecond, be lost as soon as its last segment overtook the others.
+ */
 static uint32_t reo_wnd_us(const struct tcp_conn *conn)
 {
 	const struct tcp_rack *rack = &conn->rack;
@@ -81,7 +85,7 @@ static uint32_t reo_wnd_us(const struct tcp_conn *conn)
 		if (conn->rtx.sacked_bytes >= DUPTHRESH * tcp_out_mss(conn))
 			return 0;
 	}
-	wnd = (uint64_t)rack->reo_mult * tcp_rtt_min_us(&conn->rtt) / 4;
+	wnd = ((uint64_t)rack->reo_mult * tcp_rtt_min_us(&conn->rtt) + 3) / 4;
 	return (uint32_t)RTE_MIN(wnd, (uint64_t)tcp_rtt_srtt_us(&conn->rtt));
 }
 

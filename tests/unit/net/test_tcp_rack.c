@@ -135,6 +135,22 @@ static void tcp_seen_reordering_takes_dupthresh_out_of_force(void **state)
 	assert_int_equal(info().retrans_segs, 0);
 }
 
+/* A quarter of next to nothing is still not nothing. */
+static void tcp_reordering_is_waited_for_on_the_shortest_path(void **state)
+{
+	open_with(.cc = "newreno");
+	send_bytes(8000);
+	assert_int_equal(tx_drain(), 8);
+	rx(.flags = ACK, .seq = 901, .ack = 101, .sacks = 1, .sack = {{1101, 2101}});
+	tx_none();
+	rx(.flags = ACK, .seq = 901, .ack = 2101);
+	rx(.flags = ACK, .seq = 901, .ack = 2101, .sacks = 1, .sack = {{3101, 8101}});
+	tx_none();
+	after_ms(1);
+	tx(.flags = ACK, .seq = 2101, .len = 1000);
+	tx_none();
+}
+
 static void tcp_lost_retransmission_is_noticed(void **state)
 {
 	open_with(.rtt_ms = 100, .cc = "newreno");
@@ -171,6 +187,7 @@ int main(void)
 		conv_test(tcp_slight_reordering_is_waited_for),
 		conv_test(tcp_reordering_beyond_the_window_is_a_loss),
 		conv_test(tcp_seen_reordering_takes_dupthresh_out_of_force),
+		conv_test(tcp_reordering_is_waited_for_on_the_shortest_path),
 		conv_test(tcp_lost_retransmission_is_noticed),
 	};
 
