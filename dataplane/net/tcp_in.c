@@ -188,6 +188,7 @@ static void ack_schedule(struct tcp_conn *conn, const struct tcp_seg *seg,
 {
 	struct tcp_rcv *r = &conn->rcv;
 
+	tcp_rcv_heard(r, tcp_rtt_rto_us(&conn->rtt), now_us);
 	if (verdict != RCV_IN_ORDER) {
 		conn->ack_now = true;
 		if (!conn->has_sack && r->dup_acks_owed < UINT8_MAX && verdict != RCV_NOTHING)

@@ -222,6 +222,17 @@ bool tcp_rcv_window_pays(const struct tcp_rcv *r)
 	return fits - now >= (now < 2 * r->mss ? step_min(r) : RTE_MIN(2 * r->mss, half));
 }
 
+/*
+ * A peer whose timer went off, or that had nothing to say for as long, begins again with a segment or a few
+ * (RFC 5681 4.1). Were the first of them to wait for the delayed ACK, that would be ten round trips.
+ */
+void tcp_rcv_heard(struct tcp_rcv *r, uint64_t silence_us, uint64_t now_us)
+{
+	if (now_us - r->text_us > silence_us)
+		r->quick_acks = QUICK_ACKS;
+	r->text_us = now_us;
+}
+
 void tcp_rcv_acked(struct tcp_rcv *r)
 {
 	r->acked = r->nxt;

@@ -44,6 +44,7 @@ struct tcp_rcv {
 	uint32_t ack_segs;	/* data segments since the last ACK */
 	uint32_t dup_acks_owed; /* without SACK: one duplicate ACK a segment (RFC 5681 4.2) */
 	uint32_t quick_acks;	/* acknowledge at once this many more times */
+	uint64_t text_us;	/* when text last arrived */
 	uint64_t received;	/* bytes in order, for status */
 };
 
@@ -92,6 +93,9 @@ uint16_t tcp_rcv_window(struct tcp_rcv *r, uint8_t shift);
 bool tcp_rcv_window_pays(const struct tcp_rcv *r);
 uint32_t tcp_rcv_wnd(const struct tcp_rcv *r); /* RCV.WND: from nxt to the edge */
 uint8_t tcp_rcv_wscale_choose(uint32_t quota);
+
+/* Text arrived. After a silence of @silence_us the peer is taken to be in slow start again. */
+void tcp_rcv_heard(struct tcp_rcv *r, uint64_t silence_us, uint64_t now_us);
 
 /* An ACK left: what was owed is paid. */
 void tcp_rcv_acked(struct tcp_rcv *r);

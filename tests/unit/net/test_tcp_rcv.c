@@ -52,6 +52,25 @@ static void tcp_second_segment_is_acknowledged_at_once(void **state)
 	tx_none();
 }
 
+/* A sender whose timer went off has one segment under way: it waits for each ACK. */
+static void tcp_first_segments_after_a_silence_are_acknowledged_at_once(void **state)
+{
+	uint32_t seq;
+
+	open_with();
+	seq = past_quick_acks();
+	after_ms(190); /* below the timeout */
+	rx(.flags = ACK, .seq = seq, .ack = 101, .len = 1000);
+	tx_none();
+	after_ms(40);
+	tx(.flags = ACK, .ack = seq + 1000);
+	after_ms(210);
+	rx(.flags = ACK, .seq = seq + 1000, .ack = 101, .len = 1000);
+	tx(.flags = ACK, .ack = seq + 2000);
+	rx(.flags = ACK, .seq = seq + 2000, .ack = 101, .len = 1000);
+	tx(.flags = ACK, .ack = seq + 3000);
+}
+
 static void tcp_burst_gets_one_ack(void **state)
 {
 	open_with();
@@ -170,6 +189,7 @@ int main(void)
 		conv_test(tcp_first_segments_are_acknowledged_at_once),
 		conv_test(tcp_lone_segment_waits_for_the_delayed_ack),
 		conv_test(tcp_second_segment_is_acknowledged_at_once),
+		conv_test(tcp_first_segments_after_a_silence_are_acknowledged_at_once),
 		conv_test(tcp_burst_gets_one_ack),
 		conv_test(tcp_ack_rides_on_data),
 		conv_test(tcp_duplicate_is_acknowledged_at_once),
