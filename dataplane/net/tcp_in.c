@@ -80,9 +80,10 @@ static bool step_sequence(struct tcp_conn *conn, const struct tcp_seg *seg, uint
 	if (is_paws_reject(conn, seg, now_us))
 		return false;
 	if (is_acceptable(conn, seg)) {
-		/* RFC 7323 4.3 (2): what spans Last.ACK.sent is echoed. */
-		if (conn->has_ts && seg->has_ts && seq_le(seg->seq, conn->rcv.acked) &&
-			!ts_lt(seg->tsval, conn->ts_recent)) {
+		/* RFC 7323 4.3 (2): what spans Last.ACK.sent is echoed. Older than TS.Recent it can only be because
+		 * that has outlived its 24 days (5.5), and then it is the one to go. */
+		if (conn->has_ts && seg->has_ts && !(seg->flags & TCP_RST) &&
+			seq_le(seg->seq, conn->rcv.acked)) {
 			conn->ts_recent = seg->tsval;
 			conn->ts_recent_us = now_us;
 		}

@@ -66,6 +66,18 @@ static void tcp_old_timestamp_is_taken_after_24_days(void **state)
 	read_bytes(10);
 }
 
+/* 5.5: the outdated one is replaced: echoed no longer, and PAWS goes by the new one. */
+static void tcp_timestamp_of_24_days_ago_is_forgotten(void **state)
+{
+	open_with(.ts = true);
+	after_ms(25ull * 24 * 3600 * 1000);
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER - 7);
+	tx(.flags = ACK, .ack = 911, .tsecr = TSVAL_PEER - 7);
+	rx(.flags = ACK, .seq = 911, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER - 8);
+	tx(.flags = ACK, .ack = 911);
+	read_bytes(10);
+}
+
 /* 4.3: what is echoed is the segment's that reached Last.ACK.sent, not the newest. */
 static void tcp_echo_is_of_the_segment_the_ack_waited_for(void **state)
 {
@@ -132,6 +144,7 @@ int main(void)
 		/* RFC 7323 5: PAWS */
 		conv_test(tcp_old_timestamp_is_acknowledged_and_dropped),
 		conv_test(tcp_old_timestamp_is_taken_after_24_days),
+		conv_test(tcp_timestamp_of_24_days_ago_is_forgotten),
 		conv_test(tcp_timestamp_offset_differs_between_connections),
 		/* RFC 7323 4: what is echoed, and measured */
 		conv_test(tcp_echo_is_of_the_segment_the_ack_waited_for),
