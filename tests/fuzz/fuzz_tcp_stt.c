@@ -196,22 +196,31 @@ static uint32_t ack_number(struct fuzz *f, const struct side *s, unsigned mode)
 	}
 }
 
-/* A number chosen twice by chance is not the fuzzer's to find: the watcher would take it as said. */
-static void send_segment(
+/*
+ * The first SYN that is taken may have any number, and positions count from it. A number chosen twice
+ * by chance is not the fuzzer's to find: the watcher would take it as said.
+ */
+static uint64_t send_segment(
 	struct fuzz *f, struct side *s, struct wire_pkt *pkt, uint64_t pos, bool is_damaged)
 {
 	static uint8_t packet[WIRE_PACKET_MAX], text[65536];
+	bool is_first = pkt->flags & W_SYN && !s->watch.has_irs;
 	size_t len;
 
 	pkt->seq = s->isn + (uint32_t)pos;
 	if (pkt->text_bytes > 0) {
-		text_fill(s->watch.key_rx, pos + !!(pkt->flags & W_SYN) - 1, text, pkt->text_bytes);
+		text_fill(s->watch.key_rx, is_first ? 0 : pos + !!(pkt->flags & W_SYN) - 1, text,
+			pkt->text_bytes);
 		pkt->text = text;
 	}
 	len = wire_build(packet, pkt);
 	if (is_damaged)
 		packet[u16(f) % len] ^= (uint8_t)(1 + u8(f) % 255);
 	give(f, packet, len);
+	if (!is_first || !s->watch.has_irs)
+		return pos;
+	s->isn = s->watch.irs;
+	return 0;
 }
 
 static void step_segment(struct fuzz *f, struct side *s)
@@ -240,7 +249,7 @@ static void step_segment(struct fuzz *f, struct side *s)
 		s->tsval += (uint32_t)(int32_t)(int16_t)u16(f);
 	pkt.tsval = s->tsval;
 	pkt.tsecr = how & 64 ? u32(f) : s->watch.tsval;
-	send_segment(f, s, &pkt, pos, how & 128);
+	pos = send_segment(f, s, &pkt, pos, how & 128);
 	if ((how & 3) == 0)
 		s->next = pos + pkt.text_bytes + !!(flags & W_SYN) + !!(flags & W_FIN);
 }

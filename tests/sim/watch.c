@@ -246,14 +246,15 @@ void watch_out(struct watch *w, const uint8_t *packet, size_t len)
 
 static void take_syn(struct watch *w, const struct wire_pkt *pkt)
 {
-	if (w->has_irs || !w->has_iss || (pkt->flags & W_ACK && pkt->ack != w->iss + 1))
+	/* A SYN of its own may even come before ours has left: both sides open at once. */
+	if (w->has_irs || (pkt->flags & W_ACK && (!w->has_iss || pkt->ack != w->iss + 1)))
 		return;
 	w->has_irs = true;
 	w->irs = pkt->seq;
 	w->peer_syn = *pkt;
 	w->peer_syn.text = NULL;
 	w->edge = 1 + (uint64_t)w->syn.wnd;
-	w->has_edge = true;
+	w->has_edge = w->has_iss;
 	ranges_add(&w->given, 0, 1);
 }
 
