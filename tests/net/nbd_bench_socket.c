@@ -251,7 +251,7 @@ static int bench_print(const struct run *r)
 	bench_result(&r->bench, 1, &b);
 	seconds = b.elapsed_us ? (double)b.elapsed_us / 1e6 : 1;
 	printf("{\"reads\":%" PRIu64 ",\"writes\":%" PRIu64 ",\"errors\":%" PRIu64
-	       ",\"verify_errors\":%" PRIu64 ",\"verified\":%" PRIu64 ",\"iops\":%.0f,\"mb_s\":%.1f"
+	       ",\"verify_errors\":%" PRIu64 ",\"verified\":%" PRIu64 ",\"iops\":%.0f,\"mb_s\":%.4f"
 	       ",\"p99_us\":%.1f,\"reconnects\":%" PRIu64 ",\"replayed\":%" PRIu64
 	       ",\"protocol_errors\":%" PRIu64 ",\"structured\":%s,\"busy\":%u}\n",
 		b.ios[0], b.ios[1], b.errors, b.verify_errors, b.verified_blocks,
