@@ -17,6 +17,7 @@
 #include <jansson.h>
 #include "dataplane/counters.h"
 #include "dataplane/engine.h"
+#include "dataplane/report_impl.h"
 
 #define POLL_MS		   5
 #define CONNECT_MS	   15000
@@ -146,9 +147,10 @@ static json_t *reserve_json(const struct engine *e)
 	struct reserve_info info;
 
 	reserve_info(engine_pool(e, 0), &info);
-	return json_pack("{s:i s:i s:i s:i s:I s:I s:i}", "total", info.total, "floor", info.floor, "free",
+	return json_pack("{s:i s:i s:i s:i s:I s:I s:i s:o}", "total", info.total, "floor", info.floor, "free",
 		info.free, "low_water", info.low_water, "dips", (json_int_t)info.dips, "refused",
-		(json_int_t)info.refused, "owners_over_limit", (int)reserve_over_limit(engine_pool(e, 0)));
+		(json_int_t)info.refused, "owners_over_limit", (int)reserve_over_limit(engine_pool(e, 0)),
+		"owners", report_owners(engine_pool(e, 0)));
 }
 
 /* TCP of all workers together; *drops likewise. */

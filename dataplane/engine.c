@@ -82,6 +82,8 @@ static int port_bring_up(struct engine *e, unsigned idx, struct error *err)
 	p->queue_count = p->cfg->queues ? p->cfg->queues : 1;
 	rc = port_open(p->cfg, idx, (uint16_t)p->queue_count, &p->port, err);
 	if (!rc)
+		p->stack_mtu = port_facts(p->port)->mtu;
+	if (!rc)
 		rc = engine_exception_open(p, idx, err);
 	if (!rc)
 		rc = engine_pools_create(e, p, idx, err);

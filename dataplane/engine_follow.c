@@ -41,8 +41,18 @@ static bool is_posted(const struct engine_port *p)
 
 /* ---- MTU ---- */
 
-static void mtu_follow(struct engine_port *p, const struct host_iface *now)
+static void mtu_set_back(const struct engine_port *p, const struct host_iface *now, uint16_t mtu)
 {
+	struct error err = {""};
+
+	if (p->exception && host_iface_mtu_set(now->name, mtu, &err))
+		log_warn("%s", err.text);
+}
+
+/* The longest datagram is a term of the sum: a larger MTU needs room in the pool, a smaller one gives some back. */
+static void mtu_follow(struct engine *e, unsigned port, const struct host_iface *now)
+{
+	struct engine_port *p = &e->ports[port];
 	uint16_t mtu_max = port_facts(p->port)->mtu;
 	struct worker_cmd cmd = {.type = WORKER_MTU_SET, .n = now->mtu};
 	struct error err = {""};
@@ -52,12 +62,18 @@ static void mtu_follow(struct engine_port *p, const struct host_iface *now)
 	if (now->mtu > mtu_max) {
 		log_warn("port %s: an MTU of %u on %s is more than the port's %u; set back", p->cfg->name,
 			now->mtu, now->name, mtu_max);
-		if (p->exception && host_iface_mtu_set(now->name, mtu_max, &err))
-			log_warn("%s", err.text);
+		mtu_set_back(p, now, mtu_max);
+		return;
+	}
+	if (!engine_mtu_fits(e, port, now->mtu, &err)) {
+		log_warn("port %s: MTU stays at %u: %s", p->cfg->name, p->stack_mtu, err.text);
+		mtu_set_back(p, now, p->stack_mtu);
 		return;
 	}
 	log_info("port %s: MTU %u -> %u, as on %s", p->cfg->name, p->stack_mtu, now->mtu, now->name);
 	p->stack_mtu = now->mtu;
+	for (unsigned q = 0; q < p->queue_count; q++)
+		engine_floor_update(e, port, q, "MTU changed");
 	post_all(p, &cmd);
 }
 
@@ -153,8 +169,9 @@ static void link_follow(struct engine_port *p)
 
 /* ---- all of it ---- */
 
-static void port_follow(struct engine_port *p)
+static void port_follow(struct engine *e, unsigned port)
 {
+	struct engine_port *p = &e->ports[port];
 	struct host_iface now;
 
 	p->is_follow_due = false;
@@ -162,7 +179,7 @@ static void port_follow(struct engine_port *p)
 		return;
 	if (now.is_up != p->iface.is_up && p->iface.index)
 		log_info("port %s: %s is %s", p->cfg->name, now.name, now.is_up ? "up" : "down");
-	mtu_follow(p, &now);
+	mtu_follow(e, port, &now);
 	p->is_follow_due = !addrs_follow(p, &now);
 	p->iface = now;
 }
@@ -177,7 +194,7 @@ void engine_follow_poll(struct engine *e, uint64_t now_us)
 		neigh_follow(e, &neigh[i]);
 	for (unsigned i = 0; i < e->port_count; i++) {
 		if (has_changed || e->ports[i].is_follow_due)
-			port_follow(&e->ports[i]);
+			port_follow(e, i);
 		if (is_link_due)
 			link_follow(&e->ports[i]);
 	}
@@ -194,7 +211,6 @@ void engine_follow_start(struct engine *e)
 		log_warn("%s", err.text);
 	for (unsigned i = 0; i < e->port_count; i++) {
 		e->ports[i].is_link_up = port_link_up(e->ports[i].port);
-		e->ports[i].stack_mtu = port_facts(e->ports[i].port)->mtu;
 		e->ports[i].is_follow_due = true;
 	}
 }

@@ -186,6 +186,8 @@ uint32_t engine_quota(const struct config_volume *v);
 void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why);
 /* Would a volume of @quota more fit? 0, or -ENOSPC with the numbers in @err. */
 int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota, struct error *err);
+/* Would every queue of @port hold the sum at that MTU? False: not, with the numbers in @err. */
+bool engine_mtu_fits(const struct engine *e, unsigned port, uint16_t mtu, struct error *err);
 /* Tells the log when a ring goes without refills, and when it is over. */
 void engine_alarm_poll(struct engine *e);
 int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err);

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <rte_ip.h>
 #include <rte_mbuf.h>
 #include "config/log.h"
 #include "dataplane/engine_impl.h"
@@ -25,20 +26,50 @@ uint32_t engine_quota(const struct config_volume *v)
 	return quota_of_one(v->io_bytes_max);
 }
 
-static void sum_input(const struct engine *e, unsigned port, unsigned queue, struct reserve_sum_input *in)
+/*
+ * A datagram put together is a segment of a peer of ours, so no longer than the MTU; a path cuts it into
+ * pieces of MTU_MIN at the least, and each arrives in an mbuf.
+ */
+static uint32_t reass_mbufs(uint16_t mtu)
+{
+	const uint32_t hdr_bytes = sizeof(struct rte_ipv4_hdr), bytes = mtu - hdr_bytes;
+	const uint32_t piece_bytes = (MTU_MIN - hdr_bytes) / 8 * 8;
+
+	return REASS_MAX * ((bytes + piece_bytes - 1) / piece_bytes);
+}
+
+/* The ring to the kernel counts packets; where none is longer than an mbuf, that is the number of both. */
+static uint32_t exception_mbufs(const struct port_facts *f)
+{
+	if (f->has_lro)
+		return EXCEPTION_MBUF_MAX;
+	return RTE_MIN((uint32_t)EXCEPTION_RING_COUNT * (f->burst_mbufs / BURST_MAX), (uint32_t)EXCEPTION_MBUF_MAX);
+}
+
+/* The sum of a queue of @p without its volumes. */
+static void sum_base(const struct engine *e, const struct engine_port *p, uint16_t mtu,
+	struct reserve_sum_input *in)
+{
+	const struct port_facts *f = port_facts(p->port);
+
+	*in = (struct reserve_sum_input){
+		.ring_count = f->ring_mbufs,
+		.burst_count = f->burst_mbufs,
+		.essential_count = ESSENTIAL_COUNT,
+		.reassembly_count = reass_mbufs(mtu),
+		.neighbour_count = 0, /* packets that wait for a neighbour are ours, from the header pool */
+		.exception_count = p->exception ? exception_mbufs(f) : 0,
+		.safety_pct = e->cfg.reserve.safety_pct,
+	};
+}
+
+static void sum_input(const struct engine *e, unsigned port, unsigned queue, uint16_t mtu,
+	struct reserve_sum_input *in)
 {
 	const struct engine_volume *v;
 	unsigned i, k, c;
 
-	*in = (struct reserve_sum_input){
-		.ring_count = port_facts(e->ports[port].port)->ring_mbufs,
-		.burst_count = port_facts(e->ports[port].port)->burst_mbufs,
-		.essential_count = ESSENTIAL_COUNT,
-		.reassembly_count = REASS_MAX * 8,
-		.neighbour_count = 0, /* packets that wait for a neighbour are ours, from the header pool */
-		.exception_count = e->ports[port].exception ? EXCEPTION_MBUF_MAX : 0,
-		.safety_pct = e->cfg.reserve.safety_pct,
-	};
+	sum_base(e, &e->ports[port], mtu, in);
 	for (i = 0; i < VOLUME_MAX; i++) {
 		v = &e->volumes[i];
 		for (k = 0; v->port == port && k < v->part_count; k++)
@@ -64,6 +95,7 @@ static void limits_set(const struct engine_queue *q, const struct reserve_sum_in
 	reserve_owner_limit(q->rx, OWNER_UNCLASSIFIED, in->burst_count);
 	reserve_owner_limit(q->rx, OWNER_ESSENTIAL, in->essential_count);
 	reserve_owner_limit(q->rx, OWNER_REASSEMBLY, in->reassembly_count);
+	reserve_owner_limit(q->rx, OWNER_EXCEPTION, in->exception_count);
 }
 
 void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why)
@@ -73,7 +105,7 @@ void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const 
 	uint32_t before = q->floor;
 	struct worker_cmd cmd = {.type = WORKER_FLOOR_SET};
 
-	sum_input(e, port, queue, &in);
+	sum_input(e, port, queue, e->ports[port].stack_mtu, &in);
 	reserve_sum(&in, &q->sum);
 	limits_set(q, &in);
 	q->floor = RTE_MIN(floor_of(e, &q->sum), q->total);
@@ -96,7 +128,7 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 
 	if (e->cfg.reserve.size >= 0)
 		return 0; /* the user set it by hand, for comparison */
-	sum_input(e, port, queue, &in);
+	sum_input(e, port, queue, e->ports[port].stack_mtu, &in);
 	if (in.device_count < VOLUME_MAX * 2)
 		in.device_quota[in.device_count++] = quota;
 	reserve_sum(&in, &sum);
@@ -106,6 +138,27 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 		"the reserve does not fit: %u mbufs needed with this volume (%u of them its own), the pool "
 		"of %s has %u; lower the volume's io_size_max, detach another, or set reserve.normal to %u and restart",
 		sum.total, quota, e->ports[port].cfg->name, q->total, sum.total);
+}
+
+bool engine_mtu_fits(const struct engine *e, unsigned port, uint16_t mtu, struct error *err)
+{
+	const struct engine_port *p = &e->ports[port];
+	struct reserve_sum_input in;
+	struct reserve_sum sum;
+	unsigned q;
+
+	for (q = 0; e->cfg.reserve.size < 0 && q < p->queue_count; q++) {
+		sum_input(e, port, q, mtu, &in);
+		reserve_sum(&in, &sum);
+		if (sum.total <= p->queues[q].total)
+			continue;
+		error_set(err, -ENOSPC,
+			"the reserve does not fit: %u mbufs needed at an MTU of %u, the pool of %s has %u; detach a "
+			"volume, or set reserve.normal to %u and restart",
+			sum.total, mtu, p->cfg->name, p->queues[q].total, sum.total);
+		return false;
+	}
+	return true;
 }
 
 static void queue_alarm(struct engine_queue *q, const char *port, unsigned queue)
@@ -137,18 +190,12 @@ void engine_alarm_poll(struct engine *e)
 /* Total of one queue's pool: the configured volumes, room for a few more, and the normal part. */
 static uint32_t total_plan(const struct engine *e, const struct engine_port *p)
 {
-	struct reserve_sum_input in = {
-		.ring_count = port_facts(p->port)->ring_mbufs,
-		.burst_count = port_facts(p->port)->burst_mbufs,
-		.essential_count = ESSENTIAL_COUNT,
-		.reassembly_count = REASS_MAX * 8,
-		.exception_count = p->exception ? EXCEPTION_MBUF_MAX : 0,
-		.safety_pct = e->cfg.reserve.safety_pct,
-	};
+	struct reserve_sum_input in;
 	uint32_t normal = e->cfg.reserve.normal ? e->cfg.reserve.normal : NORMAL_DEFAULT;
 	struct reserve_sum sum;
 	unsigned i, c;
 
+	sum_base(e, p, port_facts(p->port)->mtu, &in);
 	for (i = 0; i < e->cfg.volume_count; i++)
 		for (c = 0; c < RTE_MAX(e->cfg.volumes[i].connections, 1) && in.device_count < VOLUME_MAX; c++)
 			in.device_quota[in.device_count++] = engine_quota(&e->cfg.volumes[i]);

@@ -354,7 +354,6 @@ struct other *other_create(const struct other_config *cfg)
 		free(o);
 		return NULL;
 	}
-	reserve_owner_limit(cfg->rx_pool, OWNER_EXCEPTION, EXCEPTION_MBUF_MAX);
 	return o;
 }
 

@@ -127,6 +127,14 @@ static int conf_apply(struct port *p, uint16_t queues)
 	return rc;
 }
 
+/* Mbufs the longest packet arrives in: 64 KiB where the NIC merges them, else a frame of the MTU. */
+static uint32_t mbufs_of_frame(const struct port *p)
+{
+	uint32_t bytes = p->facts.has_lro ? 65536u : p->facts.mtu + RTE_ETHER_HDR_LEN + 8u;
+
+	return (bytes + MBUF_DATA_BYTES - 1) / MBUF_DATA_BYTES;
+}
+
 static int facts_read(struct port *p, const struct config_port *cfg, uint16_t queues)
 {
 	struct rte_ether_addr mac;
@@ -148,7 +156,7 @@ static int facts_read(struct port *p, const struct config_port *cfg, uint16_t qu
 	if (p->sends_from_rx_pool)
 		p->facts.ring_mbufs = AF_XDP_FILL_COUNT + p->facts.tx_ring;
 	/* A packet the NIC merged is a chain as long as 64 KiB need, but no burst is longer than its ring. */
-	p->facts.burst_mbufs = p->facts.has_lro ? p->facts.rx_ring : BURST_MAX;
+	p->facts.burst_mbufs = RTE_MIN(BURST_MAX * mbufs_of_frame(p), (uint32_t)p->facts.ring_mbufs);
 	return rc;
 }
 
@@ -197,13 +205,13 @@ int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, stru
 		rte_eth_dev_set_mtu(p->facts.id, cfg->mtu);
 		p->conf.rxmode.mtu = cfg->mtu;
 	}
+	p->facts.mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
 	conf_choose(p, queues);
 	rc = conf_apply(p, queues);
 	if (!rc)
 		rc = facts_read(p, cfg, queues);
 	if (rc)
 		goto err_conf;
-	p->facts.mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
 	*out = p;
 	return 0;
 

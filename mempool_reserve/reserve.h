@@ -83,6 +83,10 @@ int reserve_floor_set(struct reserve *r, uint32_t floor_count);
 int reserve_owner_add(struct reserve *r, const char *name, uint16_t parent, uint32_t limit);
 /* 0, -EBUSY while it holds mbufs or has owners below it, -EINVAL for a fixed or unknown one */
 int reserve_owner_del(struct reserve *r, uint16_t owner);
+/*
+ * Control thread, at any time. A peak is compared with the limit of its time: lowered below it, the
+ * limit begins a new one.
+ */
 void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit);
 
 /*

@@ -52,6 +52,7 @@ struct owner {
 struct owner_label {
 	char name[NAME_BYTES_MAX];
 	uint64_t refused;
+	bool was_over; /* held more than a limit that was lowered since; the control thread's */
 };
 
 struct reserve {

@@ -87,8 +87,16 @@ int reserve_owner_del(struct reserve *r, uint16_t owner)
 
 void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit)
 {
+	struct owner *o = &r->owners[owner];
+	uint32_t before = relaxed_load(&o->limit), peak = relaxed_load(&o->peak);
+
 	assert(is_live(r, owner));
-	relaxed_store(&r->owners[owner].limit, limit ? limit : UINT32_MAX);
+	limit = limit ? limit : UINT32_MAX;
+	if (limit < before && peak > limit) {
+		r->labels[owner].was_over |= peak > before;
+		relaxed_store(&o->peak, relaxed_load(&o->used));
+	}
+	relaxed_store(&o->limit, limit);
 }
 
 /* Charges one mbuf, or counts the refusal on the owner without room. */
@@ -319,7 +327,8 @@ unsigned reserve_over_limit(const struct reserve *r)
 
 	for (uint16_t id = 0; id < end; id++)
 		n += is_live(r, id) &&
-		     relaxed_load(&r->owners[id].peak) > relaxed_load(&r->owners[id].limit);
+		     (r->labels[id].was_over ||
+			     relaxed_load(&r->owners[id].peak) > relaxed_load(&r->owners[id].limit));
 	return n;
 }
 

@@ -9,7 +9,8 @@
  *   burst      taken from the ring, not yet classified: the worker runs to completion, so one burst
  *   essential  ARP, ND and ICMP being handled
  *   devices    what the replies each connection may have asked for can occupy
- *   reassembly, neighbour   fragments of protected peers; packets that wait for an address
+ *   reassembly  fragments of protected peers: as many as the MTU makes of each datagram
+ *   neighbour   packets that wait for an address
  *   exception  other traffic on its way to the kernel, taken while memory was normal
  *
  * Pure arithmetic, 64 bits wide, clamped at the end: a sum no pool can have is refused later, with

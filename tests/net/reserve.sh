@@ -77,6 +77,13 @@ claim detach_brings_the_same_numbers_back wait_until 40 floor_is 0 "$floor0"
 claim shrinkage_is_logged_too logged "reserve net0 queue 0: [0-9]+ -> $floor0 of [0-9]+ mbufs"
 wait %?probe 2>/dev/null
 
+### the MTU is in the sum, for a datagram in pieces is no longer than that
+ip -n "$cli" link set sl0 mtu 1100
+claim smaller_mtu_shrinks_the_reserve wait_until 10 floor_is_not 0 "$floor0"
+claim mtu_change_is_logged_with_before_and_after logged "reserve net0 queue 0: $floor0 -> [0-9]+ of [0-9]+ mbufs \(MTU changed\)"
+ip -n "$cli" link set sl0 mtu 1500
+claim mtu_back_brings_the_same_numbers_back wait_until 10 floor_is 0 "$floor0"
+
 ### a leak, planted: named, counted, aged
 sluice fault leak essential 3 >&2
 claim leak_names_owner_and_count wait_until 5 true_of eval \

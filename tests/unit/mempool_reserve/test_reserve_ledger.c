@@ -215,6 +215,31 @@ static void reserve_keeps_the_ledgers_of_two_pools_apart(void **state)
 	reserve_destroy(hdr);
 }
 
+/* m[0..1] stay held throughout; a limit that was broken stays on the books. */
+static void reserve_lower_limit_begins_a_new_peak(void **state)
+{
+	struct reserve *r = *state;
+	struct rte_mbuf *m[6];
+
+	reserve_owner_limit(r, OWNER_EXCEPTION, 8);
+	assert_int_equal(take(r, m, 6), 0);
+	for (unsigned i = 0; i < 6; i++)
+		assert_true(reserve_move(m[i], OWNER_EXCEPTION, 0));
+	rte_pktmbuf_free_bulk(m + 2, 4);
+	reserve_owner_limit(r, OWNER_EXCEPTION, 3);
+	assert_int_equal(owner(r, OWNER_EXCEPTION).peak, 2);
+	assert_int_equal(reserve_over_limit(r), 0);
+	assert_int_equal(take(r, m + 2, 2), 0);
+	for (unsigned i = 2; i < 4; i++)
+		reserve_force(m[i], OWNER_EXCEPTION, 0);
+	assert_int_equal(reserve_over_limit(r), 1);
+	rte_pktmbuf_free_bulk(m, 4);
+	reserve_owner_limit(r, OWNER_EXCEPTION, 2);
+	assert_int_equal(owner(r, OWNER_EXCEPTION).peak, 0);
+	assert_int_equal(reserve_over_limit(r), 1);
+	reserve_check(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +252,7 @@ int main(void)
 		pool_test(reserve_lists_parents_before_children),
 		pool_test(reserve_accepts_foreign_mbufs_uncounted),
 		pool_test(reserve_keeps_the_ledgers_of_two_pools_apart),
+		pool_test(reserve_lower_limit_begins_a_new_peak),
 	};
 
 	return cmocka_run_group_tests(tests, eal_start, eal_stop);

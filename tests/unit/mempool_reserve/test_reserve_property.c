@@ -223,7 +223,11 @@ static void step_limit(struct model *md)
 {
 	struct model_owner *o = &md->owners[1 + pick(md, OWNERS - 1)];
 
+	uint32_t before = o->limit ? o->limit : UINT32_MAX;
+
 	o->limit = pick(md, 60);
+	if (o->limit && o->limit < before && o->peak > o->limit)
+		o->peak = used(md, (int)(o - md->owners)); /* of the new limit's time */
 	reserve_owner_limit(md->r, o->id, o->limit);
 }
 
