@@ -16,6 +16,7 @@
  *   every queued byte leaves in finite time              check (stall), play (deadlock), once the link is fair
  *   no connection stalls while there is memory           the same: memory is back when the link is fair
  *   no deadline lies in the past after a poll            play (spins)
+ *   a window whose reader made room is open again        check_room
  *   free + held == total, held <= quota and a packet     check_memory
  *   all mbufs are back after close                       linger
  * and what else a strict reader of the wire can say: watch.c.
@@ -31,6 +32,11 @@
 #define SPINS_MAX	 1000u
 #define SIM_MBUF_BYTES	 (MBUF_DATA_BYTES + 128u) /* data room and headroom */
 #define SIM_PACKET_MBUFS 8u /* what one packet of the largest MTU fills */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
 
 void sim_fail(struct sim *sim, const char *format, ...)
 {
@@ -242,6 +248,26 @@ static void check_memory(struct sim *sim)
 		sim_fail(sim, "%u mbufs free and %u held are not %u", info.free_mbufs, held, info.total_mbufs);
 }
 
+/* RFC 9293 3.8.6.2.2: once the reader made room the peer is told, and need not find out by probing. */
+static void check_room(struct sim *sim, struct pair *p)
+{
+	uint32_t quota = sim->stt_cfg.quota ? sim->stt_cfg.quota : TCP_QUOTA_DEFAULT, offered = quota - quota / 8;
+	struct stt_info info = { .size = sizeof(info) };
+	uint64_t fits, step;
+	bool has_read = p->has_read;
+
+	p->has_read = false;
+	if (!has_read || (sim->has_pool_failures && !sim->is_fair) || p->watch.given_fin != UINT64_MAX ||
+		stt_info(sim->stt, p->conn, &info) || info.state < STT_ESTABLISHED || info.state > STT_FIN_WAIT_2)
+		return;
+	fits = info.held_mbufs < offered ? (uint64_t)(offered - info.held_mbufs) * TCP_MBUF_PAYLOAD_MIN : 0;
+	fits = least(fits, 65535); /* more only with a scale */
+	step = least(2 * sim->stt_cfg.mtu, offered * TCP_MBUF_PAYLOAD_MIN / 2);
+	if (p->watch.edge + step <= p->watch.ack + fits)
+		sim_fail(sim, "port %u: %llu bytes of window are left, %llu fit, and nobody is told", p->watch.local_port,
+			(unsigned long long)(p->watch.edge - p->watch.ack), (unsigned long long)fits);
+}
+
 static void check(struct sim *sim)
 {
 	bool has_moved = false;
@@ -253,6 +279,7 @@ static void check(struct sim *sim)
 		uint64_t seen = peer_received(&p->peer) + p->watch.received + peer_has_fin(&p->peer) +
 			peer_is_fin_acked(&p->peer) + peer_readable(&p->peer);
 
+		check_room(sim, p);
 		if (p->watch.why[0])
 			sim_fail(sim, "port %u: %s", p->watch.local_port, p->watch.why);
 		if (peer_received(&p->peer) > p->tx_bytes)
@@ -266,11 +293,6 @@ static void check(struct sim *sim)
 		sim_fail(sim, "stall: nothing moved for %llu s on a fair link", SIM_STALL_US / 1000000);
 	if (sim->steps++ > SIM_STEPS_MAX)
 		sim_fail(sim, "no end after %llu steps", (unsigned long long)sim->steps);
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 static uint64_t next_event_us(struct sim *sim)

@@ -33,6 +33,7 @@ struct pair {
 	uint64_t peer_written;
 	uint64_t end_at_bytes;	 /* an abort comes after so many bytes of either way */
 	bool is_shut, is_peer_shut, is_ended, is_closed;
+	bool has_read; /* ours, since the last check */
 	int error;
 	uint64_t seen; /* progress made, both ways */
 };

@@ -75,6 +75,7 @@ static void read_ours(struct sim *sim, struct pair *p)
 		if (rc <= 0)
 			break;
 		watch_received(&p->watch, piece, (uint64_t)rc);
+		p->has_read = true;
 		chunk -= (uint64_t)rc;
 	}
 	if (rc == 0) {

@@ -159,6 +159,26 @@ static void plan_apps(struct sim *sim, struct pair *p, struct rnd *r)
 	watch_init(&p->watch);
 }
 
+/* In a tenth of the seeds we read so slowly, with so little room, that our window is shut and probed. */
+static void plan_lazy(struct sim *sim)
+{
+	struct rnd r = { rnd_mix(sim->seed ^ 0x1a2e) };
+
+	if (sim->is_big || !rnd_pct(&r, 10))
+		return;
+	sim->stt_cfg.quota = (uint32_t)rnd_in(&r, 16, 40);
+	for (unsigned i = 0; i < sim->pair_count; i++) {
+		struct pair *p = &sim->pairs[i];
+
+		if (p->peer.cfg.tiny_bytes || p->rx_bytes == 0)
+			continue;
+		p->rx_bytes = rnd_in(&r, 20000, 150000);
+		p->rx_chunk = rnd_in(&r, p->rx_bytes / 100, p->rx_bytes / 10);
+		p->peer_chunk = p->rx_bytes;
+		p->pause_us = rnd_in(&r, 1000000, 10000000);
+	}
+}
+
 void sim_plan(struct sim *sim)
 {
 	struct rnd r = { rnd_mix(sim->seed + 1) };
@@ -180,6 +200,7 @@ void sim_plan(struct sim *sim)
 		plan_peer(sim, p, i, &r);
 		plan_apps(sim, p, &r);
 	}
+	plan_lazy(sim);
 	sim->rnd = r;
 }
 

@@ -2,7 +2,8 @@
  * watch.c - what a correct TCP may say, given what it was told
  *
  * Each check is a sentence of an RFC that can be decided from the wire: nothing acknowledged that
- * was not handed in (9293 3.4), no SACK for it either (2018 4), the right edge stays (9293 3.8.6),
+ * was not handed in (9293 3.4), no SACK for it either (2018 4), no timestamp echoed before its turn
+ * (7323 4.3), the right edge stays (9293 3.8.6),
  * text is the application's and the same at each sending, nothing beyond the peer's window but a
  * probe's byte (3.8.6.1), no segment above the peer's MSS (3.7.1), timestamps on all or none (7323
  * 3.2), no ECT on what is sent again (3168 6.1.5).
@@ -158,6 +159,8 @@ static void check_ts(struct watch *w, const struct wire_pkt *pkt)
 		watch_fail(w, "TSecr goes back");
 	if (w->has_tsval_given && (int32_t)(pkt->tsecr - w->tsval_given) > 0)
 		watch_fail(w, "TSecr echoes what never came");
+	if (w->has_tsval_due && (int32_t)(pkt->tsecr - w->tsval_due) > 0)
+		watch_fail(w, "TSecr is of a segment beyond the last ACK");
 	w->tsval = pkt->tsval;
 	w->tsecr = pkt->tsecr;
 	w->has_tsval = w->has_tsecr = true;
@@ -244,6 +247,21 @@ void watch_out(struct watch *w, const uint8_t *packet, size_t len)
 	}
 }
 
+/* RFC 7323 4.3: what may be echoed is of a segment that does not begin beyond Last.ACK.sent. */
+static void take_tsval(struct watch *w, const struct wire_pkt *pkt)
+{
+	uint64_t start = unwrap(pkt->seq, w->irs, w->ack);
+
+	if (!w->has_tsval_given || (int32_t)(pkt->tsval - w->tsval_given) > 0)
+		w->tsval_given = pkt->tsval;
+	w->has_tsval_given = true;
+	if (start != UINT64_MAX && start > 1 && start > w->ack)
+		return;
+	if (!w->has_tsval_due || (int32_t)(pkt->tsval - w->tsval_due) > 0)
+		w->tsval_due = pkt->tsval;
+	w->has_tsval_due = true;
+}
+
 static void take_syn(struct watch *w, const struct wire_pkt *pkt)
 {
 	/* A SYN of its own may even come before ours has left: both sides open at once. */
@@ -270,10 +288,8 @@ void watch_in(struct watch *w, const uint8_t *packet, size_t len)
 		take_syn(w, &pkt);
 	if (!w->has_irs)
 		return;
-	if (pkt.has_ts && (!w->has_tsval_given || (int32_t)(pkt.tsval - w->tsval_given) > 0)) {
-		w->tsval_given = pkt.tsval;
-		w->has_tsval_given = true;
-	}
+	if (pkt.has_ts)
+		take_tsval(w, &pkt);
 	ack = unwrap(pkt.ack, w->iss, w->sent_max);
 	shift = both_wscale(w) && !(pkt.flags & W_SYN) ? w->peer_syn.wscale : 0;
 	if (pkt.flags & W_ACK && ack <= w->sent_max && ack + ((uint64_t)pkt.wnd << shift) > w->peer_edge)

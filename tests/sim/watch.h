@@ -30,8 +30,9 @@ struct watch {
 	uint64_t given_fin; /* position of the FIN, UINT64_MAX = none */
 	uint64_t peer_edge; /* most the peer ever allowed */
 	uint64_t peer_ack;  /* most the peer ever acknowledged */
-	uint32_t tsval_given;
-	bool has_tsval_given;
+	uint32_t tsval_given; /* the newest */
+	uint32_t tsval_due;   /* the newest of a segment that began no later than our last ACK */
+	bool has_tsval_given, has_tsval_due;
 
 	/* What the stack said. */
 	uint64_t sent_max, ack, edge;
