@@ -70,6 +70,18 @@ static void addrs_fill(const struct stt_config *in, struct net_config *cfg)
 	}
 }
 
+/*
+ * A table of 64 connections costs more than most conversations: whoever makes a stack for each of
+ * thousands of them, and knows how many connections it needs, says so in the environment.
+ */
+static uint32_t conn_max(void)
+{
+	const char *text = getenv("STT_CONN_MAX");
+	unsigned long n = text ? strtoul(text, NULL, 10) : 0;
+
+	return n > 0 && n < STT_CONN_MAX ? (uint32_t)n : STT_CONN_MAX;
+}
+
 static struct net *net_of(struct stt *t)
 {
 	const struct stt_config *in = &t->cfg;
@@ -80,7 +92,7 @@ static struct net *net_of(struct stt *t)
 		.hdr_pool = t->hdr_pool,
 		.ext_pool = t->ext_pool,
 		.classifier = t->classifier,
-		.conn_max = STT_CONN_MAX,
+		.conn_max = conn_max(),
 		.tcp_no_sack = in->disable & STT_NO_SACK,
 		.tcp_no_ts = in->disable & STT_NO_TS,
 		.tcp_no_wscale = in->disable & STT_NO_WSCALE,

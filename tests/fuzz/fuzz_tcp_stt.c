@@ -26,6 +26,7 @@
 #include "tests/sim/wire.h"
 
 #define CONNS_MAX     4
+#define CONNS_TEXT    "4"
 #define STEPS_MAX     400
 #define SPINS_MAX     1000
 #define VIRTUAL_S_MAX 1000000u /* below the days after which PAWS lets a timestamp go back */
@@ -429,6 +430,7 @@ static void start(struct fuzz *f)
 	f->us.family = f->them.family = how & 1 ? AF_INET6 : AF_INET;
 	memcpy(f->us.bytes, how & 1 ? f->cfg.local_ip6 : (uint8_t *)&f->cfg.local_ip4, how & 1 ? 16 : 4);
 	memcpy(f->them.bytes, how & 1 ? f->cfg.peer_ip6 : (uint8_t *)&f->cfg.peer_ip4, how & 1 ? 16 : 4);
+	setenv("STT_CONN_MAX", CONNS_TEXT, 1);
 	f->stt = stt_create(&f->cfg);
 	assert(f->stt);
 	step_connect(f);

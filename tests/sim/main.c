@@ -160,6 +160,7 @@ int main(int argc, char **argv)
 
 	if (s == MAP_FAILED || !parse(argc, argv, &o))
 		return usage();
+	setenv("STT_CONN_MAX", SIM_PAIRS_TEXT, 1);
 	setvbuf(stdout, NULL, _IOLBF, 0); /* or a crash takes the log with it */
 	clock_gettime(CLOCK_MONOTONIC, &t0);
 	atomic_store(&s->next, o.first);

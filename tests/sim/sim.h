@@ -14,6 +14,7 @@
 #include "tests/sim/watch.h"
 
 #define SIM_PAIRS_MAX	3
+#define SIM_PAIRS_TEXT	"3"
 #define SIM_STALL_US	150000000ull /* on a fair link something moves at least this often */
 #define SIM_LINGER_US	200000000ull /* and everything is gone this long after the last byte */
 #define SIM_STEPS_MAX	40000000ull
