@@ -16,6 +16,10 @@
  * worker, without locks. If the thread is stuck in the kernel, "down" fills up to its bound and the
  * worker sheds what does not fit; that is all that happens.
  *
+ * Waking the thread costs more than a frame does, so under load frames are gathered: the worker wakes it
+ * when a burst has come together or KICK_US_MAX have passed since it did so last, and before it sleeps
+ * itself. A frame that comes alone goes at once.
+ *
  * Each side sleeps on a descriptor and the other wakes it only then: say that you sleep, look once
  * more, sleep; give, then look whether the other sleeps. The fences pair up.
  *
@@ -45,6 +49,7 @@
 
 #define VLAN_BYTES   8	  /* two tags on top of the MTU */
 #define WAIT_MS_MAX  1000 /* the thread looks around at least this often */
+#define KICK_US_MAX  500  /* a frame waits at most this long for others to go with */
 
 enum sleep { AWAKE, ASLEEP, ASLEEP_BLIND /* without blanks, so not looking at the tap */ };
 
@@ -52,7 +57,8 @@ struct exception_queue {
 	/* the worker's */
 	struct reserve *pool;
 	uint32_t down_count, blank_count; /* with the other side */
-	bool has_given, has_given_blanks;
+	bool has_given, has_given_blanks; /* since the last kick */
+	uint64_t kicked_us;
 
 	/* both: rings have one giver and one taker */
 	struct rte_ring *down, *done, *blank, *up;
@@ -230,27 +236,33 @@ static void blanks_lay(struct exception_queue *q)
 	}
 }
 
-static void thread_kick(struct exception_queue *q)
+void exception_kick(struct exception_queue *q)
 {
 	const uint64_t one = 1;
+	bool has_given = q->has_given, has_given_blanks = q->has_given_blanks;
 	enum sleep sleep;
 
+	if (!has_given && !has_given_blanks)
+		return;
+	q->has_given = q->has_given_blanks = false;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	sleep = __atomic_load_n(&q->sleep, __ATOMIC_RELAXED);
-	if (sleep == AWAKE || (sleep == ASLEEP && !q->has_given))
+	if (sleep == AWAKE || (sleep == ASLEEP && !has_given))
 		return;
 	count(&q->stats.kicks, 1);
 	if (write(q->kick_fd, &one, sizeof(one)) < 0)
 		return; /* the counter is full: it is awake already */
 }
 
-void exception_turn(struct exception_queue *q)
+void exception_turn(struct exception_queue *q, uint64_t now_us)
 {
 	done_free(q);
 	blanks_lay(q);
+	if (now_us - q->kicked_us < KICK_US_MAX && rte_ring_count(q->down) < BURST_MAX)
+		return;
 	if (q->has_given || q->has_given_blanks)
-		thread_kick(q);
-	q->has_given = q->has_given_blanks = false;
+		q->kicked_us = now_us;
+	exception_kick(q);
 }
 
 bool exception_has_news(const struct exception_queue *q)

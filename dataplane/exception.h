@@ -48,8 +48,9 @@ unsigned exception_room(const struct exception_queue *q);
 void exception_send(struct exception_queue *q, struct rte_mbuf *m);
 /* Frames from the kernel, ready for the NIC. Out: how many, at most @max. */
 unsigned exception_receive(struct exception_queue *q, struct rte_mbuf **m, unsigned max);
-/* Once a turn: frees what the kernel has taken, lays out new blanks, wakes the thread if need be. */
-void exception_turn(struct exception_queue *q);
+/* Once a turn: frees what the kernel has taken, lays out new blanks, wakes the thread if it is time. */
+void exception_turn(struct exception_queue *q, uint64_t now_us);
+void exception_kick(struct exception_queue *q); /* before the worker sleeps: wakes the thread if need be */
 bool exception_has_news(const struct exception_queue *q); /* for a worker about to sleep */
 
 struct exception_stats {

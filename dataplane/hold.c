@@ -15,6 +15,10 @@
  * Flows are buckets of a hash; two that share one are taken for one. A flow is known by when it began, which
  * is noted for each packet that passes, held or not.
  *
+ * Under a flood that verdict is passed on nearly each of its packets, so it must cost little: flows are
+ * counted by size, and where no other flow is as large the newcomer goes without a look at any. And it is
+ * asked for before the packet is copied (hold_make_room).
+ *
  * Slots are on one list from the oldest to the newest, and each knows the slot of its flow before it. A slot
  * leaves as the oldest of all, so the oldest of its flow, or as the newest of its flow: never from the
  * middle of a flow, so that chain needs no mending. One worker.
@@ -28,6 +32,7 @@
 
 #define NONE	  UINT16_MAX
 #define SMALL_MAX 7u /* mbufs of a flow that is not worth shedding for its size; all bits set */
+#define CLASS_MAX 32u
 
 struct slot {
 	struct rte_mbuf *m;
@@ -48,6 +53,7 @@ struct hold {
 	uint16_t head, tail, free;
 	struct slot slots[HOLD_MAX];
 	struct flow flows[HOLD_FLOW_COUNT];
+	uint16_t class_counts[CLASS_MAX + 1]; /* flows that hold something, by size class */
 	struct hold_stats stats;
 };
 
@@ -97,6 +103,23 @@ void hold_see(struct hold *h, uint32_t hash, uint64_t now_us)
 	f->last_us = now_us;
 }
 
+/* Flows of one class are about as large as each other; those with a few packets are all small. */
+static unsigned size_class(uint32_t mbufs)
+{
+	return mbufs ? 32 - (unsigned)__builtin_clz(mbufs | SMALL_MAX) : 0;
+}
+
+/* @f holds @mbufs from now on. */
+static void flow_resize(struct hold *h, struct flow *f, uint32_t mbufs)
+{
+	if (f->mbufs)
+		h->class_counts[size_class(f->mbufs)]--;
+	if (mbufs)
+		h->class_counts[size_class(mbufs)]++;
+	h->mbufs = h->mbufs - f->mbufs + mbufs;
+	f->mbufs = mbufs;
+}
+
 /* Takes slot @idx off both lists. Out: its mbuf, the caller's. */
 static struct rte_mbuf *slot_take(struct hold *h, uint16_t idx)
 {
@@ -116,8 +139,7 @@ static struct rte_mbuf *slot_take(struct hold *h, uint16_t idx)
 	if (f->newest == idx)
 		f->newest = s->before;
 	f->count--;
-	f->mbufs -= m->nb_segs;
-	h->mbufs -= m->nb_segs;
+	flow_resize(h, f, f->mbufs - m->nb_segs);
 	s->m = NULL;
 	s->next = h->free;
 	h->free = idx;
@@ -145,14 +167,17 @@ static void slot_append(struct hold *h, struct rte_mbuf *m, uint32_t hash, uint6
 	h->tail = idx;
 	f->newest = idx;
 	f->count++;
-	f->mbufs += m->nb_segs;
-	h->mbufs += m->nb_segs;
+	flow_resize(h, f, f->mbufs + m->nb_segs);
 }
 
-/* Flows of one class are about as large as each other; those with a few packets are all small. */
-static unsigned size_class(uint32_t mbufs)
+/* Is a flow other than @f of @class, or larger? */
+static bool has_rival(const struct hold *h, const struct flow *f, unsigned class)
 {
-	return mbufs ? 32 - (unsigned)__builtin_clz(mbufs | SMALL_MAX) : 0;
+	unsigned count = 0, own = size_class(f->mbufs);
+
+	for (unsigned c = class; c <= CLASS_MAX; c++)
+		count += h->class_counts[c];
+	return count > (own >= class && own > 0 ? 1u : 0u);
 }
 
 /* Whose packet goes, if @f with @more mbufs than it holds asks for room. May be @f. */
@@ -161,6 +186,8 @@ static struct flow *victim(struct hold *h, struct flow *f, uint32_t more)
 	unsigned class = size_class(f->mbufs + more);
 	struct flow *worst = f;
 
+	if (!has_rival(h, f, class))
+		return f;
 	for (unsigned i = 0; i < HOLD_FLOW_COUNT; i++) {
 		struct flow *other = &h->flows[i];
 		unsigned theirs = size_class(other->mbufs);
@@ -173,19 +200,26 @@ static struct flow *victim(struct hold *h, struct flow *f, uint32_t more)
 	return worst;
 }
 
-bool hold_push(struct hold *h, struct rte_mbuf *m, uint32_t hash, uint64_t now_us)
+bool hold_make_room(struct hold *h, uint32_t mbufs, uint32_t hash)
 {
 	struct flow *f = flow_of(h, hash), *worst;
 
 	/* Bounded: each round frees at least one mbuf, or ends. */
-	while (h->mbufs + m->nb_segs > h->mbuf_max) {
-		worst = victim(h, f, m->nb_segs);
+	while (h->mbufs + mbufs > h->mbuf_max) {
+		worst = victim(h, f, mbufs);
 		count(&h->stats.shed_flow);
-		if (worst == f) {
-			rte_pktmbuf_free(m);
+		if (worst == f)
 			return false;
-		}
 		rte_pktmbuf_free(slot_take(h, worst->newest));
+	}
+	return true;
+}
+
+bool hold_push(struct hold *h, struct rte_mbuf *m, uint32_t hash, uint64_t now_us)
+{
+	if (!hold_make_room(h, m->nb_segs, hash)) {
+		rte_pktmbuf_free(m);
+		return false;
 	}
 	slot_append(h, m, hash, now_us);
 	count(&h->stats.held);
@@ -206,6 +240,11 @@ void hold_age(struct hold *h, uint64_t now_us)
 		rte_pktmbuf_free(slot_take(h, h->head));
 		count(&h->stats.aged);
 	}
+}
+
+uint64_t hold_deadline(const struct hold *h)
+{
+	return h->head == NONE ? UINT64_MAX : h->slots[h->head].since_us + HOLD_US_MAX + 1;
 }
 
 bool hold_is_empty(const struct hold *h)

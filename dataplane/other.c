@@ -183,8 +183,16 @@ static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
 /* Eats @m, which is prepared. */
 static void hold(struct other *o, struct rte_mbuf *m, uint32_t flow, uint64_t now_us)
 {
-	struct rte_mbuf *c = copy(o, m);
+	uint32_t seg_bytes = rte_pktmbuf_data_room_size(reserve_pool(exception_pool(o->cfg.exception))) -
+		RTE_PKTMBUF_HEADROOM;
+	struct rte_mbuf *c;
 
+	/* Most of a flood ends here, before it costs a copy. */
+	if (!hold_make_room(o->hold, (m->pkt_len + seg_bytes - 1) / seg_bytes, flow)) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	c = copy(o, m);
 	if (!c) {
 		shed(m, &o->stats.shed_memory);
 		return;
@@ -318,14 +326,34 @@ void other_turn(struct other *o, uint64_t now_us)
 		return;
 	hold_age(o->hold, now_us);
 	release(o, now_us);
-	exception_turn(o->cfg.exception);
+	exception_turn(o->cfg.exception, now_us);
 	o->left = share(reserve_level(o->cfg.rx_pool));
+}
+
+void other_sleep(struct other *o)
+{
+	if (o->cfg.exception)
+		exception_kick(o->cfg.exception);
 }
 
 bool other_has_work(const struct other *o)
 {
-	return o->tx_at < o->tx_count || !hold_is_empty(o->hold) ||
-	       (o->cfg.exception && exception_has_news(o->cfg.exception));
+	const struct exception_queue *q = o->cfg.exception;
+
+	if (o->tx_at < o->tx_count)
+		return true;
+	return other_can_release(o) || (q && exception_has_news(q));
+}
+
+bool other_can_release(const struct other *o)
+{
+	/* What is held while the kernel has its fill waits for news from there, or for its age. */
+	return o->cfg.exception && !hold_is_empty(o->hold) && exception_room(o->cfg.exception) > 0;
+}
+
+uint64_t other_deadline(const struct other *o)
+{
+	return hold_deadline(o->hold);
 }
 
 void other_stats(const struct other *o, struct other_stats *out)

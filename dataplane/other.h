@@ -47,7 +47,11 @@ void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info,
 unsigned other_tx(struct other *o, uint64_t now_us);
 /* Once a turn, last: lets go of what is held, and hands over to the kernel what the turn collected. */
 void other_turn(struct other *o, uint64_t now_us);
+void other_sleep(struct other *o); /* before the worker sleeps: nothing is kept back for company any more */
+uint64_t other_deadline(const struct other *o); /* when something must be done; UINT64_MAX: never */
 bool other_has_work(const struct other *o); /* for a worker about to sleep */
+
+bool other_can_release(const struct other *o); /* of that, what waits in the hold queue and could go on */
 
 void other_stats(const struct other *o, struct other_stats *out); /* any thread */
 

@@ -80,6 +80,7 @@ static uint64_t quiet_us(const struct worker *w, uint64_t now_us, uint64_t max_u
 {
 	uint64_t due_us = RTE_MIN(net_deadline(w->net), nbd_client_deadline(w->nbd));
 
+	due_us = RTE_MIN(due_us, other_deadline(w->other));
 	if (due_us <= now_us)
 		return 0;
 	return RTE_MIN(due_us - now_us, max_us);
@@ -92,6 +93,7 @@ static void sleep_us(struct worker *w, uint64_t us)
 	const struct timespec ts = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
 
 	w->stats.sleeps++;
+	other_sleep(w->other);
 	/* Say so, then look once more: the exception port's thread gives first and looks then. */
 	__atomic_store_n(&w->idle.is_waiting, true, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

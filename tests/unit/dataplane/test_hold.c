@@ -153,6 +153,34 @@ static void hold_sheds_the_newest_of_equal_flows(void **state)
 	assert_int_equal(pop(w), 101);
 }
 
+/* Asked before the packet is copied, so that a flood costs no copies. */
+static void hold_says_beforehand_who_must_go(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(hold_make_room(w->hold, ROOM, 1));
+	for (uint32_t i = 0; i < ROOM; i++)
+		assert_true(push(w, 1, i));
+	assert_false(hold_make_room(w->hold, 1, 1));
+	assert_int_equal(stats(w).shed_flow, 1);
+	assert_int_equal(held_mbufs(w), ROOM);
+	assert_true(hold_make_room(w->hold, 2, 2));
+	assert_int_equal(stats(w).shed_flow, 3);
+	assert_int_equal(held_mbufs(w), ROOM - 2);
+	assert_true(push_long(w, 2, 100, 2));
+}
+
+static void hold_says_when_the_oldest_is_too_old(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(hold_deadline(w->hold) == UINT64_MAX);
+	push(w, 1, 1);
+	assert_int_equal(hold_deadline(w->hold), w->now_us + HOLD_US_MAX + 1);
+	hold_age(w->hold, hold_deadline(w->hold));
+	assert_true(hold_is_empty(w->hold));
+}
+
 static void hold_drops_what_waited_too_long(void **state)
 {
 	struct world *w = *state;
@@ -206,6 +234,8 @@ int main(void)
 		hold_test(hold_sheds_the_flood_and_not_the_session),
 		hold_test(hold_sheds_the_newest_packet_of_a_flow),
 		hold_test(hold_sheds_the_newest_of_equal_flows),
+		hold_test(hold_says_beforehand_who_must_go),
+		hold_test(hold_says_when_the_oldest_is_too_old),
 		hold_test(hold_drops_what_waited_too_long),
 		hold_test(hold_keeps_the_order_of_each_flow_whatever_comes),
 	};

@@ -239,6 +239,9 @@ static void other_is_bounded_when_the_kernel_takes_nothing(void **state)
 	assert_int_equal(sent(w), EXCEPTION_RING_COUNT);
 	assert_in_range(owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), 1, HOLD_MAX);
 	assert_true(stats(w).shed_flow > 0);
+	/* The worker may sleep until the kernel has taken something, or the oldest is too old. */
+	assert_false(other_has_work(w->other));
+	assert_int_equal(other_deadline(w->other), w->now_us + HOLD_US_MAX + 1);
 	w->now_us += HOLD_US_MAX + 1;
 	other_turn(w->other, w->now_us);
 	assert_int_equal(stats(w).aged, HOLD_MAX);
@@ -291,6 +294,33 @@ static void other_keeps_the_order_through_every_level(void **state)
 	close(fd);
 }
 
+/* Each wake-up costs more than a frame; a frame alone does not wait for company. */
+static void other_wakes_the_kernels_side_for_many_frames_at_once(void **state)
+{
+	struct world *w = world(state);
+	struct exception_stats s;
+	struct error err = {""};
+	uint32_t frames = 200, us = 20;
+
+	assert_int_equal(exception_start(w->exception, &err), 0);
+	level_hold(w, RESERVE_GREEN);
+	usleep(10000); /* it falls asleep */
+	w->now_us += 1000000;
+	for (uint32_t i = 0; i < frames; i++, w->now_us += us) {
+		others(w, i, 1);
+		other_turn(w->other, w->now_us);
+		usleep(us);
+	}
+	exception_stats(w->queue, &s);
+	assert_in_range(s.kicks, 1, 2 + frames * us / 500 + frames / BURST_MAX);
+	other_sleep(w->other);
+	for (unsigned tries = 0; tries < 1000 && s.to_kernel < frames; tries++) {
+		usleep(1000);
+		exception_stats(w->queue, &s);
+	}
+	assert_int_equal(s.to_kernel, frames);
+}
+
 #define other_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -301,6 +331,7 @@ int main(void)
 		other_test(other_sheds_at_red_and_passes_what_a_rule_protects),
 		other_test(other_gives_the_reserves_mbufs_back_at_once),
 		other_test(other_is_bounded_when_the_kernel_takes_nothing),
+		other_test(other_wakes_the_kernels_side_for_many_frames_at_once),
 		other_test(other_keeps_the_order_through_every_level),
 	};
 
