@@ -24,6 +24,7 @@ static const struct registry_item loop_items[] = {
 	COUNTER("turns", "Turns of the worker's loop"),
 	COUNTER("busy_turns", "Turns that found something to do"),
 	COUNTER("sleeps", "Times the worker went to sleep"),
+	COUNTER("naps", "Naps taken while others' packets poured in"),
 	COUNTER("wakeups", "Times an event ended its sleep"),
 	COUNTER("rx_wakeups", "Of these, by the RX interrupt"),
 	COUNTER("tx_full", "Packets the full TX ring did not take at once"),

@@ -122,14 +122,18 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 {
 	struct rte_mbuf *m[BURST_MAX];
 	struct pkt_info info[BURST_MAX];
-	unsigned n = port_rx(w->cfg.port, w->cfg.queue, m);
+	unsigned n = port_rx(w->cfg.port, w->cfg.queue, m), i;
 
+	w->rx_storage = w->rx_others = 0;
 	if (n == 0)
 		return 0;
 	assert(n <= BURST_MAX);
 	reserve_force_burst(w->cfg.rx_pool, m, n, OWNER_UNCLASSIFIED, now_us);
 	classify_burst(w->classifier, m, n, info);
 	w->stats.rx_packets += n;
+	for (i = 0; i < n; i++)
+		w->rx_storage += info[i].cls == PKT_PROTECTED && !(info[i].flags & PKT_RULE);
+	w->rx_others = n - w->rx_storage;
 	stray_hand_over(w, m, info, n);
 	other_rx(w->other, m, info, n, now_us);
 	net_input(w->net, m, info, n, now_us);
@@ -171,14 +175,18 @@ static void pressure_turn(struct worker *w)
 
 static unsigned worker_turn(struct worker *w, uint64_t now_us)
 {
-	unsigned work = rx_turn(w, now_us);
+	unsigned work = rx_turn(w, now_us), sent;
 
 	work += stray_turn(w, now_us);
 	net_timers(w->net, now_us);
 	nbd_client_turn(w->nbd, now_us);
 	work += tx_turn(w, now_us);
-	if (w->tx_at == w->tx_count) /* storage first: the ring has room for others */
-		work += other_tx(w->other, now_us);
+	w->moved_others = w->rx_others;
+	if (w->tx_at == w->tx_count) { /* storage first: the ring has room for others */
+		sent = other_tx(w->other, now_us);
+		w->moved_others += sent;
+		work += sent;
+	}
 	other_turn(w->other, now_us);
 	work += cmds_run(w, now_us);
 	events_forward(w);
@@ -203,10 +211,12 @@ static void *worker_run(void *arg)
 		work = worker_turn(w, now_us);
 		if (work) {
 			w->stats.busy_turns++;
-			idle_end(w);
-		} else {
-			idle_wait(w, now_us);
+			pace_turn(&w->pace, w->rx_others, w->rx_storage, now_us);
 		}
+		if (work == 0 || (work == w->moved_others && idle_is_flooded(w, now_us)))
+			idle_wait(w, now_us);
+		else
+			idle_end(w);
 	}
 	alloc_trap_arm(false);
 	rte_thread_unregister();

@@ -12,6 +12,10 @@
  * then, and where a driver has none, the sleeps are short: they grow from SLEEP_US_MIN to SLEEP_US_MAX
  * while nothing comes.
  *
+ * When others' packets pour in, neither spinning nor the interrupt lets the worker sleep: then it naps, for
+ * as long as pace.c finds harmless, and takes what has come in one burst. Only work of the storage makes
+ * it spin then.
+ *
  * af_packet and af_xdp have no RX interrupt, but a socket (port_socket.c). It is in the epoll set only
  * while the worker sleeps, since in there each packet costs the kernel a wake-up, which polling has no
  * use for.
@@ -133,6 +137,25 @@ static void interrupt_wait(struct worker *w, uint64_t us)
 	rx_disarm(w);
 }
 
+/* The NIC is left alone; requests, timers and the control thread are not. */
+static void nap(struct worker *w, uint64_t us)
+{
+	const struct timespec ts = {.tv_nsec = (long)us * 1000};
+	struct epoll_event ev[EPOLL_BATCH];
+
+	if (w->idle.is_asleep)
+		rx_disarm(w);
+	w->stats.naps++;
+	other_sleep(w->other);
+	w->stats.wakeups += epoll_pwait2(w->idle.epoll_fd, ev, EPOLL_BATCH, &ts, NULL) > 0;
+}
+
+bool idle_is_flooded(const struct worker *w, uint64_t now_us)
+{
+	/* A full burst: there is more already. */
+	return w->rx_others < BURST_MAX && pace_nap_us(&w->pace, port_facts(w->cfg.port)->rx_ring, now_us) > 0;
+}
+
 void idle_end(struct worker *w)
 {
 	w->idle.idle_since_us = 0;
@@ -143,16 +166,25 @@ void idle_end(struct worker *w)
 void idle_wait(struct worker *w, uint64_t now_us)
 {
 	bool has_fd = port_rx_fd(w->cfg.port, w->cfg.queue) >= 0;
-	uint64_t idle_us, us;
+	uint64_t idle_us, us, nap_us;
 
 	if (w->idle.idle_since_us == 0)
 		w->idle.idle_since_us = now_us;
 	idle_us = now_us - w->idle.idle_since_us;
-	if (idle_us < SPIN_US_MAX || w->tx_at < w->tx_count || other_has_work(w->other))
+	if (idle_us < SPIN_US_MAX || w->tx_at < w->tx_count)
+		return;
+	nap_us = pace_nap_us(&w->pace, port_facts(w->cfg.port)->rx_ring, now_us);
+	if (nap_us ? other_can_release(w->other) : other_has_work(w->other))
 		return;
 	/* Asked only now: the answer "no" arms the front ends' eventfds. */
 	if (nbd_client_pending(w->nbd))
 		return;
+	if (nap_us) {
+		nap_us = quiet_us(w, now_us, nap_us);
+		if (nap_us)
+			nap(w, nap_us);
+		return;
+	}
 	us = RTE_MAX(RTE_MIN(idle_us / 4, SLEEP_US_MAX), SLEEP_US_MIN);
 	if (has_fd && (w->stats.rx_wakeups > 0 || port_rx_is_socket(w->cfg.port)))
 		us = WAIT_US_MAX;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include "classifier/classifier.h"
 #include "dataplane/clock.h"
+#include "dataplane/pace.h"
 #include "dataplane/worker.h"
 
 #define WORKER_CMD_MAX	 256
@@ -31,6 +32,8 @@ struct worker {
 	struct rte_mbuf *tx[BURST_MAX]; /* pulled from net, not yet taken by the NIC */
 	unsigned tx_at, tx_count;
 	struct worker_idle idle;
+	struct pace pace;
+	unsigned rx_storage, rx_others, moved_others; /* packets of this turn; moved: either way */
 	struct worker_stats stats;
 	bool is_ending, is_started;
 	uint64_t done_count; /* commands carried out */
@@ -50,7 +53,9 @@ unsigned stray_turn(struct worker *w, uint64_t now_us);
 int idle_init(struct worker *w);
 void idle_fini(struct worker *w);
 int idle_front_add(struct worker *w, int event_fd);
-/* Called after a turn without work; returns when there may be some. */
+/* Is work that was all others' no reason to look for more at once? */
+bool idle_is_flooded(const struct worker *w, uint64_t now_us);
+/* Called after a turn without work, or with such; returns when there may be some. */
 void idle_wait(struct worker *w, uint64_t now_us);
 void idle_end(struct worker *w); /* called after a turn with work */
 void idle_wake(struct worker *w); /* any thread */

@@ -1,0 +1,64 @@
+/*
+ * pace.c - how long a worker may look away while others' packets pour in
+ *
+ * A worker that spins after each packet never sleeps under a flood: it takes a whole processor, from the
+ * very programs that wait for the storage, to look at packets one by one as they come. The interrupt
+ * is no help, since it is raised for those packets too. What helps is to look less often: a nap, after
+ * which what has come meanwhile is taken in one burst.
+ *
+ * The price is that an answer of the storage may wait out the nap. So it is a quarter of the time that
+ * lies between one turn of storage work and the next, as it was of late: a request then takes an
+ * eighth longer on average, at most. Storage that is busy, or answers in less than four times
+ * NAP_US_MIN, allows no nap, and the worker polls as it does without a flood. And it is no longer than
+ * a quarter of the RX ring takes to fill at the flood's pace: a nap must not lose a packet.
+ *
+ * Pure: packets and times go in, and a time comes out.
+ */
+#include "dataplane/pace.h"
+
+#include "config/limits.h"
+
+#define WINDOW_US     1000u
+#define FLOOD_COUNT   4u   /* other packets in a window, from which on they are a flood */
+#define NAP_US_MIN    50u  /* shorter is not worth going to sleep for */
+#define NAP_US_MAX    250u
+#define NAP_SHARE     4u   /* of the gap between turns of storage work, and of the ring */
+#define GAP_US_MAX    10000u /* storage that has been silent for longer is not in a hurry */
+#define GAP_WEIGHT    8u
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+void pace_turn(struct pace *p, unsigned others, unsigned storage, uint64_t now_us)
+{
+	uint64_t gap_us;
+
+	if (now_us - p->window_us >= WINDOW_US) {
+		p->others_last = now_us - p->window_us < 2 * WINDOW_US ? p->others : 0;
+		p->others = 0;
+		p->window_us = now_us;
+	}
+	p->others += others;
+	if (!storage)
+		return;
+	gap_us = smaller(now_us - p->storage_us, GAP_US_MAX);
+	p->gap_us = (p->gap_us * (GAP_WEIGHT - 1) + gap_us) / GAP_WEIGHT;
+	p->storage_us = now_us;
+}
+
+uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us)
+{
+	uint32_t rate = p->others > p->others_last ? p->others : p->others_last;
+	uint64_t gap_us = p->gap_us, nap_us;
+
+	if (now_us - p->window_us >= 2 * WINDOW_US || rate < FLOOD_COUNT)
+		return 0;
+	/* Nothing for a long time: whatever the gap was then, nobody counts on it now. */
+	if (now_us - p->storage_us > GAP_US_MAX)
+		gap_us = GAP_US_MAX;
+	nap_us = smaller(gap_us / NAP_SHARE, NAP_US_MAX);
+	nap_us = smaller(nap_us, (uint64_t)ring_count * WINDOW_US / NAP_SHARE / rate);
+	return nap_us < NAP_US_MIN ? 0 : nap_us;
+}

@@ -1,0 +1,21 @@
+/*
+ * pace.h - how long a worker may look away while others' packets pour in
+ */
+#ifndef DATAPLANE_PACE_H
+#define DATAPLANE_PACE_H
+
+#include <stdint.h>
+
+struct pace {
+	uint64_t window_us;	   /* when the present window began */
+	uint32_t others, others_last; /* other packets in it, and in the one before */
+	uint64_t storage_us;	   /* the last turn in which packets of the storage came */
+	uint64_t gap_us;	   /* mean time between such turns */
+};
+
+/* After a turn with work: @others packets of class other came in it; @storage of its own. */
+void pace_turn(struct pace *p, unsigned others, unsigned storage, uint64_t now_us);
+/* How long the NIC may be left alone now; 0: not at all. */
+uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us);
+
+#endif
