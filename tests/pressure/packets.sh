@@ -3,7 +3,8 @@
 #
 # timeout: 700
 #
-# bench/pressure in short phases, on either NIC model. The claims are ratios of one boot.
+# bench/pressure in short phases, on either NIC model; its head says what is measured and why that is fair. The claims are ratios
+# of one boot. The last part of each boot, on a daemon without a reserve, shows that the first could have failed.
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root" || exit 1
@@ -17,13 +18,13 @@ claim() { # claim, jq filter, file
 }
 
 for nic in ${NICS:-virtio e1000e}; do
-    bench/pressure --nic "$nic" --seconds "${SECONDS_EACH:-8}" --out "$tmp" || status_all=1
+    bench/pressure --nic "$nic" --seconds "${PHASE_SECONDS:-6}" --out "$tmp" || status_all=1
     result=$tmp/$nic.json
-    [ -s "$result" ] || { echo "not ok pressure_is_measured_on_$nic"; continue; }
+    [ -s "$result" ] || { echo "not ok pressure_is_measured_on_$nic"; status_all=1; continue; }
     claim "storage_keeps_nine_tenths_under_pressure_on_$nic" '.pressed_ratio >= 0.9' "$result"
     claim "storage_collapses_without_a_reserve_on_$nic" '.bare_ratio <= 0.2' "$result"
     claim "flood_was_there_on_$nic" '.phases.pressed.other_pps >= 5000' "$result"
+    claim "iperf3_goes_on_beside_it_on_$nic" '.phases.pressed.iperf_mb_s >= 0.1' "$result"
     claim "no_owner_was_over_its_limit_on_$nic" '.over_limit == []' "$result"
-    claim "limits_are_at_most_three_times_the_peaks_on_$nic" '.limits_to_peaks <= 3' "$result"
 done
 exit $status_all

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # memory - buffered and direct I/O in ever smaller memory, and a storm of dirty pages on ext4, end with the data whole
 #
-# timeout: 500
+# timeout: 1000
 #
-# A machine of 1 GiB. In a cgroup of LIMITS MiB, half of it held by a process that keeps touching it, fio writes through
+# A machine of 1 GiB. In a cgroup of LIMITS MiB, of which stress-ng keeps half and goes on writing to it, fio writes through
 # the page cache and directly, and reads back with checksums: each page of it can only be had by writing another to
 # /dev/ublkb0. Then eight writers dirty an ext4 on it, four times over what their cgroup may hold, and what they wrote is
 # compared after the cache was dropped.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../guest/lib.sh"
-export SLUICE_LIMITS=${SLUICE_LIMITS:-256 64}
+export SLUICE_LIMITS=${SLUICE_LIMITS:-512 256 128 64}
 GROUP=/sys/fs/cgroup/pressed
 
 in_group() { # limit in MiB, seconds, command…
@@ -18,19 +18,19 @@ in_group() { # limit in MiB, seconds, command…
 }
 
 fio_in() { # limit, direct
-    local hog status
-    # swap_storm without end: reads its share over and over, which keeps the cgroup from having it.
-    in_group "$1" 200 "$(program swap_storm)" --mib=$(($1 / 2)) --processes=1 --rounds=1000000 --stall=60 >/run/hog 2>&1 &
+    local hog status start=$SECONDS
+    in_group "$1" 220 stress-ng --vm 1 --vm-bytes $(($1 / 2))M --vm-keep --vm-method inc-nybble --quiet --timeout 200 >/run/hog 2>&1 &
     hog=$!
-    in_group "$1" 120 fio --name=pressed --filename="$device" --direct="$2" --ioengine=psync --thread --numjobs=2 --size=64M \
+    in_group "$1" 150 fio --name=pressed --filename="$device" --direct="$2" --ioengine=psync --thread --numjobs=2 --size=64M \
         --offset_increment=64M --rw=randwrite --bsrange=4k-64k --verify=crc32c --verify_fatal=1 --verify_state_save=0 \
         --do_verify=1 --randrepeat=0 --invalidate=1 >/run/fio.log 2>&1
     status=$?
     [ $status -eq 0 ] || tail -n 20 /run/fio.log
+    kill -0 "$hog" 2>/dev/null || { echo "stress-ng ended before fio:"; cat /run/hog; status=1; }
     kill "$hog" 2>/dev/null
     wait "$hog" 2>/dev/null
-    pkill -P "$hog" 2>/dev/null
-    echo "limit $1 MiB, direct=$2: $(grep -h 'WRITE: bw' /run/fio.log)"
+    echo "limit $1 MiB, direct=$2: $((SECONDS - start)) s,$(grep -h 'WRITE: bw' /run/fio.log)," \
+        "reclaim met the limit $(awk '$1 == "max" { print $2 }' "$GROUP/memory.events") times"
     return $status
 }
 
@@ -71,7 +71,7 @@ inside() {
 
 case ${1:-} in
     inside) inside ;;
-    *) "$root/tests/guest/run" --mem 1024 --hugepages 100 --timeout "${GUEST_TIMEOUT:-480}" --server 'nbdkit -f memory 1G' \
-        -- bash tests/pressure/memory.sh inside || status_all=1 ;;
+    *) "$root/tests/guest/run" --mem 1024 --hugepages 100 --timeout "${GUEST_TIMEOUT:-960}" --server 'nbdkit -f memory 1G' \
+        -- bash tests/soak/memory.sh inside || status_all=1 ;;
 esac
 exit $status_all
