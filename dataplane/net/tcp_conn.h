@@ -48,6 +48,7 @@ enum tcp_state {
 #define TCP_R1_RETRIES	       3 /* RFC 9293 3.8.3: then the path is looked up again */
 #define TCP_KEEPALIVE_PROBES   5
 #define TCP_RETRY_US	       1000u /* the header pool was empty: try again */
+#define TCP_PACE_SHIFT	       16
 
 /* What the owner sees; struct stream is the front of a connection. */
 struct stream {
@@ -111,6 +112,7 @@ struct tcp_conn {
 	uint64_t last_sent_us, last_heard_us, progress_us;
 	uint64_t pace_us; /* nothing new before this time; 0 = not paced */
 	uint64_t pace_end_us;
+	uint64_t pace_us_fp; /* a byte takes, << TCP_PACE_SHIFT */
 
 	struct tcp_timers timers;
 	uint16_t heap_pos; /* in the table's heap of deadlines; TCP_HEAP_NONE = not in it */

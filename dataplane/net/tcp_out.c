@@ -12,7 +12,8 @@
  * the pull gathers what was queued in a turn, which is what Nagle is for.
  *
  * After a pause a burst beyond the initial window is spread over a round trip, so that a window
- * remembered from before (RFC 7661) does not arrive at a switch as one train.
+ * remembered from before (RFC 7661) does not arrive at a switch as one train. The initial window itself
+ * leaves at once (docs/adr/0009).
  */
 #include "dataplane/net/tcp_conn.h"
 
@@ -157,15 +158,20 @@ static void restart_after_idle(struct tcp_conn *conn, uint64_t now_us)
 	tcp_cc_on_restart(&conn->cc, idle_us, srtt_us, now_us);
 	conn->pace_us = 0;
 	conn->pace_end_us = srtt_us >= PACE_RTT_US_MIN ? now_us + srtt_us : 0;
+	/* The window in a round trip, a quarter faster, as the pace must not become the limit. */
+	conn->pace_us_fp = ((uint64_t)srtt_us * 4 / 5 << TCP_PACE_SHIFT) / RTE_MAX(conn->cc.cwnd_bytes, 1u);
 }
 
 /* Bytes the pacer lets go: all, outside the first round trip after a pause. */
 static uint32_t pace_room(struct tcp_conn *conn, uint64_t now_us)
 {
+	uint32_t flight = tcp_rtx_flight(&conn->rtx), at_once;
+
 	if (now_us >= conn->pace_end_us)
 		return UINT32_MAX;
-	if (tcp_rtx_flight(&conn->rtx) < tcp_cc_initial_window(conn->cc.mss))
-		return tcp_cc_initial_window(conn->cc.mss) - tcp_rtx_flight(&conn->rtx);
+	at_once = tcp_cc_initial_window(conn->cc.mss);
+	if (flight + conn->cc.mss <= at_once) /* a rest below a segment would only wait for an ACK */
+		return at_once - flight;
 	if (now_us >= conn->pace_us)
 		return 2 * conn->cc.mss;
 	tcp_timer_set(conn, TIMER_PACE, conn->pace_us);
@@ -176,11 +182,9 @@ static void paced(struct tcp_conn *conn, uint32_t bytes, uint64_t now_us)
 {
 	if (now_us >= conn->pace_end_us)
 		return;
-	/* The window in a round trip, a quarter faster, as the pace must not become the limit. */
-	conn->pace_us = now_us +
-			(uint64_t)bytes * tcp_rtt_srtt_us(&conn->rtt) * 4 / 5 /
-				RTE_MAX(conn->cc.cwnd_bytes, 1u) +
-			1;
+	/* What may leave at once is not paid for, in one packet or in ten. */
+	bytes = RTE_MIN(bytes, 2 * conn->cc.mss);
+	conn->pace_us = now_us + (bytes * conn->pace_us_fp >> TCP_PACE_SHIFT) + 1;
 }
 
 static enum tcp_out send_new(

@@ -211,6 +211,45 @@ static void tcp_burst_after_a_pause_is_spread(void **state)
 	assert_int_equal(sent, 40);
 }
 
+/* What is in flight does not fill the initial window, and leaves less than a segment of it: the pace goes on. */
+static void tcp_pace_does_not_wait_for_an_ack(void **state)
+{
+	unsigned sent = 0;
+
+	grown("cubic");
+	after_ms(1000);
+	send_bytes(9500);
+	assert_int_equal(tx_drain(), 10);
+	send_bytes(40000);
+	for (int i = 0; i < 4; i++) {
+		after_ms(4);
+		sent += tx_drain();
+	}
+	assert_in_range(sent, 18, 22); /* of 30, at 0.8 ms each */
+}
+
+/* docs/adr/0009: ten segments are what a path must take in one piece (RFC 6928). */
+static void tcp_initial_window_leaves_at_once_on_a_long_path(void **state)
+{
+	begin("cubic", 200);
+	send_bytes(LOTS);
+	assert_int_equal(tx_drain(), 10);
+}
+
+/* Nor is anything paced where a round trip is hardly more than a turn of the worker. */
+static void tcp_short_path_is_not_paced(void **state)
+{
+	begin("cubic", 1);
+	send_bytes(70000);
+	assert_int_equal(tx_drain(), 10);
+	assert_int_equal(round_trip(1), 20);
+	assert_int_equal(round_trip(1), 40);
+	round_trip(1);
+	after_ms(1000);
+	send_bytes(40000);
+	assert_int_equal(tx_drain(), 40);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +264,9 @@ int main(void)
 		conv_test(tcp_window_is_kept_over_a_pause),
 		conv_test(tcp_window_that_was_not_used_is_forgotten_at_a_loss),
 		conv_test(tcp_burst_after_a_pause_is_spread),
+		conv_test(tcp_pace_does_not_wait_for_an_ack),
+		conv_test(tcp_initial_window_leaves_at_once_on_a_long_path),
+		conv_test(tcp_short_path_is_not_paced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
