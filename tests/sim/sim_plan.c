@@ -176,6 +176,7 @@ static void plan_lazy(struct sim *sim)
 		p->rx_chunk = rnd_in(&r, p->rx_bytes / 100, p->rx_bytes / 10);
 		p->peer_chunk = p->rx_bytes;
 		p->pause_us = rnd_in(&r, 1000000, 10000000);
+		p->end_at_bytes = rnd_below(&r, p->tx_bytes + p->rx_bytes + 1);
 	}
 }
 
