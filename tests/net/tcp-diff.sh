@@ -5,7 +5,8 @@
 #
 #   ┌── sluice-diff-PID ───────────────────────────────┐
 #   │ the kernel's socket 10.0.0.1 ── tun ── tcp_diff.py │ 10.0.0.2, the scripted peer
-#   │            our stack, behind its test ABI ──┘      │
+#   │             fd00::1   our stack, behind    ┘        │ fd00::2
+#   │                       its test ABI                 │
 #   └──────────────────────────────────────────────────┘
 #
 # Played once, with the plain build: what the sanitizers could find here the conversations have found.
@@ -22,5 +23,5 @@ ip netns add "$ns" || exit 1
 rt=
 chrt -f 10 true 2>/dev/null && rt='chrt -f 10'
 # shellcheck disable=SC2086
-ip netns exec "$ns" sh -c 'ip link set lo up; sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv4.tcp_no_metrics_save=1; exec "$@"' \
+ip netns exec "$ns" sh -c 'ip link set lo up; sysctl -qw net.ipv4.tcp_no_metrics_save=1; exec "$@"' \
     sh $rt python3 tests/net/tcp_diff.py ${SHOW:+--show} tun0 "$@"

@@ -3,7 +3,8 @@
 
 A scene (tcp_diff_scenes.py) is a list of steps: what the peer sends, what the application does, and what is awaited. It is
 played twice, to our stack behind the test ABI in virtual time, and to a plain socket of the kernel whose packets come out of a
-TUN interface; what either sends in answer is written down in relative numbers and compared step by step.
+TUN interface; what either sends in answer is written down in relative numbers and compared step by step. First over IPv4, then
+what is neither about that nor waits for long over IPv6.
 
 A step whose answers differ must be a row of docs/tcp-differences.md, where it is explained, or this fails. A row that no longer
 differs fails as well: what is written there is true. It is true of the kernel named there; on another one a surprise is told
@@ -51,13 +52,21 @@ def describe(s, first):
     return text + first
 
 
+def local():
+    return LOCAL6 if FAMILY == AF_INET6 else LOCAL4
+
+
+def peer():
+    return PEER6 if FAMILY == AF_INET6 else PEER4
+
+
 class Ours:
     name = "ours"
 
     def __init__(self, want):
         disable = NO_TSO | (0 if want.get("ecn") else NO_ECN) | (0 if want.get("ts") else NO_TS)
         disable |= (NO_SACK if want.get("no_sack") else 0) | (0 if want.get("wscale") else NO_WSCALE)
-        self.s = Stack(disable=disable, seed=7, cc=b"newreno")
+        self.s = Stack(disable=disable, seed=7, cc=b"newreno", family=FAMILY)
 
     def connect(self):
         assert self.s.connect() >= 0
@@ -113,17 +122,17 @@ class Kernel:
                 file.write(str(int(bool(value))))
         while select.select([TUN], [], [], 0)[0]:
             os.read(TUN, 65536)  # of the scene before
-        self.sock = socket.socket(AF_INET, socket.SOCK_STREAM)
+        self.sock = socket.socket(FAMILY, socket.SOCK_STREAM)
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setsockopt(socket.IPPROTO_TCP, 13, b"reno")  # TCP_CONGESTION
         self.iss = None
         Kernel.port = getattr(Kernel, "port", 40000) + 1
-        self.sock.bind(("10.0.0.1", Kernel.port))
+        self.sock.bind((socket.inet_ntop(FAMILY, local()), Kernel.port))
 
     def connect(self):
-        self.sock.connect_ex(("10.0.0.2", PPORT))
+        self.sock.connect_ex((socket.inet_ntop(FAMILY, peer()), PPORT))
 
     def write(self, data):
         self.sock.send(data)
@@ -161,10 +170,10 @@ class Kernel:
         out, wait = [], max(wait_s, GRACE_S)
         while select.select([TUN], [], [], wait)[0]:
             packet = os.read(TUN, 65536)
-            if packet[0] >> 4 != 4 or packet[9] != 6:
+            if packet[9 if packet[0] >> 4 == 4 else 6] != 6:
                 continue
             s = Segment(packet)
-            if s.sport != Kernel.port:
+            if s.src != local() or s.sport != Kernel.port:
                 continue
             if s.flags & SYN and self.iss is None:
                 self.iss = s.seq
@@ -220,10 +229,10 @@ class Scene:
         kw["sacks"] = [(a - 100 + self.iss, b - 100 + self.iss) for a, b in kw.get("sacks", ())]
         ack = 0 if ack is None else ack - 100 + self.iss
         data = data if data is not None else bytes(pattern(seq + bool(flags & SYN) - 901, n, False)) if n else b""
-        body = tcp_segment(PEER4, LOCAL4, PPORT, self.port, seq, ack, flags, wnd, opts + options(**kw), data, urp)
-        self.t.inject(ip_packet(PEER4, LOCAL4, 6, body, ecn))
+        body = tcp_segment(peer(), local(), PPORT, self.port, seq, ack, flags, wnd, opts + options(**kw), data, urp)
+        self.t.inject(ip_packet(peer(), local(), 6, body, ecn))
 
-    def icmp(self, kind, code, seq, mtu=0):
+    def icmp(self, kind, code, seq, mtu=0):  # a scene that says so is of IPv4 only
         quoted = ip_packet(LOCAL4, PEER4, 6, struct.pack(">HHI", self.port, PPORT, (seq - 100 + self.iss) & ALL) + bytes(12))
         body = struct.pack(">BBHHH", kind, code, 0, 0, mtu) + quoted
         self.t.inject(ip_packet(PEER4, LOCAL4, 1, body[:2] + struct.pack(">H", csum(body)) + body[4:]))
@@ -284,6 +293,24 @@ def differences(function, page):
     return always, ever
 
 
+def compare(functions, family, page, bad):
+    """Plays @functions over @family. Out: no surprise; rows of the page that did not differ."""
+    global FAMILY  # pylint: disable=global-statement
+    FAMILY, all_good, stale = family, True, set()
+    over = "_over_ip6" if family == AF_INET6 else ""
+    for function in functions:
+        name = function.__name__
+        mine = {k for k in page if k.startswith(name + "/")}
+        found, ever = differences(function, mine)
+        stale |= mine - ever
+        for key, (ours, kernel) in found.items():
+            print(f"{key}{over}: ours {ours}, kernel {kernel}", file=sys.stderr)
+        good = set(found) <= mine
+        all_good &= good
+        print(f"{'ok' if good else bad} {name}_{'is_as_the_kernel_does' if not mine else 'differs_as_listed'}{over}", flush=True)
+    return all_good, stale
+
+
 def listed():
     """Rows of the page: | `scene/step` | …, and whether they are about this kernel."""
     with open(os.path.join(ROOT, "docs/tcp-differences.md"), encoding="utf-8") as file:
@@ -308,23 +335,17 @@ def main(argv):
     TUN = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(TUN, TUNSETIFF, struct.pack("16sH22x", argv[0].encode(), IFF_TUN | IFF_NO_PI))
     os.system(f"ip addr add 10.0.0.1/24 dev {argv[0]} && ip link set {argv[0]} up")
+    os.system(f"ip addr add fd00::1/64 dev {argv[0]} nodad")
     functions = [f for f in tcp_diff_scenes.SCENES if not argv[1:] or f.__name__ in argv[1:]]
     if showing:
         show(functions)
         return 0
     page, is_strict = listed()
-    failed, stale = False, set()
     bad = "not ok" if is_strict else "skip"
-    for function in functions:
-        name = function.__name__
-        mine = {k for k in page if k.startswith(name + "/")}
-        found, ever = differences(function, mine)
-        stale |= mine - ever
-        for key, (ours, kernel) in found.items():
-            print(f"{key}: ours {ours}, kernel {kernel}", file=sys.stderr)
-        good = set(found) <= mine
-        failed |= is_strict and not good
-        print(f"{'ok' if good else bad} {name}_{'is_as_the_kernel_does' if not mine else 'differs_as_listed'}", flush=True)
+    quick = [f for f in functions if not f.want.get("ip4") and not f.want.get("slow")]
+    good, stale = compare(functions, AF_INET, page, bad)
+    good6, stale6 = compare(quick, AF_INET6, page, bad)
+    failed, stale = is_strict and not (good and good6), stale | stale6
     if not argv[1:]:
         print(f"{bad if stale else 'ok'} every_listed_difference_is_there", flush=True)
         failed |= is_strict and bool(stale)
@@ -332,7 +353,7 @@ def main(argv):
     return int(failed)
 
 
-TUN = -1
+TUN, FAMILY = -1, AF_INET
 if __name__ == "__main__":
     sys.modules["tcp_diff"] = sys.modules["__main__"]
     sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 """tcp_diff_scenes - what the peer does to both stacks; see tcp_diff.py
 
 Sequence numbers: the stack's begin at 100, the peer's at 900; segments of 1000 bytes. Each answers() is a step with a name.
+All are played over IPv4, and over IPv6 those that are not about IPv4 (ip4) and wait for no timer (slow).
 """
 from stt import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
 
@@ -17,7 +18,7 @@ def scene(**want):
 
 # ---- opening ----
 
-@scene(ts=True, wscale=True)
+@scene(ts=True, wscale=True, slow=True)
 def syn_offers(s):
     s.t.connect()
     s.answers("syn")
@@ -151,7 +152,7 @@ def duplicates(s):
     s.answers("old_while_a_hole")
 
 
-@scene()
+@scene(slow=True)
 def outside_the_window(s):
     s.open()
     s.rx(ACK, 901 + 8000000, 101, n=100)
@@ -189,7 +190,7 @@ def odd_flags(s):
     s.answers("christmas_tree")
 
 
-@scene()
+@scene(slow=True)
 def acks_nobody_sent_for(s):
     s.open()
     s.rx(ACK, 901, 5000, n=10)
@@ -204,7 +205,7 @@ def acks_nobody_sent_for(s):
 
 # ---- resets and SYNs out of place ----
 
-@scene()
+@scene(slow=True)
 def resets(s):
     s.open()
     s.rx(RST, 901 + 8000000)
@@ -327,7 +328,7 @@ def fin_beyond_a_hole(s):
     s.answers("hole_filled")
 
 
-@scene()
+@scene(slow=True)
 def fin_is_lost(s):
     s.open()
     s.shutdown()
@@ -358,7 +359,7 @@ def lone_segment_is_lost(s):
     s.answers("acknowledged")
 
 
-@scene()
+@scene(slow=True)
 def tail_is_lost(s):
     s.open()
     s.write(5000)
@@ -400,7 +401,7 @@ def duplicate_acks(s):
     s.answers("full_ack")
 
 
-@scene()
+@scene(slow=True)
 def everything_is_lost(s):
     s.open()
     s.write(10000)
@@ -413,7 +414,7 @@ def everything_is_lost(s):
     s.answers("two_more")
 
 
-@scene()
+@scene(slow=True)
 def reneging(s):
     s.open()
     s.write(4000)
@@ -425,7 +426,7 @@ def reneging(s):
     s.answers("what_was_sacked_comes_again", 2.0)
 
 
-@scene()
+@scene(slow=True)
 def window_shuts(s):
     s.open()
     s.ack(101, wnd=0)
@@ -471,7 +472,7 @@ def nagle(s):
     s.answers("acknowledged")
 
 
-@scene()
+@scene(slow=True)
 def keepalive(s):
     s.open()
     s.keepalive(1)
@@ -480,7 +481,7 @@ def keepalive(s):
 
 # ---- timestamps, ECN, ICMP ----
 
-@scene(ts=True)
+@scene(ts=True, slow=True)
 def timestamps(s):
     s.open(ts=(100000, 0))
     s.rx(ACK, 901, 101, n=100, ts=(100010, s.tsecr))
@@ -513,7 +514,7 @@ def ecn(s):
     s.answers("our_cwr")
 
 
-@scene()
+@scene(ip4=True)
 def icmp(s):
     s.open()
     s.write(1000)
@@ -528,7 +529,7 @@ def icmp(s):
     s.answers("too_big")
 
 
-@scene()
+@scene(ip4=True)
 def icmp_while_opening(s):
     s.t.connect()
     s.answers("syn")
@@ -538,7 +539,7 @@ def icmp_while_opening(s):
     s.read("port_unreachable")
 
 
-@scene()
+@scene(ip4=True)
 def soft_icmp_while_opening(s):
     s.t.connect()
     s.answers("syn")
