@@ -64,13 +64,13 @@ real_servers() {
 
 # Every operation can be made to fail by a file on the host; the plugin's words become the NBD errno.
 errors() {
-    local dir=/tmp/sluice-guest-err-$$
+    local dir=/tmp/sluice-guest-err-$$ errno op
     fails_if() { echo "if [ -e $dir/$1 ]; then cat $dir/$1 >&2; exit 1; fi"; }
     fail() { server run sh -c "echo '$2 on purpose' >$dir/$1"; } # operation, errno
     heal() { server run rm "$dir/$1"; }
     tells() { # errno's words, python statement on an O_DIRECT descriptor f and an aligned buffer b
         timeout 60 python3 - "$device" "$1" "$2" <<'PY'
-import mmap, os, sys
+import fcntl, mmap, os, struct, sys
 f = os.open(sys.argv[1], os.O_RDWR | os.O_DIRECT)
 b = mmap.mmap(-1, 4096)
 try:
@@ -89,22 +89,19 @@ PY
         pwrite="$(fails_if write); dd of=$dir/disk seek=\$4 conv=notrunc oflag=seek_bytes status=none" \
         flush="$(fails_if flush)" trim="$(fails_if trim)" zero="$(fails_if zero)" can_write='exit 0' can_flush='exit 0' \
         can_trim='exit 0' can_zero='exit 0' || return
-    fail read EIO
-    claim eio_of_read_is_eio tells 'Input/output error' 'os.preadv(f, [b], 1 << 20)'
-    heal read
-    claim stream_goes_on_after_a_failed_read goes_on
-    fail write ENOSPC
-    claim enospc_of_write_is_enospc tells 'No space left on device' 'os.pwritev(f, [b], 1 << 20)'
-    heal write
-    claim stream_goes_on_after_a_failed_write goes_on
-    fail flush EIO
-    claim eio_of_flush_is_eio tells 'Input/output error' 'os.pwritev(f, [b], 1 << 20); os.fsync(f)'
-    heal flush
-    claim stream_goes_on_after_a_failed_flush goes_on
-    fail trim EIO
-    claim eio_of_trim_is_eio eval '! blkdiscard -o 1048576 -l 1048576 "$device" 2>/run/said; grep "Input/output error" /run/said'
-    heal trim
-    claim stream_goes_on_after_a_failed_trim goes_on
+    declare -A words=([EIO]='Input/output error' [ENOSPC]='No space left on device') way=(
+        [read]='os.preadv(f, [b], 1 << 20)'
+        [write]='os.pwritev(f, [b], 1 << 20)'
+        [flush]='os.pwritev(f, [b], 1 << 20); os.fsync(f)'
+        [trim]='fcntl.ioctl(f, 0x1277, struct.pack("QQ", 1 << 20, 1 << 20))') # BLKDISCARD
+    for errno in EIO ENOSPC; do
+        for op in read write flush trim; do
+            fail $op $errno
+            claim "${errno,,}_of_${op}_is_${errno,,}" tells "${words[$errno]}" "${way[$op]}"
+            heal $op
+            claim "stream_goes_on_after_${errno,,}_of_${op}" goes_on
+        done
+    done
     claim no_error_cost_a_connection volume '.reconnects == 0 and .timeouts == 0'
     unserve
     server run rm -r "$dir"

@@ -5,7 +5,7 @@
 #
 # Two processors, two queue pairs, two workers, two connections, two hardware queues of /dev/ublkbN. fio's two jobs are pinned
 # to a processor each, so each comes by a queue of its own. A second server allows one connection only: there one worker must
-# carry the device, and status must say why.
+# carry the device, and status must say why. Last the daemon is killed outright below the two-queue device.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 export NICS=virtio
@@ -49,6 +49,30 @@ two_workers() {
     detach
 }
 
+# Killed outright with I/O on both queues: the next daemon takes both over, each by a worker of its own, or neither.
+taken_over() {
+    local load before
+    attach
+    serves_by_two() { volume_fact '.step == "serving" and .workers == 2 and .connections_ready == 2' >/dev/null 2>&1; }
+    both_have_carried() { [ "$(worker_number 0 rx_packets)" -gt 500 ] && [ "$(worker_number 1 rx_packets)" -gt 500 ]; }
+    wait_until 30 serves_by_two || die two_workers_serve_again "$(sluice list)"
+    pinned_verify --size=32M --loops=2 >/run/fio.log 2>&1 &
+    load=$!
+    before=$(finished_count)
+    moved() { [ "$(finished_count)" -gt $((before + 200)) ]; }
+    wait_until 60 moved || die io_moves_before_the_kill "it stands still"
+    kill -KILL "$daemon_pid"
+    wait "$daemon_pid" 2>/dev/null
+    "$(program sluiced)" -c /run/sluice.yaml >>/run/sluiced.log 2>&1 &
+    daemon_pid=$!
+    wait_until 120 is_answering || die daemon_starts_again "no answer to status within 120 s"
+    claim both_queues_are_taken_over wait_until 60 serves_by_two
+    claim both_queues_carry_traffic_after_it wait_until 60 both_have_carried
+    claim pinned_jobs_saw_no_error_and_no_wrong_byte wait "$load"
+    grep -h 'err=' /run/fio.log >&2
+    detach
+}
+
 one_worker() {
     URI=nbd://$SLUICE_SERVER:10810/ VOLUME=vol0
     device=$(SLUICE_TIMEOUT=60 sluice attach "$URI" --name vol0) || die device_of_one_connection_appears "attach failed"
@@ -64,6 +88,8 @@ inside() {
     free_before=$(reserve_number free)
     two_workers
     one_worker
+    URI=nbd://$SLUICE_SERVER/disk VOLUME=disk
+    taken_over
     is_back() { free_after=$(reserve_number free); [ "$free_after" = "$free_before" ]; }
     claim every_mbuf_is_back wait_until 10 is_back
     stop_daemon

@@ -3,8 +3,8 @@
 #
 # timeout: 900
 #
-# Two devices: one that the configuration names, with an ext4 that is kept busy with metadata and with a journal of fsynced
-# lines; one made by `sluice attach`, under fio, which checks every block it reads back. The daemon dies SLUICE_KILLS times at
+# Two devices: one that the configuration names, in user copy, with an ext4 that is kept busy with metadata and with a journal of fsynced
+# lines; one made by `sluice attach`, in default copy, under fio, which checks every block it reads back. The daemon dies SLUICE_KILLS times at
 # no particular moment. What counts: fio saw no error and no wrong byte, fsck finds nothing, no acknowledged line is missing.
 # Then the ways to end on purpose: SIGTERM while in use, --keep while nobody uses them, an upgrade; and what cannot come back.
 # shellcheck source=tests/guest/lib.sh
@@ -13,7 +13,7 @@ MOUNT=/run/mount
 URI=nbd://${SLUICE_SERVER:-}:10821/disk
 KILLS=${SLUICE_KILLS:-3}
 SERVER='nbdkit -p 10820 memory 256M; exec nbdkit -f -p 10821 memory 256M'
-CONFIG=("volumes:" "  - name: filed" "    uri: nbd://${SLUICE_SERVER:-}:10820/")
+CONFIG=("volumes:" "  - name: filed" "    uri: nbd://${SLUICE_SERVER:-}:10820/" "    copy: user")
 load_pids=() held_open=''
 
 run_daemon() { # options…: the configuration is written, the devices are there or will be
