@@ -181,6 +181,9 @@ static int attach(void *ctx, const json_t *params, struct control_call *call, js
 		return error_set(err, -EINVAL, "queue_depth goes from 1 to %u", QUEUE_DEPTH_MAX);
 	if (takeover_has(d->takeover, v.name))
 		return error_set(err, -EEXIST, "volume %s waits to be taken over; `sluice list` says why", v.name);
+	if (takeover_waits(d->takeover, v.name))
+		return error_set(err, -EEXIST,
+			"volume %s of the configuration waits for its server; `sluice list` says why", v.name);
 	return attach_begin(d, pending_make(d, call, v.name), &v, FRONT_UBLK, ATTACH_MS_DEFAULT, err);
 }
 
@@ -198,6 +201,13 @@ static int detach(void *ctx, const json_t *params, struct control_call *call, js
 	if (takeover_has(d->takeover, name) && !is_forced)
 		return error_set(err, -EBUSY,
 			"volume %s waits to be taken over, with what it holds; --force gives that up", name);
+	if (takeover_waits(d->takeover, name)) {
+		takeover_forget(d->takeover, name);
+		if (!engine_has(d->engine, name)) {
+			*result = json_object();
+			return 0;
+		}
+	}
 	rc = is_forced && !engine_has(d->engine, name) ? takeover_drop(d->takeover, name, err) : -ENOENT;
 	if (rc != -ENOENT) {
 		*result = json_object();

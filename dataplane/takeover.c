@@ -11,14 +11,19 @@
  * daemon's) stays as it is, is shown in `status` with the reason, and `sluice detach --force` gives
  * it up, because only a person may decide that.
  *
+ * A volume of the file whose server is not there yet waits here too, in the same way but for the
+ * longer pauses: after a power cut the machines of a site do not come back in order.
+ *
  * Where the file names a volume of that name it decides how the volume is served, as long as it
  * still means the same export; otherwise the device keeps what it had, with a warning: nobody
  * changes a disk below a mounted file system by editing a file.
  *
- * Control thread. Always: an item is here until its device is served, gone or given up.
+ * Control thread. Always: an item is here until its device is served, gone or given up. Each name is
+ * here once.
  */
 #include "dataplane/takeover.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +35,16 @@
 #define ATTACH_MS    30000
 #define RETRY_US_MIN 1000000u
 #define RETRY_US_MAX 10000000u
+#define WAIT_US_MAX  60000000u /* nobody's requests are held meanwhile */
 #define DEVICE_MAX   256
+#define ITEM_MAX     (2 * VOLUME_MAX) /* all an earlier daemon left, all the file names */
 
 struct item {
 	struct takeover *owner;
 	struct ublk_state state; /* its volume is how it will be served */
 	bool is_used, is_attaching;
+	bool is_new;	  /* the file names it, and there is no device of it yet: state.dev_id is -1 */
+	bool is_given_up; /* while attaching: what comes of it is the engine's business */
 	uint64_t retry_us;
 	uint32_t pause_us;
 	struct error error;
@@ -44,7 +53,7 @@ struct item {
 struct takeover {
 	const struct config *cfg;
 	struct engine *engine;
-	struct item items[VOLUME_MAX];
+	struct item items[ITEM_MAX];
 };
 
 static const struct config_volume *configured(const struct config *cfg, const char *name)
@@ -57,26 +66,17 @@ static const struct config_volume *configured(const struct config *cfg, const ch
 	return NULL;
 }
 
-/* ---- the file's volumes ---- */
-
-static void attached(void *arg, int rc, const char *device, const struct error *err)
-{
-	/* Success and failure are logged where they happen; a volume of the file that is not there yet
-	 * does not end the daemon: its server may come later, by hand or by the next restart. */
-	(void)arg, (void)rc, (void)device, (void)err;
-}
-
-static void attach_new(struct takeover *t, const struct config_volume *volume)
-{
-	const struct engine_attach how = {
-		.volume = volume, .front = FRONT_UBLK, .deadline_ms = ATTACH_MS, .done = attached};
-	struct error err = {""};
-
-	if (engine_attach(t->engine, &how, &err))
-		log_error("volume %s: %s", volume->name, err.text);
-}
-
 /* ---- one device ---- */
+
+static struct item *item_named(struct takeover *t, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < ITEM_MAX; i++)
+		if (t->items[i].is_used && strcmp(t->items[i].state.volume.name, name) == 0)
+			return &t->items[i];
+	return NULL;
+}
 
 static bool shares_uri(const struct config_volume *a, const struct config_volume *b)
 {
@@ -117,10 +117,15 @@ static void item_end(struct item *it)
 
 static void item_wait(struct item *it, const struct error *why)
 {
+	uint32_t us_max = it->is_new ? WAIT_US_MAX : RETRY_US_MAX;
+
 	it->is_attaching = false;
 	it->retry_us = engine_now_us(it->owner->engine) + it->pause_us;
-	it->pause_us = it->pause_us * 2 < RETRY_US_MAX ? it->pause_us * 2 : RETRY_US_MAX;
-	if (strcmp(it->error.text, why->text) != 0)
+	it->pause_us = it->pause_us * 2 < us_max ? it->pause_us * 2 : us_max;
+	if (strcmp(it->error.text, why->text) != 0 && it->is_new)
+		log_warn("volume %s: waits for its server, which is tried again until it is there: %s",
+			it->state.volume.name, why->text);
+	else if (strcmp(it->error.text, why->text) != 0)
 		log_error("volume %s: /dev/ublkb%d cannot be taken over yet, its requests wait: %s",
 			it->state.volume.name, it->state.dev_id, why->text);
 	it->error = *why;
@@ -131,10 +136,37 @@ static void taken(void *arg, int rc, const char *device, const struct error *err
 	struct item *it = arg;
 
 	(void)device;
-	if (rc == 0)
+	if (rc == 0 || it->is_given_up)
 		item_end(it);
 	else
 		item_wait(it, err);
+}
+
+static void item_attach(struct item *it)
+{
+	const struct engine_attach how = {.volume = &it->state.volume,
+		.front = FRONT_UBLK,
+		.recover = it->is_new ? NULL : &it->state,
+		.deadline_ms = ATTACH_MS,
+		.done = taken,
+		.arg = it};
+	struct error err = {""};
+
+	it->is_attaching = true;
+	if (engine_attach(it->owner->engine, &how, &err))
+		item_wait(it, &err);
+}
+
+static void attach_new(struct takeover *t, const struct config_volume *volume)
+{
+	unsigned i;
+
+	for (i = 0; t->items[i].is_used; i++)
+		assert(i + 1 < ITEM_MAX);
+	t->items[i] = (struct item){
+		.owner = t, .is_used = true, .is_new = true, .pause_us = RETRY_US_MIN, .state.dev_id = -1};
+	t->items[i].state.volume = *volume;
+	item_attach(&t->items[i]);
 }
 
 /* The device is no more: what the file names is attached like any other. */
@@ -155,27 +187,25 @@ static void item_gone(struct item *it, bool is_in_kernel)
 
 static void item_try(struct item *it)
 {
-	const struct engine_attach how = {.volume = &it->state.volume,
-		.front = FRONT_UBLK,
-		.recover = &it->state,
-		.deadline_ms = ATTACH_MS,
-		.done = taken,
-		.arg = it};
 	struct ublk_look look;
 	struct error err = {""};
-	int rc = ublk_look(it->state.dev_id, &look, &err);
+	int rc;
 
+	if (it->is_new) {
+		item_attach(it);
+		return;
+	}
+	rc = ublk_look(it->state.dev_id, &look, &err);
 	if (rc == -ENODEV || (rc == 0 && !look.is_started)) {
 		item_gone(it, rc == 0);
 		return;
 	}
 	if (rc == 0 && look.is_served)
 		rc = error_set(&err, -EBUSY, "process %d serves it: stop that first", look.pid);
-	it->is_attaching = true;
-	if (rc == 0)
-		rc = engine_attach(it->owner->engine, &how, &err);
 	if (rc)
 		item_wait(it, &err);
+	else
+		item_attach(it);
 }
 
 void takeover_poll(struct takeover *t)
@@ -183,7 +213,7 @@ void takeover_poll(struct takeover *t)
 	uint64_t now_us = engine_now_us(t->engine);
 	unsigned i;
 
-	for (i = 0; i < VOLUME_MAX; i++)
+	for (i = 0; i < ITEM_MAX; i++)
 		if (t->items[i].is_used && !t->items[i].is_attaching && t->items[i].retry_us <= now_us)
 			item_try(&t->items[i]);
 }
@@ -224,7 +254,7 @@ struct takeover *takeover_create(const struct config *cfg, struct engine *e)
 	states_read(t);
 	takeover_poll(t);
 	for (i = 0; i < cfg->volume_count; i++)
-		if (!takeover_has(t, cfg->volumes[i].name) && !engine_has(e, cfg->volumes[i].name))
+		if (!item_named(t, cfg->volumes[i].name) && !engine_has(e, cfg->volumes[i].name))
 			attach_new(t, &cfg->volumes[i]);
 	return t;
 }
@@ -234,17 +264,32 @@ void takeover_destroy(struct takeover *t)
 	free(t);
 }
 
-bool takeover_has(const struct takeover *t, const char *name)
+bool takeover_has(struct takeover *t, const char *name)
 {
-	unsigned i;
+	const struct item *it = item_named(t, name);
 
-	for (i = 0; i < VOLUME_MAX; i++)
-		if (t->items[i].is_used && strcmp(t->items[i].state.volume.name, name) == 0)
-			return true;
-	return false;
+	return it && !it->is_new;
 }
 
 /* ---- giving up ---- */
+
+bool takeover_waits(struct takeover *t, const char *name)
+{
+	const struct item *it = item_named(t, name);
+
+	return it && it->is_new;
+}
+
+void takeover_forget(struct takeover *t, const char *name)
+{
+	struct item *it = item_named(t, name);
+
+	assert(it && it->is_new);
+	if (it->is_attaching)
+		it->is_given_up = true;
+	else
+		item_end(it);
+}
 
 int takeover_drop(struct takeover *t, const char *name, struct error *err)
 {
@@ -254,9 +299,9 @@ int takeover_drop(struct takeover *t, const char *name, struct error *err)
 
 	if (sscanf(name, "/dev/ublkb%d", &id) != 1)
 		id = -1;
-	for (i = 0; i < VOLUME_MAX; i++)
-		if (t->items[i].is_used && (t->items[i].state.dev_id == id ||
-						   strcmp(t->items[i].state.volume.name, name) == 0))
+	for (i = 0; i < ITEM_MAX; i++)
+		if (t->items[i].is_used && !t->items[i].is_new &&
+			(t->items[i].state.dev_id == id || strcmp(t->items[i].state.volume.name, name) == 0))
 			it = &t->items[i];
 	if (it && it->is_attaching)
 		return error_set(err, -EBUSY, "volume %s is being taken over: try again in a moment", name);
@@ -280,15 +325,17 @@ void takeover_report(const struct takeover *t, json_t *volumes)
 	char device[32];
 	unsigned i;
 
-	for (i = 0; i < VOLUME_MAX; i++) {
+	for (i = 0; i < ITEM_MAX; i++) {
 		const struct item *it = &t->items[i];
 
 		if (!it->is_used || it->is_attaching)
 			continue;
-		snprintf(device, sizeof(device), "/dev/ublkb%d", it->state.dev_id);
+		device[0] = '\0';
+		if (!it->is_new)
+			snprintf(device, sizeof(device), "/dev/ublkb%d", it->state.dev_id);
 		json_array_append_new(volumes,
 			json_pack("{s:s s:s s:s s:s s:s s:I s:i s:i s:s}", "name",
-				it->state.volume.name, "device", device, "state", "held", "step",
+				it->state.volume.name, "device", device, "state", it->is_new ? "waiting" : "held", "step",
 				"waiting", "uri", it->state.volume.uris[0], "size_bytes",
 				(json_int_t)it->state.limits.size_bytes, "block_size",
 				(int)it->state.limits.block_min, "connections", 0, "error",
@@ -310,7 +357,7 @@ static const struct item *item_of(const struct takeover *t, int id)
 {
 	unsigned i;
 
-	for (i = 0; i < VOLUME_MAX; i++)
+	for (i = 0; i < ITEM_MAX; i++)
 		if (t->items[i].is_used && t->items[i].state.dev_id == id)
 			return &t->items[i];
 	return NULL;

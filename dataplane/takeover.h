@@ -21,7 +21,11 @@ void takeover_destroy(struct takeover *t); /* NULL is fine */
 void takeover_poll(struct takeover *t);
 
 /* Does a device of a volume called @name still wait for us? */
-bool takeover_has(const struct takeover *t, const char *name);
+bool takeover_has(struct takeover *t, const char *name);
+/* Or does a volume of the file, called @name, wait for its server? It may be connecting just now. */
+bool takeover_waits(struct takeover *t, const char *name);
+/* Such a one is not tried again; what the engine has of it is the engine's. */
+void takeover_forget(struct takeover *t, const char *name);
 /*
  * Gives a device up that nobody serves, by its volume's name or as /dev/ublkbN: what it holds
  * fails. 0; -ENOENT: none such; -EBUSY: it is served, or being taken over; -errno with @err.

@@ -93,16 +93,18 @@ given_up() {
 }
 
 inside() {
+    start_daemon "volumes:" \
+        "  - {name: failing, uri: \"nbd://$SLUICE_SERVER/failing\", on_dead: fail, dead_timeout: 2s, request_timeout: 4s}" \
+        "  - {name: several, uris: [\"nbd://$SLUICE_SERVER:10819/several\", \"nbd://$SLUICE_SERVER/several\"]}"
+    claim volumes_of_the_file_wait_for_their_server wait_until 60 volume failing '.state == "waiting" and (.error | test("refused"))'
+    claim a_name_that_waits_is_taken eval '! sluice attach --name failing "nbd://$SLUICE_SERVER/x" 2>/run/said; grep "waits for its server" /run/said'
     ask_serverd || die serverd_answers "no serverd at $KERNEL_NIC_SERVER"
     server run mkdir -p "$dir"
     server run truncate -s 64M "$dir/disk" "$dir/failing" "$dir/several"
     serve || die server_starts "it does not"
-    start_daemon "volumes:" \
-        "  - {name: failing, uri: \"nbd://$SLUICE_SERVER/failing\", on_dead: fail, dead_timeout: 2s, request_timeout: 4s}" \
-        "  - {name: several, uris: [\"nbd://$SLUICE_SERVER:10819/several\", \"nbd://$SLUICE_SERVER/several\"]}"
     device=$(SLUICE_TIMEOUT=60 sluice attach --name held "nbd://$SLUICE_SERVER/disk")
-    wait_until 60 volume failing '.step == "serving"' || die volumes_are_served "$(sluice list)"
-    wait_until 60 volume several '.step == "serving"' || die volume_of_several_uris_is_served "$(sluice list)"
+    wait_until 90 volume failing '.step == "serving"' || die volumes_are_served "$(sluice list)"
+    wait_until 90 volume several '.step == "serving"' || die volume_of_several_uris_is_served "$(sluice list)"
     failing=$(device_of failing) several=$(device_of several)
     fio_load >/run/fio.log 2>&1 &
     load=$!
