@@ -183,7 +183,7 @@ static int attach(void *ctx, const json_t *params, struct control_call *call, js
 		return error_set(err, -EEXIST, "volume %s waits to be taken over; `sluice list` says why", v.name);
 	if (takeover_waits(d->takeover, v.name))
 		return error_set(err, -EEXIST,
-			"volume %s of the configuration waits for its server; `sluice list` says why", v.name);
+			"volume %s of the configuration waits to be attached; `sluice list` says why", v.name);
 	return attach_begin(d, pending_make(d, call, v.name), &v, FRONT_UBLK, ATTACH_MS_DEFAULT, err);
 }
 

@@ -123,7 +123,7 @@ static void item_wait(struct item *it, const struct error *why)
 	it->retry_us = engine_now_us(it->owner->engine) + it->pause_us;
 	it->pause_us = it->pause_us * 2 < us_max ? it->pause_us * 2 : us_max;
 	if (strcmp(it->error.text, why->text) != 0 && it->is_new)
-		log_warn("volume %s: waits for its server, which is tried again until it is there: %s",
+		log_warn("volume %s: not attached yet, and tried again until it is: %s",
 			it->state.volume.name, why->text);
 	else if (strcmp(it->error.text, why->text) != 0)
 		log_error("volume %s: /dev/ublkb%d cannot be taken over yet, its requests wait: %s",

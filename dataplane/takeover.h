@@ -22,7 +22,7 @@ void takeover_poll(struct takeover *t);
 
 /* Does a device of a volume called @name still wait for us? */
 bool takeover_has(struct takeover *t, const char *name);
-/* Or does a volume of the file, called @name, wait for its server? It may be connecting just now. */
+/* Or does a volume of the file, called @name, wait for its server? It may be connecting at this moment. */
 bool takeover_waits(struct takeover *t, const char *name);
 /* Such a one is not tried again; what the engine has of it is the engine's. */
 void takeover_forget(struct takeover *t, const char *name);

@@ -97,7 +97,7 @@ inside() {
         "  - {name: failing, uri: \"nbd://$SLUICE_SERVER/failing\", on_dead: fail, dead_timeout: 2s, request_timeout: 4s}" \
         "  - {name: several, uris: [\"nbd://$SLUICE_SERVER:10819/several\", \"nbd://$SLUICE_SERVER/several\"]}"
     claim volumes_of_the_file_wait_for_their_server wait_until 60 volume failing '.state == "waiting" and (.error | test("refused"))'
-    claim a_name_that_waits_is_taken eval '! sluice attach --name failing "nbd://$SLUICE_SERVER/x" 2>/run/said; grep "waits for its server" /run/said'
+    claim a_name_that_waits_is_taken eval '! sluice attach --name failing "nbd://$SLUICE_SERVER/x" 2>/run/said; grep "waits to be attached" /run/said'
     ask_serverd || die serverd_answers "no serverd at $KERNEL_NIC_SERVER"
     server run mkdir -p "$dir"
     server run truncate -s 64M "$dir/disk" "$dir/failing" "$dir/several"

@@ -37,10 +37,16 @@ agree() { # claim, URI's end, command…
 
 agree_and_stop() { agree "$@"; stop_server; }
 
-write_config af_packet:sl0
+write_config af_packet:sl0 "volumes:" "  - {name: later, uri: \"nbd://$SERVER_IP/later\"}"
 ip netns exec "$cli" "$(program sluiced)" -c "$tmp/sluice.yaml" --no-ublk >"$tmp/sluiced.log" 2>&1 &
 daemon_pid=$!
 wait_until 40 answers || { not_ok daemon_starts "no answer"; cat "$tmp/sluiced.log" >&2; exit 1; }
+
+# Without ublk it cannot be attached, as without its server: it waits, is shown, and goes on request.
+is_waiting() { sluice list --json | jq -e '.[0] | .name == "later" and .state == "waiting" and .error != ""' >/dev/null; }
+claim volume_of_the_file_waits wait_until 20 is_waiting
+claim a_name_that_waits_is_taken eval '! sluice attach --name later "nbd://$SERVER_IP/x" 2>"$tmp/said"; grep "waits to be attached" "$tmp/said"'
+claim a_volume_that_waits_can_be_detached eval 'sluice detach later && ! sluice detach later && [ "$(sluice list --json)" = "[]" ]'
 
 kit() { echo nbdkit -f -p 10809; }
 # shellcheck disable=SC2046
