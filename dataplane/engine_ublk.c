@@ -38,7 +38,7 @@ int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover,
 	rc = ublk_features(&f, err);
 	if (rc)
 		return rc;
-	v->is_user_copy = ublk_copy_choose(v->cfg.copy, &f);
+	v->is_user_copy = ublk_copy_choose(v->cfg.copy);
 	snprintf(v->degraded, sizeof(v->degraded), "%s", f.degraded);
 	return 0;
 }

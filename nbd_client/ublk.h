@@ -38,8 +38,8 @@ struct ublk_features {
 };
 int ublk_features(struct ublk_features *out, struct error *err);
 
-/* What "copy: auto" means on this kernel; docs/adr/0008-ublk-copy-mode.md says why. */
-bool ublk_copy_choose(enum config_copy want, const struct ublk_features *features);
+/* User copy, or not? "auto" is not; docs/adr/0008-ublk-copy-mode.md has the figures. */
+bool ublk_copy_choose(enum config_copy want);
 
 struct ublk_config {
 	int dev_id; /* -1 = next free */

@@ -402,9 +402,8 @@ int ublk_dev_id(const struct ublk *u)
 	return (int)u->info.dev_id;
 }
 
-bool ublk_copy_choose(enum config_copy want, const struct ublk_features *features)
+bool ublk_copy_choose(enum config_copy want)
 {
-	(void)features;
 	return want == COPY_USER;
 }
 

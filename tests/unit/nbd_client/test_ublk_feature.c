@@ -82,6 +82,13 @@ static void opcodes_are_the_kernels(void **state)
 	assert_int_equal(UBLK_ENCODE_IO(UBLK_IO_COMMIT_AND_FETCH_REQ), 0xc0107521);
 }
 
+static void only_who_asks_for_user_copy_gets_it(void **state)
+{
+	assert_false(ublk_copy_choose(COPY_AUTO));
+	assert_false(ublk_copy_choose(COPY_DEFAULT));
+	assert_true(ublk_copy_choose(COPY_USER));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -90,6 +97,7 @@ int main(void)
 		cmocka_unit_test(old_kernels_are_known_by_their_version),
 		cmocka_unit_test(degradation_is_one_line_or_nothing),
 		cmocka_unit_test(opcodes_are_the_kernels),
+		cmocka_unit_test(only_who_asks_for_user_copy_gets_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
