@@ -82,6 +82,23 @@ static void sentences_print(const json_t *volumes, const char *key)
 	}
 }
 
+/* What each connection may have in flight, and what it was measured by. */
+static void credits_print(const json_t *volumes)
+{
+	for (size_t i = 0; i < json_array_size(volumes); i++) {
+		const json_t *volume = json_array_get(volumes, i), *c = json_object_get(volume, "credits");
+		char name[CELL_BYTES];
+
+		if (!c)
+			continue;
+		cell_format(json_object_get(volume, "name"), CELL_TEXT, name);
+		printf("%s: credits: %lld mbufs a connection (%lld to %lld), by %.1f MB/s x %lld us\n", name,
+			json_integer_value(json_object_get(c, "mbufs")), json_integer_value(json_object_get(c, "least")),
+			json_integer_value(json_object_get(c, "most")), json_number_value(json_object_get(c, "read_mb_s")),
+			json_integer_value(json_object_get(c, "read_delay_us")));
+	}
+}
+
 void print_list(const json_t *result)
 {
 	const json_t *volumes = print_rows(result, "volumes");
@@ -91,6 +108,7 @@ void print_list(const json_t *result)
 	sentences_print(volumes, "error");
 	sentences_print(volumes, "degraded");
 	sentences_print(volumes, "spread");
+	credits_print(volumes);
 }
 
 static void uptime_print(json_int_t seconds)

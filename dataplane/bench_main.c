@@ -196,6 +196,7 @@ static void spread_add(json_t *out, struct engine *e)
 		json_object_set_new(out, "parts", json_integer(v->worker_count));
 		json_object_set_new(out, "spread", json_string(v->spread));
 		json_object_set_new(out, "connections_astray", json_integer(v->volume.conn_astray));
+		json_object_set_new(out, "credits", report_credits(v));
 	}
 	free(v);
 }

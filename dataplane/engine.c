@@ -247,6 +247,7 @@ void engine_poll(struct engine *e)
 	engine_linger_poll(e, false);
 	engine_alarm_poll(e);
 	engine_follow_poll(e, now_us);
+	engine_credit_poll(e, now_us);
 }
 
 bool engine_is_moving(const struct engine *e)

@@ -88,7 +88,7 @@ struct engine_volume_info {
 	const char *step; /* "connecting", "serving", … */
 	unsigned port, worker_count;
 	char spread[192]; /* why on fewer workers than the port has; empty = it is not */
-	uint32_t quota_mbufs;
+	uint32_t quota_mbufs, quota_least_mbufs; /* bounds of what each connection is granted */
 	uint64_t staging_bytes;
 	bool is_user_copy;
 };

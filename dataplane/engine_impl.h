@@ -10,10 +10,15 @@
 #include "dataplane/exception.h"
 #include "nbd_client/ublk_state.h"
 
-/* Quota of a connection: what a 1 MiB of reads in flight needs at the least payload per mbuf. */
+/*
+ * Quota of a connection, in bytes of reads in flight at the least payload per mbuf: it begins with the
+ * largest request, but not less than LEAST; the pool has room for PLAN planned, and credits grow to MOST.
+ */
 #define PAYLOAD_MIN	 (MBUF_DATA_BYTES / 4) /* compaction guarantees a quarter (tcp.md 2) */
 #define QUOTA_SLACK	 64
-#define QUOTA_BYTES_MIN	 (1u << 20)
+#define QUOTA_BYTES_LEAST (256u << 10)
+#define QUOTA_BYTES_PLAN  (1u << 20)
+#define QUOTA_BYTES_MOST  (4u << 20)
 #define ESSENTIAL_COUNT	 64
 #define NORMAL_DEFAULT	 4096 /* normal mbufs beside the reserve */
 #define SPARE_DEVICES	 2    /* run-time attaches the pool has room for beyond the configured */
@@ -73,6 +78,10 @@ struct engine_part {
 	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
 	int port_fd[VOLUME_CONN_MAX]; /* kernel sockets that hold our local ports */
 	uint64_t ticket;
+	/* engine_credit.c: what each connection has in the sum, what the worker was told, and since when … */
+	uint32_t quota, told;
+	bool is_shrinking;
+	uint64_t credit_ticket, reads_seen, read_us, low_us;
 	bool is_gone, is_failed, was_ready, is_dismissed;
 };
 
@@ -96,7 +105,7 @@ struct engine_volume {
 	char scheduler[32]; /* of the device, as last seen */
 	uint64_t watch_us;  /* when to look at it next */
 	unsigned port;
-	uint32_t quota; /* of each connection */
+	uint32_t quota, quota_least; /* of each connection: at most, and to begin with */
 	uint64_t deadline_us;
 	bool is_forced;
 	int result; /* of the attach, when it ends in teardown */
@@ -113,7 +122,7 @@ struct engine {
 	unsigned port_count;
 	struct engine_volume volumes[VOLUME_MAX];
 	struct host_follow *follow; /* NULL: nothing is followed */
-	uint64_t link_due_us;
+	uint64_t link_due_us, credit_due_us;
 	/* Staging of detached volumes that mbufs in a quiet TX ring still point into. */
 	struct stream_buf *lingering[LINGER_MAX];
 };
@@ -137,6 +146,7 @@ void engine_part_post(struct engine *e, const struct engine_volume *v, struct en
 void engine_parts_post(struct engine *e, struct engine_volume *v, struct worker_cmd cmd);
 bool engine_parts_done(const struct engine *e, const struct engine_volume *v);
 bool engine_parts_gone(const struct engine_volume *v);
+void engine_part_limits(const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
 void engine_part_event(struct engine_volume *v, struct engine_part *p, const struct volume_event *ev);
 void engine_parts_info(const struct engine_volume *v, struct volume_info *out); /* their sum */
 
@@ -160,6 +170,9 @@ void engine_ublk_end(struct engine *e, struct engine_volume *v);
  */
 int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err);
 
+/* engine_credit.c: credits follow what is measured, and the sum follows them. */
+void engine_credit_poll(struct engine *e, uint64_t now_us);
+
 /* engine_follow.c: what changes on the kernel's end. */
 void engine_follow_start(struct engine *e);
 void engine_follow_poll(struct engine *e, uint64_t now_us);
@@ -181,7 +194,10 @@ void engine_linger_poll(struct engine *e, bool all);
 bool engine_linger_has_room(const struct engine *e);
 
 /* engine_size.c */
-uint32_t engine_quota(const struct config_volume *v);
+uint32_t engine_quota_least(const struct config_volume *v);
+uint32_t engine_quota_most(const struct config_volume *v);
+/* How much each connection of @p may have without taking what others may need. */
+uint32_t engine_quota_room(const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
 /* Recomputes the sum of a queue with the volumes it has and moves the floor. */
 void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why);
 /* Would a volume of @quota more fit? 0, or -ENOSPC with the numbers in @err. */

@@ -73,6 +73,7 @@ unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsign
 		o->step = step_name(v->step);
 		o->port = v->port;
 		o->quota_mbufs = v->quota;
+		o->quota_least_mbufs = v->quota_least;
 		o->worker_count = v->part_count;
 		snprintf(o->spread, sizeof(o->spread), "%s", v->spread);
 		for (k = 0; k < v->part_count; k++)

@@ -114,6 +114,7 @@ static void plan_fill(const struct engine_volume *v, struct volume_config *vc)
 	vc->probe_only = v->front_kind == FRONT_NONE;
 	snprintf(vc->cc, sizeof(vc->cc), "%s", v->cfg.cc);
 	vc->quota_mbufs = v->quota;
+	vc->quota_least_mbufs = v->quota_least;
 	vc->mbuf_payload_min = PAYLOAD_MIN;
 }
 

@@ -120,14 +120,29 @@ static void owners_add(const struct engine *e, struct engine_volume *v, struct e
 	char name[NAME_BYTES_MAX];
 	unsigned c;
 
-	p->owner = reserve_owner_add(rx, vc->name, OWNER_NONE, v->quota * p->connections);
+	p->owner = reserve_owner_add(rx, vc->name, OWNER_NONE, p->quota * p->connections);
 	for (c = 0; c < p->connections; c++) {
 		snprintf(name, sizeof(name), "%.40s/%u in-order", vc->name, c);
-		p->owner_in[c] = reserve_owner_add(rx, name, (uint16_t)p->owner, v->quota);
+		p->owner_in[c] = reserve_owner_add(rx, name, (uint16_t)p->owner, p->quota);
 		snprintf(name, sizeof(name), "%.40s/%u out-of-order", vc->name, c);
-		p->owner_ooo[c] = reserve_owner_add(rx, name, (uint16_t)p->owner, v->quota / 4 * 3);
+		p->owner_ooo[c] = reserve_owner_add(rx, name, (uint16_t)p->owner, p->quota / 4 * 3);
 		vc->owner[c] = (uint16_t)p->owner_in[c];
 		vc->owner_ooo[c] = (uint16_t)p->owner_ooo[c];
+	}
+}
+
+/* After a change of p->quota. */
+void engine_part_limits(const struct engine *e, const struct engine_volume *v, const struct engine_part *p)
+{
+	struct reserve *rx = e->ports[v->port].queues[p->queue].rx;
+
+	if (p->owner > 0)
+		reserve_owner_limit(rx, (uint16_t)p->owner, p->quota * p->connections);
+	for (unsigned c = 0; c < p->connections; c++) {
+		if (p->owner_in[c] > 0)
+			reserve_owner_limit(rx, (uint16_t)p->owner_in[c], p->quota);
+		if (p->owner_ooo[c] > 0)
+			reserve_owner_limit(rx, (uint16_t)p->owner_ooo[c], p->quota / 4 * 3);
 	}
 }
 
@@ -172,7 +187,9 @@ static int part_add(struct engine *e, struct engine_volume *v, unsigned queue, s
 	memset(p, 0, sizeof(*p));
 	p->queue = queue;
 	p->connections = total / v->part_want + (idx < total % v->part_want);
-	rc = engine_fits(e, v->port, queue, v->quota * p->connections, err);
+	p->quota = p->told = v->quota_least;
+	p->read_us = p->low_us = engine_now_us(e);
+	rc = engine_fits(e, v->port, queue, p->quota * p->connections, err);
 	if (rc)
 		return rc;
 	snprintf(vc->name, sizeof(vc->name), idx ? "%.58s/%u" : "%s", v->cfg.name, idx);
@@ -349,6 +366,10 @@ static void info_add(struct volume_info *sum, const struct volume_info *part)
 	sum->in_flight_max += part->in_flight_max;
 	sum->read_credit_mbufs += part->read_credit_mbufs;
 	sum->read_credit_used_mbufs += part->read_credit_used_mbufs;
+	sum->credit_granted_mbufs = RTE_MAX(sum->credit_granted_mbufs, part->credit_granted_mbufs);
+	sum->credit_wanted_mbufs = RTE_MAX(sum->credit_wanted_mbufs, part->credit_wanted_mbufs);
+	sum->read_bytes_per_s += part->read_bytes_per_s;
+	sum->read_delay_us = RTE_MAX(sum->read_delay_us, part->read_delay_us);
 	for (i = 0; i < BLOCK_OP_COUNT; i++) {
 		sum->ops[i] += part->ops[i];
 		sum->bytes[i] += part->bytes[i];

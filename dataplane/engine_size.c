@@ -14,16 +14,25 @@
 #include "config/log.h"
 #include "dataplane/engine_impl.h"
 
-static uint32_t quota_of_one(uint32_t io_bytes)
+/* Reads in flight, and a reply for each write. */
+static uint32_t quota_of(uint32_t read_bytes, uint32_t queue_depth)
 {
-	uint32_t bytes = io_bytes > QUOTA_BYTES_MIN ? io_bytes : QUOTA_BYTES_MIN;
-
-	return reserve_quota(bytes, PAYLOAD_MIN, QUOTA_SLACK);
+	return reserve_quota(read_bytes, PAYLOAD_MIN, QUOTA_SLACK + queue_depth);
 }
 
-uint32_t engine_quota(const struct config_volume *v)
+uint32_t engine_quota_least(const struct config_volume *v)
 {
-	return quota_of_one(v->io_bytes_max);
+	return quota_of(RTE_MAX(v->io_bytes_max, QUOTA_BYTES_LEAST), v->queue_depth);
+}
+
+uint32_t engine_quota_most(const struct config_volume *v)
+{
+	return quota_of(RTE_MAX(v->io_bytes_max, QUOTA_BYTES_MOST), v->queue_depth);
+}
+
+static uint32_t quota_plan(uint32_t io_bytes, uint32_t queue_depth)
+{
+	return quota_of(RTE_MAX(io_bytes, QUOTA_BYTES_PLAN), queue_depth);
 }
 
 /*
@@ -76,7 +85,7 @@ static void sum_input(const struct engine *e, unsigned port, unsigned queue, uin
 			for (c = 0; v->parts[k].queue == queue && c < v->parts[k].connections &&
 					in->device_count < VOLUME_MAX * 2;
 				c++)
-				in->device_quota[in->device_count++] = v->quota;
+				in->device_quota[in->device_count++] = v->parts[k].quota;
 	}
 }
 
@@ -140,6 +149,23 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 		sum.total, quota, e->ports[port].cfg->name, q->total, sum.total);
 }
 
+static uint32_t normal_plan(const struct engine *e)
+{
+	return e->cfg.reserve.normal ? e->cfg.reserve.normal : NORMAL_DEFAULT;
+}
+
+uint32_t engine_quota_room(const struct engine *e, const struct engine_volume *v, const struct engine_part *p)
+{
+	const struct engine_queue *q = &e->ports[v->port].queues[p->queue];
+	uint64_t spare = SPARE_DEVICES * (uint64_t)quota_of(IO_BYTES_DEFAULT, QUEUE_DEPTH_DEFAULT);
+	uint64_t most = (uint64_t)(q->total - normal_plan(e) / 2) * 100 / RTE_MAX(e->cfg.reserve.safety_pct, 100u);
+	uint64_t now = q->sum.subtotal + spare;
+
+	if (e->cfg.reserve.size >= 0)
+		return v->quota; /* the user set it by hand, for comparison */
+	return now < most ? (uint32_t)RTE_MIN(p->quota + (most - now) / p->connections, v->quota) : p->quota;
+}
+
 bool engine_mtu_fits(const struct engine *e, unsigned port, uint16_t mtu, struct error *err)
 {
 	const struct engine_port *p = &e->ports[port];
@@ -191,18 +217,18 @@ void engine_alarm_poll(struct engine *e)
 static uint32_t total_plan(const struct engine *e, const struct engine_port *p)
 {
 	struct reserve_sum_input in;
-	uint32_t normal = e->cfg.reserve.normal ? e->cfg.reserve.normal : NORMAL_DEFAULT;
 	struct reserve_sum sum;
 	unsigned i, c;
 
 	sum_base(e, p, port_facts(p->port)->mtu, &in);
 	for (i = 0; i < e->cfg.volume_count; i++)
 		for (c = 0; c < RTE_MAX(e->cfg.volumes[i].connections, 1) && in.device_count < VOLUME_MAX; c++)
-			in.device_quota[in.device_count++] = engine_quota(&e->cfg.volumes[i]);
+			in.device_quota[in.device_count++] =
+				quota_plan(e->cfg.volumes[i].io_bytes_max, e->cfg.volumes[i].queue_depth);
 	for (i = 0; i < SPARE_DEVICES; i++)
-		in.device_quota[in.device_count++] = quota_of_one(IO_BYTES_DEFAULT);
+		in.device_quota[in.device_count++] = quota_plan(IO_BYTES_DEFAULT, QUEUE_DEPTH_DEFAULT);
 	reserve_sum(&in, &sum);
-	return RTE_MAX(floor_of(e, &sum), sum.total) + normal;
+	return RTE_MAX(floor_of(e, &sum), sum.total) + normal_plan(e);
 }
 
 static struct rte_mempool *ext_pool_create(unsigned port, unsigned queue)

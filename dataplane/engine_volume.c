@@ -346,7 +346,8 @@ int engine_attach(struct engine *e, const struct engine_attach *how, struct erro
 	v->front_kind = how->front;
 	if (how->bench)
 		v->bench_cfg = *how->bench;
-	v->quota = engine_quota(&v->cfg);
+	v->quota = engine_quota_most(&v->cfg);
+	v->quota_least = engine_quota_least(&v->cfg);
 	rc = how->front == FRONT_UBLK ? engine_ublk_shape(v, how->recover, err) : 0;
 	if (!rc)
 		rc = engine_volume_make(e, v, err);

@@ -50,6 +50,7 @@ enum worker_cmd_type {
 	WORKER_VOLUME_FAIL,  /* a: volume; fails what there is and what comes: volume_fail() */
 	WORKER_VOLUME_LEAVE, /* the same, but what is unanswered then is not failed: volume_leave() */
 	WORKER_FLOOR_SET,   /* n: floor of the RX pool */
+	WORKER_CREDIT_SET,  /* a: volume, n: mbufs each of its connections is granted */
 	WORKER_ADDRS_SET,   /* a: struct worker_addrs, left alone until done */
 	WORKER_MTU_SET,	    /* n: MTU of the stack */
 	WORKER_NEIGH_HINT,  /* ip, mac: the kernel has just reached it */

@@ -42,7 +42,8 @@ struct volume_config {
 	uint64_t dead_us, request_us, connect_us;
 	bool read_only;
 	char cc[16];		      /* congestion control of each connection; empty = TCP's default */
-	uint32_t quota_mbufs;	      /* receive quota of each connection, mbufs */
+	uint32_t quota_mbufs;	      /* receive quota of each connection, mbufs: the most it is ever granted */
+	uint32_t quota_least_mbufs;   /* … and what it begins with; 0 = quota_mbufs, for good */
 	uint32_t mbuf_payload_min;    /* payload bytes an mbuf surely carries, for read credits */
 	uint16_t owner[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX]; /* ledger owners */
 	uint16_t local_port[VOLUME_CONN_MAX]; /* reserved by the control thread; 0 = any */
@@ -85,6 +86,8 @@ enum volume_state {
 int nbd_client_add(struct nbd_client *nc, struct volume *v, uint64_t now_us);
 /* Gives @v its front end; requests flow once it is READY. */
 void volume_front_set(struct volume *v, struct block_front *front);
+/* Grants each connection @mbufs, between quota_least_mbufs and quota_mbufs; what is in flight stays. */
+void volume_credit_set(struct volume *v, uint32_t mbufs);
 /* Drains what is in flight (bounded by @deadline_us), sends DISC, ends in VOLUME_GONE. @force: at once. */
 void volume_stop(struct volume *v, bool force, uint64_t deadline_us);
 /*
@@ -124,6 +127,10 @@ struct volume_info {
 	unsigned conn_count, conn_ready;
 	unsigned conn_astray; /* of the ready: replies arrive at another worker, which hands them over */
 	uint32_t in_flight, in_flight_max, read_credit_mbufs, read_credit_used_mbufs;
+	/* Of each connection, WRITEs' part included: granted, and what rate x delay asks for. */
+	uint32_t credit_granted_mbufs, credit_wanted_mbufs;
+	bool is_over_credit; /* more is in flight than was granted since */
+	uint64_t read_bytes_per_s, read_delay_us; /* as measured; 0 = not yet */
 	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
 	uint64_t reconnects, replayed, timeouts, protocol_errors;
 	bool structured, has_block_size, is_fixed; /* fixed newstyle, as everything but EXPORT_NAME needs */

@@ -51,6 +51,8 @@ static void config_defaults_fill(struct volume_config *cfg)
 		cfg->connect_us = CONNECT_US_DEFAULT;
 	if (cfg->quota_mbufs == 0)
 		cfg->quota_mbufs = QUOTA_MBUFS_MAX;
+	if (cfg->quota_least_mbufs == 0 || cfg->quota_least_mbufs > cfg->quota_mbufs)
+		cfg->quota_least_mbufs = cfg->quota_mbufs;
 	if (cfg->mbuf_payload_min == 0)
 		cfg->mbuf_payload_min = MBUF_DATA_BYTES / 4;
 }
@@ -102,6 +104,7 @@ struct volume *volume_create(const struct volume_config *cfg, struct error *err)
 	if (!v->ios || !v->subs || !v->conns || !v->staging_free || (cfg->probe_only && !v->probe))
 		goto err_parts;
 	volume_init(v);
+	volume_credit_init(v);
 	return v;
 
 err_parts:
@@ -251,6 +254,7 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 	volume_group_follow_leader(v);
 	for (unsigned i = 0; i < v->cfg.connections; i++)
 		volume_conn_turn(&v->conns[i]);
+	volume_credit_turn(v);
 	volume_policy_turn(v);
 	volume_take(v);
 	volume_dispatch(v);
@@ -305,10 +309,16 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->conn_ready = __atomic_load_n(&v->conn_ready, __ATOMIC_RELAXED);
 	out->in_flight = __atomic_load_n(&v->in_flight, __ATOMIC_RELAXED);
 	out->in_flight_max = v->cfg.queue_depth;
-	out->read_credit_mbufs = volume_read_quota(v) * v->cfg.connections;
+	out->credit_granted_mbufs = __atomic_load_n(&v->credit.granted_mbufs, __ATOMIC_RELAXED);
+	out->credit_wanted_mbufs = __atomic_load_n(&v->credit.wanted_mbufs, __ATOMIC_RELAXED);
+	out->read_bytes_per_s = stat_read(&v->credit.bytes_per_s);
+	out->read_delay_us = stat_read(&v->credit.shown_delay_us);
+	out->read_credit_mbufs = (out->credit_granted_mbufs - volume_write_quota(v)) * v->cfg.connections;
 	for (unsigned i = 0; i < v->cfg.connections; i++) {
-		out->read_credit_used_mbufs +=
-			__atomic_load_n(&v->conns[i].read_used_mbufs, __ATOMIC_RELAXED);
+		uint32_t used = __atomic_load_n(&v->conns[i].read_used_mbufs, __ATOMIC_RELAXED);
+
+		out->read_credit_used_mbufs += used;
+		out->is_over_credit |= used + volume_write_quota(v) > out->credit_granted_mbufs;
 		out->conn_astray += __atomic_load_n(&v->conns[i].is_astray, __ATOMIC_RELAXED);
 	}
 	for (unsigned i = 0; i < BLOCK_OP_COUNT; i++) {

@@ -141,6 +141,8 @@ static void conn_answer(struct volume_conn *vc, struct volume_sub *sub, int resu
 	vc->in_flight_bytes -= sub->nbd.bytes;
 	vc->read_used_mbufs -= sub->cost_mbufs;
 	vc->write_used_mbufs -= sub->kind == KIND_WRITE;
+	if (sub->kind == KIND_READ && result == 0)
+		volume_credit_answer(v, sub);
 	if (result == -ESHUTDOWN) {
 		vc->state = CONN_LEAVING;
 		sub->conn = NULL;

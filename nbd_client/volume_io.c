@@ -28,6 +28,8 @@
 /* Send room kept free of WRITEs, so that READs, 28 bytes each, always find some. */
 #define READ_ROOM_CHUNKS 64u
 #define READ_ROOM_BYTES	 (READ_ROOM_CHUNKS * sizeof(struct nbd_wire_request))
+/* Of the least credits, what may be in flight beside a READ whose time is taken for the path's. */
+#define ALONE_SHARE	 8u
 
 static enum volume_kind kind_of(enum volume_class class)
 {
@@ -325,6 +327,7 @@ static bool sub_send(struct volume *v, struct volume_sub *sub)
 	}
 	sub->conn = vc;
 	sub->sent_us = v->now_us;
+	sub->is_alone = vc->read_used_mbufs <= volume_read_least(v) / ALONE_SHARE;
 	sub->send_end = stream_queued(vc->stream);
 	TAILQ_INSERT_TAIL(&vc->in_flight, sub, link);
 	vc->in_flight_bytes += sub->nbd.bytes;

@@ -11,7 +11,9 @@
  *
  * Credits. A READ may have its whole reply resting in the connection's receive quota, so it costs
  * the mbufs that reply fills in the worst case; anything else costs one. An eighth of the quota is
- * kept for the latter, so that neither kind can take the other's share.
+ * kept for the latter, so that neither kind can take the other's share. That part is an eighth of the
+ * least quota there ever is, and pieces are cut to fit into it: both stay what they are while credits
+ * come and go (volume_credit.c).
  */
 #include "nbd_client/volume_priv.h"
 #include <assert.h>
@@ -35,14 +37,19 @@ uint32_t volume_read_cost(const struct volume *v, uint32_t bytes)
 
 uint32_t volume_write_quota(const struct volume *v)
 {
-	uint32_t quota = v->cfg.quota_mbufs / WRITE_QUOTA_SHARE;
+	uint32_t quota = v->cfg.quota_least_mbufs / WRITE_QUOTA_SHARE;
 
 	return quota < v->sub_max ? quota : v->sub_max;
 }
 
 uint32_t volume_read_quota(const struct volume *v)
 {
-	return v->cfg.quota_mbufs - volume_write_quota(v);
+	return v->credit.granted_mbufs - volume_write_quota(v);
+}
+
+uint32_t volume_read_least(const struct volume *v)
+{
+	return v->cfg.quota_least_mbufs - volume_write_quota(v);
 }
 
 static uint32_t block_of(const struct nbd_export *x)
@@ -99,18 +106,18 @@ int volume_export_check(const struct volume *v, const struct nbd_export *x, stru
 			"the server's largest request (%u bytes) is smaller than a block of %u: "
 			"change its block size policy",
 			payload_max_of(x), block);
-	if (volume_read_cost(v, block) > volume_read_quota(v))
+	if (volume_read_cost(v, block) > volume_read_least(v))
 		return error_set(err, -ENOSPC,
 			"one block of %u bytes needs %u mbufs of receive quota, there are %u for "
 			"reads: give the volume more",
-			block, volume_read_cost(v, block), volume_read_quota(v));
+			block, volume_read_cost(v, block), volume_read_least(v));
 	return 0;
 }
 
 /* The largest READ, in whole blocks, whose reply fits the quota and the server's limit. */
 static uint32_t read_piece(const struct volume *v, uint32_t io_bytes, uint32_t block)
 {
-	uint64_t fits = (uint64_t)(volume_read_quota(v) - COST_SLACK) * v->cfg.mbuf_payload_min;
+	uint64_t fits = (uint64_t)(volume_read_least(v) - COST_SLACK) * v->cfg.mbuf_payload_min;
 
 	if (fits > io_bytes)
 		fits = io_bytes;

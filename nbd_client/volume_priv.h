@@ -7,6 +7,7 @@
  *   volume_conn.c    one connection's life: open, negotiate, serve
  *   volume_lost.c    and its end: lost, left, with what follows from it
  *   volume_io.c      requests in: take, check, cut into subs, send within the credits
+ *   volume_credit.c  how many credits its READs could use
  *   volume_done.c    replies out: payload, results, FLUSH and FUA, completion
  *   volume_group.c   what parts of one device on several workers agree on
  *   volume_policy.c  what an export must be, who it is, when to give up
@@ -57,6 +58,7 @@ struct volume_sub {
 	struct volume_conn *conn; /* NULL unless in flight or answered */
 	uint8_t kind;
 	uint32_t cost_mbufs;	    /* read credit it holds while in flight */
+	bool is_alone;		    /* next to no READ was in flight when it was sent */
 	int32_t staging;	    /* piece of the staging memory, -1 = none */
 	uint64_t sent_us, send_end; /* stream position behind its last byte */
 };
@@ -88,6 +90,19 @@ struct volume_conn {
 	uint32_t event_bits;  /* seen and not yet acted upon: EOF, DEAD */
 	bool is_readable;
 	struct nbd_conn nbd;
+};
+
+#define CREDIT_WINDOW_COUNT 16
+
+/* What READs took lately; volume_credit.c. */
+struct volume_credit {
+	uint32_t granted_mbufs, wanted_mbufs; /* of each connection; the latter is read by any thread */
+	uint32_t typical_bytes;		      /* of a READ of the last window */
+	uint64_t window_us, mbufs, bytes, reads;
+	uint64_t rates[CREDIT_WINDOW_COUNT]; /* mbufs a second */
+	unsigned rate_idx;
+	uint64_t delay_us[2], period_us;       /* shortest: of this period, of the last; since when */
+	uint64_t bytes_per_s, shown_delay_us; /* read by any thread */
 };
 
 struct volume {
@@ -124,6 +139,7 @@ struct volume {
 
 	struct volume_conn *conns;
 	unsigned conn_ready;
+	struct volume_credit credit;
 
 	/* read by volume_info() from any thread: volume_stat_*() only */
 	uint32_t in_flight; /* ios held */
@@ -172,6 +188,11 @@ void volume_sub_give(struct volume *v, struct volume_sub *sub);
 /* Puts an unanswered sub where it is sent again, in the order of its request. */
 void volume_sub_replay(struct volume *v, struct volume_sub *sub);
 
+/* ---- volume_credit.c ---- */
+void volume_credit_init(struct volume *v);
+void volume_credit_answer(struct volume *v, const struct volume_sub *sub); /* a READ was answered */
+void volume_credit_turn(struct volume *v);
+
 /* ---- volume_done.c ---- */
 void volume_payload(struct volume_sub *sub, const struct nbd_event *ev);
 /* @sub was answered and its memory is free again. */
@@ -213,6 +234,7 @@ void volume_policy_turn(struct volume *v);
 uint32_t volume_read_cost(const struct volume *v, uint32_t bytes);
 uint32_t volume_write_quota(const struct volume *v);
 uint32_t volume_read_quota(const struct volume *v);
+uint32_t volume_read_least(const struct volume *v); /* of that, what is never taken back */
 
 /* ---- one volume's part of a turn (volume.c) ---- */
 /* False: the volume is VOLUME_GONE and no longer the worker's. */
