@@ -3,10 +3,11 @@
 #
 # timeout: 900
 #
-# Two devices: one that the configuration names, in user copy, with an ext4 that is kept busy with metadata and with a journal of fsynced
-# lines; one made by `sluice attach`, in default copy, under fio, which checks every block it reads back. The daemon dies SLUICE_KILLS times at
-# no particular moment. What counts: fio saw no error and no wrong byte, fsck finds nothing, no acknowledged line is missing.
-# Then the ways to end on purpose: SIGTERM while in use, --keep while nobody uses them, an upgrade; and what cannot come back.
+# Two devices: one that the configuration names, in user copy, with an ext4 that is kept busy with metadata and with a journal
+# of fsynced lines; one made by `sluice attach`, in default copy, under fio, which checks every block it reads back. The daemon
+# dies SLUICE_KILLS times at no particular moment. What counts: fio saw no error and no wrong byte, fsck finds nothing, no
+# acknowledged line is missing. Then the ways to end on purpose: SIGTERM while in use, --keep while nobody uses them, an
+# upgrade; and what cannot come back.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 MOUNT=/run/mount

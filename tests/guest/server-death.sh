@@ -4,8 +4,8 @@
 # timeout: 900
 #
 # Three volumes of one server: one holds, under fio, which checks every block it reads back; one fails after two seconds; one
-# knows a second server of the same disk. They are on files, so what was acknowledged outlives a server. SLUICE_TURNS kills, one silence, one dead link of
-# SLUICE_LINK_DOWN_S seconds, one wrong disk.
+# knows a second server of the same disk. They are on files, so what was acknowledged outlives a server. SLUICE_TURNS kills,
+# one silence, one dead link of SLUICE_LINK_DOWN_S seconds, one wrong disk. The daemon is there before its servers are.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 SERVER='exec tests/guest/serverd'
