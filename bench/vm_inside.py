@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """vm_inside - the measuring half of bench/vm, run in the guest; demo_inside has the daemon, kernel nbd and fio"""
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -16,6 +18,7 @@ QUICK = [("randread", "4k", 32), ("randwrite", "4k", 32), ("randread", "4k", 1),
 JOBS = [(rw, "4k", depth) for rw in ("randread", "randwrite") for depth in (1, 8, 32, 128)] + \
        [(rw, block, 8) for block in ("128k", "1m") for rw in ("read", "write")] + [("randrw", "4k", 32)]
 IDLE_S = 5
+SAMPLE_S = 0.1
 
 
 def busy_seconds():
@@ -31,19 +34,58 @@ def process_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+class Meter:
+    """Guest CPU and bytes moved between the first and the last sample that saw the device at work.
+
+    fio takes seconds of CPU to start in a VM without KVM, the same for every contender, and whoever moves less in its time
+    would pay more of it for each byte. So only the time in which the device is at work is counted.
+    """
+
+    def __init__(self, device):
+        self.path = f"/sys/block/{os.path.basename(os.path.realpath(device))}/stat"
+        self.samples = []
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def sample(self):
+        with open(self.path, encoding="ascii") as file:
+            fields = file.read().split()
+        return (int(fields[2]) + int(fields[6])) * 512, busy_seconds()
+
+    def watch(self):
+        while not self.is_over.wait(SAMPLE_S):
+            self.samples.append(self.sample())
+
+    def __enter__(self):
+        self.samples.append(self.sample())
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.thread.join()
+
+    def seconds_per_gb(self):
+        """0 when the device was at work for less than two samples."""
+        start, end = self.samples[0][0], self.samples[-1][0]
+        at_work = [one for one in self.samples if start < one[0] < end]
+        if len(at_work) < 2:
+            return 0
+        (first, busy_before), (last, busy) = at_work[0], at_work[-1]
+        return (busy - busy_before) / ((last - first) / 1e9) if last > first else 0
+
+
 def measure(device, job, seconds):
     rw, block, depth = job
     more = ["--rwmixread=70"] if rw == "randrw" else []
-    before = busy_seconds()
-    found, status = demo.fio(device, "--ioengine=io_uring", "--direct=1", f"--rw={rw}", f"--bs={block}", f"--iodepth={depth}",
-                             f"--size={demo.AREA}", "--time_based", f"--runtime={seconds}", "--norandommap", *more)
+    with Meter(device) as meter:
+        found, status = demo.fio(device, "--ioengine=io_uring", "--direct=1", f"--rw={rw}", f"--bs={block}", f"--iodepth={depth}",
+                                 f"--size={demo.AREA}", "--time_based", f"--runtime={seconds}", "--norandommap", *more)
     if status:
         raise demo.DemoError(f"fio {rw} {block} on {device} failed")
-    busy = busy_seconds() - before
     parts = [found[name] for name in ("read", "write") if found[name]["total_ios"]]
-    moved = sum(part["io_bytes"] for part in parts)
     return {"iops": sum(part["iops"] for part in parts), "mb_s": sum(part["bw_bytes"] for part in parts) / 1e6,
-            "cpu_s_per_gb": busy / (moved / 1e9),
+            "cpu_s_per_gb": meter.seconds_per_gb(),
             **{name: max(part["clat_ns"]["percentile"][key] for part in parts) / 1000
                for name, key in (("p50_us", "50.000000"), ("p99_us", "99.000000"), ("p999_us", "99.900000"))}}
 
@@ -80,12 +122,14 @@ def peers_up(options):
     return up
 
 
-def run(options, sluice):
+def run(options, sluice, undo):
+    undo.callback(sluice.stop)
     sluice.start()
     devices = {"sluice": sluice.attach()}
     kernel = demo.attach_kernel_nbd(options)
     if kernel:
         devices["kernel_nbd"] = kernel
+        undo.callback(subprocess.run, ["nbd-client", "-d", kernel], capture_output=True, check=False, timeout=30)
     devices.update(peers_up(options))
     demo.fio(devices["sluice"], "--ioengine=io_uring", "--direct=1", "--rw=write", "--bs=256k", "--iodepth=4",
              f"--size={demo.AREA}")
@@ -118,14 +162,11 @@ def main():
     options.gateway = None
     sluice = demo.Sluice(options)
     try:
-        found = run(options, sluice)
+        with contextlib.ExitStack() as undo:
+            found = run(options, sluice, undo)
     except demo.DemoError as error:
         print(f"vm: {error}")
         return 1
-    finally:
-        if os.path.exists(demo.KERNEL_DEVICE):
-            subprocess.run(["nbd-client", "-d", demo.KERNEL_DEVICE], capture_output=True, check=False, timeout=30)
-        sluice.stop()
     with open(os.path.join(options.out, "vm.json"), "w", encoding="utf-8") as file:
         json.dump(found, file, indent=1)
     svg.write(os.path.join(options.out, "vm.svg"),
