@@ -57,6 +57,7 @@ static const struct registry_item net_items[] = {
 	COUNTER("reass_ok", "Datagrams put together"),
 	COUNTER("reass_drop", "Datagrams given up before they were whole"),
 	COUNTER("tcp_rx_segs", "TCP segments received"),
+	COUNTER("tcp_run_segs", "Of these, taken as the next of a run"),
 	COUNTER("tcp_tx_segs", "TCP segments sent"),
 	COUNTER("tcp_retrans_segs", "TCP segments sent again"),
 	COUNTER("tcp_rto", "Retransmission timeouts"),

@@ -103,6 +103,10 @@ struct net_ip ip6_addr(const void *bytes);
 const struct net_addr *ip_local_for(const struct net *net, const struct net_ip *ip);
 /* Pseudo header and all of the message add up (RFC 9293 3.1, RFC 4443 2.3). Any chain. */
 bool ip_l4_csum_good(const struct rte_mbuf *m, const struct ip_in *in, uint8_t proto);
+/* By the port's word, where it may be believed, or by ours: of the IPv4 header at @hdr_off, and of TCP. */
+bool ip4_hdr_csum_good(
+	const struct net *net, const struct rte_mbuf *m, uint32_t hdr_off, uint32_t hdr_len);
+bool ip_tcp_csum_good(const struct net *net, const struct rte_mbuf *m, const struct ip_in *in);
 /* TCP upwards: checksum by the NIC's word or by ours, then tcp_packet(). Eats @m. */
 void ip_tcp_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us);
 /*

@@ -23,8 +23,8 @@
 
 #define FRAG_UNIT_BYTES 8
 
-static bool hdr_csum_good(const struct net *net, const struct rte_mbuf *m,
-	const struct rte_ipv4_hdr *ip, uint32_t hdr_len)
+bool ip4_hdr_csum_good(
+	const struct net *net, const struct rte_mbuf *m, uint32_t hdr_off, uint32_t hdr_len)
 {
 	uint64_t verdict = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
 
@@ -34,7 +34,7 @@ static bool hdr_csum_good(const struct net *net, const struct rte_mbuf *m,
 		if (verdict == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
 			return true;
 	}
-	return csum_fold(csum_add(0, ip, hdr_len)) == 0;
+	return csum_fold(csum_add(0, rte_pktmbuf_mtod_offset(m, const uint8_t *, hdr_off), hdr_len)) == 0;
 }
 
 /* RFC 1122 3.2.1.3: no host sends from such an address. */
@@ -83,7 +83,7 @@ void ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 	assert(info->l3_off + info->l3_len <= rte_pktmbuf_data_len(m));
 	assert(info->l3_len >= IP4_HDR_BYTES && info->l4_off == info->l3_off + info->l3_len);
 	ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, info->l3_off);
-	if (!hdr_csum_good(net, m, ip, info->l3_len)) {
+	if (!ip4_hdr_csum_good(net, m, info->l3_off, info->l3_len)) {
 		ip_drop(m, &net->stats.rx_bad_csum);
 		return;
 	}

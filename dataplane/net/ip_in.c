@@ -61,7 +61,7 @@ bool ip_l4_csum_good(const struct rte_mbuf *m, const struct ip_in *in, uint8_t p
  * never was on a wire) are the port's word and taken where the port may be believed. A reassembled
  * chain has no flags and is summed.
  */
-static bool tcp_csum_good(const struct net *net, const struct rte_mbuf *m, const struct ip_in *in)
+bool ip_tcp_csum_good(const struct net *net, const struct rte_mbuf *m, const struct ip_in *in)
 {
 	uint64_t verdict = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 
@@ -86,7 +86,7 @@ void ip_tcp_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, u
 	assert(m->pkt_len == in->l4_off + in->l4_len);
 	if (in->l4_len < 20 || rte_pktmbuf_data_len(m) < in->l4_off + 20u)
 		ip_drop(m, &net->stats.rx_bad_hdr);
-	else if (!tcp_csum_good(net, m, in))
+	else if (!ip_tcp_csum_good(net, m, in))
 		ip_drop(m, &net->stats.rx_bad_csum);
 	else
 		tcp_packet(net, m, in, now_us);

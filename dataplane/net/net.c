@@ -223,12 +223,18 @@ void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info
 	net->now_us = now_us;
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *eaten = m[i];
+		const uint8_t *frame;
 
 		if (!eaten || (info[i].cls != PKT_PROTECTED && info[i].cls != PKT_ESSENTIAL))
 			continue;
 		m[i] = NULL;
+		if (tcp_run_next(net, eaten, &info[i], now_us))
+			continue;
+		frame = rte_pktmbuf_mtod(eaten, const uint8_t *);
 		packet_input(net, eaten, &info[i], now_us);
+		tcp_run_begin(net, frame, &info[i]);
 	}
+	tcp_run_end(net);
 }
 
 void net_timers(struct net *net, uint64_t now_us)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include "classifier/classifier.h"
 #include "config/limits.h"
 #include "dataplane/net/ip.h"
 #include "dataplane/net/stream.h"
@@ -146,6 +147,15 @@ struct tcp_reply {
 TAILQ_HEAD(tcp_conn_list, tcp_conn);
 TAILQ_HEAD(stream_list, stream);
 
+/* The last packet of the burst at hand, if it was predicted: tcp_run.c. */
+struct tcp_run {
+	struct tcp_conn *conn; /* NULL: it was not, or there was none */
+	const uint8_t *frame;  /* its headers, in an mbuf the connection holds */
+	uint16_t text_off;     /* where the text begins behind them */
+	struct pkt_info info;
+	struct ip_in in;
+};
+
 struct tcp_table {
 	struct net *net;
 	struct tcp_conn *conns;
@@ -160,6 +170,7 @@ struct tcp_table {
 	uint64_t reply_until_us; /* the limit of resets is per this second */
 	uint32_t reply_left;
 	uint32_t port_next;
+	struct tcp_run run;
 };
 
 static inline struct tcp_conn *tcp_conn_of(struct stream *s)
@@ -241,9 +252,15 @@ void tcp_conn_settle(struct tcp_conn *conn);
 void tcp_reply_push(struct tcp_table *t, const struct tcp_reply *reply, bool is_limited);
 
 /* ---- tcp_in.c ---- */
-/* RFC 9293 3.10.7 for one segment whose payload is the data of @m. Eats @m. */
-void tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *seg, uint8_t ecn,
+/*
+ * RFC 9293 3.10.7 for one segment whose payload is the data of @m. Eats @m. Out: it was the predicted one
+ * and @m is kept as it came: what differs from it in the sequence number only may go to tcp_input_next(), if
+ * nothing comes between.
+ */
+bool tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *seg, uint8_t ecn,
 	uint64_t now_us);
+/* Such a segment. Eats @m if it is the next text and there is room for it in one piece; else false. */
+bool tcp_input_next(struct tcp_conn *conn, struct rte_mbuf *m, uint32_t seq, uint64_t now_us);
 
 /* ---- tcp_ack.c ---- */
 /* 3.10.7.4's fifth step. Out: false when the segment must be dropped. */

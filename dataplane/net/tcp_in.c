@@ -184,7 +184,7 @@ static bool step_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t 
 }
 
 /* When is it due: at once, or may it wait for company (RFC 5681 4.2, RFC 9293 3.8.6.3)? */
-static void ack_schedule(struct tcp_conn *conn, const struct tcp_seg *seg,
+static void ack_schedule(struct tcp_conn *conn, uint32_t payload_bytes,
 	enum tcp_rcv_verdict verdict, bool had_hole, uint64_t now_us)
 {
 	struct tcp_rcv *r = &conn->rcv;
@@ -196,7 +196,7 @@ static void ack_schedule(struct tcp_conn *conn, const struct tcp_seg *seg,
 			r->dup_acks_owed++;
 		return;
 	}
-	r->ack_segs += seg->payload_bytes > r->mss ? 2 : 1; /* coalesced by the NIC */
+	r->ack_segs += payload_bytes > r->mss ? 2 : 1; /* coalesced by the NIC */
 	if (r->ack_segs >= 2 || had_hole || r->quick_acks > 0 || r->has_dsack)
 		conn->ack_now = true;
 	if (r->quick_acks > 0)
@@ -233,7 +233,7 @@ static bool step_text(
 	verdict = tcp_rcv_text(conn->net, r, m, seg->seq);
 	if (verdict == RCV_IN_ORDER)
 		tcp_conn_event(conn, STREAM_READABLE);
-	ack_schedule(conn, seg, verdict, had_hole, now_us);
+	ack_schedule(conn, seg->payload_bytes, verdict, had_hole, now_us);
 	tcp_timer_ooo_update(conn, now_us, verdict == RCV_IN_ORDER);
 	return true;
 }
@@ -364,11 +364,12 @@ static bool is_predicted(
 	       conn->recovery.phase == RECOVERY_NONE;
 }
 
-/* What the steps would have noted on the way to the text. Eats @m. */
-static void predicted_input(
+/* What the steps would have noted on the way to the text. Eats @m. Out: it is kept as it came. */
+static bool predicted_input(
 	struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *seg, uint64_t now_us)
 {
-	enum tcp_rcv_verdict verdict;
+	enum tcp_rcv_verdict verdict = RCV_IN_ORDER;
+	bool is_whole;
 
 	if (conn->has_ts && seq_le(seg->seq, conn->rcv.acked)) {
 		conn->ts_recent = seg->tsval;
@@ -377,10 +378,13 @@ static void predicted_input(
 	conn->last_heard_us = now_us;
 	conn->keepalive_tries = 0;
 	conn->snd_wl1 = seg->seq;
-	verdict = tcp_rcv_text(conn->net, &conn->rcv, m, seg->seq);
+	is_whole = tcp_rcv_append(conn->net, &conn->rcv, m, seg->seq);
+	if (!is_whole)
+		verdict = tcp_rcv_text(conn->net, &conn->rcv, m, seg->seq);
 	assert(verdict == RCV_IN_ORDER);
 	tcp_conn_event(conn, STREAM_READABLE);
-	ack_schedule(conn, seg, verdict, false, now_us);
+	ack_schedule(conn, seg->payload_bytes, verdict, false, now_us);
+	return is_whole;
 }
 
 /* Any other. Eats @m. */
@@ -403,12 +407,14 @@ static void stepwise_input(struct tcp_conn *conn, struct rte_mbuf *m, const stru
 		step_fin(conn, &seg, now_us);
 }
 
-void tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *seg, uint8_t ecn,
+bool tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *seg, uint8_t ecn,
 	uint64_t now_us)
 {
+	bool may_go_on = false;
+
 	assert(conn->state != TCP_STATE_CLOSED);
 	if (is_predicted(conn, seg, ecn, now_us))
-		predicted_input(conn, m, seg, now_us);
+		may_go_on = predicted_input(conn, m, seg, now_us);
 	else
 		stepwise_input(conn, m, seg, ecn, now_us);
 	/* A touched connection is settled when it was asked for output, once for the whole burst. */
@@ -416,4 +422,18 @@ void tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *
 		tcp_conn_touch(conn);
 	else
 		tcp_conn_settle(conn);
+	return may_go_on;
+}
+
+/* What predicted_input() noted once for both is not noted again. */
+bool tcp_input_next(struct tcp_conn *conn, struct rte_mbuf *m, uint32_t seq, uint64_t now_us)
+{
+	uint32_t bytes = m->pkt_len;
+
+	assert(conn->state == TCP_STATE_ESTABLISHED && !conn->rcv.has_dsack);
+	if (!tcp_rcv_append(conn->net, &conn->rcv, m, seq))
+		return false;
+	conn->snd_wl1 = seq;
+	ack_schedule(conn, bytes, RCV_IN_ORDER, false, now_us);
+	return true;
 }

@@ -100,8 +100,7 @@ static void absorb(struct net *net, struct tcp_rcv *r)
 	}
 }
 
-/* One whole mbuf, the next in order, nothing to trim, pack or fill: what a transfer is made of. */
-static bool text_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
+bool tcp_rcv_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
 {
 	uint32_t len = m->data_len;
 
@@ -122,7 +121,7 @@ enum tcp_rcv_verdict tcp_rcv_text(
 	uint32_t len = m->pkt_len, skip = 0;
 	uint32_t end = seq + len;
 
-	if (text_append(net, r, m, seq))
+	if (tcp_rcv_append(net, r, m, seq))
 		return RCV_IN_ORDER;
 	if (seq_lt(seq, r->nxt)) {
 		skip = RTE_MIN(len, r->nxt - seq);

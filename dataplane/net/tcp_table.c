@@ -275,5 +275,8 @@ void tcp_packet(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uin
 	}
 	rte_pktmbuf_adj(m, (uint16_t)(in->l4_off + seg.hdr_len));
 	assert(m->pkt_len == seg.payload_bytes);
-	tcp_input(conn, m, &seg, in->ecn, now_us);
+	if (tcp_input(conn, m, &seg, in->ecn, now_us)) {
+		net->tcp->run.conn = conn;
+		net->tcp->run.in = *in;
+	}
 }

@@ -15,6 +15,7 @@ struct net;
 struct rte_mbuf;
 struct tcp_table;
 struct ip_in;
+struct pkt_info;
 
 /* Start-up only; net->cfg is filled in, net->tcp is not. NULL with rte_errno. */
 struct tcp_table *tcp_table_create(struct net *net);
@@ -27,6 +28,15 @@ void tcp_table_destroy(struct tcp_table *table); /* every mbuf back to its pool;
  * pkt_len == l4_off + l4_len. Eats @m.
  */
 void tcp_packet(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us);
+
+/*
+ * A burst, packet by packet: tcp_run_next() takes @m when it is the next text of the connection the packet
+ * before it was predicted for (tcp_run.c), and then eats it; else it is for the protocols, and
+ * tcp_run_begin() is told afterwards where its frame lay. tcp_run_end() ends the burst.
+ */
+bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us);
+void tcp_run_begin(struct net *net, const uint8_t *frame, const struct pkt_info *info);
+void tcp_run_end(struct net *net);
 
 /*
  * An ICMP error quoted one of our segments. quoted->src is ours, quoted->dst the peer; ports are

@@ -45,6 +45,9 @@ struct stt {
 	struct rte_mbuf *fifo[STT_FIFO_MAX];
 	uint32_t fifo_head, fifo_count;
 	uint64_t closed_count;
+	bool is_burst; /* stt_burst.h */
+	struct rte_mbuf *burst[BURST_MAX];
+	unsigned burst_count;
 };
 
 extern const uint8_t stt_local_mac[6], stt_peer_mac[6];

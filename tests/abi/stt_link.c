@@ -2,7 +2,8 @@
  * stt_link.c - the wire between the driver and the stack
  *
  * The driver deals in IP packets, the stack in Ethernet frames. Frames go in through the classifier
- * and net_input as a worker would send them, one to a burst. What the classifier leaves to the
+ * and net_input as a worker would send them, one to a burst, or, between stt_burst_begin() and
+ * stt_burst_end(), as many as a burst holds. What the classifier leaves to the
  * kernel is given to the stack all the same when it is addressed to us, so a segment without a
  * connection is answered as RFC 9293 3.10.7.1 says; in the product the kernel answers those.
  *
@@ -19,6 +20,7 @@
 #include <rte_mbuf.h>
 #include "classifier/classifier.h"
 #include "mempool_reserve/reserve.h"
+#include "tests/abi/stt_burst.h"
 #include "tests/abi/stt_impl.h"
 
 #define NA_BYTES (sizeof(struct nd_neighbor_advert) + 8)
@@ -27,19 +29,55 @@
 const uint8_t stt_local_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
 const uint8_t stt_peer_mac[6] = {0x02, 0, 0, 0, 0, 0x02};
 
+static void burst_in(struct stt *t, struct rte_mbuf **m, unsigned n)
+{
+	struct pkt_info info[BURST_MAX];
+
+	classify_burst(t->classifier, m, n, info);
+	for (unsigned i = 0; i < n; i++)
+		if (info[i].cls == PKT_OTHER &&
+			(info[i].l4_proto == IPPROTO_TCP || info[i].l4_proto == IPPROTO_ICMP ||
+				info[i].l4_proto == IPPROTO_ICMPV6))
+			info[i].cls = PKT_PROTECTED;
+	net_input(t->net, m, info, n, t->now_us);
+	for (unsigned i = 0; i < n; i++)
+		rte_pktmbuf_free(m[i]); /* NULL when it was eaten */
+	stt_events(t);
+}
+
 void stt_link_in(struct stt *t, struct rte_mbuf *m)
 {
-	struct pkt_info info;
-
 	reserve_force(m, OWNER_UNCLASSIFIED, t->now_us);
-	classify_burst(t->classifier, &m, 1, &info);
-	if (info.cls == PKT_OTHER &&
-		(info.l4_proto == IPPROTO_TCP || info.l4_proto == IPPROTO_ICMP ||
-			info.l4_proto == IPPROTO_ICMPV6))
-		info.cls = PKT_PROTECTED;
-	net_input(t->net, &m, &info, 1, t->now_us);
-	rte_pktmbuf_free(m); /* NULL when it was eaten */
-	stt_events(t);
+	if (!t->is_burst) {
+		burst_in(t, &m, 1);
+		return;
+	}
+	t->burst[t->burst_count++] = m;
+	if (t->burst_count < BURST_MAX)
+		return;
+	burst_in(t, t->burst, t->burst_count);
+	t->burst_count = 0;
+}
+
+void stt_burst_begin(struct stt *t)
+{
+	t->is_burst = true;
+}
+
+void stt_burst_end(struct stt *t)
+{
+	if (t->burst_count > 0)
+		burst_in(t, t->burst, t->burst_count);
+	t->burst_count = 0;
+	t->is_burst = false;
+}
+
+uint64_t stt_run_segs(const struct stt *t)
+{
+	struct net_stats stats;
+
+	net_stats(t->net, &stats);
+	return stats.tcp_run_segs;
 }
 
 static void answer(struct stt *t, const void *frame, uint16_t len)

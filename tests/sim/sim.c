@@ -145,8 +145,11 @@ static void drain(struct sim *sim)
 			launch(sim, TO_US, bytes, m);
 }
 
+/* What is there at the same time comes in one burst, but for half of the seeds. */
 static void arrive(struct sim *sim)
 {
+	if (sim->is_bursty)
+		stt_burst_begin(sim->stt);
 	while (flights_next_us(&sim->flights) <= sim->now_us) {
 		struct flight f = flights_take(&sim->flights);
 		struct wire_pkt pkt;
@@ -162,6 +165,7 @@ static void arrive(struct sim *sim)
 		}
 		free(f.bytes);
 	}
+	stt_burst_end(sim->stt);
 }
 
 /* An attacker who sees nothing: guesses a number, hopes to reset, to inject or to desynchronize. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "tests/abi/sluice_tcp_test.h"
+#include "tests/abi/stt_burst.h"
 #include "tests/sim/link.h"
 #include "tests/sim/peer.h"
 #include "tests/sim/rnd.h"
@@ -41,7 +42,7 @@ struct pair {
 
 struct sim {
 	uint64_t seed, bytes_max;
-	bool is_verbose, is_big, has_tso, is_fair, has_pool_failures;
+	bool is_verbose, is_big, is_bursty, has_tso, is_fair, has_pool_failures;
 	struct rnd rnd;	 /* the events' */
 	struct stt *stt;
 	struct stt_config stt_cfg;

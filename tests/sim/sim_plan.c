@@ -184,6 +184,7 @@ void sim_plan(struct sim *sim)
 {
 	struct rnd r = { rnd_mix(sim->seed + 1) };
 
+	sim->is_bursty = sim->seed & 1;
 	sim->chaos_end_us = rnd_pct(&r, 50) ? rnd_log(&r, 20000000) : rnd_below(&r, 20000000);
 	sim->late_us_max = rnd_pct(&r, 30) ? rnd_log(&r, 2000) : 0;
 	sim->has_pool_failures = rnd_pct(&r, 35);

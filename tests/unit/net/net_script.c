@@ -65,6 +65,22 @@ void tcp_packet(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uin
 	rte_pktmbuf_free(m);
 }
 
+bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+{
+	(void)net, (void)m, (void)info, (void)now_us;
+	return false;
+}
+
+void tcp_run_begin(struct net *net, const uint8_t *frame, const struct pkt_info *info)
+{
+	(void)net, (void)frame, (void)info;
+}
+
+void tcp_run_end(struct net *net)
+{
+	(void)net;
+}
+
 void tcp_icmp_error(struct net *net, const struct ip_in *quoted, uint16_t sport, uint16_t dport,
 	uint32_t seq, int err, uint32_t mtu, bool is_hard)
 {
