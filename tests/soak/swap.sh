@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # swap - ten swap storms quiet and ten flooded on /dev/ublkb0, and the kernel's nbd beside them in every boot
 #
-# timeout: 7200
+# timeout: 9600
 #
 # tests/pressure/swap.sh, BOOTS times, two of each kind in a boot. What is claimed: each of ours finishes with its data whole;
 # the median of ours is not above the kernel's median, quiet and flooded, in one boot and so over all; a flood costs ours no more
@@ -29,7 +29,7 @@ at_most() { awk -v a="$1" -v b="$2" -v share="$3" 'BEGIN { exit !(b > 0 && a <= 
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f s to %.1f s, %.2f", a, b, b ? a / b : 0 }'; }
 
 export SLUICE_STORMS=${SLUICE_STORMS:-'ours:quiet ours:flood ours:quiet ours:flood nbd:quiet nbd:flood nbd:quiet nbd:flood'}
-export GUEST_TIMEOUT=${GUEST_TIMEOUT:-1300}
+export GUEST_TIMEOUT=${GUEST_TIMEOUT:-1800}
 for ((boot = 1; boot <= BOOTS; boot++)); do
     tests/pressure/swap.sh >>"$tmp/claims" 2>>"$tmp/log"
     echo "boot $boot:" "$(grep -c '^swap: .* finished' "$tmp/log") storms have finished" >&2
