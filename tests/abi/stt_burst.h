@@ -1,5 +1,5 @@
 /*
- * stt_burst.h - several packets in one burst, beside the contract of sluice_tcp_test.h
+ * stt_burst.h - several packets in one burst, beside the contract of sluice_tcp_test.h, whose library does not export them
  *
  * What stt_rx() is given between the two is kept and goes to the stack in one burst, as a NIC that is
  * polled gives it; more than BURST_MAX make several. The time must not move and nothing may be read or sent
@@ -10,8 +10,6 @@
 
 #include <stdint.h>
 
-#pragma GCC visibility push(default)
-
 struct stt;
 
 void stt_burst_begin(struct stt *t);
@@ -19,7 +17,5 @@ void stt_burst_end(struct stt *t);
 
 /* Segments that were taken as the next of a run, since the start (net.h, tcp_run_segs). */
 uint64_t stt_run_segs(const struct stt *t);
-
-#pragma GCC visibility pop
 
 #endif
