@@ -12,8 +12,19 @@ LINK_DOWN_S=${SLUICE_LINK_DOWN_S:-8}
 truncate -s 64M "$tmp/disk"
 truncate -s 32M "$tmp/smaller"
 
+served=()
 kit() { # port, file
+    served=("$@")
     start_server "$1" nbdkit -f -p "$1" file "$2"
+}
+
+# nbdkit 1.32 has been seen to abort when its connections are cut. That is one death more, not one the test has planned: it
+# comes back on the same file, and nothing may be lost.
+revive() {
+    kill -0 "$server_pid" 2>/dev/null && return
+    echo "the server ended by itself and is started again; its last words:" >&2
+    tail -n 3 "$tmp/server.log" >&2
+    kit "${served[@]}"
 }
 
 kill_server() {
@@ -37,9 +48,18 @@ load() { # runtime, options…: in the background; its JSON in $tmp/result, its 
 
 transmitted() { in_srv cat /sys/class/net/sl1/statistics/tx_bytes; }
 traffic_flows() { # since it was asked first
+    revive
     [ "$(transmitted)" -gt $((since + 100000)) ]
 }
 flows() { since=$(transmitted); wait_until "$1" traffic_flows; }
+
+load_ends() { # with the load's status; BENCH_TIMEOUT bounds it
+    while kill -0 "$load_pid" 2>/dev/null; do
+        revive
+        sleep 0.1
+    done
+    wait "$load_pid"
+}
 
 is_good() { jq -e '.ios > 100 and .errors == 0 and .verify_errors == 0 and .verified_blocks > 100' "$tmp/result"; }
 said() { grep -Eq "$1" "$tmp/log"; }
@@ -55,7 +75,7 @@ killed_and_restarted() {
         kill_server
         kit 10809 "$tmp/disk" || exit 1
     done
-    claim load_over_a_server_killed_${TURNS}_times_ends_well wait "$load_pid"
+    claim load_over_a_server_killed_${TURNS}_times_ends_well load_ends
     claim nothing_is_lost_with_hold is_good
     claim each_loss_is_one_line [ "$(grep -c 'requests wait, trying' "$tmp/log")" -ge "$TURNS" ]
     show
@@ -86,7 +106,7 @@ link_down() {
     ip -n "$srv" link set sl1 up
     ip -n "$srv" -6 addr add fd00:66::1/64 dev sl1 nodad 2>/dev/null
     claim "traffic_flows_after_${LINK_DOWN_S}_s_without_link" flows 30
-    claim load_over_a_dead_link_ends_well wait "$load_pid"
+    claim load_over_a_dead_link_ends_well load_ends
     claim nothing_is_lost_on_the_dead_link is_good
     show
 }
@@ -100,7 +120,7 @@ other_size() {
     claim another_size_is_refused_in_words wait_until 15 said 'came back with 33554432 bytes, it had 67108864'
     kill_server
     kit 10809 "$tmp/disk" || exit 1
-    claim load_ends_well_once_the_old_disk_is_back wait "$load_pid"
+    claim load_ends_well_once_the_old_disk_is_back load_ends
     claim nothing_is_lost_by_the_wrong_disk is_good
     show
 }
@@ -114,7 +134,7 @@ second_address() {
     kill -KILL "$first"
     wait "$first" 2>/dev/null
     claim the_next_address_is_tried wait_until 15 said "$SERVER_IP:10810: connection 1 of 1 serves"
-    claim load_ends_well_at_the_next_address wait "$load_pid"
+    claim load_ends_well_at_the_next_address load_ends
     claim nothing_is_lost_on_the_way is_good
     show
 }
