@@ -34,11 +34,13 @@ static unsigned look(const struct reserve *r)
 	return bad;
 }
 
-/* As attach and detach do, with owners the worker does not use. */
+/* As attach and detach do, with owners the worker does not use, and one whose limit falls below what it held. */
 static unsigned attach_and_detach(struct reserve *r)
 {
 	int dev = reserve_owner_add(r, "disk", OWNER_NONE, 10);
 
+	reserve_owner_limit(r, OWNER_EXCEPTION, 0);
+	reserve_owner_limit(r, OWNER_EXCEPTION, BURST_MAX / 4);
 	reserve_owner_limit(r, OWNER_EXCEPTION, 0);
 	reserve_fault_fail(r, 0, 1);
 	return dev < OWNER_FIXED_COUNT || reserve_owner_del(r, (uint16_t)dev) != 0;
@@ -64,6 +66,7 @@ static void turn(struct reserve *r, unsigned n)
 			reserve_force(m[i], OWNER_UNCLASSIFIED, n);
 			reserve_move(m[i], i % 2 ? OWNER_EXCEPTION : OWNER_HOLD, n);
 		}
+		reserve_check(r);
 		rte_pktmbuf_free_bulk(m, BURST_MAX);
 	}
 	assert_int_equal(reserve_floor_set(r, n % 2 ? FLOOR : TOTAL - BURST_MAX / 2), 0);

@@ -95,6 +95,7 @@ static void volume_credit_wants_no_more_for_one_read_at_a_time(void **state)
 static void volume_credit_taken_back_is_paid_by_what_comes_home(void **state)
 {
 	struct world *w = ready(4000);
+	unsigned write;
 
 	volume_credit_set(w->volume, 2 * LEAST);
 	w->srv->held_types = 1u << NBD_CMD_READ;
@@ -106,6 +107,9 @@ static void volume_credit_taken_back_is_paid_by_what_comes_home(void **state)
 	assert_true(world_info(w).is_over_credit);
 	world_turns(w, 5);
 	assert_int_equal(w->srv->read_bytes_open, 10 * READ_BYTES); /* nothing new is sent */
+	write = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 1); /* but what is written is, meanwhile */
+	world_turns(w, 20);
+	assert_true(w->reqs[write].is_done);
 	w->srv->held_types = 0;
 	assert_true(world_settle(w, 1000000));
 	assert_false(world_info(w).is_over_credit);
