@@ -380,7 +380,7 @@ static bool predicted_input(
 	conn->snd_wl1 = seg->seq;
 	is_whole = tcp_rcv_append(conn->net, &conn->rcv, m, seg->seq);
 	if (!is_whole)
-		verdict = tcp_rcv_text(conn->net, &conn->rcv, m, seg->seq);
+		verdict = tcp_rcv_fit(conn->net, &conn->rcv, m, seg->seq);
 	assert(verdict == RCV_IN_ORDER);
 	tcp_conn_event(conn, STREAM_READABLE);
 	ack_schedule(conn, seg->payload_bytes, verdict, false, now_us);

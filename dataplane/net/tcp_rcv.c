@@ -115,14 +115,11 @@ bool tcp_rcv_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint
 	return true;
 }
 
-enum tcp_rcv_verdict tcp_rcv_text(
-	struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
+enum tcp_rcv_verdict tcp_rcv_fit(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
 {
 	uint32_t len = m->pkt_len, skip = 0;
 	uint32_t end = seq + len;
 
-	if (tcp_rcv_append(net, r, m, seq))
-		return RCV_IN_ORDER;
 	if (seq_lt(seq, r->nxt)) {
 		skip = RTE_MIN(len, r->nxt - seq);
 		tcp_rcv_dsack(r, seq, seq + skip);
@@ -143,6 +140,12 @@ enum tcp_rcv_verdict tcp_rcv_text(
 	admit(net, r, c, end - seq);
 	absorb(net, r);
 	return RCV_IN_ORDER;
+}
+
+enum tcp_rcv_verdict tcp_rcv_text(
+	struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
+{
+	return tcp_rcv_append(net, r, m, seq) ? RCV_IN_ORDER : tcp_rcv_fit(net, r, m, seq);
 }
 
 unsigned tcp_rcv_peek(const struct tcp_rcv *r, struct stream_span *spans, unsigned max)
