@@ -85,7 +85,7 @@ int reserve_owner_add(struct reserve *r, const char *name, uint16_t parent, uint
 int reserve_owner_del(struct reserve *r, uint16_t owner);
 /*
  * Control thread, at any time. A peak is compared with the limit of its time: lowered below it, the
- * limit begins a new one.
+ * limit begins a new one, with the worker's next reserve_level_update().
  */
 void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit);
 

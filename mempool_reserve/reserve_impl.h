@@ -53,6 +53,7 @@ struct owner_label {
 	char name[NAME_BYTES_MAX];
 	uint64_t refused;
 	bool was_over; /* held more than a limit that was lowered since; the control thread's */
+	bool is_peak_old; /* the limit was lowered below the peak: the worker is to begin a new one */
 };
 
 struct reserve {
@@ -78,6 +79,7 @@ struct reserve {
 	bool starve_wanted;
 	uint32_t fail_skip, fail_count;
 	int level_wanted; /* + 1; 0: the depth decides */
+	uint32_t peaks_old, peaks_renewed; /* how often the control thread asked, and the worker answered */
 
 	struct rte_mempool *pool;
 	uint16_t owner_end;	  /* ids in use are below it */
@@ -129,6 +131,8 @@ static inline uint32_t reachable(const struct reserve *r)
 /* reserve_ops.c: after a change of floor, arming or faults. */
 void guard_set(struct reserve *r);
 void faults_take(struct reserve *r);
+/* The worker begins the peaks anew whose limits were lowered. */
+void peaks_renew(struct reserve *r);
 
 /* reserve_ledger.c: the owners every pool has. */
 void ledger_init(struct reserve *r);

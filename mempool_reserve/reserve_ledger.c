@@ -19,8 +19,6 @@
 #include <rte_string_fns.h>
 #include "mempool_reserve/reserve_impl.h"
 
-#define PEAK_TRIES 4
-
 static const char *const fixed_names[OWNER_FIXED_COUNT] = {
 	[OWNER_RING] = "ring",
 	[OWNER_UNCLASSIFIED] = "unclassified",
@@ -44,6 +42,8 @@ static void owner_open(struct reserve *r, uint16_t id, const char *name, uint16_
 	assert(!o->is_live && o->used == 0);
 	rte_strscpy(r->labels[id].name, name, sizeof(r->labels[id].name));
 	relaxed_store(&r->labels[id].refused, 0);
+	r->labels[id].was_over = false;
+	relaxed_store(&r->labels[id].is_peak_old, false);
 	relaxed_store(&o->peak, 0);
 	relaxed_store(&o->limit, UINT32_MAX);
 	relaxed_store(&o->parent, parent);
@@ -87,20 +87,6 @@ int reserve_owner_del(struct reserve *r, uint16_t owner)
 	return 0;
 }
 
-/* The worker goes on meanwhile: what it took between the look and the store is looked at once more. */
-static void peak_restart(struct owner *o)
-{
-	uint32_t used;
-
-	for (unsigned i = 0; i < PEAK_TRIES; i++) {
-		used = relaxed_load(&o->used);
-		relaxed_store(&o->peak, used);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (relaxed_load(&o->used) <= used)
-			return;
-	}
-}
-
 void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit)
 {
 	struct owner *o = &r->owners[owner];
@@ -108,11 +94,27 @@ void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit)
 
 	assert(is_live(r, owner));
 	limit = limit ? limit : UINT32_MAX;
-	if (limit < before && peak > limit) {
-		r->labels[owner].was_over |= peak > before;
-		peak_restart(o);
-	}
 	relaxed_store(&o->limit, limit);
+	if (limit >= before || peak <= limit)
+		return;
+	r->labels[owner].was_over |= peak > before;
+	__atomic_store_n(&r->labels[owner].is_peak_old, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->peaks_old, r->peaks_old + 1, __ATOMIC_RELEASE);
+}
+
+/* A peak is the worker's to write, so the control thread only says which ones are out of date. */
+void peaks_renew(struct reserve *r)
+{
+	uint32_t old = __atomic_load_n(&r->peaks_old, __ATOMIC_ACQUIRE);
+
+	if (likely(old == r->peaks_renewed))
+		return;
+	r->peaks_renewed = old;
+	for (uint16_t id = 0; id < relaxed_load(&r->owner_end); id++) {
+		if (!__atomic_exchange_n(&r->labels[id].is_peak_old, false, __ATOMIC_ACQ_REL))
+			continue;
+		relaxed_store(&r->owners[id].peak, r->owners[id].used);
+	}
 }
 
 /* Charges one mbuf, or counts the refusal on the owner without room. */
@@ -318,7 +320,7 @@ static void owner_info(const struct reserve *r, uint16_t id, struct reserve_owne
 		.parent = o->parent,
 		.limit = limit == UINT32_MAX ? 0 : limit,
 		.used = relaxed_load(&o->used),
-		.peak = RTE_MAX(relaxed_load(&o->peak), relaxed_load(&o->used)),
+		.peak = relaxed_load(&o->peak),
 		.refused = relaxed_load(&r->labels[id].refused),
 	};
 	rte_strscpy(out->name, r->labels[id].name, sizeof(out->name));
@@ -336,15 +338,23 @@ unsigned reserve_owners(const struct reserve *r, struct reserve_owner_info *out,
 	return n;
 }
 
+static bool is_over_limit(const struct reserve *r, uint16_t id)
+{
+	const struct owner *o = &r->owners[id];
+
+	if (r->labels[id].was_over)
+		return true;
+	return !__atomic_load_n(&r->labels[id].is_peak_old, __ATOMIC_ACQUIRE) &&
+	       relaxed_load(&o->peak) > relaxed_load(&o->limit);
+}
+
 unsigned reserve_over_limit(const struct reserve *r)
 {
 	uint16_t end = relaxed_load(&r->owner_end);
 	unsigned n = 0;
 
 	for (uint16_t id = 0; id < end; id++)
-		n += is_live(r, id) &&
-		     (r->labels[id].was_over ||
-			     relaxed_load(&r->owners[id].peak) > relaxed_load(&r->owners[id].limit));
+		n += is_live(r, id) && is_over_limit(r, id);
 	return n;
 }
 
@@ -359,8 +369,8 @@ void reserve_check(const struct reserve *r)
 		uint16_t parent = relaxed_load(&r->owners[id].parent);
 		uint32_t used = relaxed_load(&r->owners[id].used);
 
-		/* Not compared with the peak: the control thread may be about to begin a new one. */
 		assert(!used || is_live(r, id));
+		assert(used <= relaxed_load(&r->owners[id].peak));
 		if (parent == OWNER_NONE)
 			at_root += used;
 		else

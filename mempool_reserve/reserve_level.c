@@ -32,6 +32,7 @@ enum reserve_level reserve_level_update(struct reserve *r)
 	uint32_t depth = depth_pct(r);
 	enum reserve_level level = r->level;
 
+	peaks_renew(r);
 	faults_take(r);
 	guard_set(r);
 	if (!r->is_armed)

@@ -229,6 +229,7 @@ static void step_limit(struct model *md)
 	if (o->limit && o->limit < before && o->peak > o->limit)
 		o->peak = used(md, (int)(o - md->owners)); /* of the new limit's time */
 	reserve_owner_limit(md->r, o->id, o->limit);
+	reserve_level_update(md->r); /* a turn ends: the new peak has begun */
 }
 
 static void step_fault(struct model *md)
