@@ -33,7 +33,7 @@
 #define RX_RING_DEFAULT	    256 /* small on purpose: each slot is a reserve mbuf (architecture 3) */
 #define RX_RING_MAX	    4096
 #define TX_RING_DEFAULT	    512
-#define LOCAL_PORT_MAX	    NET_CONN_MAX /* TCP ports each worker of a port with several has for itself */
+#define LOCAL_PORT_MAX	    (NET_CONN_MAX + 1) /* TCP ports each worker has for itself: one more than connections, so one is free */
 #define HANDOVER_SLOT_MAX   256 /* pieces of strayed packets on their way from one worker to another */
 #define TX_CHAIN_MAX	    24	 /* segments of one packet we send: header + payload pieces */
 #define MTU_MIN		    576

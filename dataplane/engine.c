@@ -110,19 +110,24 @@ static int worker_cpu(const struct config_port *cfg, unsigned queue, unsigned n)
 	return cpus > 1 ? (int)(cpus - 1 - (long)n % cpus) : -1;
 }
 
-/* Where several workers share a port, a local TCP port tells whose a packet is. */
+/*
+ * A worker's TCP ports, for as long as it lives: the kernel's stack must not use one on which ours may
+ * still wait in TIME-WAIT, and given back with each volume it would hand it out again at once. Where
+ * several workers share a port they also tell whose a packet is.
+ */
 static void local_ports_take(struct engine_port *p, unsigned queue, struct worker_config *wc)
 {
 	struct engine_queue *q = &p->queues[queue];
 	uint16_t port;
 
-	while (p->handover && q->port_fd_count < LOCAL_PORT_MAX) {
+	while (q->port_fd_count < LOCAL_PORT_MAX) {
 		int fd = engine_local_port_take(&port);
 
 		if (fd < 0)
 			break; /* the kernel has no more to give; the workers have what they have */
 		q->port_fds[q->port_fd_count++] = fd;
-		handover_port_add(p->handover, port, queue);
+		if (p->handover)
+			handover_port_add(p->handover, port, queue);
 		wc->local_ports[wc->local_port_count++] = port;
 	}
 }

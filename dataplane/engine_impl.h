@@ -76,7 +76,6 @@ struct engine_part {
 	unsigned queue; /* of the port, and so which worker */
 	unsigned connections;
 	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
-	int port_fd[VOLUME_CONN_MAX]; /* kernel sockets that hold our local ports */
 	uint64_t ticket;
 	/* engine_credit.c: what each connection has in the sum, what the worker was told, and since when … */
 	uint32_t quota, told;

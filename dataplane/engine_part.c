@@ -163,19 +163,6 @@ static void owners_del(const struct engine *e, const struct engine_volume *v, st
 		reserve_owner_del(rx, (uint16_t)p->owner);
 }
 
-/* Where the port has several workers each has ports of its own; else they are taken one by one. */
-static void local_ports_take(const struct engine *e, const struct engine_volume *v, struct engine_part *p,
-	struct volume_config *vc)
-{
-	unsigned c;
-
-	memset(vc->local_port, 0, sizeof(vc->local_port));
-	for (c = 0; c < VOLUME_CONN_MAX; c++)
-		p->port_fd[c] = -1;
-	for (c = 0; e->ports[v->port].queue_count == 1 && c < p->connections; c++)
-		p->port_fd[c] = engine_local_port_take(&vc->local_port[c]);
-}
-
 /* Adds the next part, on @queue. On failure there is none. */
 static int part_add(struct engine *e, struct engine_volume *v, unsigned queue, struct error *err)
 {
@@ -197,7 +184,6 @@ static int part_add(struct engine *e, struct engine_volume *v, unsigned queue, s
 	vc->group = v->group;
 	vc->part = idx;
 	v->part_count++; /* from here on part_free() undoes what was done */
-	local_ports_take(e, v, p, vc);
 	rc = engine_ublk_staging(v, p, vc, err);
 	if (!rc) {
 		owners_add(e, v, p, vc);
@@ -214,15 +200,12 @@ static int part_add(struct engine *e, struct engine_volume *v, unsigned queue, s
 void engine_part_free(struct engine *e, struct engine_volume *v, unsigned idx)
 {
 	struct engine_part *p = &v->parts[idx];
-	unsigned queue = p->queue, c;
+	unsigned queue = p->queue;
 
 	volume_destroy(p->volume);
 	bench_destroy(p->bench);
 	owners_del(e, v, p);
 	engine_buf_put_aside(e, p->buf);
-	for (c = 0; c < VOLUME_CONN_MAX; c++)
-		if (p->port_fd[c] >= 0)
-			close(p->port_fd[c]);
 	v->part_count--;
 	memmove(p, p + 1, (v->part_count - idx) * sizeof(*p));
 	engine_floor_update(e, v->port, queue, "part of a volume gone");

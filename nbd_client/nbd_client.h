@@ -46,7 +46,6 @@ struct volume_config {
 	uint32_t quota_least_mbufs;   /* … and what it begins with; 0 = quota_mbufs, for good */
 	uint32_t mbuf_payload_min;    /* payload bytes an mbuf surely carries, for read credits */
 	uint16_t owner[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX]; /* ledger owners */
-	uint16_t local_port[VOLUME_CONN_MAX]; /* reserved by the control thread; 0 = any */
 	struct volume_group *group; /* NULL: no other worker has a part of this device */
 	unsigned part;		    /* in the group; 0 leads */
 	bool probe_only; /* ask what there is (volume_probe), say good-bye, VOLUME_GONE */

@@ -50,7 +50,6 @@ static void conn_open(struct volume_conn *vc)
 	struct stream_target target = {
 		.ip = server->ip,
 		.port = server->uri.port,
-		.local_port = v->cfg.local_port[vc->idx],
 		.quota_mbufs = v->cfg.quota_mbufs,
 		.owner = v->cfg.owner[vc->idx],
 		.owner_ooo = v->cfg.owner_ooo[vc->idx],

@@ -37,6 +37,8 @@ agree() { # claim, URI's end, command…
 
 agree_and_stop() { agree "$@"; stop_server; }
 
+# Few ports, so that one the kernel had given out again while our TCP still waits in TIME-WAIT on it would soon be met.
+in_cli sysctl -qw net.ipv4.ip_local_port_range='40000 40159'
 write_config af_packet:sl0 "volumes:" "  - {name: later, uri: \"nbd://$SERVER_IP/later\"}"
 ip netns exec "$cli" "$(program sluiced)" -c "$tmp/sluice.yaml" --no-ublk >"$tmp/sluiced.log" 2>&1 &
 daemon_pid=$!
@@ -71,6 +73,16 @@ in_srv nbdinfo --no-content --list --json "nbd://$SERVER_IP:10809" >"$tmp/theirs
 claim probe_lists_the_same_exports [ "$(names "$tmp/theirs")" = "$(names "$tmp/ours")" ]
 claim probe_gives_the_description [ "$(jq -r '.exports[0].description' "$tmp/ours")" = 'a disk' ]
 claim probe_of_an_unknown_export_is_refused eval '! sluice probe "nbd://$SERVER_IP:10809/other" 2>"$tmp/said"; grep "no export" "$tmp/said"'
+# A server without options is left in transmission, by DISC and our FIN first; so each probe leaves a TIME-WAIT.
+again_and_again() {
+    local n
+    for ((n = 0; n < 60; n++)); do
+        sluice probe "nbd://$SERVER_IP:10809" >"$tmp/said" 2>&1 || { echo "probe $n:"; cat "$tmp/said"; return 1; }
+    done
+}
+stop_server
+start_server 10809 nbdkit -f -p 10809 --mask-handshake=0 memory 64M || exit 1
+claim connections_that_come_and_go_find_a_port_each again_and_again
 stop_server
 kill -TERM $daemon_pid
 claim daemon_ends_well wait $daemon_pid

@@ -158,14 +158,12 @@ static void volume_stream_targets_carry_what_is_configured(void **state)
 
 	w->cfg.owner[0] = 17;
 	w->cfg.owner_ooo[0] = 18;
-	w->cfg.local_port[0] = 4711;
 	w->cfg.quota_mbufs = 1000;
 	strcpy(w->cfg.cc, "dctcp");
 	world_start(w);
 	assert_true(world_until(w, VOLUME_READY, 100000));
 	assert_int_equal(t->owner, 17);
 	assert_int_equal(t->owner_ooo, 18);
-	assert_int_equal(t->local_port, 4711);
 	assert_int_equal(t->quota_mbufs, 1000);
 	assert_string_equal(t->cc, "dctcp");
 	assert_true(t->send_bytes_max >= 2 * w->cfg.io_bytes_max);
