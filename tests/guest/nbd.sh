@@ -157,7 +157,9 @@ liar() {
     for ((told = 0; told < 90; told++)); do
         server log 10812 >>/run/liar.log
         ! grep -q '| honest' /run/liar.log || break
-        timeout 60 dd if="$device" of=/dev/null bs=64k count=64 iflag=direct status=none || break
+        timeout 60 dd if="$device" of=/run/piece bs=64k count=64 iflag=direct status=none || break
+        # Some lies are answers to a WRITE.
+        timeout 60 dd if=/run/piece of="$device" bs=64k count=64 oflag=direct conv=notrunc status=none || break
     done
     echo "$(grep -vc honest /run/liar.log) mischiefs, last: $(tail -n 1 /run/liar.log)" >&2
     sum=$(server run sha256sum "$dir")
