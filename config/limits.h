@@ -103,6 +103,7 @@
 #define NBD_LIST_MAX	    4096 /* names one LIST may answer with */
 #define NBD_PROBE_NAMES_MAX 64	/* of those, kept to be shown */
 #define NBD_TRIM_BYTES_MAX  (128u << 20) /* of one TRIM or WRITE_ZEROES: bounds the time one takes */
+#define NBD_PART_US	    1000000u  /* what a server that shuts down has to close, once we said DISC */
 #define NBD_RETRY_US_MIN    100000u   /* first pause before a reconnect that follows a failed one */
 #define NBD_RETRY_US_MAX    10000000u /* longest pause */
 #define NBD_STRAY_TRIES_MAX 32	 /* local ports tried until replies arrive at the worker they are for */

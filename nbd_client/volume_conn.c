@@ -188,7 +188,7 @@ static void conn_read(struct volume_conn *vc)
 	struct nbd_event ev;
 	size_t budget = NBD_TURN_BYTES_MAX;
 
-	while (vc->nbd.state < NBD_CLOSED && budget > 0) {
+	while (vc->nbd.state != NBD_DEAD && budget > 0) {
 		unsigned n = stream_peek(vc->stream, spans, NBD_SPAN_MAX);
 		size_t total = 0;
 
@@ -198,7 +198,7 @@ static void conn_read(struct volume_conn *vc)
 		for (unsigned i = 0; i < n && total < budget; i++) {
 			size_t at = 0;
 
-			while (at < spans[i].len && vc->nbd.state < NBD_CLOSED) {
+			while (at < spans[i].len && vc->nbd.state != NBD_DEAD) {
 				at += nbd_conn_feed(
 					&vc->nbd, spans[i].bytes + at, spans[i].len - at, &ev);
 				conn_event(vc, &ev);
@@ -242,7 +242,7 @@ static uint64_t conn_due_us(const struct volume_conn *vc)
 {
 	const struct volume_sub *oldest = TAILQ_FIRST(&vc->in_flight);
 
-	if (vc->state == CONN_OPENING || vc->state == CONN_NEGOTIATING)
+	if (vc->state == CONN_OPENING || vc->state == CONN_NEGOTIATING || vc->nbd.state == NBD_CLOSED)
 		return vc->deadline_us;
 	return oldest ? oldest->sent_us + vc->volume->cfg.request_us : UINT64_MAX;
 }
@@ -322,6 +322,23 @@ static bool conn_hear(struct volume_conn *vc)
 	return vc->state != CONN_IDLE;
 }
 
+/*
+ * A server that answered ESHUTDOWN must be left with DISC, once it has answered everything. Ours is the
+ * second FIN then, which spares a TIME-WAIT; a server that does not close is not waited for long.
+ */
+static void conn_part(struct volume_conn *vc)
+{
+	struct volume *v = vc->volume;
+
+	if (vc->nbd.state != NBD_CLOSED) {
+		nbd_conn_close(&vc->nbd);
+		vc->deadline_us = v->now_us + NBD_PART_US;
+	}
+	volume_conn_flush(vc);
+	if (vc->event_bits & STREAM_EOF || vc->deadline_us <= v->now_us)
+		volume_conn_lose(vc, -ESHUTDOWN, "the server is shutting down");
+}
+
 void volume_conn_turn(struct volume_conn *vc)
 {
 	struct volume *v = vc->volume;
@@ -337,7 +354,7 @@ void volume_conn_turn(struct volume_conn *vc)
 		volume_conn_flush(vc);
 	answered_check(vc);
 	if (vc->state == CONN_LEAVING && vc->nbd.in_flight == 0) {
-		volume_conn_lose(vc, -ESHUTDOWN, "the server is shutting down");
+		conn_part(vc);
 		return;
 	}
 	if (conn_due_us(vc) <= v->now_us)

@@ -70,7 +70,7 @@ enum volume_conn_state {
 	CONN_OPENING,	  /* SYN sent */
 	CONN_NEGOTIATING, /* handshake of NBD */
 	CONN_SERVING,
-	CONN_LEAVING, /* the server said ESHUTDOWN: nothing new, ends when nothing is in flight */
+	CONN_LEAVING, /* the server said ESHUTDOWN: nothing new, DISC when nothing is in flight, then its FIN */
 };
 
 struct volume_conn {

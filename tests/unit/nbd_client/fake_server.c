@@ -393,6 +393,8 @@ static bool command(struct fake_server *srv, struct stream *s, unsigned idx)
 	if (be16toh(r.type) == NBD_CMD_DISC) {
 		srv->disc_count++;
 		srv->phase[idx] = OVER;
+		if (!srv->stays_after_disc)
+			fake_stream_close(s);
 		return false;
 	}
 	assert(srv->cmd_count < FAKE_CMD_MAX);

@@ -65,7 +65,7 @@ struct fake_server {
 	uint16_t error_type;
 	uint32_t held_types;	    /* bit 1 << command: not answered until let go */
 	struct stream *held_stream; /* and everything on this one */
-	bool is_silent;
+	bool is_silent, stays_after_disc;
 	/* what it saw */
 	uint8_t *disk;
 	struct fake_cmd cmds[FAKE_CMD_MAX];

@@ -332,21 +332,55 @@ static void volume_refuses_another_disk_and_stays(void **state)
 	}
 }
 
+/* Not before it has answered the rest, and with DISC, as the protocol wants; ours is the second FIN. */
 static void volume_leaves_a_server_that_shuts_down(void **state)
 {
 	struct world *w = world_create();
-	unsigned r;
+	unsigned written, read;
 
 	world_start(w);
 	assert_true(world_until(w, VOLUME_READY, 100000));
 	w->srv->error = NBD_ESHUTDOWN;
 	w->srv->error_type = NBD_CMD_WRITE;
-	r = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 5);
-	world_turns(w, 3);
+	w->srv->held_types = 1u << NBD_CMD_READ;
+	written = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 5);
+	read = world_ask(w, BLOCK_READ, 8192, 4096, 0, 0);
+	world_turns(w, 10);
+	assert_int_equal(w->srv->disc_count, 0);
+	assert_int_equal(w->net->opened, 1);
 	w->srv->error = 0;
+	w->srv->held_types = 0;
 	assert_true(world_settle(w, 1000000));
-	assert_int_equal(w->reqs[r].result, 0);
+	assert_int_equal(w->srv->disc_count, 1);
+	assert_true(w->net->streams[0].is_eof_told);
+	assert_int_equal(w->reqs[written].result, 0);
+	assert_int_equal(w->reqs[read].result, 0);
 	assert_int_equal(world_info(w).reconnects, 1);
+	world_destroy(w);
+}
+
+/* It says that it shuts down, and neither closes nor falls silent: it is not listened to for long. */
+static void volume_waits_for_no_farewell(void **state)
+{
+	struct world *w = world_create();
+	uint64_t begin;
+
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	w->srv->error = NBD_ESHUTDOWN;
+	w->srv->error_type = NBD_CMD_WRITE;
+	w->srv->stays_after_disc = true;
+	world_ask(w, BLOCK_WRITE, 0, 4096, 0, 5);
+	begin = w->now_us;
+	while (w->srv->disc_count == 0 && w->now_us - begin < 1000000)
+		world_turns(w, 1);
+	assert_int_equal(w->srv->disc_count, 1);
+	w->srv->error = 0;
+	fake_stream_write(&w->net->streams[0], "more", 4);
+	assert_true(world_settle(w, NBD_PART_US + 200000));
+	assert_int_equal(w->reqs[0].result, 0);
+	assert_int_equal(world_info(w).timeouts, 0);
+	assert_int_equal(world_info(w).protocol_errors, 0);
 	world_destroy(w);
 }
 
@@ -410,6 +444,7 @@ int main(void)
 		cmocka_unit_test(volume_fail_is_not_fooled_by_handshakes),
 		cmocka_unit_test(volume_refuses_another_disk_and_stays),
 		cmocka_unit_test(volume_leaves_a_server_that_shuts_down),
+		cmocka_unit_test(volume_waits_for_no_farewell),
 		cmocka_unit_test(volume_given_up_fails_all_and_takes_on),
 		cmocka_unit_test(volume_deadline_never_lies_behind),
 	};
