@@ -96,6 +96,10 @@ int volume_export_check(const struct volume *v, const struct nbd_export *x, stru
 	if (x->size_bytes == 0)
 		return error_set(err, -EINVAL,
 			"the export's size is 0: give the server a disk that is not empty");
+	if (x->size_bytes > INT64_MAX)
+		return error_set(err, -EINVAL,
+			"the export's size (%" PRIu64 " bytes) is more than any disk has: check what the server serves",
+			x->size_bytes);
 	if (x->size_bytes % block)
 		return error_set(err, -EINVAL,
 			"the export's size (%" PRIu64 " bytes) is not a multiple of its block "

@@ -51,6 +51,7 @@ static void volume_sizes_that_are_no_disk_are_refused(void **state)
 		const char *text;
 	} cases[] = {
 		{0, 512, 1 << 20, "size is 0"},
+		{1ull << 63, 512, 1 << 20, "more than any disk has"},
 		{1000, 1, 1 << 20, "1000 bytes) is not a multiple of its block size (512)"},
 		{1 << 16, 1 << 16, 1 << 20, NULL},
 		{(1 << 20) - 512, 4096, 1 << 20, "not a multiple of its block size (4096)"},
