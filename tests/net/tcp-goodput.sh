@@ -15,7 +15,7 @@ if meson introspect --buildoptions "$BUILD" | jq -e '.[] | select(.name == "b_sa
 fi
 status=0
 for row in loss-1% reorder-3%; do
-    if result=$(bench/tcp-loss --json --row "$row" --rounds 2 --seconds 3) && echo "$result" >&2; then
+    if result=$(bench/tcp-loss --json --row "$row" --rounds 2 --seconds 2) && echo "$result" >&2; then
         while read -r name ratio; do
             if jq -en "$ratio > 0.5" >/dev/null; then echo "ok $name"; else echo "not ok $name"; status=1; fi
         done < <(jq -r '"\(.direction)s_through_\(.row)_like_the_kernel \(.ratio)"' <<<"$result")
