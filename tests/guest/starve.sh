@@ -11,7 +11,7 @@
 # without progress. That device hangs for good; it is left hanging, and the VM is ended.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-LOAD_SECONDS=30
+LOAD_SECONDS=45
 
 start_load() {
     fio_verify --size=64M --time_based --runtime=$LOAD_SECONDS --verify_backlog=512 >/run/fio.log 2>&1 &
@@ -23,11 +23,12 @@ has_started() { [ "$(finished_count)" -gt 200 ]; }
 
 # Prints in how many of the next seconds the device finished something, and the longest run without.
 seconds_with_progress() { # seconds
-    local i before now good=0 still=0 longest=0
+    local i before now good=0 still=0 longest=0 each=''
     before=$(finished_count)
     for ((i = 0; i < $1; i++)); do
         sleep 1
         now=$(finished_count)
+        each+=" $((now - before))"
         if [ "$now" -gt "$before" ]; then
             good=$((good + 1)) still=0
         else
@@ -36,6 +37,7 @@ seconds_with_progress() { # seconds
         fi
         before=$now
     done
+    echo "finished in each second:$each" >&2
     echo "$good $longest"
 }
 
@@ -50,6 +52,7 @@ with_reserve() {
     read -r good longest < <(seconds_with_progress 12)
     dips_after=$(reserve_number dips)
     echo "starved: progress in $good of 12 s, longest pause $longest s, dips $dips_before to $dips_after" >&2
+    [ "$good" -ge 9 ] || { sluice list; sluice reserve; } >&2
     claim io_continues_on_the_reserve [ "$good" -ge 9 ]
     claim refills_come_from_the_reserve [ "${dips_after:-0}" -gt "${dips_before:-0}" ]
     # fio ends while starved: its last verify pass is read from the reserve too.
