@@ -49,14 +49,15 @@ def read(path):
 
 
 def threads(pid):
-    """Processor seconds of each thread, by name."""
-    found = {}
+    """Seconds on a processor, and seconds in wait for one, of each thread, by name."""
+    ran, waited = {}, {}
     for task in glob.glob(f"/proc/{pid}/task/*"):
         stat = read(f"{task}/schedstat").split()
         if stat:
             name = read(f"{task}/comm").strip()
-            found[name] = found.get(name, 0) + int(stat[0]) / 1e9
-    return found
+            ran[name] = ran.get(name, 0) + int(stat[0]) / 1e9
+            waited[name] = waited.get(name, 0) + int(stat[1]) / 1e9
+    return ran, waited
 
 
 def of_workers(stats, family):
@@ -69,12 +70,15 @@ def of_workers(stats, family):
 
 def sample(phase, disk, pid, daemon):
     stats = daemon.stats()
+    ran, waited = threads(pid)
     line = {"phase": phase, "t": time.monotonic(), "bytes": int(read(f"/sys/block/{disk}/stat").split()[2]) * 512,
-            "cpu_s": threads(pid), "kernel_tx_bytes": int(read("/sys/class/net/sluice0/statistics/tx_bytes") or 0), "stats": None}
+            "cpu_s": ran, "wait_s": waited,
+            "kernel_tx_bytes": int(read("/sys/class/net/sluice0/statistics/tx_bytes") or 0), "stats": None}
     if stats:
         pool, kept = stats["reserve"][0], ("level", "depth_pct", "free", "floor", "dips", "refused_refills")
         line["stats"] = {"reserve": {key: pool[key] for key in kept}, "other": of_workers(stats, "classes")["other"],
                          "shed": of_workers(stats, "other"), "loop": of_workers(stats, "loop"),
+                         "net": of_workers(stats, "net"),
                          "protected_drops": of_workers(stats, "net")["protected_drops"]}
     return line
 
