@@ -264,14 +264,21 @@ void icmp6_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, ui
 
 	if (!icmp)
 		return;
+	if (icmp[0] == ICMP6_ND_SOLICIT || icmp[0] == ICMP6_ND_ADVERT) {
+		nd_input(net, m, in, now_us); /* who looks for duplicates has no address yet */
+		rte_pktmbuf_free(m);
+		return;
+	}
+	if (!ip_is_possible_source(net, &in->src)) {
+		ip_drop(m, &net->stats.rx_bad_hdr);
+		return;
+	}
 	if (icmp[0] == ICMP6_ECHO) {
 		echo_input(net, m, in, ICMP6_ECHO_REPLY, now_us);
 		return;
 	}
 	v = verdict6(icmp);
-	if (icmp[0] == ICMP6_ND_SOLICIT || icmp[0] == ICMP6_ND_ADVERT)
-		nd_input(net, m, in, now_us);
-	else if (v.err && !ip_is_multicast(&in->dst))
+	if (v.err && !ip_is_multicast(&in->dst))
 		error_input(net, m, in, &v);
 	rte_pktmbuf_free(m);
 }

@@ -81,6 +81,29 @@ static bool is_routable(const struct net_ip *ip)
 	return !ip_equal(ip, &none6) && !ip_equal(ip, &loop6);
 }
 
+/* All of a subnet of ours (RFC 1122 3.2.1.3 f); of /31 and /32 there is no such address. */
+static bool is_subnet_broadcast(const struct net_addr *a, const struct net_ip *ip)
+{
+	struct net_ip last = a->ip;
+
+	if (ip->family != AF_INET || a->ip.family != AF_INET || a->prefix_bits > 30)
+		return false;
+	for (unsigned bit = a->prefix_bits; bit < 32; bit++)
+		last.addr[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	return ip_equal(&last, ip);
+}
+
+bool ip_is_possible_source(const struct net *net, const struct net_ip *ip)
+{
+	if (!is_routable(ip) || ip_is_ours(net, ip))
+		return false;
+	for (unsigned i = 0; i < net->cfg.addr_count; i++) {
+		if (is_subnet_broadcast(&net->cfg.addrs[i], ip))
+			return false;
+	}
+	return true;
+}
+
 /* RFC 6724 5, rules 2 and 8: of the same scope if any, then the longest common prefix. */
 static bool is_better_source(const struct net_addr *a, const struct net_addr *best,
 	const struct net_ip *remote)

@@ -70,6 +70,7 @@ struct ip_in {
 	struct net_ip src, dst;
 	uint8_t ecn;	 /* enum ip_ecn */
 	uint8_t ttl;	 /* or hop limit */
+	bool was_fragment; /* IPv6: it had a fragment header, if only an atomic one */
 	uint16_t l4_off; /* from the start of the mbuf's data */
 	uint32_t l4_len; /* L4 header and payload; padding behind it was trimmed */
 	uint32_t flow;	 /* the classifier's cookie, FLOW_NONE if none */
@@ -89,6 +90,8 @@ static inline bool ip_equal(const struct net_ip *a, const struct net_ip *b)
 }
 bool ip_is_ours(const struct net *net, const struct net_ip *ip);
 bool ip_is_multicast(const struct net_ip *ip);
+/* False for what no other host sends from: nobody, a group, loopback, a whole subnet, ourselves. */
+bool ip_is_possible_source(const struct net *net, const struct net_ip *ip);
 /* From four bytes in network order. */
 static inline struct net_ip ip4_addr(const void *bytes)
 {

@@ -37,13 +37,6 @@ bool ip4_hdr_csum_good(
 	return csum_fold(csum_add(0, rte_pktmbuf_mtod_offset(m, const uint8_t *, hdr_off), hdr_len)) == 0;
 }
 
-/* RFC 1122 3.2.1.3: no host sends from such an address. */
-static bool is_possible_source(const struct net *net, const struct net_ip *src)
-{
-	return src->addr[0] != 0 && src->addr[0] != 127 && src->addr[0] < 224 &&
-	       !ip_is_ours(net, src);
-}
-
 static struct rte_mbuf *fragment(struct net *net, struct rte_mbuf *m, const struct rte_ipv4_hdr *ip,
 	struct ip_in *in, uint64_t now_us)
 {
@@ -103,7 +96,7 @@ void ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 		ip_drop(m, &net->stats.rx_not_ours);
 		return;
 	}
-	if ((!is_known && !is_possible_source(net, &in.src)) || !ip_trim(m, info->end_off)) {
+	if ((!is_known && !ip_is_possible_source(net, &in.src)) || !ip_trim(m, info->end_off)) {
 		ip_drop(m, &net->stats.rx_bad_hdr);
 		return;
 	}

@@ -7,7 +7,7 @@
  * EXT_MAX headers, all in the first mbuf, where the classifier found them.
  *
  * After reassembly the walk goes on behind the fragment header, for destination options may stand
- * there.
+ * there. As with IPv4, only TCP's fragments are put together.
  *
  * Packets are eaten. No state. One worker.
  */
@@ -31,7 +31,7 @@ struct walk {
 	const uint8_t *bytes; /* of the first mbuf */
 	uint32_t off, end;    /* where it stands; where the readable part of the datagram ends */
 	uint8_t next;
-	bool is_fragment;
+	bool is_fragment, has_frag_hdr;
 	struct reass_frag frag;
 };
 
@@ -60,6 +60,7 @@ static bool walk_fragment(struct walk *w, const uint8_t *hdr)
 
 	if (w->is_fragment)
 		return false;
+	w->has_frag_hdr = true;
 	w->next = hdr[0];
 	w->off += EXT_UNIT_BYTES;
 	w->frag.proto = hdr[0];
@@ -127,13 +128,17 @@ static void walk_begin(struct walk *w, const struct rte_mbuf *m, uint32_t off, u
 static struct rte_mbuf *fragment(struct net *net, struct rte_mbuf *m, struct walk *w,
 	struct ip_in *in, uint64_t now_us)
 {
+	if (w->frag.proto != IPPROTO_TCP && !is_extension(w->frag.proto)) {
+		ip_drop(m, &net->stats.reass_drop);
+		return NULL;
+	}
 	m = ip_reassemble(net, m, &w->frag, in, now_us);
 	if (!m)
 		return NULL;
 	w->next = w->frag.proto;
 	w->is_fragment = false;
 	walk_begin(w, m, in->l4_off, in->l4_off + in->l4_len);
-	if (!walk_headers(w) || w->is_fragment) {
+	if (!walk_headers(w) || w->is_fragment || w->next != IPPROTO_TCP) {
 		ip_drop(m, &net->stats.rx_bad_hdr);
 		return NULL;
 	}
@@ -142,21 +147,12 @@ static struct rte_mbuf *fragment(struct net *net, struct rte_mbuf *m, struct wal
 	return m;
 }
 
-/* As for IPv4. Only neighbour discovery may come from nobody (RFC 4861 4.3: who looks for duplicates). */
-static bool is_possible_source(const struct net *net, const struct net_ip *src)
-{
-	static const struct net_ip nobody = {.family = AF_INET6};
-	static const struct net_ip loopback = {.family = AF_INET6, .addr = {[15] = 1}};
-
-	return !ip_equal(src, &nobody) && !ip_equal(src, &loopback) && !ip_is_ours(net, src);
-}
-
 static void deliver(struct net *net, struct rte_mbuf *m, uint8_t proto, const struct ip_in *in,
 	uint64_t now_us)
 {
 	bool is_group = ip_is_multicast(&in->dst);
 
-	if (proto == IPPROTO_TCP && !is_possible_source(net, &in->src))
+	if (proto == IPPROTO_TCP && !ip_is_possible_source(net, &in->src))
 		ip_drop(m, &net->stats.rx_bad_hdr);
 	else if (proto == IPPROTO_TCP && !is_group)
 		ip_tcp_input(net, m, in, now_us);
@@ -197,6 +193,7 @@ void ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 	}
 	in.l4_off = (uint16_t)w.off;
 	in.l4_len = info->end_off - w.off;
+	in.was_fragment = w.has_frag_hdr;
 	if (w.is_fragment) {
 		m = fragment(net, m, &w, &in, now_us);
 		if (!m)

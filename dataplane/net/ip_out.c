@@ -8,7 +8,7 @@
  * such ports expect.
  *
  * IPv4 packets of TCP have DF set, so their ID says nothing (RFC 6864 4.1); it counts nevertheless,
- * for the others.
+ * for the routers that fragment them all the same. Other packets get one by chance.
  *
  * Packets are eaten; those that wait for a neighbour are held by neigh.c. One worker.
  */
@@ -86,6 +86,12 @@ static void l4_finish(struct net *net, const struct ip_path *path, struct rte_mb
 	}
 }
 
+/* What strangers get from us (pings) has no part in the count, or it would tell them how much we send. */
+static uint16_t ip4_id(struct net *net, uint8_t proto)
+{
+	return proto == IPPROTO_TCP ? net->ip4_id++ : (uint16_t)net_random(net);
+}
+
 static void ip4_prepend(struct net *net, const struct ip_path *path, struct rte_mbuf *m,
 	uint8_t proto, uint8_t tos)
 {
@@ -98,7 +104,7 @@ static void ip4_prepend(struct net *net, const struct ip_path *path, struct rte_
 		.version_ihl = 0x45,
 		.type_of_service = tos,
 		.total_length = rte_cpu_to_be_16((uint16_t)total),
-		.packet_id = rte_cpu_to_be_16(net->ip4_id++),
+		.packet_id = rte_cpu_to_be_16(ip4_id(net, proto)),
 		.time_to_live = IP_TTL_DEFAULT,
 		.next_proto_id = proto,
 	};

@@ -138,13 +138,13 @@ static bool read_options(const uint8_t *opt, uint32_t len, struct nd_message *ms
 	return true;
 }
 
-/* RFC 4861 7.1.1 and 7.1.2, all but the checksum, which icmp6_input() did. */
+/* RFC 4861 7.1.1 and 7.1.2, all but the checksum, which icmp6_input() did; RFC 6980 5. */
 static bool read_message(const struct rte_mbuf *m, const struct ip_in *in, struct nd_message *msg)
 {
 	static const struct net_ip unspecified = {.family = AF_INET6};
 	const uint8_t *nd = rte_pktmbuf_mtod_offset(m, const uint8_t *, in->l4_off);
 
-	if (in->ttl != ND_HOP_LIMIT || in->l4_len < ND_BYTES)
+	if (in->ttl != ND_HOP_LIMIT || in->l4_len < ND_BYTES || in->was_fragment)
 		return false;
 	if (rte_pktmbuf_data_len(m) < in->l4_off + in->l4_len || nd[1] != 0)
 		return false;

@@ -9,9 +9,9 @@
  * A fragment that overlaps another one kills its datagram, and the slot stays as a tombstone so
  * that the rest of it finds no home (RFC 5722 3, RFC 8200 4.5; applied to IPv4 as well, where
  * overlaps have no honest use either). An exact copy of one we have is the network's doing and
- * merely freed. When all slots are taken the oldest datagram gives way. Time is 30 s, and one
- * second while the pool is below its floor or most slots are in use: those are mbufs that storage
- * could have.
+ * merely freed. When all slots are taken the oldest datagram of the sender who has most gives way:
+ * one whose address is forged loses its own, not the others'. Time is 30 s, and one second while the
+ * pool is below its floor or most slots are in use: those are mbufs that storage could have.
  *
  * Holds: mbufs in pieces[], charged to OWNER_REASSEMBLY. Pieces are sorted by offset, disjoint, and
  * all but that at offset 0 are stripped of their headers. Always: a tombstone holds no piece.
@@ -100,15 +100,36 @@ static bool matches(const struct datagram *d, const struct reass_frag *f)
 	       (f->src.family != AF_INET || d->key_proto == f->proto);
 }
 
-static struct datagram *oldest(struct reass *r, const struct datagram *but)
+/* What the sender of @d has here: its slots, and the mbufs in them. */
+static unsigned share_of(const struct reass *r, const struct datagram *d)
+{
+	unsigned share = 0;
+
+	for (unsigned i = 0; i < REASS_MAX; i++) {
+		if (r->slots[i].is_used && ip_equal(&r->slots[i].src, &d->src))
+			share += 1u + r->slots[i].piece_count;
+	}
+	return share;
+}
+
+/* Who gives way: the oldest of the sender that has most, so that a flood displaces itself. */
+static struct datagram *victim_choose(struct reass *r, const struct datagram *but)
 {
 	struct datagram *best = NULL;
+	unsigned best_share = 0;
 
 	for (unsigned i = 0; i < REASS_MAX; i++) {
 		struct datagram *d = &r->slots[i];
+		unsigned share;
 
-		if (d->is_used && d != but && (!best || d->since_us < best->since_us))
+		if (!d->is_used || d == but)
+			continue;
+		share = share_of(r, d);
+		if (!best || share > best_share ||
+			(share == best_share && d->since_us < best->since_us)) {
 			best = d;
+			best_share = share;
+		}
 	}
 	return best;
 }
@@ -119,7 +140,7 @@ static struct datagram *slot_take(struct net *net, const struct reass_frag *f, u
 	struct datagram *d = NULL;
 
 	if (r->used_count == REASS_MAX) {
-		d = oldest(r, NULL);
+		d = victim_choose(r, NULL);
 		net->stats.reass_drop += !d->is_dead;
 		slot_free(r, d);
 	}
@@ -157,14 +178,14 @@ static void entomb(struct net *net, struct datagram *d)
 	net->stats.reass_drop++;
 }
 
-/* Charges the fragment; where its owner has no room, the oldest other datagram makes some, once. */
+/* Charges the fragment; where its owner has no room, another datagram makes some, once. */
 static bool charge(struct net *net, const struct datagram *d, struct rte_mbuf *m, uint64_t now_us)
 {
 	struct datagram *victim;
 
 	if (reserve_move(m, OWNER_REASSEMBLY, now_us))
 		return true;
-	victim = oldest(net->reass, d);
+	victim = victim_choose(net->reass, d);
 	if (!victim)
 		return false;
 	net->stats.reass_drop += !victim->is_dead;

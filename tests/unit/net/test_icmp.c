@@ -133,6 +133,43 @@ static void icmp_ping_larger_than_the_link_is_left_out(void **state)
 	tx_none();
 }
 
+/* An answer to nobody, to ourselves or to a whole subnet goes where no asker is. */
+static void icmp_ping_from_no_host_is_not_answered(void **state)
+{
+	const struct net_ip bad6[] = {none6, {AF_INET6, {[15] = 1}}, our6};
+	const struct net_ip all4 = {AF_INET, {10, 0, 0, 255}};
+	uint8_t l4[16] = {8};
+
+	assert_true(rx_icmp(&all4, &our4, l4, sizeof(l4)));
+	tx_none();
+	for (unsigned i = 0; i < 3; i++) {
+		memset(l4, 0, sizeof(l4));
+		l4[0] = 128;
+		assert_true(rx_icmp(&bad6[i], &our6, l4, sizeof(l4)));
+		tx_none();
+	}
+}
+
+/* RFC 7739's concern: a counter that strangers may read tells them how much we send. */
+static void icmp_answers_do_not_count_our_packets(void **state)
+{
+	unsigned steps = 0;
+	uint16_t last = 0;
+
+	for (unsigned i = 0; i < 32; i++) {
+		uint8_t l4[16] = {8};
+		struct frame f;
+		uint16_t id;
+
+		assert_true(rx_icmp(&far4, &our4, l4, sizeof(l4)));
+		assert_true(tx(&f));
+		id = (uint16_t)(f.bytes[18] << 8 | f.bytes[19]);
+		steps += (uint16_t)(id - last) <= 1;
+		last = id;
+	}
+	assert_true(steps < 4);
+}
+
 static void icmp_bad_checksum_is_dropped(void **state)
 {
 	uint8_t l4[16] = {8};
@@ -254,6 +291,8 @@ int main(void)
 		script_test(icmp_answers_a_chained_ping),
 		script_test(icmp_pings_are_limited_by_the_second),
 		script_test(icmp_ping_larger_than_the_link_is_left_out),
+		script_test(icmp_ping_from_no_host_is_not_answered),
+		script_test(icmp_answers_do_not_count_our_packets),
 		script_test(icmp_bad_checksum_is_dropped),
 		script_test(icmp_errors_reach_tcp),
 		script_test(icmp6_errors_reach_tcp),

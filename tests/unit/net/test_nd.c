@@ -35,11 +35,13 @@ static struct nd advert(void)
 		.dst = our6, .target = peer6, .option = 2, .option_units = 1, .mac = peer_mac};
 }
 
-static bool rx_nd(const struct nd *nd)
+/* As frame_ip() has it, with the extension header @ext of type @ext_first before the message. */
+static bool rx_nd_behind(const struct nd *nd, uint8_t ext_first, const uint8_t *ext, uint32_t ext_len)
 {
 	uint8_t l4[32] = {nd->type, nd->code, [4] = nd->flags};
 	uint32_t len = nd->option ? 32 : 24;
-	struct ip_how how = {.ttl = nd->hop_limit};
+	struct ip_how how = {
+		.ttl = nd->hop_limit, .ext_first = ext_first, .ext = ext, .ext_len = ext_len};
 	struct frame f;
 
 	if (nd->dst.addr[0] == 0xff)
@@ -53,6 +55,11 @@ static bool rx_nd(const struct nd *nd)
 	l4_csum_set(l4, len, 2, &nd->src, &nd->dst, IPPROTO_ICMPV6);
 	frame_ip(&f, &nd->src, &nd->dst, IPPROTO_ICMPV6, l4, len, &how);
 	return rx(&f);
+}
+
+static bool rx_nd(const struct nd *nd)
+{
+	return rx_nd_behind(nd, 0, NULL, 0);
 }
 
 /* A message of ours, checked but for what differs. */
@@ -229,6 +236,21 @@ static void nd_malformed_messages_are_dropped(void **state)
 	}
 }
 
+/* RFC 6980 5: not even the fragment that is all there is. */
+static void nd_behind_a_fragment_header_is_ignored(void **state)
+{
+	const uint8_t atomic[8] = {IPPROTO_ICMPV6, 0, 0, 0, 1, 2, 3, 4};
+	struct nd nd = advert();
+	struct frame f;
+
+	ask_for_peer(&f);
+	assert_true(rx_nd_behind(&nd, IPPROTO_FRAGMENT, atomic, sizeof(atomic)));
+	assert_int_equal(peer_state(), NEIGH_INCOMPLETE);
+	nd = solicit();
+	assert_true(rx_nd_behind(&nd, IPPROTO_FRAGMENT, atomic, sizeof(atomic)));
+	tx_none();
+}
+
 static void nd_bad_checksum_is_dropped(void **state)
 {
 	uint8_t l4[24] = {ADVERT, [4] = 0x60};
@@ -266,6 +288,7 @@ int main(void)
 		script_test(nd_advert_without_override_does_not_replace),
 		script_test(nd_advert_without_address_teaches_nothing_new),
 		script_test(nd_malformed_messages_are_dropped),
+		script_test(nd_behind_a_fragment_header_is_ignored),
 		script_test(nd_bad_checksum_is_dropped),
 		script_test(nd_claim_to_our_address_is_ignored),
 	};

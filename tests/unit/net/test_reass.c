@@ -273,6 +273,27 @@ static void reass_marks_survive(void **state)
 	assert_int_equal(sc.tcp.packets, 3);
 }
 
+/* Whose address one stranger forges must not cost another peer its datagrams. */
+static void reass_flood_of_one_sender_spares_the_others(void **state)
+{
+	const struct ip_how more = {.frag = 0x2000};
+	struct frame f;
+
+	make_datagrams();
+	rx6(1, 0, 1000);
+	for (uint16_t i = 0; i < 3 * REASS_MAX; i++) {
+		at_us(sc.now_us + 1);
+		rx4(i, 0, 1000);
+	}
+	frame_ip(&f, &far4, &our4, IPPROTO_TCP, l4_4, 1000, &more);
+	assert_true(rx(&f));
+	assert_int_equal(held(), REASS_MAX);
+	rx6(1, 1000, WHOLE);
+	assert_int_equal(sc.tcp.packets, 1);
+	rx4(3 * REASS_MAX - 1, 1000, WHOLE); /* its newest is as good as ever */
+	assert_int_equal(sc.tcp.packets, 2);
+}
+
 static void reass_of_other_protocols_is_refused(void **state)
 {
 	const struct ip_how how = {.id = 1, .frag = 0x2000};
@@ -280,6 +301,41 @@ static void reass_of_other_protocols_is_refused(void **state)
 	struct frame f;
 
 	frame_ip(&f, &peer4, &our4, IPPROTO_ICMP, icmp, sizeof(icmp), &how);
+	assert_true(rx(&f));
+	assert_int_equal(held(), 0);
+	tx_none();
+}
+
+/* Eight bytes of destination options, then a ping with the right sum. */
+static void l4_options_then_ping(uint8_t l4[64])
+{
+	const uint8_t options[8] = {IPPROTO_ICMPV6, 0, 1, 4, 0, 0, 0, 0};
+
+	memset(l4, 0, 64);
+	memcpy(l4, options, sizeof(options));
+	l4[8] = 128;
+	l4_csum_set(l4 + 8, 56, 2, &peer6, &our6, IPPROTO_ICMPV6);
+}
+
+static void reass_of_other_ipv6_protocols_is_refused(void **state)
+{
+	const uint8_t first[8] = {IPPROTO_ICMPV6, 0, 0, 1, 0, 0, 0, 1};
+	const uint8_t hidden[8] = {IPPROTO_DSTOPTS, 0, 0, 1, 0, 0, 0, 2};
+	struct ip_how how = {.ext_first = IPPROTO_FRAGMENT, .ext = first, .ext_len = 8};
+	uint8_t l4[64] = {128};
+	struct frame f;
+
+	frame_ip(&f, &peer6, &our6, IPPROTO_ICMPV6, l4, sizeof(l4), &how);
+	assert_true(rx(&f));
+	assert_int_equal(held(), 0);
+	/* Behind destination options it shows only when the datagram is whole. */
+	l4_options_then_ping(l4);
+	how.ext = hidden;
+	frame_ip(&f, &peer6, &our6, IPPROTO_DSTOPTS, l4, 32, &how);
+	assert_true(rx(&f));
+	assert_int_equal(held(), 1);
+	how.ext = (const uint8_t[8]){IPPROTO_DSTOPTS, 0, 0, 32, 0, 0, 0, 2};
+	frame_ip(&f, &peer6, &our6, IPPROTO_DSTOPTS, l4 + 32, 32, &how);
 	assert_true(rx(&f));
 	assert_int_equal(held(), 0);
 	tx_none();
@@ -301,7 +357,9 @@ int main(void)
 		script_test(reass_gives_up_after_thirty_seconds),
 		script_test(reass_gives_up_soon_under_pressure),
 		script_test(reass_marks_survive),
+		script_test(reass_flood_of_one_sender_spares_the_others),
 		script_test(reass_of_other_protocols_is_refused),
+		script_test(reass_of_other_ipv6_protocols_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, script_eal_start, script_eal_stop);
