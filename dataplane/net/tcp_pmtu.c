@@ -84,7 +84,7 @@ void tcp_pmtu_timeout(struct tcp_conn *conn, uint64_t now_us)
 		p->big_timeouts = 0;
 		mtu_set(conn, base, now_us);
 	} else if (p->blackhole_mtu != 0 && p->big_timeouts >= BLACKHOLE_TIMEOUTS) {
-		/* Not the size's fault. It is not tried again before something gets through. */
+		/* Not the size's fault. While the silence lasts both sizes have their turn. */
 		uint16_t before = p->blackhole_mtu;
 
 		p->blackhole_mtu = 0;
@@ -96,6 +96,7 @@ void tcp_pmtu_timeout(struct tcp_conn *conn, uint64_t now_us)
 void tcp_pmtu_acked(struct tcp_conn *conn)
 {
 	conn->pmtu.big_timeouts = 0;
+	conn->pmtu.blackhole_mtu = 0; /* what got through shows that the smaller size was the cure */
 }
 
 void tcp_pmtu_raise(struct tcp_conn *conn, uint64_t now_us)

@@ -98,6 +98,38 @@ static void tcp_black_hole_is_left_by_a_smaller_size(void **state)
 	assert_int_equal(info().mss, 1024 - 40);
 }
 
+static void silence_until_mss(uint16_t mss)
+{
+	for (int i = 0; i < 1200 && info().mss != mss; i++) {
+		after_ms(100);
+		tx_drain();
+	}
+	assert_int_equal(info().mss, mss);
+}
+
+/* RFC 8899: not the size's fault, so the old one comes back. */
+static void tcp_size_comes_back_when_a_smaller_one_is_no_cure(void **state)
+{
+	one_segment_out();
+	silence_until_mss(1024 - 40);
+	silence_until_mss(1460);
+}
+
+/* What got through at the smaller size proves the hole; a server's pause does not fill it. */
+static void tcp_black_hole_once_proved_outlives_a_silence(void **state)
+{
+	one_segment_out();
+	silence_until_mss(1024 - 40);
+	rx(.flags = ACK, .seq = 901, .ack = 1561);
+	send_bytes(984);
+	tx_drain();
+	for (int i = 0; i < 1200; i++) {
+		after_ms(100);
+		tx_drain();
+		assert_int_equal(info().mss, 1024 - 40);
+	}
+}
+
 static void tcp_too_big_works_for_ip6(void **state)
 {
 	open_with(.mss = 1440, .mtu = 1500, .ip6 = true);
@@ -135,6 +167,8 @@ int main(void)
 		conv_test(tcp_path_mtu_is_tried_again_after_ten_minutes),
 		/* RFC 8899: black holes */
 		conv_test(tcp_black_hole_is_left_by_a_smaller_size),
+		conv_test(tcp_size_comes_back_when_a_smaller_one_is_no_cure),
+		conv_test(tcp_black_hole_once_proved_outlives_a_silence),
 		/* RFC 8201: IPv6 */
 		conv_test(tcp_too_big_works_for_ip6),
 		conv_test(tcp_ip6_too_big_below_1280_is_discarded),
