@@ -196,9 +196,29 @@ int ip_path_find(struct net *net, const struct net_ip *remote, struct ip_path *o
 	return 0;
 }
 
+int ip_path_renew(struct net *net, struct ip_path *path)
+{
+	const struct net_ip local = path->local;
+	int rc = ip_path_find(net, &path->remote, path);
+
+	path->local = local;
+	return rc;
+}
+
+static bool has_neigh(const struct net *net, const struct ip_path *path)
+{
+	return path->neigh_idx != NEIGH_NONE &&
+	       net->neigh.slots[path->neigh_idx].gen == path->neigh_gen;
+}
+
+void ip_path_doubt(struct net *net, struct ip_path *path, uint64_t now_us)
+{
+	if (ip_path_renew(net, path) == 0 && has_neigh(net, path))
+		neigh_doubt(net, path->neigh_idx, now_us);
+}
+
 void ip_path_confirm(struct net *net, struct ip_path *path, uint64_t now_us)
 {
-	if (path->neigh_idx != NEIGH_NONE &&
-		net->neigh.slots[path->neigh_idx].gen == path->neigh_gen)
+	if (has_neigh(net, path))
 		neigh_confirm(net, path->neigh_idx, now_us);
 }

@@ -62,6 +62,12 @@ int ip_path_find(struct net *net, const struct net_ip *remote, struct ip_path *o
 int ip_output(struct net *net, struct ip_path *path, struct rte_mbuf *m, uint8_t proto,
 	uint8_t tos_ecn, uint16_t tso_segsz, uint64_t now_us, struct rte_mbuf **out);
 
+/* The way to path->remote as it is now, for a connection whose own address stays. Out: as above. */
+int ip_path_renew(struct net *net, struct ip_path *path);
+
+/* Nothing comes back over @path: it is looked up again, and the next hop asked whether it lives. */
+void ip_path_doubt(struct net *net, struct ip_path *path, uint64_t now_us);
+
 /* New data was acknowledged over @path: the next hop is alive, no probe is needed. Cheap. */
 void ip_path_confirm(struct net *net, struct ip_path *path, uint64_t now_us);
 

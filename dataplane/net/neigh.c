@@ -2,7 +2,7 @@
  * neigh.c - the neighbour cache, one state machine for ARP and ND
  *
  *   IDLE --send--> INCOMPLETE --answer--> REACHABLE --30 s--> STALE --send--> PROBE
- *                      |  ^                   ^                               |  |
+ *                      |  ^                   ^   \--- TCP's doubt ---------->|  |
  *          3 questions |  | 1 s, send         +---- answer, TCP progress -----+  |
  *                      v  |                                                      |
  *                     FAILED          INCOMPLETE <---- 5 s, 3 by unicast --------+
@@ -13,7 +13,8 @@
  * over to another machine keeps its IP address and changes the other one.
  *
  * Only neigh_want() makes entries, for paths of our own: strangers cannot fill the table. When it
- * is full, the entry unused for longest goes, unless packets wait in it.
+ * is full, the entry unused for longest goes, unless packets wait in it. What the kernel knows may
+ * take a free slot and is the first to lose it, for strangers can fill the kernel's table.
  *
  * A waiting packet is held here, charged to OWNER_NEIGHBOUR, at most NEIGH_QUEUE_MAX in an entry.
  * Always: queue_count > 0 only in INCOMPLETE.
@@ -122,27 +123,43 @@ static uint16_t slot_choose(const struct net *net)
 	return best;
 }
 
+static void slot_begin(struct neigh *n, const struct net_ip *ip, uint64_t used_us)
+{
+	uint16_t gen = (uint16_t)(n->gen + 1);
+
+	assert(n->queue_count == 0);
+	memset(n, 0, sizeof(*n));
+	n->gen = gen;
+	n->ip = *ip;
+	n->deadline_us = UINT64_MAX;
+	n->used_us = used_us;
+	set_state(n, NEIGH_IDLE);
+}
+
 uint16_t neigh_want(struct net *net, const struct net_ip *ip)
 {
 	uint16_t idx = neigh_lookup(net, ip);
-	struct neigh *n;
-	uint16_t gen;
 
 	assert(ip->family == AF_INET || ip->family == AF_INET6);
 	if (idx != NEIGH_NONE)
 		return idx;
 	idx = slot_choose(net);
-	if (idx == NEIGH_NONE)
-		return NEIGH_NONE;
-	n = &net->neigh.slots[idx];
-	gen = (uint16_t)(n->gen + 1);
-	memset(n, 0, sizeof(*n));
-	n->gen = gen;
-	n->ip = *ip;
-	n->deadline_us = UINT64_MAX;
-	n->used_us = net->now_us;
-	set_state(n, NEIGH_IDLE);
+	if (idx != NEIGH_NONE)
+		slot_begin(&net->neigh.slots[idx], ip, net->now_us);
 	return idx;
+}
+
+void neigh_hint(struct net *net, const struct net_ip *ip, const uint8_t mac[6])
+{
+	uint16_t idx = neigh_lookup(net, ip);
+
+	if (idx == NEIGH_NONE) {
+		idx = slot_choose(net);
+		if (idx == NEIGH_NONE || net->neigh.slots[idx].state != NEIGH_FREE)
+			return;
+		slot_begin(&net->neigh.slots[idx], ip, 0);
+	}
+	neigh_learn(net, ip, mac, NEIGH_CLAIM_UNSOLICITED, net->now_us);
 }
 
 /* A question that could not be queued is asked again at the next deadline: no error to report. */
@@ -230,10 +247,18 @@ static bool has_mac(const struct neigh *n)
 	return n->state == NEIGH_REACHABLE || n->state == NEIGH_STALE || n->state == NEIGH_PROBE;
 }
 
-/* We asked and still wait; only then is an answer an answer. */
-static bool is_asking(const struct neigh *n)
+/*
+ * We asked and still wait; only then is an answer an answer. A probe goes by unicast, so nobody but the
+ * known address was asked: else a claim that makes us doubt and a reply that ends the doubt would be
+ * enough to steal a fresh address.
+ */
+static bool was_asked(const struct neigh *n, const uint8_t *mac)
 {
-	return n->tries > 0 && (n->state == NEIGH_INCOMPLETE || n->state == NEIGH_PROBE);
+	if (n->tries == 0)
+		return false;
+	if (n->state == NEIGH_PROBE)
+		return !mac || memcmp(n->mac, mac, sizeof(n->mac)) == 0;
+	return n->state == NEIGH_INCOMPLETE;
 }
 
 static bool is_locked(const struct neigh *n, uint64_t now_us)
@@ -245,14 +270,9 @@ static bool is_locked(const struct neigh *n, uint64_t now_us)
 static void learn_change(struct net *net, struct neigh *n, const uint8_t mac[6],
 	enum neigh_claim claim, uint64_t now_us)
 {
-	bool is_override = claim == NEIGH_CLAIM_OVERRIDE && !is_locked(n, now_us);
-
-	if (claim == NEIGH_CLAIM_ANSWER || is_override) {
+	if (claim == NEIGH_CLAIM_OVERRIDE && !is_locked(n, now_us)) {
 		memcpy(n->mac, mac, sizeof(n->mac));
-		if (claim == NEIGH_CLAIM_ANSWER)
-			become_reachable(net, n, now_us);
-		else
-			become_stale(net, n, now_us);
+		become_stale(net, n, now_us);
 		return;
 	}
 	if (n->state == NEIGH_REACHABLE) {
@@ -285,7 +305,7 @@ void neigh_learn(struct net *net, const struct net_ip *ip, const uint8_t mac[6],
 	if (idx == NEIGH_NONE || (mac && !is_unicast(mac)))
 		return;
 	n = &net->neigh.slots[idx];
-	if (is_answer && !is_asking(n)) {
+	if (is_answer && !was_asked(n, mac)) {
 		claim = unsolicited(claim);
 		is_answer = false;
 	}
@@ -314,6 +334,18 @@ void neigh_confirm(struct net *net, uint16_t idx, uint64_t now_us)
 		n->confirmed_us = now_us;
 	else if (n->state == NEIGH_STALE || n->state == NEIGH_PROBE)
 		become_reachable(net, n, now_us);
+}
+
+void neigh_doubt(struct net *net, uint16_t idx, uint64_t now_us)
+{
+	struct neigh *n = &net->neigh.slots[idx];
+
+	assert(idx < NEIGH_MAX);
+	if (!has_mac(n) || (n->state == NEIGH_PROBE && n->tries > 0))
+		return;
+	if (n->state != NEIGH_PROBE)
+		set_state(n, NEIGH_PROBE);
+	ask(net, n, n->mac, now_us);
 }
 
 static void incomplete_due(struct net *net, struct neigh *n, uint64_t now_us)

@@ -60,6 +60,11 @@ void neigh_fini(struct net *net); /* frees what waits */
 
 /* Finds or makes the entry of @ip. Out: slot index, or NEIGH_NONE when each slot is in use. */
 uint16_t neigh_want(struct net *net, const struct net_ip *ip);
+/*
+ * The kernel has @ip at @mac. Takes a free slot at most, which goes first when one is wanted: any host of
+ * the link can make the kernel know it.
+ */
+void neigh_hint(struct net *net, const struct net_ip *ip, const uint8_t mac[6]);
 /* Finds only. Out: slot index, or NEIGH_NONE. */
 uint16_t neigh_lookup(const struct net *net, const struct net_ip *ip);
 
@@ -87,6 +92,9 @@ void neigh_learn(struct net *net, const struct net_ip *ip, const uint8_t mac[6],
 
 /* The layer above saw progress through entry @idx: as good as an answer (RFC 4861 7.3.1). */
 void neigh_confirm(struct net *net, uint16_t idx, uint64_t now_us);
+
+/* The layer above sees none: the known address is asked at once, by unicast (RFC 1122 3.3.1.4). */
+void neigh_doubt(struct net *net, uint16_t idx, uint64_t now_us);
 
 void neigh_timers(struct net *net, uint64_t now_us);
 uint64_t neigh_deadline(const struct net *net);

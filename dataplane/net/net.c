@@ -321,8 +321,7 @@ int net_mtu_set(struct net *net, uint16_t mtu)
 
 void net_neigh_hint(struct net *net, const struct net_ip *ip, const uint8_t mac[6])
 {
-	if (neigh_want(net, ip) != NEIGH_NONE)
-		neigh_learn(net, ip, mac, NEIGH_CLAIM_UNSOLICITED, net->now_us);
+	neigh_hint(net, ip, mac);
 }
 
 void net_stats(const struct net *net, struct net_stats *out)

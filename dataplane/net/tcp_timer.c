@@ -113,20 +113,25 @@ void tcp_timer_rearm(struct tcp_conn *conn, uint64_t now_us)
 	tcp_timer_user_update(conn);
 }
 
-/* RFC 9293 3.8.3, 6298 5.5-5.7 for the SYN. */
-static void syn_timeout(struct tcp_conn *conn)
+/*
+ * RFC 9293 3.8.3, 6298 5.5-5.7 for the SYN. At R1 the way is in doubt (RFC 1122 3.3.1.4): a router that was
+ * replaced would keep its old link address for the neighbour cache's 45 s, and nobody else would ask.
+ */
+static void syn_timeout(struct tcp_conn *conn, uint64_t now_us)
 {
 	conn->syn_tries++;
 	conn->retrans_segs++;
 	conn->net->stats.tcp_rto++;
 	tcp_rtt_backoff(&conn->rtt);
 	conn->syn_due = true;
+	if (conn->syn_tries == TCP_R1_RETRIES)
+		ip_path_doubt(conn->net, &conn->path, now_us);
 }
 
 static void rto_timeout(struct tcp_conn *conn, uint64_t now_us)
 {
 	if (!tcp_is_synchronized(conn)) {
-		syn_timeout(conn);
+		syn_timeout(conn, now_us);
 		return;
 	}
 	if (tcp_rtx_flight(&conn->rtx) == 0)
@@ -141,8 +146,7 @@ static void rto_timeout(struct tcp_conn *conn, uint64_t now_us)
 	tcp_rtt_backoff(&conn->rtt);
 	tcp_timer_set(conn, TIMER_RTO, now_us + tcp_rtt_rto_us(&conn->rtt));
 	if (conn->rtt.backoff == TCP_R1_RETRIES)
-		ip_path_find(
-			conn->net, &conn->path.remote, &conn->path); /* R1: a better way, perhaps */
+		ip_path_doubt(conn->net, &conn->path, now_us);
 }
 
 static void persist_timeout(struct tcp_conn *conn)

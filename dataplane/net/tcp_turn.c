@@ -159,15 +159,12 @@ void tcp_path_changed(struct net *net)
 
 	for (uint32_t i = 0; i < t->conn_max; i++) {
 		struct tcp_conn *conn = &t->conns[i];
-		struct ip_path path;
 
 		if (!t->is_taken[i] || conn->state == TCP_STATE_CLOSED)
 			continue;
-		if (ip_path_find(net, &conn->path.remote, &path))
+		if (ip_path_renew(net, &conn->path))
 			continue; /* no way at present; its timers will tell when that lasts */
-		path.local = conn->path.local; /* the connection's own name does not change */
-		conn->path = path;
-		if (conn->pmtu.mtu > path.mtu || conn->pmtu.lowered_us == 0)
+		if (conn->pmtu.mtu > conn->path.mtu || conn->pmtu.lowered_us == 0)
 			tcp_pmtu_raise(conn, net->now_us);
 		tcp_conn_touch(conn);
 		tcp_conn_settle(conn);

@@ -201,6 +201,21 @@ static void neigh_fresh_address_is_not_stolen(void **state)
 	assert_int_equal(entry(&peer4)->state, NEIGH_REACHABLE);
 }
 
+/* A claim makes us ask the known address by unicast; whoever else answers was not asked. */
+static void neigh_only_who_was_asked_answers_a_probe(void **state)
+{
+	struct frame f;
+
+	make_reachable();
+	peer_claims(1, other_mac);
+	assert_true(tx(&f));
+	assert_arp(&f, 1, peer_mac, &our4, &peer4);
+	peer_claims(2, other_mac);
+	assert_memory_equal(entry(&peer4)->mac, peer_mac, 6);
+	peer_claims(2, peer_mac);
+	assert_int_equal(entry(&peer4)->state, NEIGH_REACHABLE);
+}
+
 /* Nobody vouches for the old address any more: a fail-over is followed at once. */
 static void neigh_gratuitous_claim_moves_a_quiet_peer(void **state)
 {
@@ -280,6 +295,45 @@ static void neigh_hint_saves_the_first_question(void **state)
 	tx_none();
 }
 
+/* A /24 full of strangers in the kernel's table costs our own peers nothing. */
+static void neigh_hints_displace_nobody(void **state)
+{
+	struct net_ip ip = {AF_INET, {10, 0, 0, 100}};
+
+	make_reachable();
+	for (uint32_t i = 0; i < 2 * NEIGH_MAX; i++) {
+		at_us(sc.now_us + 1);
+		ip.addr[3] = (uint8_t)(100 + i);
+		net_neigh_hint(sc.net, &ip, other_mac);
+	}
+	assert_int_equal(entry(&peer4)->state, NEIGH_REACHABLE);
+	assert_int_equal(neigh_lookup(sc.net, &ip), NEIGH_NONE);
+	/* And what we want takes the place of a hint that nobody used. */
+	assert_int_not_equal(neigh_want(sc.net, &gw4), NEIGH_NONE);
+	assert_int_equal(entry(&peer4)->state, NEIGH_REACHABLE);
+}
+
+/* What TCP cannot get through is asked for now, not when 45 s are over. */
+static void neigh_in_doubt_is_asked_at_once(void **state)
+{
+	struct frame f;
+
+	make_reachable();
+	neigh_doubt(sc.net, neigh_lookup(sc.net, &peer4), sc.now_us);
+	assert_true(tx(&f));
+	assert_arp(&f, 1, peer_mac, &our4, &peer4);
+	neigh_doubt(sc.net, neigh_lookup(sc.net, &peer4), sc.now_us);
+	tx_none(); /* once is enough */
+	for (int i = 0; i < 3; i++) {
+		at_us(sc.now_us + NEIGH_RETRY_US);
+		assert_true(tx(&f));
+	}
+	assert_arp(&f, 1, broadcast_mac, &our4, &peer4);
+	peer_claims(2, other_mac);
+	assert_memory_equal(entry(&peer4)->mac, other_mac, 6);
+	assert_int_equal(entry(&peer4)->state, NEIGH_REACHABLE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,12 +346,15 @@ int main(void)
 		script_test(neigh_tcp_progress_needs_no_question),
 		script_test(neigh_tcp_progress_ends_a_probe),
 		script_test(neigh_fresh_address_is_not_stolen),
+		script_test(neigh_only_who_was_asked_answers_a_probe),
 		script_test(neigh_gratuitous_claim_moves_a_quiet_peer),
 		script_test(neigh_unasked_answer_is_a_mere_claim),
 		script_test(neigh_strangers_make_no_entries),
 		script_test(neigh_multicast_address_is_not_learnt),
 		script_test(neigh_full_table_gives_up_the_least_used),
 		script_test(neigh_deadline_is_never_in_the_past),
+		script_test(neigh_hints_displace_nobody),
+		script_test(neigh_in_doubt_is_asked_at_once),
 		script_test(neigh_hint_saves_the_first_question),
 	};
 
