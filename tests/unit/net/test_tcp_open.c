@@ -225,6 +225,7 @@ static void tcp_simultaneous_open_with_ack(void **state)
 	tx(.flags = SYN | ACK, .seq = 100, .ack = 901);
 	rx(.flags = ACK, .seq = 901, .ack = 101);
 	assert_int_equal(info().state, STT_ESTABLISHED);
+	assert_int_equal(info().cwnd_bytes, 10000); /* no SYN was lost */
 }
 
 static void tcp_syn_ack_of_simultaneous_open_is_sent_again(void **state)
