@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <rte_ethdev.h>
 #include <rte_errno.h>
+#include <rte_flow.h>
 #include "dataplane/port_socket.h"
 #include "mempool_reserve/reserve.h"
 
@@ -261,6 +262,39 @@ static void packet_sockets_find(struct port *p)
 		p->rx_fd[q] = found.fds[q];
 }
 
+/*
+ * Whether a NIC could mark the storage's packets, and so spare us their look-up, no capability bit tells: one asks
+ * about a rule. So we ask, about the one that a connection would need, and pass the answer on. Nothing is programmed:
+ * the look-up costs less than the packet (bench/cost), and it must be there anyhow, for the NICs that refuse.
+ */
+static void flow_ask(struct port_facts *f)
+{
+	static const struct rte_flow_item_ipv4 ip_mask = {
+		.hdr = {.src_addr = RTE_BE32(0xffffffff), .dst_addr = RTE_BE32(0xffffffff)}};
+	static const struct rte_flow_item_tcp tcp_mask = {
+		.hdr = {.src_port = RTE_BE16(0xffff), .dst_port = RTE_BE16(0xffff)}};
+	/* Addresses that documents may use. */
+	const struct rte_flow_item_ipv4 ip = {
+		.hdr = {.src_addr = RTE_BE32(0xc0000201), .dst_addr = RTE_BE32(0xc0000202)}};
+	const struct rte_flow_item_tcp tcp = {.hdr = {.src_port = RTE_BE16(10809), .dst_port = RTE_BE16(50000)}};
+	const struct rte_flow_attr attr = {.ingress = 1};
+	const struct rte_flow_item pattern[] = {{.type = RTE_FLOW_ITEM_TYPE_ETH},
+		{.type = RTE_FLOW_ITEM_TYPE_IPV4, .spec = &ip, .mask = &ip_mask},
+		{.type = RTE_FLOW_ITEM_TYPE_TCP, .spec = &tcp, .mask = &tcp_mask}, {.type = RTE_FLOW_ITEM_TYPE_END}};
+	const struct rte_flow_action_queue queue = {.index = 0};
+	const struct rte_flow_action_mark mark = {.id = 1};
+	const struct rte_flow_action actions[] = {{.type = RTE_FLOW_ACTION_TYPE_MARK, .conf = &mark},
+		{.type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &queue}, {.type = RTE_FLOW_ACTION_TYPE_END}};
+	struct rte_flow_error err = {0};
+	int rc = rte_flow_validate(f->id, &attr, pattern, actions, &err);
+
+	if (rc == 0)
+		snprintf(f->flow_rules, sizeof(f->flow_rules), "in software; the port would mark flows");
+	else
+		snprintf(f->flow_rules, sizeof(f->flow_rules), "in software: the port refuses to mark a flow (%s)",
+			err.message ? err.message : rte_strerror(-rc));
+}
+
 int port_start(struct port *p, struct error *err)
 {
 	int rc = rte_eth_dev_start(p->facts.id);
@@ -278,6 +312,7 @@ int port_start(struct port *p, struct error *err)
 	if (rc)
 		return error_set(err, rc, "port does not start: %s", strerror(-rc));
 	p->is_started = true;
+	flow_ask(&p->facts);
 	if (p->socket_domain == AF_PACKET)
 		packet_sockets_find(p);
 	for (q = 0; p->facts.has_rx_interrupt && !p->socket_domain && q < p->facts.queues; q++) {

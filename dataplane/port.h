@@ -27,6 +27,7 @@ struct port_facts {
 	struct net_offload offload;
 	bool has_lro, has_rx_interrupt;
 	bool has_rss; /* the NIC spreads flows over the queues by their hash, as we told it to */
+	char flow_rules[128]; /* how protected flows are told from others, and what the NIC answers to a rule for one */
 	bool is_full_guarantee; /* the kernel allocates nothing for its packets */
 };
 

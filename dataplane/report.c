@@ -75,8 +75,8 @@ static json_t *port_json(struct engine *e, unsigned idx)
 		(json_int_t)p.stats.rx_packets, "tx_packets", (json_int_t)p.stats.tx_packets, "rx_bytes",
 		(json_int_t)p.stats.rx_bytes, "tx_bytes", (json_int_t)p.stats.tx_bytes, "rx_missed",
 		(json_int_t)p.stats.rx_missed, "tso", p.facts->offload.tx_tso, "lro", p.facts->has_lro,
-		"rx_interrupt", p.facts->has_rx_interrupt, "rss", p.facts->has_rss, "flow_rules", "in software", "exception",
-		exception_json(&p));
+		"rx_interrupt", p.facts->has_rx_interrupt, "rss", p.facts->has_rss, "flow_rules", p.facts->flow_rules,
+		"exception", exception_json(&p));
 }
 
 json_t *report_credits(const struct engine_volume_info *v)

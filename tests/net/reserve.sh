@@ -73,6 +73,8 @@ claim other_port_keeps_its_own floor_is 1 "$floor1"
 claim owners_of_the_volume_are_in_the_ledger true_of ledger 0 '[.owners[] | select(.owner | test("^probe-1"))] |
     length == 3 and all(.limit > 0)'
 claim growth_is_logged_with_before_and_after logged "reserve net0 queue 0: $floor0 -> [0-9]+ of [0-9]+ mbufs \(probe-1\)"
+claim status_tells_what_the_nic_answers_to_a_flow_rule true_of eval \
+    'sluice --json status | jq -e ".ports[0].flow_rules | test(\"^in software[:;] the port \")"'
 claim detach_brings_the_same_numbers_back wait_until 40 floor_is 0 "$floor0"
 claim shrinkage_is_logged_too logged "reserve net0 queue 0: [0-9]+ -> $floor0 of [0-9]+ mbufs"
 wait %?probe 2>/dev/null
