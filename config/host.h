@@ -102,6 +102,8 @@ void host_files_allow(void);
 int host_memory_lock(struct error *err);
 /* PR_SET_IO_FLUSHER is per thread: each calls this. 0 or -errno */
 int host_thread_protect(void);
+/* The calling thread runs before ordinary programs do. 0 or -errno */
+int host_thread_hurry(void);
 
 /* One daemon: takes the lock file under @run_dir. Out: fd, or -EBUSY with the pid that holds it. */
 int host_lock(const char *run_dir, struct error *err);

@@ -7,7 +7,10 @@
  * mount of its own device: a process that exits as the last holder of a mount waits for the
  * unmount, which waits for I/O, which waits for the process.
  *
- * For that last reason it gets a mount namespace of its own, cut off from the others, and what is
+ * Nor must it wait for a processor behind the programs that wait for it: workers take the highest
+ * ordinary priority (docs/adr/0012-workers-go-first.md).
+ *
+ * For the mount it gets a mount namespace of its own, cut off from the others, and what is
  * already mounted from a ublk device (after a restart: ours) is let go of there. The machine's
  * own mounts stay as they are.
  */
@@ -33,10 +36,26 @@
 #endif
 
 #define MOUNT_LINE_MAX 65536
+#define NICE_FIRST     (-20)
 
 int host_thread_protect(void)
 {
 	return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) ? -errno : 0;
+}
+
+int host_thread_hurry(void)
+{
+	return setpriority(PRIO_PROCESS, 0, NICE_FIRST) ? -errno : 0; /* in Linux: of this thread */
+}
+
+/* Whether the workers may, asked here, where somebody can be told. */
+static int hurry_try(void)
+{
+	int before = getpriority(PRIO_PROCESS, 0), rc = host_thread_hurry();
+
+	if (rc == 0 && setpriority(PRIO_PROCESS, 0, before))
+		rc = -errno;
+	return rc;
 }
 
 static int oom_protect(void)
@@ -101,6 +120,7 @@ int host_process_protect(struct error *err)
 		{"PR_SET_IO_FLUSHER", host_thread_protect},
 		{"OOM score -1000", oom_protect},
 		{"own mount namespace", mounts_leave},
+		{"priority of the workers", hurry_try},
 	};
 	char refused[200] = "";
 	int rc = 0;

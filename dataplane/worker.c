@@ -208,6 +208,7 @@ static void *worker_run(void *arg)
 
 	rte_thread_register();
 	host_thread_protect();
+	host_thread_hurry(); /* refused: host_process_protect() has said so */
 	alloc_trap_arm(true);
 	while (!w->is_ending) {
 		now_us = clock_now_us(&w->clock);

@@ -75,6 +75,8 @@ claim owners_of_the_volume_are_in_the_ledger true_of ledger 0 '[.owners[] | sele
 claim growth_is_logged_with_before_and_after logged "reserve net0 queue 0: $floor0 -> [0-9]+ of [0-9]+ mbufs \(probe-1\)"
 claim status_tells_what_the_nic_answers_to_a_flow_rule true_of eval \
     'sluice --json status | jq -e ".ports[0].flow_rules | test(\"^in software[:;] the port \")"'
+goes_first() { [ "$(ps -L -o ni=,comm= -p $daemon_pid | awk '$2 == "sluice-worker" { print $1 }' | sort -u)" = -20 ]; }
+claim workers_go_before_ordinary_programs_or_the_log_says_why eval 'goes_first || logged "priority of the workers"'
 claim detach_brings_the_same_numbers_back wait_until 40 floor_is 0 "$floor0"
 claim shrinkage_is_logged_too logged "reserve net0 queue 0: [0-9]+ -> $floor0 of [0-9]+ mbufs"
 wait %?probe 2>/dev/null

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -134,6 +136,40 @@ static int protected_run(void)
 	return 0;
 }
 
+static void *hurry_run(void *arg)
+{
+	int *rc = arg;
+
+	*rc = host_thread_hurry();
+	if (*rc == 0 && getpriority(PRIO_PROCESS, 0) != -20)
+		*rc = -EINVAL;
+	return NULL;
+}
+
+static int hurried_run(void)
+{
+	int before = getpriority(PRIO_PROCESS, 0), rc = -EINVAL;
+	pthread_t thread;
+
+	host_process_protect(&err); /* only asks whether it may */
+	if (getpriority(PRIO_PROCESS, 0) != before)
+		return 1;
+	if (pthread_create(&thread, NULL, hurry_run, &rc) || pthread_join(thread, NULL))
+		return 2;
+	if (rc == -EACCES)
+		return 77;
+	return rc == 0 && getpriority(PRIO_PROCESS, 0) == before ? 0 : 3;
+}
+
+static void thread_goes_first_and_its_siblings_do_not(void **state)
+{
+	int status = child_status(hurried_run);
+
+	if (status == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 static void process_is_spared_by_the_oom_killer_and_reclaim(void **state)
 {
 	int status = child_status(protected_run);
@@ -150,7 +186,7 @@ static int refused_run(void)
 	if (host_process_protect(&err) == 0)
 		return 1;
 	if (!strstr(err.text, "PR_SET_IO_FLUSHER") || !strstr(err.text, "OOM score") ||
-		!strstr(err.text, "mount namespace"))
+		!strstr(err.text, "mount namespace") || !strstr(err.text, "priority of the workers"))
 		return 2;
 	return 0;
 }
@@ -284,6 +320,7 @@ int main(void)
 		cmocka_unit_test(lock_that_cannot_be_made_is_told),
 		cmocka_unit_test(process_gets_a_mount_namespace_of_its_own),
 		cmocka_unit_test(process_is_spared_by_the_oom_killer_and_reclaim),
+		cmocka_unit_test(thread_goes_first_and_its_siblings_do_not),
 		cmocka_unit_test(every_refused_protection_is_named),
 		cmocka_unit_test(memory_is_locked_now_and_later),
 		cmocka_unit_test(log_lines_carry_their_level),
