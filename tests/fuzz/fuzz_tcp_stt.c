@@ -137,6 +137,7 @@ static void step_connect(struct fuzz *f)
 		.mtu = f->cfg.mtu,
 		.is_tso_allowed = !(f->cfg.disable & STT_NO_TSO),
 		.is_reset_allowed = true,
+		.may_miss_syn = true,
 	};
 	watch_init(&s->watch);
 	f->side_count++;

@@ -234,8 +234,10 @@ void watch_out(struct watch *w, const uint8_t *packet, size_t len)
 		watch_fail(w, "URG, or ECT without text");
 	if (pkt.flags & W_SYN)
 		check_syn(w, &pkt);
-	else if (!(pkt.flags & W_ACK) || !w->has_iss)
+	else if (!(pkt.flags & W_ACK) || (!w->has_iss && !w->may_miss_syn))
 		watch_fail(w, "neither SYN nor ACK");
+	if (!w->has_iss)
+		return; /* its numbers say nothing yet */
 	check_size(w, &pkt);
 	if (!(pkt.flags & W_ACK))
 		return;

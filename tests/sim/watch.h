@@ -18,6 +18,7 @@ struct watch {
 	uint16_t local_port, peer_port;
 	uint32_t mtu;
 	bool is_tso_allowed, is_reset_allowed;
+	bool may_miss_syn; /* dropped where it waited for its neighbour, when an ACK after it was not */
 
 	bool has_iss, has_irs;
 	uint32_t iss, irs;
