@@ -70,7 +70,7 @@ static unsigned rx_turn(struct path *p)
 
 	if (n == 0)
 		return 0;
-	reserve_force_burst(p->rx, m, n, OWNER_UNCLASSIFIED, p->now_us);
+	reserve_force_burst(p->rx, m, n, OWNER_RING, OWNER_UNCLASSIFIED, p->now_us);
 	classify_burst(p->classifier, m, n, info);
 	net_input(p->net, m, info, n, p->now_us);
 	for (unsigned i = 0; i < n; i++)

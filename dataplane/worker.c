@@ -131,7 +131,7 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 	if (n == 0)
 		return 0;
 	assert(n <= BURST_MAX);
-	reserve_force_burst(w->cfg.rx_pool, m, n, OWNER_UNCLASSIFIED, now_us);
+	reserve_force_burst(w->cfg.rx_pool, m, n, OWNER_RING, OWNER_UNCLASSIFIED, now_us);
 	classify_burst(w->classifier, m, n, info);
 	w->stats.rx_packets += n;
 	for (i = 0; i < n; i++)

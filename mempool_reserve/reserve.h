@@ -99,9 +99,16 @@ void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit);
  */
 bool reserve_move(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
 void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
-/* As reserve_force() for each of a burst that a port of @r just received; @owner is one at the root. */
-void reserve_force_burst(
-	struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t owner, uint64_t now_us);
+/*
+ * As reserve_force() to @to for each of @n packets that most likely are @r's, of one mbuf, and @from's;
+ * and for @n single mbufs, whatever chain they are linked into.
+ */
+void reserve_force_burst(struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t from,
+	uint16_t to, uint64_t now_us);
+void reserve_force_segs(struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t from,
+	uint16_t to, uint64_t now_us);
+/* How many mbufs more @owner may be charged with, by its limit and those above it. On the worker. */
+uint32_t reserve_room(const struct reserve *r, uint16_t owner);
 uint16_t reserve_owner(const struct rte_mbuf *m);   /* OWNER_NONE for a foreign mbuf */
 bool reserve_emergency(const struct rte_mbuf *m);   /* taken from below the floor */
 

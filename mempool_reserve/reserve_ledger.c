@@ -270,30 +270,71 @@ void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 }
 
 /*
- * Packets fresh from a ring of @r, one mbuf each and not an emergency: nothing of theirs need be looked at,
- * only written, and the charge is one for all of them. The rest goes one by one.
+ * Most mbufs of a burst are @r's, @from's and not an emergency: nothing of theirs need be looked at, only
+ * written, and the charge is one for all of them. The rest goes one by one.
  */
-void reserve_force_burst(
-	struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t owner, uint64_t now_us)
+static inline bool retag(const struct reserve *r, const struct rte_mbuf *m, uint16_t from, uint16_t to, uint32_t when)
 {
-	uint32_t when = tag_when(now_us), plain = 0;
-	struct owner *to = &r->owners[owner];
+	struct tag *tag = tag_of(r, m);
 
-	assert(is_live(r, owner) && to->parent == OWNER_NONE && owner != OWNER_RING);
+	if (unlikely(m->pool != r->pool || tag->held != from))
+		return false;
+	relaxed_store(&tag->when, when);
+	relaxed_store(&tag->held, to);
+	return true;
+}
+
+static void charge_retagged(struct reserve *r, uint16_t from, uint16_t to, uint32_t n)
+{
+	owner_uncharge(r, from, n);
+	owner_charge(r, to, n);
+	for (uint16_t id = to; id != OWNER_NONE; id = r->owners[id].parent)
+		relaxed_raise(&r->owners[id].peak, r->owners[id].used);
+}
+
+void reserve_force_burst(struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t from,
+	uint16_t to, uint64_t now_us)
+{
+	uint32_t when = tag_when(now_us), count = 0;
+
+	assert(is_live(r, from) && is_live(r, to) && from != to);
 	for (unsigned i = 0; i < n; i++) {
-		struct tag *tag = tag_of(r, m[i]);
-
-		if (unlikely(m[i]->next || m[i]->pool != r->pool || tag->held != OWNER_RING)) {
-			reserve_force(m[i], owner, now_us);
-			continue;
-		}
-		relaxed_store(&tag->when, when);
-		relaxed_store(&tag->held, owner);
-		plain++;
+		if (likely(!m[i]->next) && retag(r, m[i], from, to, when))
+			count++;
+		else
+			reserve_force(m[i], to, now_us);
 	}
-	owner_uncharge(r, OWNER_RING, plain);
-	relaxed_add(&to->used, plain);
-	relaxed_raise(&to->peak, to->used);
+	charge_retagged(r, from, to, count);
+}
+
+void reserve_force_segs(struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t from,
+	uint16_t to, uint64_t now_us)
+{
+	uint32_t when = tag_when(now_us), count = 0;
+
+	assert(is_live(r, from) && is_live(r, to) && from != to);
+	for (unsigned i = 0; i < n; i++) {
+		struct reserve *own;
+
+		if (retag(r, m[i], from, to, when))
+			count++;
+		else if ((own = pool_of(m[i])))
+			move_one(own, m[i], to, now_us, true);
+	}
+	charge_retagged(r, from, to, count);
+}
+
+uint32_t reserve_room(const struct reserve *r, uint16_t owner)
+{
+	uint32_t room = UINT32_MAX;
+
+	assert(is_live(r, owner));
+	for (uint16_t id = owner; id != OWNER_NONE; id = r->owners[id].parent) {
+		uint32_t limit = relaxed_load(&r->owners[id].limit), used = r->owners[id].used;
+
+		room = RTE_MIN(room, used < limit ? limit - used : 0);
+	}
+	return room;
 }
 
 uint16_t reserve_owner(const struct rte_mbuf *m)

@@ -152,8 +152,10 @@ struct tcp_run {
 	struct tcp_conn *conn; /* NULL: it was not, or there was none */
 	const uint8_t *frame;  /* its headers, in an mbuf the connection holds */
 	uint16_t text_off;     /* where the text begins behind them */
+	uint16_t count, room;  /* mbufs appended and not charged yet, and how many may be */
 	struct pkt_info info;
 	struct ip_in in;
+	struct rte_mbuf *appended[BURST_MAX];
 };
 
 struct tcp_table {

@@ -431,7 +431,7 @@ bool tcp_input_next(struct tcp_conn *conn, struct rte_mbuf *m, uint32_t seq, uin
 	uint32_t bytes = m->pkt_len;
 
 	assert(conn->state == TCP_STATE_ESTABLISHED && !conn->rcv.has_dsack);
-	if (!tcp_rcv_append(conn->net, &conn->rcv, m, seq))
+	if (!tcp_rcv_append_uncharged(&conn->rcv, m, seq))
 		return false;
 	conn->snd_wl1 = seq;
 	ack_schedule(conn, bytes, RCV_IN_ORDER, false, now_us);

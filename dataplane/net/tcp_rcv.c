@@ -100,18 +100,36 @@ static void absorb(struct net *net, struct tcp_rcv *r)
 	}
 }
 
-bool tcp_rcv_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
+static bool is_next_whole(const struct tcp_rcv *r, const struct rte_mbuf *m, uint32_t seq)
+{
+	return !m->next && seq == r->nxt && m->data_len >= TCP_MBUF_PAYLOAD_MIN &&
+	       m->data_len <= tcp_rcv_wnd(r) && r->ooo_count == 0 && !r->has_fin &&
+	       tcp_rcv_held(r) < r->quota;
+}
+
+static void append(struct tcp_rcv *r, struct rte_mbuf *m)
 {
 	uint32_t len = m->data_len;
 
-	if (m->next || seq != r->nxt || len < TCP_MBUF_PAYLOAD_MIN || len > tcp_rcv_wnd(r) ||
-		r->ooo_count > 0 || r->has_fin || tcp_rcv_held(r) >= r->quota ||
-		!reserve_move(m, r->owner, net->now_us))
-		return false;
 	tcp_chain_join(&r->chain, (struct tcp_chain){.head = m, .tail = m, .mbufs = 1});
 	r->bytes += len;
 	r->nxt += len;
 	r->received += len;
+}
+
+bool tcp_rcv_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
+{
+	if (!is_next_whole(r, m, seq) || !reserve_move(m, r->owner, net->now_us))
+		return false;
+	append(r, m);
+	return true;
+}
+
+bool tcp_rcv_append_uncharged(struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
+{
+	if (!is_next_whole(r, m, seq))
+		return false;
+	append(r, m);
 	return true;
 }
 

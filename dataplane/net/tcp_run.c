@@ -6,11 +6,13 @@
  * answer for the next as long as the headers are the same byte for byte, but for the IP length,
  * identification and checksum, and TCP's sequence number, checksum and PSH. So the next one is
  * compared with the one before, its checksums are looked at, and its text is appended; neither IP nor
- * TCP take it apart again. What receive offload does by merging packets is done here without merging
- * any: each keeps its mbuf, and counts as a segment.
+ * TCP take it apart again, and the ledger charges them all at once when the run ends. What receive
+ * offload does by merging packets is done here without merging any: each keeps its mbuf, and counts
+ * as a segment.
  *
  * Nothing may come between: any other packet ends the run, and so does the end of the burst, for the
- * bytes compared with lie in an mbuf that the connection may give back as soon as its text is read.
+ * bytes compared with lie in an mbuf that the connection may give back as soon as its text is read,
+ * and those not charged to it yet it must not give back at all. Its room is asked for before.
  */
 #include "dataplane/net/tcp_table.h"
 
@@ -61,11 +63,18 @@ void tcp_run_begin(struct net *net, const uint8_t *frame, const struct pkt_info 
 	run->frame = frame;
 	run->info = *info;
 	run->text_off = (uint16_t)(info->l4_off + hdr_len);
+	run->room = (uint16_t)RTE_MIN(reserve_room(net->cfg.rx_pool, run->conn->rcv.owner), BURST_MAX);
 }
 
 void tcp_run_end(struct net *net)
 {
-	net->tcp->run.conn = NULL;
+	struct tcp_run *run = &net->tcp->run;
+
+	if (run->count > 0)
+		reserve_force_segs(net->cfg.rx_pool, run->appended, run->count, OWNER_UNCLASSIFIED,
+			run->conn->rcv.owner, net->now_us);
+	run->count = 0;
+	run->conn = NULL;
 }
 
 /* The flow gives addresses and ports; what is left of IP is what its ECN bits say. */
@@ -105,7 +114,7 @@ static bool take(struct net *net, struct rte_mbuf *m, const struct pkt_info *inf
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint32_t bytes = m->pkt_len;
 
-	if (m->next || bytes != info->end_off || bytes <= run->text_off || !is_same_ip(run, frame, info) ||
+	if (run->count == run->room || m->next || bytes != info->end_off || bytes <= run->text_off || !is_same_ip(run, frame, info) ||
 		!is_same_tcp(run, frame, info) || !sums_are_good(net, m, info))
 		return false;
 	rte_pktmbuf_adj(m, run->text_off);
@@ -113,6 +122,7 @@ static bool take(struct net *net, struct rte_mbuf *m, const struct pkt_info *inf
 		rte_pktmbuf_prepend(m, run->text_off);
 		return false;
 	}
+	run->appended[run->count++] = m;
 	net->stats.rx_packets++;
 	net->stats.rx_bytes += bytes;
 	net->stats.tcp_rx_segs++;
@@ -128,6 +138,6 @@ bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *in
 		return false;
 	if (take(net, m, info, now_us))
 		return true;
-	run->conn = NULL;
+	tcp_run_end(net);
 	return false;
 }

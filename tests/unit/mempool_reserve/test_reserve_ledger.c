@@ -243,6 +243,47 @@ static void reserve_lower_limit_begins_a_new_peak(void **state)
 	reserve_check(r);
 }
 
+/* A chain's mbufs are charged each by itself, for others may belong to somebody else. */
+static void reserve_charges_single_mbufs_of_a_chain(void **state)
+{
+	struct reserve *r = *state;
+	struct rte_mbuf *m = chain(r, 5), *some[3] = {m, m->next, m->next->next->next};
+	int part = reserve_owner_add(r, "part", OWNER_EXCEPTION, 0);
+
+	reserve_force(m, OWNER_UNCLASSIFIED, 0);
+	reserve_force_segs(r, some, 3, OWNER_UNCLASSIFIED, (uint16_t)part, 0);
+	assert_int_equal(owner(r, OWNER_UNCLASSIFIED).used, 2);
+	assert_int_equal(owner(r, (uint16_t)part).used, 3);
+	assert_int_equal(owner(r, OWNER_EXCEPTION).used, 3);
+	assert_int_equal(owner(r, OWNER_EXCEPTION).peak, 3);
+	assert_int_equal(reserve_owner(m->next->next), OWNER_UNCLASSIFIED);
+	reserve_check(r);
+	/* Not all are where the caller thinks. */
+	reserve_force_segs(r, some, 3, OWNER_UNCLASSIFIED, OWNER_HOLD, 0);
+	assert_int_equal(owner(r, OWNER_EXCEPTION).used, 0);
+	assert_int_equal(owner(r, OWNER_HOLD).used, 3);
+	reserve_check(r);
+	rte_pktmbuf_free(m);
+	assert_int_equal(reserve_owner_del(r, (uint16_t)part), 0);
+}
+
+static void reserve_room_is_the_least_on_the_way_up(void **state)
+{
+	struct reserve *r = *state;
+	int part = reserve_owner_add(r, "part", OWNER_EXCEPTION, 5);
+	struct rte_mbuf *m = chain(r, 3);
+
+	assert_int_equal(reserve_room(r, OWNER_EXCEPTION), UINT32_MAX);
+	assert_int_equal(reserve_room(r, (uint16_t)part), 5);
+	reserve_owner_limit(r, OWNER_EXCEPTION, 4);
+	reserve_force(m, (uint16_t)part, 0);
+	assert_int_equal(reserve_room(r, (uint16_t)part), 1);
+	reserve_owner_limit(r, OWNER_EXCEPTION, 2);
+	assert_int_equal(reserve_room(r, (uint16_t)part), 0);
+	rte_pktmbuf_free(m);
+	assert_int_equal(reserve_owner_del(r, (uint16_t)part), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +297,8 @@ int main(void)
 		pool_test(reserve_accepts_foreign_mbufs_uncounted),
 		pool_test(reserve_keeps_the_ledgers_of_two_pools_apart),
 		pool_test(reserve_lower_limit_begins_a_new_peak),
+		pool_test(reserve_charges_single_mbufs_of_a_chain),
+		pool_test(reserve_room_is_the_least_on_the_way_up),
 	};
 
 	return cmocka_run_group_tests(tests, eal_start, eal_stop);
