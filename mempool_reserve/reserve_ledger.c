@@ -227,9 +227,7 @@ static inline bool move_one(
 
 static void assert_owner(const struct rte_mbuf *m, uint16_t owner)
 {
-	const struct reserve *r = pool_of(m);
-
-	assert(!r || is_live(r, owner));
+	assert(!pool_of(m) || is_live(pool_of(m), owner));
 }
 
 bool reserve_move(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)

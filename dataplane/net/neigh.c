@@ -39,7 +39,7 @@ static void set_deadline(struct net *net, struct neigh *n, uint64_t deadline_us)
 }
 
 /* The arcs of the picture above; a claim may lead from anywhere to STALE or REACHABLE. */
-static bool is_arc(enum neigh_state from, enum neigh_state to)
+static bool __rte_unused is_arc(enum neigh_state from, enum neigh_state to)
 {
 	switch (to) {
 	case NEIGH_FREE:

@@ -70,10 +70,14 @@ void tcp_run_end(struct net *net)
 {
 	struct tcp_run *run = &net->tcp->run;
 
-	if (run->count > 0)
+	if (run->count > 0) {
 		reserve_force_segs(net->cfg.rx_pool, run->appended, run->count, OWNER_UNCLASSIFIED,
 			run->conn->rcv.owner, net->now_us);
-	run->count = 0;
+		net->stats.rx_packets += run->count;
+		net->stats.tcp_rx_segs += run->count;
+		net->stats.tcp_run_segs += run->count;
+		run->count = 0;
+	}
 	run->conn = NULL;
 }
 
@@ -123,10 +127,7 @@ static bool take(struct net *net, struct rte_mbuf *m, const struct pkt_info *inf
 		return false;
 	}
 	run->appended[run->count++] = m;
-	net->stats.rx_packets++;
 	net->stats.rx_bytes += bytes;
-	net->stats.tcp_rx_segs++;
-	net->stats.tcp_run_segs++;
 	return true;
 }
 

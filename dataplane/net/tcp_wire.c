@@ -294,5 +294,5 @@ uint8_t tcp_wire_build(uint8_t *bytes, struct tcp_seg *seg)
 	put16(bytes + 18, seg->urp);
 	end = put_options(bytes + TCP_HDR_BYTES, seg);
 	assert(end == bytes + seg->hdr_len);
-	return seg->hdr_len;
+	return (uint8_t)(end - bytes);
 }
