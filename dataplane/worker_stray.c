@@ -10,8 +10,9 @@
  *
  *   - TCP to a local port that is a sibling's goes to that sibling.
  *   - Answers that any worker may have asked for (ARP and ND replies, ICMP errors) go to every
- *     sibling as well, and each decides whether they concern it. Questions (ARP requests, pings) are
- *     answered where they arrive, once.
+ *     sibling as well, and each decides whether they concern it; so does an announcement, which a
+ *     server that failed over makes but once. Questions (other ARP requests, pings) are answered where
+ *     they arrive, once.
  *
  * What was handed over is classified like any packet, BURST_MAX at most a turn, so the bound on
  * unclassified mbufs holds; what turns out to be nobody's is dropped there, never handed on.
@@ -21,28 +22,46 @@
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #include <rte_mbuf.h>
+#include <string.h>
 #include "dataplane/handover.h"
 #include "dataplane/worker_impl.h"
 #include "mempool_reserve/reserve.h"
 
-#define ARP_OP_OFF    6
-#define ARP_OP_REPLY  2
+#define ARP_OP_OFF	6
+#define ARP_OP_REQUEST	1
+#define ARP_OP_REPLY	2
+#define ARP_SENDER_OFF	14
+#define ARP_TARGET_OFF	24
+#define ARP_BYTES	28
 #define PACKETS_A_TURN 8 /* each may be as long as LRO makes it */
+
+/* A reply, or an announcement: who asks about himself tells everybody (RFC 5227 2.3), each worker's cache as well. */
+static bool arp_is_for_everybody(const struct rte_mbuf *m, uint32_t off)
+{
+	uint8_t buf[ARP_BYTES];
+	const uint8_t *arp = rte_pktmbuf_read(m, off, sizeof(buf), buf);
+
+	if (!arp || arp[ARP_OP_OFF] != 0)
+		return false;
+	if (arp[ARP_OP_OFF + 1] == ARP_OP_REPLY)
+		return true;
+	return arp[ARP_OP_OFF + 1] == ARP_OP_REQUEST &&
+	       memcmp(arp + ARP_SENDER_OFF, arp + ARP_TARGET_OFF, 4) == 0;
+}
 
 /* Did somebody of this host ask for it, and only its addressee can tell who? */
 static bool is_for_everybody(const struct rte_mbuf *m, const struct pkt_info *info)
 {
-	uint32_t off = info->l3 == PKT_L3_ARP ? info->l3_off + ARP_OP_OFF : info->l4_off;
 	const uint8_t *at;
 	uint8_t buf[2];
 
 	if (info->flags & (PKT_VLAN | PKT_FRAGMENT))
 		return false;
-	at = rte_pktmbuf_read(m, off, sizeof(buf), buf);
+	if (info->l3 == PKT_L3_ARP)
+		return arp_is_for_everybody(m, info->l3_off);
+	at = rte_pktmbuf_read(m, info->l4_off, sizeof(buf), buf);
 	if (!at)
 		return false;
-	if (info->l3 == PKT_L3_ARP)
-		return at[0] == 0 && at[1] == ARP_OP_REPLY;
 	if (info->l3 == PKT_L3_IP4 && info->l4_proto == IPPROTO_ICMP)
 		return at[0] == ICMP_DEST_UNREACH || at[0] == ICMP_TIME_EXCEEDED ||
 		       at[0] == ICMP_PARAMETERPROB;
