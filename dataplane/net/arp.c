@@ -48,7 +48,10 @@ static int emit(struct net *net, uint16_t opcode, const uint8_t eth_dst[6], cons
 	memcpy(&arp->arp_data.arp_tha, tha, 6);
 	memcpy(&arp->arp_data.arp_tip, tpa, 4);
 	net->stats.arp_tx++;
-	net_control_push(net, m);
+	if (opcode == RTE_ARP_OP_REPLY)
+		net_answer_push(net, m);
+	else
+		net_control_push(net, m);
 	return 0;
 }
 

@@ -169,5 +169,5 @@ void ip_reply(struct net *net, const struct ip_in *in, const uint8_t mac[6], str
 	packet_build(net, &path, m, proto, 0, 0);
 	net_ether_prepend(net, m, mac,
 		in->src.family == AF_INET ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
-	net_control_push(net, m);
+	net_answer_push(net, m);
 }

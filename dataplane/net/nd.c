@@ -88,7 +88,10 @@ static int emit(struct net *net, uint8_t type, uint8_t flags, const struct net_i
 	csum = csum_fold(csum_add(csum_pseudo(src, dst, IPPROTO_ICMPV6, len), nd, len));
 	memcpy(nd + 2, &csum, sizeof(csum));
 	net->stats.nd_tx++;
-	net_control_push(net, m);
+	if (type == ND_ADVERT)
+		net_answer_push(net, m);
+	else
+		net_control_push(net, m);
 	return 0;
 }
 

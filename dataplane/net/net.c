@@ -4,6 +4,8 @@
  * Holds what the parts below share, and the order of a turn. Packets come in and are handed down by
  * their kind; timers run; output is pulled, first what we owe the link (ARP, ND, pings, packets a
  * neighbour released), because TCP can go nowhere before, then TCP's, as much as the caller takes.
+ * The first has half of what the caller takes while TCP has anything: who floods us with questions shall
+ * not have the NIC's ring for the answers alone.
  *
  * The control queue is a ring of finished frames, bounded; what does not fit is lost as it could be
  * on the wire, and whoever queued it asks again on a timer of its own.
@@ -190,6 +192,14 @@ void net_control_push(struct net *net, struct rte_mbuf *m)
 	q->count++;
 }
 
+void net_answer_push(struct net *net, struct rte_mbuf *m)
+{
+	if (net->control.count >= NET_ANSWER_MAX)
+		rte_pktmbuf_free(m);
+	else
+		net_control_push(net, m);
+}
+
 static void packet_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 	uint64_t now_us)
 {
@@ -246,19 +256,26 @@ void net_timers(struct net *net, uint64_t now_us)
 	tcp_timers(net, now_us);
 }
 
-unsigned net_output(struct net *net, struct rte_mbuf **out, unsigned max, uint64_t now_us)
+static unsigned control_take(struct net *net, struct rte_mbuf **out, unsigned max)
 {
 	unsigned n = 0;
 
-	assert(now_us >= net->now_us);
-	net->now_us = now_us;
 	while (n < max && net->control.count > 0)
 		out[n++] = control_pop(&net->control);
+	return n;
+}
+
+unsigned net_output(struct net *net, struct rte_mbuf **out, unsigned max, uint64_t now_us)
+{
+	unsigned n;
+
+	assert(now_us >= net->now_us);
+	net->now_us = now_us;
+	n = control_take(net, out, (max + 1) / 2);
 	if (n < max)
 		n += tcp_pull(net, out + n, max - n, now_us);
 	/* A first packet to a new neighbour has just queued the question about it. */
-	while (n < max && net->control.count > 0)
-		out[n++] = control_pop(&net->control);
+	n += control_take(net, out + n, max - n);
 	for (unsigned i = 0; i < n; i++)
 		net->stats.tx_bytes += out[i]->pkt_len;
 	net->stats.tx_packets += n;

@@ -16,8 +16,9 @@
 struct tcp_table;
 struct reass;
 
-/* Answers we owe (ARP, ND, ICMP), and what a neighbour released. Full: the new one is dropped. */
+/* Answers we owe (ARP, ND, ICMP), our own questions, and what a neighbour released. Full: the new one is dropped. */
 #define NET_CONTROL_MAX 128
+#define NET_ANSWER_MAX	96 /* answers find it full here, so that no flood of questions keeps ours from leaving */
 
 struct net_control {
 	struct rte_mbuf *slots[NET_CONTROL_MAX];
@@ -52,6 +53,8 @@ void net_ether_prepend(const struct net *net, struct rte_mbuf *m, const uint8_t 
 
 /* Queues a finished frame for net_output. Eats @m: when the queue is full it is freed. */
 void net_control_push(struct net *net, struct rte_mbuf *m);
+/* The same for what somebody asked us: there is less room for it. */
+void net_answer_push(struct net *net, struct rte_mbuf *m);
 
 /*
  * Numbers for jitter and choice, seeded from the secret (splitmix64). Not for what an attacker must

@@ -168,7 +168,7 @@ static void net_control_queue_is_bounded(void **state)
 	}
 	while (tx(&f))
 		n++;
-	assert_int_equal(n, NET_CONTROL_MAX);
+	assert_int_equal(n, NET_ANSWER_MAX);
 }
 
 static void net_survives_an_empty_header_pool(void **state)
@@ -278,6 +278,58 @@ static void net_random_follows_the_secret(void **state)
 	net_destroy(c);
 }
 
+/* Out: frames sent of the ethertype @type and ARP opcode @op (0: any). */
+static unsigned count_sent(struct rte_mbuf **out, unsigned n, uint16_t type, uint8_t op)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t *f = rte_pktmbuf_mtod(out[i], const uint8_t *);
+
+		count += (f[12] << 8 | f[13]) == type && (!op || f[21] == op);
+		rte_pktmbuf_free(out[i]);
+	}
+	return count;
+}
+
+static void flood_with_questions(unsigned count)
+{
+	struct frame f;
+
+	frame_arp(&f, 1, other_mac, &peer4, &our4);
+	for (unsigned i = 0; i < count; i++)
+		assert_true(rx(&f));
+}
+
+/* The NIC's ring is full of answers: storage and our own questions still have their turn. */
+static void net_answers_do_not_crowd_out_questions(void **state)
+{
+	struct rte_mbuf *out[2 * NET_CONTROL_MAX];
+	const struct net_ip ip = {AF_INET, {10, 0, 0, 77}};
+	struct rte_mbuf *waits;
+	unsigned n;
+
+	flood_with_questions(2 * NET_CONTROL_MAX);
+	assert_int_equal(neigh_send(sc.net, neigh_want(sc.net, &ip), mbuf_of((const uint8_t *)"E", 1), sc.now_us, &waits),
+		-EINPROGRESS);
+	n = net_output(sc.net, out, 2 * NET_CONTROL_MAX, sc.now_us);
+	assert_int_equal(count_sent(out, n, 0x0806, 1), 1);
+}
+
+static void net_answers_do_not_crowd_out_tcp(void **state)
+{
+	static const uint8_t segment[14] = {[12] = 0x12, [13] = 0x34};
+	struct rte_mbuf *out[BURST_MAX];
+	unsigned n;
+
+	flood_with_questions(NET_CONTROL_MAX);
+	sc.tcp.pull[0] = mbuf_of(segment, sizeof(segment));
+	sc.tcp.pull_count = 1;
+	n = net_output(sc.net, out, BURST_MAX, sc.now_us);
+	assert_int_equal(n, BURST_MAX);
+	assert_int_equal(count_sent(out, n, 0x1234, 0), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +341,8 @@ int main(void)
 		script_test(net_sends_what_tcp_made_it_ask),
 		script_test(net_stats_are_a_copy),
 		script_test(net_control_queue_is_bounded),
+		script_test(net_answers_do_not_crowd_out_questions),
+		script_test(net_answers_do_not_crowd_out_tcp),
 		script_test(net_survives_an_empty_header_pool),
 		script_test(net_asks_again_what_no_mbuf_was_left_for),
 		script_test(net_tells_tcp_when_paths_change),
