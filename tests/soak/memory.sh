@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # memory - buffered and direct I/O in ever smaller memory, and a storm of dirty pages on ext4, end with the data whole
 #
-# timeout: 1000
+# timeout: 3900
 #
 # A machine of 1 GiB. In a cgroup of LIMITS MiB, of which stress-ng keeps half and goes on writing to it, fio writes through
 # the page cache and directly, and reads back with checksums: each page of it can only be had by writing another to
@@ -19,10 +19,10 @@ in_group() { # limit in MiB, seconds, command…
 
 fio_in() { # limit, direct
     local hog status start=$SECONDS
-    in_group "$1" 220 stress-ng --vm 1 --vm-bytes $(($1 / 2))M --vm-keep --vm-method inc-nybble --quiet --timeout 200 >/run/hog 2>&1 &
+    in_group "$1" 420 stress-ng --vm 1 --vm-bytes $(($1 / 2))M --vm-keep --vm-method inc-nybble --quiet --timeout 400 >/run/hog 2>&1 &
     hog=$!
-    in_group "$1" 150 fio --name=pressed --filename="$device" --direct="$2" --ioengine=psync --thread --numjobs=2 --size=64M \
-        --offset_increment=64M --rw=randwrite --bsrange=4k-64k --verify=crc32c --verify_fatal=1 --verify_state_save=0 \
+    in_group "$1" 350 fio --name=pressed --filename="$device" --direct="$2" --ioengine=psync --thread --numjobs=2 --size=32M \
+        --offset_increment=32M --rw=randwrite --bsrange=4k-64k --verify=crc32c --verify_fatal=1 --verify_state_save=0 \
         --do_verify=1 --randrepeat=0 --invalidate=1 >/run/fio.log 2>&1
     status=$?
     [ $status -eq 0 ] || tail -n 20 /run/fio.log
@@ -39,7 +39,7 @@ dirty_storm() {
     mkdir -p /run/mount
     mkfs.ext4 -q "$device" && mount "$device" /run/mount || return 1
     for i in 1 2 3 4 5 6 7 8; do
-        in_group 64 200 bash -c 'seq -f "line %.0f of file '"$i"'" 1 1300000 >/run/mount/'"$i"' && sync -f /run/mount' &
+        in_group 64 400 bash -c 'seq -f "line %.0f of file '"$i"'" 1 1300000 >/run/mount/'"$i"' && sync -f /run/mount' &
         pids+=($!)
     done
     for i in "${pids[@]}"; do
@@ -71,7 +71,7 @@ inside() {
 
 case ${1:-} in
     inside) inside ;;
-    *) "$root/tests/guest/run" --mem 1024 --hugepages 100 --timeout "${GUEST_TIMEOUT:-960}" --server 'nbdkit -f memory 1G' \
+    *) "$root/tests/guest/run" --mem 1024 --hugepages 100 --timeout "${GUEST_TIMEOUT:-3800}" --server 'nbdkit -f memory 1G' \
         -- bash tests/soak/memory.sh inside || status_all=1 ;;
 esac
 exit $status_all
