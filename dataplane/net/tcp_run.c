@@ -118,8 +118,8 @@ static bool take(struct net *net, struct rte_mbuf *m, const struct pkt_info *inf
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint32_t bytes = m->pkt_len;
 
-	if (run->count == run->room || m->next || bytes != info->end_off || bytes <= run->text_off || !is_same_ip(run, frame, info) ||
-		!is_same_tcp(run, frame, info) || !sums_are_good(net, m, info))
+	if (run->count == run->room || m->next || bytes != info->end_off || bytes <= run->text_off ||
+		!is_same_ip(run, frame, info) || !is_same_tcp(run, frame, info) || !sums_are_good(net, m, info))
 		return false;
 	rte_pktmbuf_adj(m, run->text_off);
 	if (!tcp_input_next(run->conn, m, rte_be_to_cpu_32(load32(frame + info->l4_off + 4)), now_us)) {

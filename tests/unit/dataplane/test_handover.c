@@ -14,25 +14,11 @@ struct stage {
 	struct handover *h;
 };
 
-static struct reserve *large_pool(const char *name)
-{
-	struct reserve_config cfg = {.name = name,
-		.total_count = POOL_COUNT,
-		.floor_count = 64,
-		.data_bytes = MBUF_DATA_BYTES + RTE_PKTMBUF_HEADROOM,
-		.socket = SOCKET_ID_ANY};
-	struct reserve *r = reserve_create(&cfg);
-
-	if (r)
-		reserve_arm(r);
-	return r;
-}
-
 static int setup(void **state)
 {
 	static struct stage st;
 
-	st = (struct stage){large_pool("from"), large_pool("to"), handover_create(2)};
+	st = (struct stage){pool_of_frames("from", POOL_COUNT), pool_of_frames("to", POOL_COUNT), handover_create(2)};
 	*state = &st;
 	return st.from && st.to && st.h ? 0 : -1;
 }

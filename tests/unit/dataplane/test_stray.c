@@ -20,20 +20,6 @@ struct stage {
 	struct worker *siblings[WORKER_MAX];
 };
 
-static struct reserve *large_pool(const char *name)
-{
-	struct reserve_config cfg = {.name = name,
-		.total_count = POOL_COUNT,
-		.floor_count = 64,
-		.data_bytes = MBUF_DATA_BYTES + RTE_PKTMBUF_HEADROOM,
-		.socket = SOCKET_ID_ANY};
-	struct reserve *r = reserve_create(&cfg);
-
-	if (r)
-		reserve_arm(r);
-	return r;
-}
-
 void idle_wake(struct worker *w)
 {
 }
@@ -51,8 +37,8 @@ static int setup(void **state)
 	static struct stage st;
 
 	memset(&st, 0, sizeof(st));
-	st.from = large_pool("from");
-	st.to = large_pool("to");
+	st.from = pool_of_frames("from", POOL_COUNT);
+	st.to = pool_of_frames("to", POOL_COUNT);
 	st.classifier = classifier_create(16, 1);
 	st.w.cfg.handover = handover_create(2);
 	st.w.cfg.siblings = st.siblings;

@@ -33,15 +33,30 @@ static inline int eal_stop(void **state)
 	return rte_eal_cleanup();
 }
 
-static inline struct reserve *pool_make(uint32_t total, uint32_t floor)
+static inline struct reserve *pool_of(const char *name, uint32_t total, uint32_t floor, uint16_t data_bytes)
 {
-	struct reserve_config cfg = {.name = "test",
+	struct reserve_config cfg = {.name = name,
 		.total_count = total,
 		.floor_count = floor,
-		.data_bytes = 128 + RTE_PKTMBUF_HEADROOM,
+		.data_bytes = (uint16_t)(data_bytes + RTE_PKTMBUF_HEADROOM),
 		.socket = SOCKET_ID_ANY};
 
 	return reserve_create(&cfg);
+}
+
+static inline struct reserve *pool_make(uint32_t total, uint32_t floor)
+{
+	return pool_of("test", total, floor, 128);
+}
+
+/* An armed one whose mbufs hold what a NIC brings. */
+static inline struct reserve *pool_of_frames(const char *name, uint32_t total)
+{
+	struct reserve *r = pool_of(name, total, FLOOR, MBUF_DATA_BYTES);
+
+	if (r)
+		reserve_arm(r);
+	return r;
 }
 
 /* cmocka set-up: an armed pool of TOTAL over FLOOR in *state. */

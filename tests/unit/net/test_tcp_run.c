@@ -8,6 +8,8 @@
 #include "tests/unit/net/conv.h"
 
 #include "tests/abi/stt_burst.h"
+#include "tests/abi/stt_impl.h"
+#include "mempool_reserve/reserve.h"
 
 #define CASE_SEGS 5
 
@@ -16,6 +18,7 @@ struct burst_case {
 	struct options opt;
 	struct segment segs[CASE_SEGS];
 	unsigned in_run; /* segments a run takes in one burst */
+	uint32_t limit;	 /* of the connection's owner in the ledger; 0 = none */
 };
 
 struct seen {
@@ -23,6 +26,7 @@ struct seen {
 	long sent_bytes, got_bytes;
 	struct stt_info info;
 	uint64_t in_run;
+	uint32_t charged; /* mbufs, to the connection's owner, before they are read */
 };
 
 /* What a case does not say is as in the others: an ACK of all we sent, with 1000 bytes of text. */
@@ -54,6 +58,7 @@ static const struct burst_case cases[] = {
 	{"a bad checksum", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .bad_csum = true}, {TEXT(2)}, {TEXT(3)}}, 2},
 	{"SACK blocks", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .sacks = 1, .sack = {{201, 301}}}, {TEXT(3)}, {TEXT(4)}}, 2},
 	{"a stranger between", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .sport = 999}, {TEXT(2)}, {TEXT(3)}}, 2},
+	{"no room in the ledger", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4)}}, 2, .limit = 3},
 	{"no window left", {.quota = 4}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4)}}, 1},
 };
 
@@ -65,12 +70,25 @@ static void arrive(struct segment s)
 	conv_rx(&s);
 }
 
+static uint32_t charged_to(int owner)
+{
+	struct reserve_owner_info all[OWNER_MAX];
+	unsigned n = reserve_owners(conv.stt->rx_pool, all, OWNER_MAX);
+
+	for (unsigned i = 0; i < n; i++)
+		if (all[i].id == owner)
+			return all[i].used;
+	fail_msg("the ledger does not know owner %d", owner);
+	return 0;
+}
+
 static void play(const struct burst_case *c, bool is_burst, struct seen *seen)
 {
 	long n;
 
 	memset(seen, 0, sizeof(*seen));
 	conv_open(&c->opt);
+	reserve_owner_limit(conv.stt->rx_pool, (uint16_t)conv.stt->owner, c->limit);
 	rx(.flags = ACK, .seq = 901, .ack = 101); /* the window of the SYN|ACK was not scaled */
 	send_bytes(1000);
 	tx_drain();
@@ -80,11 +98,13 @@ static void play(const struct burst_case *c, bool is_burst, struct seen *seen)
 		arrive(c->segs[i]);
 	stt_burst_end(conv.stt);
 	seen->info = info();
+	seen->charged = charged_to(conv.stt->owner);
 	while ((n = stt_tx(conv.stt, seen->sent + seen->sent_bytes, sizeof(seen->sent) - (size_t)seen->sent_bytes)) > 0)
 		seen->sent_bytes += n;
 	n = stt_recv(conv.stt, conv.id, seen->got, sizeof(seen->got));
 	seen->got_bytes = n;
 	seen->in_run = stt_run_segs(conv.stt);
+	reserve_owner_limit(conv.stt->rx_pool, (uint16_t)conv.stt->owner, 0);
 	assert_int_equal(conv_end(NULL), 0);
 }
 
@@ -104,6 +124,9 @@ static void tcp_burst_leaves_what_its_segments_one_by_one_would(void **state)
 		if (alone.sent_bytes != together.sent_bytes ||
 			memcmp(alone.sent, together.sent, sizeof(alone.sent)) != 0)
 			fail_msg("%s: another answer", cases[i].name);
+		if (alone.charged != together.charged)
+			fail_msg("%s: %u mbufs are the connection's alone, %u together", cases[i].name,
+				alone.charged, together.charged);
 		if (memcmp(&alone.info, &together.info, sizeof(alone.info)) != 0)
 			fail_msg("%s: another state", cases[i].name);
 	}
