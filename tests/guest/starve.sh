@@ -11,7 +11,7 @@
 # without progress. That device hangs for good; it is left hanging, and the VM is ended.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-LOAD_SECONDS=90 # 40 of them pass before the machine, with a worker at nice -20, has started two programs more
+LOAD_SECONDS=90 # the commands and twelve looks below take up to 50 of them: a worker goes first (ADR 0012)
 
 start_load() {
     fio_verify --size=64M --time_based --runtime=$LOAD_SECONDS --verify_backlog=512 >/run/fio.log 2>&1 &
