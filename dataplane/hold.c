@@ -12,6 +12,11 @@
  * before, with its few packets, goes on. A flow's newest packet goes because the older ones are nearer to
  * being delivered, and order is kept.
  *
+ * A queue that is never empty must be no longer than what goes on in HOLD_US_MAX, or each packet of it waits in
+ * vain, was copied in vain, and the session's is dropped for its age beside the flood's. So when packets have
+ * become too old, there is room for a little less than was left, and it grows again packet by packet as
+ * the kernel takes them; a queue that has run empty may be of any length up to its limit.
+ *
  * Flows are buckets of a hash; two that share one are taken for one. A flow is known by when it began, which
  * is noted for each packet that passes, held or not.
  *
@@ -33,6 +38,8 @@
 #define NONE	  UINT16_MAX
 #define SMALL_MAX 7u /* mbufs of a flow that is not worth shedding for its size; all bits set */
 #define CLASS_MAX 32u
+#define ROOM_MIN  ((uint32_t)EXCEPTION_SEG_MAX) /* one packet always fits */
+#define ROOM_PACE 8u /* the room grows by one for so many packets released, and shrinks by one of so many */
 
 struct slot {
 	struct rte_mbuf *m;
@@ -50,6 +57,7 @@ struct flow {
 
 struct hold {
 	uint32_t mbuf_max, mbufs;
+	uint32_t room; /* <= mbuf_max: what can be released in time */
 	uint16_t head, tail, free;
 	struct slot slots[HOLD_MAX];
 	struct flow flows[HOLD_FLOW_COUNT];
@@ -66,7 +74,7 @@ struct hold *hold_create(uint32_t mbuf_max)
 	if (!h)
 		return NULL;
 	assert(mbuf_max > 0 && mbuf_max <= HOLD_MAX);
-	h->mbuf_max = mbuf_max;
+	h->mbuf_max = h->room = mbuf_max;
 	h->head = h->tail = NONE;
 	for (uint16_t i = 0; i < HOLD_MAX; i++)
 		h->slots[i].next = i + 1 < HOLD_MAX ? (uint16_t)(i + 1) : NONE;
@@ -205,7 +213,7 @@ bool hold_make_room(struct hold *h, uint32_t mbufs, uint32_t hash)
 	struct flow *f = flow_of(h, hash), *worst;
 
 	/* Bounded: each round frees at least one mbuf, or ends. */
-	while (h->mbufs + mbufs > h->mbuf_max) {
+	while (h->mbufs + mbufs > h->room) {
 		worst = victim(h, f, mbufs);
 		count(&h->stats.shed_flow);
 		if (worst == f)
@@ -228,18 +236,33 @@ bool hold_push(struct hold *h, struct rte_mbuf *m, uint32_t hash, uint64_t now_u
 
 struct rte_mbuf *hold_pop(struct hold *h)
 {
+	struct rte_mbuf *m;
+
 	if (h->head == NONE)
 		return NULL;
 	count(&h->stats.released);
-	return slot_take(h, h->head);
+	m = slot_take(h, h->head);
+	if (h->head == NONE)
+		h->room = h->mbuf_max;
+	else if (h->room < h->mbuf_max && h->stats.released % ROOM_PACE == 0)
+		h->room++;
+	return m;
 }
 
 void hold_age(struct hold *h, uint64_t now_us)
 {
+	uint64_t aged = h->stats.aged;
+	uint32_t left;
+
 	while (h->head != NONE && now_us - h->slots[h->head].since_us > HOLD_US_MAX) {
 		rte_pktmbuf_free(slot_take(h, h->head));
 		count(&h->stats.aged);
 	}
+	if (h->stats.aged == aged)
+		return;
+	left = h->mbufs - h->mbufs / ROOM_PACE;
+	h->room = left > ROOM_MIN ? left : ROOM_MIN;
+	h->room = h->room < h->mbuf_max ? h->room : h->mbuf_max;
 }
 
 uint64_t hold_deadline(const struct hold *h)

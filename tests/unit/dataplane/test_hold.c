@@ -195,6 +195,25 @@ static void hold_drops_what_waited_too_long(void **state)
 	assert_int_equal(pop(w), 2);
 }
 
+/* A flood of four for each one that goes on, and a session: nobody stands in the queue until he is too old. */
+static void hold_takes_no_more_than_it_can_release_in_time(void **state)
+{
+	struct world *w = *state;
+	uint32_t session = 0, came = 0;
+
+	for (uint32_t i = 0; i < 4000; i++, w->now_us += HOLD_US_MAX / 50) {
+		if (i % 40 == 0)
+			assert_true(push(w, 1, ++session));
+		for (uint32_t k = 0; k < 4; k++)
+			push(w, 2, UINT32_MAX - 1);
+		hold_age(w->hold, w->now_us);
+		came += pop(w) == came + 1;
+	}
+	assert_in_range(stats(w).aged, 0, stats(w).held / 20);
+	assert_in_range(session - came, 0, session / 20);
+	assert_in_range(stats(w).released, 3990, 4000); /* nor is it so short that it runs empty */
+}
+
 /* Against a plain list: per flow, what comes out is in order, and nothing is lost but what is counted. */
 static void hold_keeps_the_order_of_each_flow_whatever_comes(void **state)
 {
@@ -237,6 +256,7 @@ int main(void)
 		hold_test(hold_says_beforehand_who_must_go),
 		hold_test(hold_says_when_the_oldest_is_too_old),
 		hold_test(hold_drops_what_waited_too_long),
+		hold_test(hold_takes_no_more_than_it_can_release_in_time),
 		hold_test(hold_keeps_the_order_of_each_flow_whatever_comes),
 	};
 
