@@ -18,7 +18,8 @@
  *
  * Waking the thread costs more than a frame does, so under load frames are gathered: the worker wakes it
  * when a burst has come together or KICK_US_MAX have passed since it did so last, and before it sleeps
- * itself. A frame that comes alone goes at once.
+ * itself, but for a nap under a flood, after which it asks again. A frame that comes alone goes at once. The
+ * thread asks the kernel for frames when poll says that there are some, and does not try.
  *
  * Each side sleeps on a descriptor and the other wakes it only then: say that you sleep, look once
  * more, sleep; give, then look whether the other sleeps. The fences pair up.
@@ -148,35 +149,40 @@ static void worker_wake(struct exception_queue *q)
 		return; /* the counter is full: it is awake already */
 }
 
-static void thread_sleep(struct exception_queue *q)
+/* Out: whether the kernel may have frames for us. */
+static bool thread_sleep(struct exception_queue *q)
 {
 	bool has_blanks = !rte_ring_empty(q->blank);
 	struct pollfd fds[2] = {{.fd = q->kick_fd, .events = POLLIN}, {.fd = q->tap_fd, .events = POLLIN}};
+	bool has_frames = true; /* who does not look does not know */
 	uint64_t kicks;
 
 	__atomic_store_n(&q->sleep, has_blanks ? ASLEEP : ASLEEP_BLIND, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (rte_ring_empty(q->down) && has_blanks == !rte_ring_empty(q->blank) &&
-		!__atomic_load_n(&q->is_ending, __ATOMIC_RELAXED))
+		!__atomic_load_n(&q->is_ending, __ATOMIC_RELAXED)) {
 		poll(fds, has_blanks ? 2 : 1, WAIT_MS_MAX);
+		has_frames = fds[1].revents != 0;
+	}
 	__atomic_store_n(&q->sleep, AWAKE, __ATOMIC_RELAXED);
-	if (read(q->kick_fd, &kicks, sizeof(kicks)) < 0)
-		return; /* nobody kicked */
+	if (fds[0].revents && read(q->kick_fd, &kicks, sizeof(kicks)) < 0)
+		return true; /* no harm: the next poll tells */
+	return has_frames;
 }
 
 static void *thread_run(void *arg)
 {
 	struct exception_queue *q = arg;
+	bool has_frames = true;
 
 	host_thread_protect();
 	while (!__atomic_load_n(&q->is_ending, __ATOMIC_RELAXED)) {
-		unsigned n = write_burst(q);
+		unsigned out = write_burst(q), in = has_frames ? read_burst(q) : 0;
 
-		n += read_burst(q);
-		if (n)
+		if (out || in)
 			worker_wake(q);
-		else
-			thread_sleep(q);
+		/* A full burst: there may be more. */
+		has_frames = out == BURST_MAX || in == BURST_MAX || thread_sleep(q);
 	}
 	return NULL;
 }

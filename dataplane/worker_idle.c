@@ -137,7 +137,10 @@ static void interrupt_wait(struct worker *w, uint64_t us)
 	rx_disarm(w);
 }
 
-/* The NIC is left alone; requests, timers and the control thread are not. */
+/*
+ * The NIC is left alone; requests, timers and the control thread are not. Nor is the exception port's thread
+ * woken for what the last turn brought: the next turn is near, and asks whether it is time.
+ */
 static void nap(struct worker *w, uint64_t us)
 {
 	const struct timespec ts = {.tv_nsec = (long)us * 1000};
@@ -146,7 +149,6 @@ static void nap(struct worker *w, uint64_t us)
 	if (w->idle.is_asleep)
 		rx_disarm(w);
 	w->stats.naps++;
-	other_sleep(w->other);
 	w->stats.wakeups += epoll_pwait2(w->idle.epoll_fd, ev, EPOLL_BATCH, &ts, NULL) > 0;
 }
 
