@@ -6,7 +6,8 @@
 # The case Sluice exists for: the kernel frees memory by writing to a device whose answers need memory. Sixteen processes
 # write more than there is and read it back (swap_storm), on the device of sluiced and, with the word "nbd" in SLUICE_STORMS,
 # on the kernel's own nbd over a second NIC of the same model in the same boot; quiet, and under 20,000 UDP packets a second
-# of 1400 bytes that nobody asked for, to the NIC that carries the swap.
+# of 1400 bytes that nobody asked for, to the NIC that carries the swap. The flooder is `nice`: where the host has no processor to
+# spare, the machine must not be given a flood for a whole one and the time of half a one. What was sent is told.
 #
 # The storm's own watchdog says "stuck at …" when nothing moves; if the whole machine stops, the run is ended from outside,
 # and the last word on the console tells how far it came. tests/soak/swap.sh does this ten times beside the kernel's nbd.
@@ -16,7 +17,7 @@ export SLUICE_STORMS=${SLUICE_STORMS:-ours:quiet ours:flood}
 export SLUICE_STORM_MIB=${SLUICE_STORM_MIB:-900}
 export SLUICE_STORM_STALL=${SLUICE_STORM_STALL:-30}
 MEM=${MEM:-1024}
-FLOOD='--rate=20000 --bytes=1400 --limit=300'
+FLOOD='--rate=20000 --bytes=1400 --limit=1200'
 
 # ---- in the guest ----
 
@@ -30,17 +31,27 @@ flood_while() { # nic|knic, command…
     return $status
 }
 
+# Seconds on a processor and in wait for one, of each thread of the daemon; and what both processors did, in ticks.
+tell_processors() {
+    local task
+    for task in /proc/"${daemon_pid:-none}"/task/*; do
+        [ ! -r "$task/schedstat" ] || echo "$(<"$task/comm") $(awk '{ printf "ran %.1f waited %.1f", $1 / 1e9, $2 / 1e9 }' "$task/schedstat")"
+    done
+    grep -h '^cpu ' /proc/stat
+}
+
 storm() { # label, device, command before it…
     local label=$1 swap=$2 line status
     shift 2
     mkswap "$swap" >/dev/null 2>&1 && swapon "$swap" || { say "$label stuck at swapon"; return 1; }
+    tell_processors | tr '\n' ',' >&2
     "$@" "$(program swap_storm)" --mib="$SLUICE_STORM_MIB" --stall="$SLUICE_STORM_STALL" --blocked >/run/storm
     status=$?
     line=$(tail -n 1 /run/storm)
-    grep -h 'pswp' /proc/vmstat | tr '\n' ' ' >&2
+    { grep -h 'pswp' /proc/vmstat; tell_processors; } | tr '\n' ',' >&2
     say "$label $line"
     [ $status -eq 0 ] || return $status
-    timeout 60 swapoff "$swap" || { say "$label stuck at swapoff"; return 1; }
+    timeout 180 swapoff "$swap" || { say "$label stuck at swapoff"; return 1; }
 }
 
 ours() { # quiet|flood
@@ -82,8 +93,8 @@ inside() {
 outside() {
     local out server options=(--mem "$MEM" --hugepages "${HUGEPAGES:-128}" --timeout "${GUEST_TIMEOUT:-860}")
     out=$(mktemp -d "${TMPDIR:-/tmp}/sluice-swap.XXXXXX")
-    server="exec >$out/server 2>&1; nbdkit -f memory 4G & $(program udp_flood) --to=10.77.0.2 $FLOOD --while=$out/flood-nic &
-        $(program udp_flood) --to=10.78.0.2 $FLOOD --while=$out/flood-knic & wait"
+    server="exec >$out/server 2>&1; nbdkit -f memory 4G & nice $(program udp_flood) --to=10.77.0.2 $FLOOD --while=$out/flood-nic &
+        nice $(program udp_flood) --to=10.78.0.2 $FLOOD --while=$out/flood-knic & wait"
     [[ $SLUICE_STORMS != *nbd:* ]] || options+=(--kernel-nic)
     "$root/tests/guest/run" "${options[@]}" --out "$out" --console "$out/console" --server "$server" \
         -- bash tests/pressure/swap.sh inside || not_ok swap_storms_end "status $?"
