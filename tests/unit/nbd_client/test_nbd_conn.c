@@ -391,6 +391,38 @@ static void answer_with_overlap(struct script *s, const struct nbd_req *req)
 	}
 }
 
+static void answer_hole_of_no_bytes(struct script *s, const struct nbd_req *req)
+{
+	put_chunk(s, req->cookie, 0, NBD_CHUNK_OFFSET_HOLE, 12);
+	put_be(s, req->offset, 8);
+	put_be(s, 0, 4);
+}
+
+/* All of the READ, and then a hole of nothing behind its last byte: no byte is told twice. */
+static void answer_all_and_hole_of_no_bytes(struct script *s, const struct nbd_req *req)
+{
+	put_chunk(s, req->cookie, 0, NBD_CHUNK_OFFSET_HOLE, 12);
+	put_be(s, req->offset, 8);
+	put_be(s, req->bytes, 4);
+	put_chunk(s, req->cookie, NBD_CHUNK_FLAG_DONE, NBD_CHUNK_OFFSET_HOLE, 12);
+	put_be(s, req->offset + req->bytes, 8);
+	put_be(s, 0, 4);
+}
+
+static void answer_data_of_no_bytes(struct script *s, const struct nbd_req *req)
+{
+	put_chunk(s, req->cookie, 0, NBD_CHUNK_OFFSET_DATA, 8);
+	put_be(s, req->offset, 8);
+}
+
+/* The specification forbids both; a server that may send them may send them for ever. */
+static void conn_payload_of_no_bytes_is_a_lie(void **state)
+{
+	ends_at_once(NBD_CMD_READ, answer_hole_of_no_bytes);
+	ends_at_once(NBD_CMD_READ, answer_all_and_hole_of_no_bytes);
+	ends_at_once(NBD_CMD_READ, answer_data_of_no_bytes);
+}
+
 static void conn_lies_that_the_end_would_hide_are_seen_at_once(void **state)
 {
 	ends_at_once(NBD_CMD_WRITE, answer_of_another_generation);
@@ -458,6 +490,7 @@ int main(void)
 		cmocka_unit_test(conn_cookies_never_come_twice),
 		cmocka_unit_test(conn_errno_is_mapped_one_to_one),
 		cmocka_unit_test(conn_pieces_in_any_order_make_one_read),
+		cmocka_unit_test(conn_payload_of_no_bytes_is_a_lie),
 		cmocka_unit_test(conn_lies_that_the_end_would_hide_are_seen_at_once),
 		cmocka_unit_test(conn_reply_without_payload_names_no_place),
 		cmocka_unit_test(conn_eof_says_what_it_means_where_it_came),
