@@ -294,10 +294,11 @@ void takeover_forget(struct takeover *t, const char *name)
 int takeover_drop(struct takeover *t, const char *name, struct error *err)
 {
 	struct item *it = NULL;
-	int id = -1, rc;
+	int id = -1, used = 0, rc;
 	unsigned i;
 
-	if (sscanf(name, "/dev/ublkb%d", &id) != 1)
+	/* Of a partition's path nothing is to be guessed: what goes here is lost. */
+	if (sscanf(name, "/dev/ublkb%d%n", &id, &used) != 1 || name[used])
 		id = -1;
 	for (i = 0; i < ITEM_MAX; i++)
 		if (t->items[i].is_used && !t->items[i].is_new &&
