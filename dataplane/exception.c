@@ -276,9 +276,15 @@ bool exception_has_news(const struct exception_queue *q)
 	return !rte_ring_empty(q->up) || !rte_ring_empty(q->done);
 }
 
+/* Word by word: two threads count meanwhile. */
 void exception_stats(const struct exception_queue *q, struct exception_stats *out)
 {
-	*out = q->stats;
+	const uint64_t *from = (const uint64_t *)&q->stats;
+	uint64_t *to = (uint64_t *)out;
+
+	static_assert(sizeof(*out) % sizeof(*to) == 0, "counters and nothing else");
+	for (size_t i = 0; i < sizeof(*out) / sizeof(*to); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
 /* ---- life, on the control thread ---- */
