@@ -27,13 +27,18 @@
 
 static const char usage_text[] =
 	"usage: sluiced -c FILE [--check] [--keep] [-- EAL-ARGUMENT...]\n"
-	"       sluiced -c FILE --bench URI --rw=RW --bs=SIZE --iodepth=N --runtime=S [--verify] [--json]\n"
+	"       sluiced -c FILE --bench URI [BENCH-OPTION...]\n"
 	"\n"
-	"  -c FILE       configuration, see sluice.yaml(5)\n"
-	"  --check       look for mistakes in FILE and on this machine, then exit\n"
-	"  --keep        at the end leave every device to the next sluiced\n"
-	"  --bench URI   run one load against URI in this process, print the result, exit\n"
-	"  --version     print the version\n";
+	"  -c, --config FILE  configuration, see sluice.yaml(5)\n"
+	"  --check            look for mistakes in FILE and on this machine, then exit\n"
+	"  --keep             at the end leave every device to the next sluiced\n"
+	"  --bench URI        run one load against URI in this process, print the result, exit; in fio's words:\n"
+	"                     --rw=RW --bs=SIZE[-SIZE] --iodepth=N --runtime=S --size=SIZE --rwmixread=PERCENT\n"
+	"                     --seed=N --thinktime=US --verify --json\n"
+	"  --version          print the version\n"
+	"  -h, --help         this\n"
+	"\n"
+	"Status: 0 good, 1 failed, 2 wrong usage. More in sluiced(8).\n";
 
 enum { OPT_CHECK = 256, OPT_BENCH, OPT_VERSION, OPT_KEEP, OPT_NO_UBLK, OPT_BENCH_FIRST };
 
