@@ -16,7 +16,10 @@
  * is full, the entry unused for longest goes, unless packets wait in it. What the kernel knows may
  * take a free slot and is the first to lose it, for strangers can fill the kernel's table.
  *
- * A waiting packet is held here, charged to OWNER_NEIGHBOUR, at most NEIGH_QUEUE_MAX in an entry.
+ * A waiting packet is held here, charged to OWNER_NEIGHBOUR, at most NEIGH_QUEUE_MAX in an entry. One
+ * whose payload is attached does not wait but is dropped, as if lost on the wire: its bytes are in the buffer of a
+ * request, which may be answered over another server meanwhile and then holds another's (volume_done.c
+ * relies on the order of the TX ring, and what waits here is not in it).
  * Always: queue_count > 0 only in INCOMPLETE.
  */
 #include "dataplane/net/neigh.h"
@@ -179,9 +182,21 @@ static void frame_finish(const struct net *net, const struct neigh *n, struct rt
 		n->ip.family == AF_INET ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
 }
 
+static bool has_attached(const struct rte_mbuf *m)
+{
+	for (; m; m = m->next)
+		if (RTE_MBUF_HAS_EXTBUF(m))
+			return true;
+	return false;
+}
+
 static void queue_push(struct neigh *n, struct rte_mbuf *m, uint64_t now_us)
 {
 	assert(n->state == NEIGH_INCOMPLETE);
+	if (has_attached(m)) {
+		rte_pktmbuf_free(m);
+		return;
+	}
 	if (n->queue_count == NEIGH_QUEUE_MAX)
 		queue_drop_oldest(n);
 	reserve_force(m, OWNER_NEIGHBOUR, now_us);

@@ -70,7 +70,8 @@ uint16_t neigh_lookup(const struct net *net, const struct net_ip *ip);
 
 /*
  * Sends @m (whose data begins at the L3 header) to entry @idx. Eats @m.
- * Out: 0 with *out = the finished frame; -EINPROGRESS when it waits; -EHOSTUNREACH when failed.
+ * Out: 0 with *out = the finished frame; -EINPROGRESS when it waits, or was dropped because its payload is
+ * attached (TCP sends it again); -EHOSTUNREACH when failed.
  */
 int neigh_send(struct net *net, uint16_t idx, struct rte_mbuf *m, uint64_t now_us,
 	struct rte_mbuf **out);

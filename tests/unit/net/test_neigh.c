@@ -54,6 +54,35 @@ static void make_stale(void)
 	assert_int_equal(entry(&peer4)->state, NEIGH_STALE);
 }
 
+static void payload_freed(void *addr, void *opaque)
+{
+	*(bool *)opaque = true;
+}
+
+/* A request's bytes may be another's by the time the neighbour answers. */
+static void neigh_keeps_no_packet_with_attached_payload(void **state)
+{
+	static uint8_t payload[64];
+	static struct rte_mbuf_ext_shared_info info;
+	struct rte_mbuf *m = mbuf_of(&byte, 1), *piece = mbuf_of(&byte, 1), *out;
+	bool is_free = false;
+	struct frame f;
+
+	info.free_cb = payload_freed;
+	info.fcb_opaque = &is_free;
+	rte_mbuf_ext_refcnt_set(&info, 1);
+	rte_pktmbuf_attach_extbuf(piece, payload, 0, sizeof(payload), &info);
+	assert_int_equal(rte_pktmbuf_chain(m, piece), 0);
+	assert_int_equal(
+		neigh_send(sc.net, neigh_want(sc.net, &peer4), m, sc.now_us, &out), -EINPROGRESS);
+	assert_true(is_free);
+	assert_true(tx(&f));
+	assert_arp(&f, 1, broadcast_mac, &our4, &peer4);
+	peer_claims(2, peer_mac);
+	tx_none();
+	assert_int_equal(entry(&peer4)->state, NEIGH_REACHABLE);
+}
+
 static void neigh_asks_three_times_then_fails(void **state)
 {
 	struct frame f;
@@ -337,6 +366,7 @@ static void neigh_in_doubt_is_asked_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		script_test(neigh_keeps_no_packet_with_attached_payload),
 		script_test(neigh_asks_three_times_then_fails),
 		script_test(neigh_failed_is_asked_again_after_the_holdoff),
 		script_test(neigh_failed_peer_comes_back_by_its_own_word),
