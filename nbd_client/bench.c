@@ -245,7 +245,8 @@ static struct block_req *request_make(struct bench *b, uint64_t now_us)
 	req->start_us = now_us;
 	if (b->blocks.generations)
 		bench_blocks_begin(&b->blocks, n->block, n->count, n->is_write);
-	if (n->is_write && b->blocks.generations)
+	/* Barred, it is failed whatever it holds. */
+	if (n->is_write && b->blocks.generations && !b->front.is_barred)
 		bench_fill(&b->blocks, req->offset, req->buf, bytes);
 	b->has_written |= n->is_write;
 	if (b->phase == PHASE_LOAD)

@@ -59,10 +59,16 @@ struct block_front_ops {
 	bool (*pending)(struct block_front *f);
 };
 
+/*
+ * While it is barred, no new bytes may come into the buffers of requests that were completed: frames of
+ * WRITEs that were failed may still wait in the NIC's ring, and are sent from there (volume_done.c). The
+ * volume bars and unbars; it answers what it takes meanwhile with an error.
+ */
 struct block_front {
 	const struct block_front_ops *ops;
 	uint16_t depth;
 	int event_fd; /* readable when take() has something; -1 = must be polled */
+	bool is_barred;
 };
 
 #endif

@@ -121,6 +121,7 @@ struct ublk_info {
 	uint64_t enter_errors;	 /* of these, refused (tried again next turn) */
 	uint64_t sleeps;	 /* times the event fd was armed */
 	uint64_t rejected;	 /* descriptors we could not serve, answered with an error */
+	uint64_t asked_again;	 /* WRITEs that arrived in the sink and were asked for again */
 	uint64_t command_errors; /* FETCH or COMMIT the kernel refused: our error, must stay 0 */
 	uint64_t queue_requests[UBLK_QUEUE_MAX]; /* requests, by queue */
 };

@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "dataplane/net/stream.h"
 #include "nbd_client/ublk_priv.h"
@@ -146,7 +147,23 @@ static int queue_prepare(struct ublk *u, unsigned idx, struct error *err)
 	q->size_bytes = u->cfg.limits.size_bytes;
 	q->is_user_copy = u->cfg.user_copy;
 	q->buf = u->cfg.user_copy ? NULL : u->cfg.buf[idx];
+	q->sink = u->sink;
 	return ublk_queue_init(q, err);
+}
+
+/* Filled now: the kernel writes to it in a worker's name, when memory may be short. */
+static int sink_make(struct ublk *u, struct error *err)
+{
+	void *map;
+
+	if (u->cfg.user_copy)
+		return 0;
+	map = mmap(NULL, u->cfg.io_bytes_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
+		-1, 0);
+	if (map == MAP_FAILED)
+		return error_set(err, -errno, "no memory for a block device");
+	u->sink = map;
+	return 0;
 }
 
 int ublk_dev_queues(struct ublk *u, struct error *err)
@@ -156,6 +173,9 @@ int ublk_dev_queues(struct ublk *u, struct error *err)
 	if (rc < 0)
 		return rc;
 	u->queues[0].char_fd = rc;
+	rc = sink_make(u, err);
+	if (rc < 0)
+		return rc;
 	/* It can be opened once only; so the queues have one file by several descriptors. */
 	for (unsigned i = 1; i < u->queue_count; i++) {
 		u->queues[i].char_fd = fcntl(u->queues[0].char_fd, F_DUPFD_CLOEXEC, 0);
@@ -175,6 +195,9 @@ static void queues_fini(struct ublk *u)
 {
 	for (unsigned i = 0; i < u->queue_count; i++)
 		ublk_queue_fini(&u->queues[i]);
+	if (u->sink)
+		munmap(u->sink, u->cfg.io_bytes_max);
+	u->sink = NULL;
 }
 
 struct ublk *ublk_dev_open(
@@ -431,6 +454,7 @@ void ublk_info(const struct ublk *u, struct ublk_info *out)
 		out->enter_errors += count_read(&c->enter_errors);
 		out->sleeps += count_read(&c->sleeps);
 		out->rejected += count_read(&c->rejected);
+		out->asked_again += count_read(&c->asked_again);
 		out->command_errors += count_read(&c->command_errors);
 	}
 }

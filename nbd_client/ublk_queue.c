@@ -18,8 +18,11 @@
  *
  * Traps, each learnt from the driver (those of the data itself are in ublk_desc.c):
  * - In copy mode the address in COMMIT is where READ data is taken from *and* where the next WRITE
- *   of that tag will be put. It is always the tag's own buffer, hence complete() must not be called
- *   before the volume is done with a WRITE's bytes.
+ *   of that tag will be put. It is the tag's own buffer, hence complete() must not be called before
+ *   the volume is done with a WRITE's bytes. Where it must be all the same, the front end is barred
+ *   (block.h), and the address is the sink's: memory that is never read, one piece for all tags. A
+ *   WRITE that comes by the sink when the bar is gone has lost its bytes and gets them again: it is committed
+ *   with 0 bytes done, for the kernel asks once more for what a WRITE left undone.
  * - In user-copy mode the address must be 0, and data moves before the commit only.
  * - Only the thread that fetched may commit (before PER_IO_DAEMON): SINGLE_ISSUER enforces it.
  * - All tags are fetched by one submission: a daemon killed between two would leave a queue that
@@ -91,6 +94,15 @@ static void ring_enter(struct ublk_queue *q)
 		count_add(&q->count.enter_errors, 1);
 }
 
+/* Where READ data of @tag is, and where the kernel will put the bytes of its next WRITE. */
+static uint64_t data_address(struct ublk_queue *q, uint16_t tag)
+{
+	if (q->is_user_copy)
+		return 0;
+	q->is_sunk[tag] = q->front.is_barred;
+	return (uint64_t)(uintptr_t)(q->is_sunk[tag] ? q->sink : q->reqs[tag].buf);
+}
+
 /* Queues FETCH, or COMMIT_AND_FETCH with its result, for @tag. */
 static void command_queue(struct ublk_queue *q, uint32_t op, uint16_t tag, int32_t result)
 {
@@ -99,6 +111,7 @@ static void command_queue(struct ublk_queue *q, uint32_t op, uint16_t tag, int32
 
 	assert(sqe); /* one unsubmitted sqe a tag, and the ring has a place for each */
 	assert(q->tags[tag] != UBLK_TAG_KERNEL);
+	assert(!q->front.is_barred || result <= 0);
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->fd = CHAR_FILE_IDX;
@@ -109,7 +122,7 @@ static void command_queue(struct ublk_queue *q, uint32_t op, uint16_t tag, int32
 	body->q_id = q->idx;
 	body->tag = tag;
 	body->result = result;
-	body->addr = q->is_user_copy ? 0 : (uint64_t)(uintptr_t)q->reqs[tag].buf;
+	body->addr = data_address(q, tag);
 	q->tags[tag] = UBLK_TAG_KERNEL;
 }
 
@@ -198,6 +211,12 @@ static bool has_requests(const struct ublk_queue *q)
 
 /* ---- the front end's operations ---- */
 
+/* A WRITE whose bytes went to the sink, and nothing bars them from the tag's buffer any more. */
+static bool must_ask_again(const struct ublk_queue *q, uint16_t tag)
+{
+	return q->is_sunk[tag] && !q->front.is_barred && q->reqs[tag].op == BLOCK_WRITE;
+}
+
 static unsigned front_take(
 	struct block_front *front, struct block_req **out, unsigned max, uint64_t now_us)
 {
@@ -213,6 +232,11 @@ static unsigned front_take(
 		uint16_t tag = fifo_pop(fifo_is_empty(&q->swap) ? &q->normal : &q->swap);
 
 		assert(q->tags[tag] == UBLK_TAG_QUEUED);
+		if (must_ask_again(q, tag)) {
+			count_add(&q->count.asked_again, 1);
+			command_queue(q, q->op_commit, tag, 0);
+			continue;
+		}
 		q->tags[tag] = UBLK_TAG_LENT;
 		q->reqs[tag].start_us = now_us;
 		q->reqs[tag].volume_priv = NULL;
@@ -357,7 +381,7 @@ int ublk_queue_init(struct ublk_queue *q, struct error *err)
 
 	assert(q->depth > 0 && q->depth <= QUEUE_DEPTH_MAX);
 	assert(q->is_user_copy ||
-		(q->buf && q->buf->bytes >= (uint64_t)q->depth * q->io_bytes_max));
+		(q->sink && q->buf && q->buf->bytes >= (uint64_t)q->depth * q->io_bytes_max));
 	for (uint16_t tag = 0; tag < q->depth; tag++) {
 		q->reqs[tag].tag = tag;
 		if (q->is_user_copy)

@@ -128,6 +128,8 @@ static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 	if (v->state == VOLUME_READY || v->state == VOLUME_DRAINING)
 		return;
 	volume_set_state(v, VOLUME_READY);
+	if (v->front)
+		v->front->is_barred = false;
 }
 
 /* The last byte of a reply was read. */

@@ -5,6 +5,9 @@
  * to the client in fake_net_turn(), as many per turn as the test allows. Spans are cut at odd
  * places so that headers straddle them. A released stream must never be touched again: the fake
  * asserts it.
+ *
+ * While the net is stuck, frames wait in a ring as they do in a NIC without link: a payload is where
+ * its owner keeps it and is read when the frame leaves, one a turn, whatever became of its stream.
  */
 #include "tests/unit/nbd_client/fake_stream.h"
 #include <assert.h>
@@ -60,6 +63,33 @@ static void attached_drop(struct stream *s, uint64_t acked)
 	s->attached_count = kept;
 }
 
+static bool is_ring_used(const struct net *net)
+{
+	return net->is_stuck || net->ring_count > 0;
+}
+
+static void ring_push(struct stream *s, const void *hdr, size_t hdr_len, const void *bytes, uint32_t len)
+{
+	struct net *net = s->net;
+	struct fake_frame *f = &net->ring[net->ring_count++];
+
+	assert(net->ring_count <= FAKE_FRAME_MAX && hdr_len <= sizeof(f->hdr));
+	*f = (struct fake_frame){.stream = s, .hdr_len = hdr_len, .bytes = bytes, .len = len};
+	memcpy(f->hdr, hdr, hdr_len);
+	f->is_reset = hdr_len == 0;
+}
+
+static void ring_send(struct net *net)
+{
+	struct fake_frame f = net->ring[0];
+
+	memmove(net->ring, net->ring + 1, --net->ring_count * sizeof(net->ring[0]));
+	f.stream->is_aborted |= f.is_reset;
+	pipe_put(&f.stream->to_server, f.hdr, f.hdr_len);
+	if (f.len > 0)
+		pipe_put(&f.stream->to_server, f.bytes, f.len);
+}
+
 static void deliver(struct stream *s)
 {
 	struct net *net = s->net;
@@ -90,6 +120,11 @@ static void deliver(struct stream *s)
 
 void fake_net_turn(struct net *net)
 {
+	if (is_ring_used(net)) {
+		if (!net->is_stuck)
+			ring_send(net);
+		return;
+	}
 	for (unsigned i = 0; i < net->opened; i++) {
 		struct stream *s = &net->streams[i];
 
@@ -203,7 +238,9 @@ int stream_send_copy(struct stream *s, const void *bytes, size_t len)
 	int rc = send_check(s, len);
 
 	assert(len > 0 && len <= STREAM_INLINE_BYTES_MAX);
-	if (rc == 0)
+	if (rc == 0 && is_ring_used(s->net))
+		ring_push(s, bytes, len, NULL, 0);
+	else if (rc == 0)
 		pipe_put(&s->to_server, bytes, len);
 	return rc;
 }
@@ -218,6 +255,10 @@ int stream_send_pair(struct stream *s, const void *hdr, size_t hdr_len, struct s
 	assert((const uint8_t *)bytes >= buf->base);
 	assert((const uint8_t *)bytes + len <= buf->base + buf->bytes);
 	assert(s->attached_count < STREAM_CHUNK_MAX);
+	if (is_ring_used(s->net)) {
+		ring_push(s, hdr, hdr_len, bytes, len);
+		return 0;
+	}
 	pipe_put(&s->to_server, hdr, hdr_len);
 	pipe_put(&s->to_server, bytes, len);
 	buf->refs++;
@@ -264,7 +305,10 @@ int stream_shutdown(struct stream *s)
 void stream_abort(struct stream *s)
 {
 	assert(!s->is_released);
-	s->is_aborted = true;
+	if (is_ring_used(s->net))
+		ring_push(s, NULL, 0, NULL, 0);
+	else
+		s->is_aborted = true;
 	attached_drop(s, UINT64_MAX);
 }
 

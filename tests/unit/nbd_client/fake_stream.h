@@ -32,6 +32,18 @@ struct stream {
 	unsigned attached_count;
 };
 
+/* A frame in the NIC's ring: its payload is read when it is sent. */
+struct fake_frame {
+	struct stream *stream;
+	uint8_t hdr[STREAM_INLINE_BYTES_MAX];
+	size_t hdr_len;
+	const uint8_t *bytes;
+	uint32_t len;
+	bool is_reset;
+};
+
+#define FAKE_FRAME_MAX 64
+
 /* What the test scripts. */
 struct net {
 	struct stream streams[FAKE_STREAM_MAX];
@@ -47,6 +59,9 @@ struct net {
 	size_t cut_to_server;
 	bool cut_is_reset;
 	uint32_t room_bytes; /* send room; 0 = what the target asked for */
+	bool is_stuck;	     /* no link: what is sent stays in the ring, nothing arrives */
+	struct fake_frame ring[FAKE_FRAME_MAX];
+	unsigned ring_count;
 };
 
 struct net *fake_net_create(void);

@@ -24,6 +24,7 @@
 
 static struct ublk *dev;
 static struct stream_buf buf;
+static uint8_t sink[IO_BYTES];
 
 static bool has_io_uring(void)
 {
@@ -51,6 +52,7 @@ static int dev_make_mode(bool is_user_copy)
 	q->size_bytes = 1 << 20;
 	q->is_user_copy = is_user_copy;
 	q->buf = is_user_copy ? NULL : &buf;
+	q->sink = sink;
 	q->op_commit = UBLK_ENCODE_IO(UBLK_IO_COMMIT_AND_FETCH_REQ);
 	q->op_fetch = UBLK_ENCODE_IO(UBLK_IO_FETCH_REQ);
 	if (q->char_fd < 0 || ftruncate(q->char_fd, 4096) != 0)
@@ -95,8 +97,8 @@ static void ring_enable(void)
 		q->tags[tag] = UBLK_TAG_KERNEL;
 }
 
-/* What the kernel does when a request comes: writes the descriptor, completes the tag. */
-static void arrive(uint16_t tag, uint32_t op_flags, uint64_t sector, uint32_t sectors)
+/* What the kernel does when a request comes: writes the descriptor, completes the tag with @sqe. */
+static void arrive_with(struct io_uring_sqe *sqe, uint16_t tag, uint32_t op_flags, uint64_t sector, uint32_t sectors)
 {
 	const struct ublksrv_io_desc desc = {
 		.op_flags = op_flags,
@@ -104,15 +106,18 @@ static void arrive(uint16_t tag, uint32_t op_flags, uint64_t sector, uint32_t se
 		.start_sector = sector,
 	};
 	struct ublk_queue *q = &dev->queues[0];
-	struct io_uring_sqe *sqe;
 
 	assert_int_equal(
 		pwrite(q->char_fd, &desc, sizeof(desc), (off_t)(tag * sizeof(desc))), sizeof(desc));
-	sqe = io_uring_get_sqe(&q->ring);
 	assert_non_null(sqe);
 	io_uring_prep_nop(sqe);
 	sqe->user_data = tag;
 	assert_true(io_uring_submit(&q->ring) >= 1); /* a commit still queued goes along */
+}
+
+static void arrive(uint16_t tag, uint32_t op_flags, uint64_t sector, uint32_t sectors)
+{
+	arrive_with(io_uring_get_sqe(&dev->queues[0].ring), tag, op_flags, sector, sectors);
 }
 
 static unsigned take(struct block_req **reqs, unsigned max)
@@ -131,9 +136,9 @@ static struct block_req *take_one(void)
 }
 
 /* The newest sqe that is queued and not submitted. */
-static const struct io_uring_sqe *last_sqe(void)
+static struct io_uring_sqe *last_sqe(void)
 {
-	const struct io_uring_sq *sq = &dev->queues[0].ring.sq;
+	struct io_uring_sq *sq = &dev->queues[0].ring.sq;
 
 	assert_true(io_uring_sq_ready(&dev->queues[0].ring) > 0);
 	return &sq->sqes[(sq->sqe_tail - 1) & sq->ring_mask];
@@ -207,6 +212,48 @@ static void results_are_counts_or_zero_or_errno(void **state)
 	arrive(4, UBLK_IO_OP_WRITE, 0, 8);
 	f->ops->complete(f, take_one(), -ENOSPC);
 	commit_is(4, -ENOSPC, (uint64_t)(uintptr_t)(buf.base + 4 * IO_BYTES));
+}
+
+/* Bytes that came by the sink are nobody's: they are asked for again as soon as the tag's buffer may be used. */
+static void barred_write_goes_to_the_sink_and_is_asked_for_again(void **state)
+{
+	const uint64_t nowhere = (uint64_t)(uintptr_t)sink, own = (uint64_t)(uintptr_t)buf.base;
+	struct ublk_queue *q = &dev->queues[0];
+	struct block_front *f = &q->front;
+	struct block_req *req;
+
+	ring_enable();
+	arrive(1, UBLK_IO_OP_WRITE, 0, 8);
+	req = take_one();
+	f->is_barred = true;
+	f->ops->complete(f, req, -EIO);
+	commit_is(1, -EIO, nowhere);
+	arrive_with(last_sqe(), 1, UBLK_IO_OP_WRITE, 8, 8);
+	f->ops->complete(f, take_one(), -EIO);
+	commit_is(1, -EIO, nowhere);
+	arrive_with(last_sqe(), 1, UBLK_IO_OP_WRITE, 16, 8);
+	f->is_barred = false;
+	assert_int_equal(take(&req, 1), 0);
+	commit_is(1, 0, own + IO_BYTES);
+	assert_int_equal(q->count.asked_again, 1);
+	arrive_with(last_sqe(), 1, UBLK_IO_OP_WRITE, 16, 8);
+	f->ops->complete(f, take_one(), 0);
+	commit_is(1, 4096, own + IO_BYTES);
+}
+
+/* A READ brings no bytes, so it needs no second asking. */
+static void barred_tag_serves_a_read_at_once(void **state)
+{
+	struct block_front *f = &dev->queues[0].front;
+
+	ring_enable();
+	arrive(2, UBLK_IO_OP_WRITE, 0, 8);
+	f->is_barred = true;
+	f->ops->complete(f, take_one(), -EIO);
+	arrive_with(last_sqe(), 2, UBLK_IO_OP_READ, 0, 8);
+	f->is_barred = false;
+	f->ops->complete(f, take_one(), 0);
+	commit_is(2, 4096, (uint64_t)(uintptr_t)(buf.base + 2 * IO_BYTES));
 }
 
 static void commits_of_a_turn_are_one_system_call(void **state)
@@ -368,6 +415,8 @@ int main(void)
 		QUEUE_TEST(descriptor_becomes_request),
 		QUEUE_TEST(swap_goes_first_and_the_rest_in_order),
 		QUEUE_TEST(results_are_counts_or_zero_or_errno),
+		QUEUE_TEST(barred_write_goes_to_the_sink_and_is_asked_for_again),
+		QUEUE_TEST(barred_tag_serves_a_read_at_once),
 		QUEUE_TEST(commits_of_a_turn_are_one_system_call),
 		QUEUE_TEST(unservable_descriptors_are_answered_at_once),
 		QUEUE_TEST(sleeper_is_woken_and_the_awake_are_not_disturbed),

@@ -280,6 +280,38 @@ static void volume_fail_fails_in_time_and_comes_back(void **state)
 	world_destroy(w);
 }
 
+/*
+ * The link is gone with a WRITE in the NIC's ring, and it is failed. The kernel takes the tag's buffer for
+ * another WRITE, where it may; then the link comes back, before a reset of the old connection does.
+ */
+static void volume_failed_write_does_not_carry_others_bytes(void **state)
+{
+	struct world *w = world_create();
+	unsigned failed, late;
+
+	w->cfg.on_dead = ON_DEAD_FAIL;
+	w->cfg.dead_us = 3000000;
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	w->net->is_stuck = true;
+	failed = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 0x11);
+	assert_true(world_settle(w, 13000000));
+	assert_int_equal(w->reqs[failed].result, -EIO);
+	assert_true(w->net->ring_count >= 2); /* the WRITE and a reset */
+	if (!w->front.is_barred)
+		memset(world_data(w, failed), 0x22, 4096);
+	late = world_ask(w, BLOCK_WRITE, 8192, 4096, 0, 0x22);
+	world_turns(w, 2);
+	assert_int_equal(w->reqs[late].result, -EIO);
+	w->net->is_stuck = false;
+	assert_true(world_until(w, VOLUME_READY, 13000000));
+	assert_false(w->front.is_barred);
+	assert_int_equal(fake_server_count(w->srv, NBD_CMD_WRITE), 1);
+	for (unsigned i = 0; i < 4096; i++)
+		assert_int_equal(w->srv->disk[i], 0x11);
+	world_destroy(w);
+}
+
 /* It shakes hands every time and never answers: handshakes must not stop the clock. */
 static void volume_fail_is_not_fooled_by_handshakes(void **state)
 {
@@ -441,6 +473,7 @@ int main(void)
 		cmocka_unit_test(volume_fails_over_to_a_live_connection),
 		cmocka_unit_test(volume_hold_holds_until_the_server_is_back),
 		cmocka_unit_test(volume_fail_fails_in_time_and_comes_back),
+		cmocka_unit_test(volume_failed_write_does_not_carry_others_bytes),
 		cmocka_unit_test(volume_fail_is_not_fooled_by_handshakes),
 		cmocka_unit_test(volume_refuses_another_disk_and_stays),
 		cmocka_unit_test(volume_leaves_a_server_that_shuts_down),
