@@ -47,9 +47,9 @@ def run(*command, timeout=60):
 
 def program(name):
     build = os.environ["BUILD"]
-    for where, _, names in os.walk(build):
-        path = os.path.join(where, name)
-        if name in names and os.access(path, os.X_OK) and os.path.isfile(path):
+    for room in ("cli", "dataplane"):  # a walk through the whole directory takes seconds over the VM's 9p
+        path = os.path.join(build, room, name)
+        if os.access(path, os.X_OK):
             return path
     raise DemoError(f"no {name} in {build}")
 

@@ -21,7 +21,7 @@ shape='
 inside() {
     local status
     ./demo --json --device "$SLUICE_NIC" --server "$URI" --address "$SLUICE_ADDR" --kernel-server "$KERNEL_NIC_SERVER" \
-        --runtime 1 --rounds 1 --writer-mib 96 >/run/demo.out
+        --runtime 1 --rounds 1 --writer-mib 72 >/run/demo.out
     status=$?
     claim demo_ends_well [ $status -eq 0 ]
     cat /run/demo.out >&2

@@ -80,36 +80,51 @@ ready_machine() {
         bash -c 'ulimit -l 64; exec "$0" -c /run/sluice.yaml' "$(program sluiced)"
 }
 
-inside() {
-    write_config
-    case $SLUICE_ERRORS_CASE in
-        ready) ready_machine ;;
-        no-ublk) told_by_all no_ublk_in_the_kernel 'ublk' ;;
-        no-iommu) told_by_all no_iommu 'intel_iommu=on' ;;
-        kernel-driver)
-            told_by_all nic_on_its_kernel_driver 'driver_override'
-            ip route add default via "$SLUICE_SERVER" dev "$SLUICE_NIC_IF"
-            told_by_all nic_with_the_default_route 'default route'
-            ;;
-    esac
-    # shellcheck disable=SC2016
-    claim "nothing_is_left_behind_on_$SLUICE_ERRORS_CASE" sh -c '! pgrep -x sluiced && ! [ -e /run/sluice/control.sock ] &&
-        ! ls /dev/hugepages/*'
+# Each takes one thing away and gives it back; a machine without an IOMMU is one that booted so.
+without_ublk() {
+    modprobe -r ublk_drv
+    echo 'install ublk_drv /bin/false' >/etc/modprobe.d/without.conf
+    told_by_all no_ublk_in_the_kernel 'ublk'
+    rm /etc/modprobe.d/without.conf
+    modprobe ublk_drv
 }
 
-run_case() { # case, run's options…
-    local case=$1
-    shift
-    SLUICE_ERRORS_CASE=$case NICS=virtio in_guests "$@"
+on_its_kernel_driver() {
+    local nic=/sys/bus/pci/devices/$SLUICE_NIC interface
+    echo >"$nic/driver_override"
+    echo "$SLUICE_NIC" >"$nic/driver/unbind"
+    echo "$SLUICE_NIC" >/sys/bus/pci/drivers_probe
+    wait_until 10 eval 'ls "$nic"/virtio*/net/*' >/dev/null 2>&1 || die nic_goes_to_its_kernel_driver "it has no interface"
+    interface=$(basename "$nic"/virtio*/net/*)
+    ip link set "$interface" up
+    ip addr add "$SLUICE_ADDR" dev "$interface"
+    told_by_all nic_on_its_kernel_driver 'driver_override'
+    ip route add default via "$SLUICE_SERVER" dev "$interface"
+    told_by_all nic_with_the_default_route 'default route'
+}
+
+inside() {
+    local case
+    write_config
+    for case in $SLUICE_ERRORS_CASES; do
+        case $case in
+            ready) ready_machine ;;
+            no-ublk) without_ublk ;;
+            kernel-driver) on_its_kernel_driver ;;
+            no-iommu) told_by_all no_iommu 'intel_iommu=on' ;;
+        esac
+        # shellcheck disable=SC2016
+        claim "nothing_is_left_behind_on_$case" sh -c '! pgrep -x sluiced && ! [ -e /run/sluice/control.sock ] &&
+            ! ls /dev/hugepages/*'
+    done
 }
 
 case ${1:-} in
     inside) inside ;;
     *)
-        run_case ready
-        run_case no-ublk --no-ublk
-        run_case no-iommu --no-iommu
-        run_case kernel-driver --no-bind
+        export NICS=virtio
+        SLUICE_ERRORS_CASES='ready no-ublk kernel-driver' in_guests
+        SLUICE_ERRORS_CASES=no-iommu in_guests --no-iommu
         ;;
 esac
 exit $status_all

@@ -146,7 +146,9 @@ fio_verify() { # more options: random I/O of mixed sizes, each block's checksum 
 
 # Requests the block device has finished so far, reads and writes.
 finished_count() {
-    awk '{ print $1 + $5 }' "/sys/block/$(basename "$device")/stat"
+    local stat
+    read -r -a stat <"/sys/block/${device#/dev/}/stat"
+    echo $((stat[0] + stat[4]))
 }
 
 # ---- servers on the host, asked for over the second NIC (tests/guest/serverd) ----

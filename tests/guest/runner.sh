@@ -45,6 +45,15 @@ facts() { # options…: boots, keeps facts about the guest in $tmp/out, sets sta
     cat "$tmp/err" >&2
 }
 
+# TCG loses a kernel now and then before anything of ours runs: such a boot is tried again, and not for ever. It and a COMMAND that
+# outlives its time mostly wait, so they run beside the machines that work.
+{
+    "$run" --timeout 12 -- sleep 100 >/dev/null 2>&1
+    echo $? >"$tmp/limited"
+    "$run" --append 'rdinit=/none root=/none' -- true >/dev/null 2>"$tmp/panics"
+    echo $? >"$tmp/panicked"
+} &
+beside=$!
 facts --nic virtio --kernel-nic
 claim exit_status_is_passed_on [ "$status" -eq 7 ]
 claim arguments_arrive_whole says 'argument two  words'
@@ -59,14 +68,10 @@ claim e1000e_nic_is_on_vfio says 'driver vfio-pci'
 facts --no-iommu --no-ublk
 claim machine_without_iommu_has_no_group says 'groups 0'
 claim machine_without_ublk_has_no_device says 'ublk no'
-
-"$run" --timeout 15 -- sleep 100 >"$tmp/out" 2>&1
-claim time_limit_answers_124 [ $? -eq 124 ]
-
-# TCG loses a kernel now and then before anything of ours runs: such a boot is tried again, and not for ever.
-"$run" --append 'rdinit=/none root=/none' -- true >/dev/null 2>"$tmp/err"
-claim kernel_that_panics_at_boot_answers_125 [ $? -eq 125 ]
-claim boot_that_panics_is_tried_three_times grep -q 'boot 3 of 3' "$tmp/err"
+wait $beside
+claim time_limit_answers_124 [ "$(cat "$tmp/limited")" -eq 124 ]
+claim kernel_that_panics_at_boot_answers_125 [ "$(cat "$tmp/panicked")" -eq 125 ]
+claim boot_that_panics_is_tried_three_times grep -q 'boot 3 of 3' "$tmp/panics"
 
 mkfifo "$tmp/pipe"
 "$run" -- bash -c 'echo up; sleep 100' >"$tmp/pipe" 2>/dev/null &

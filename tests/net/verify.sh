@@ -6,7 +6,7 @@
 # The whole path below ublk: port, reserve, classifier, TCP, NBD client, bench front end, against unmodified servers.
 # shellcheck source=tests/net/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-RUNTIME=${RUNTIME:-4}
+RUNTIME=${RUNTIME:-3}
 
 mixed() { bench_good "$1" --rw=randrw --bs=4k-256k --iodepth=16 --runtime="$RUNTIME" --size=64m --verify; }
 small() { bench_good "$1" --rw=randrw --bs=4k --iodepth=32 --runtime="$RUNTIME" --size=16m --verify; }
