@@ -10,6 +10,7 @@
 #define CLASSIFIER_CLASSIFIER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "config/limits.h"
 
@@ -79,6 +80,7 @@ struct protect_rule {
 /* @flow_max entries at most (power of two not needed). Start-up only. NULL: no memory. */
 struct classifier *classifier_create(uint32_t flow_max, uint64_t seed);
 void classifier_destroy(struct classifier *c);
+size_t classifier_bytes(uint32_t flow_max); /* what it takes of memory */
 
 /* The address a packet for us carries; essential ICMP and ARP are judged against these. 0 or -ENOSPC */
 int classifier_address_add(struct classifier *c, uint8_t family, const uint8_t *addr);

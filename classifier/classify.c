@@ -47,6 +47,11 @@ struct classifier *classifier_create(uint32_t flow_max, uint64_t seed)
 	return c;
 }
 
+size_t classifier_bytes(uint32_t flow_max)
+{
+	return sizeof(struct classifier) + 2 * flow_table_bytes(flow_max);
+}
+
 void classifier_destroy(struct classifier *c)
 {
 	if (!c)

@@ -48,12 +48,24 @@ static void secrets_derive(uint64_t secret[4], uint64_t seed)
 	}
 }
 
-int flow_table_init(struct flow_table *t, uint32_t max, uint64_t seed)
+static size_t capacity_of(uint32_t max)
 {
 	size_t capacity = 16;
 
 	while (capacity < 2 * (size_t)max)
 		capacity *= 2;
+	return capacity;
+}
+
+size_t flow_table_bytes(uint32_t max)
+{
+	return capacity_of(max) * (sizeof(uint32_t) + sizeof(struct flow_entry));
+}
+
+int flow_table_init(struct flow_table *t, uint32_t max, uint64_t seed)
+{
+	size_t capacity = capacity_of(max);
+
 	*t = (struct flow_table){.mask = (uint32_t)(capacity - 1), .max = max};
 	t->tags = calloc(capacity, sizeof(*t->tags));
 	t->entries = calloc(capacity, sizeof(*t->entries));

@@ -19,6 +19,7 @@ struct flow_table {
 	uint64_t secret[4];
 };
 
+size_t flow_table_bytes(uint32_t max); /* what init allocates */
 /* 0 or -ENOMEM. fini accepts zeroed memory. */
 int flow_table_init(struct flow_table *t, uint32_t max, uint64_t seed);
 void flow_table_fini(struct flow_table *t);

@@ -46,6 +46,12 @@ static const struct column term_columns[] = {
 	{"MBUFS", "mbufs", CELL_COUNT},
 };
 
+static const struct column memory_columns[] = {
+	{"MEMORY", "term", CELL_TEXT},
+	{"COUNT", "count", CELL_COUNT},
+	{"MIB", "mib", CELL_REAL},
+};
+
 static const struct column leak_columns[] = {
 	{"POOL", "pool", CELL_TEXT},
 	{"OWNER", "owner", CELL_TEXT},
@@ -135,6 +141,28 @@ static void sum_print(const json_t *pool)
 	printf("reserve %s + normal %s = %s mbufs, %s MiB\n", floor, normal, total, mib);
 }
 
+/* What memory is for; a daemon that does not tell is older. */
+static void memory_print(const json_t *terms)
+{
+	if (json_array_size(terms) == 0)
+		return;
+	putchar('\n');
+	table_print(stdout, memory_columns, COUNT_OF(memory_columns), terms, "");
+}
+
+static void memory_sum_print(const json_t *memory)
+{
+	char sum[CELL_BYTES], resident[CELL_BYTES];
+
+	if (!memory)
+		return;
+	printf("\nthe process:\n");
+	memory_print(json_object_get(memory, "terms"));
+	cell_format(json_object_get(memory, "mib"), CELL_REAL, sum);
+	cell_format(json_object_get(memory, "resident_mib"), CELL_REAL, resident);
+	printf("\nall terms %s MiB, resident %s MiB\n", sum, resident);
+}
+
 void print_reserve_explain(const json_t *result)
 {
 	const json_t *pools = print_rows(result, "pools");
@@ -150,7 +178,9 @@ void print_reserve_explain(const json_t *result)
 		table_print(stdout, term_columns, COUNT_OF(term_columns),
 			json_object_get(pool, "terms"), "no terms");
 		sum_print(pool);
+		memory_print(json_object_get(pool, "memory"));
 	}
+	memory_sum_print(json_object_get(result, "memory"));
 }
 
 void print_reserve_leaks(const json_t *result)

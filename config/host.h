@@ -100,6 +100,11 @@ int host_process_protect(struct error *err);
 void host_files_allow(void);
 /* mlockall, of what is there and what will come: once DPDK has its memory. 0 or -errno. */
 int host_memory_lock(struct error *err);
+/* Bytes of this process that are resident: in all, hugepages included, and of files (programs, libraries). */
+uint64_t host_memory_resident(void);
+uint64_t host_memory_files(void);
+/* Threads made from now on have a stack of THREAD_STACK_BYTES, all of which memory_lock makes resident. */
+int host_stacks_fit(void);
 /* PR_SET_IO_FLUSHER is per thread: each calls this. 0 or -errno */
 int host_thread_protect(void);
 /* The calling thread runs before ordinary programs do. 0 or -errno */

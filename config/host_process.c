@@ -17,9 +17,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <mntent.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -141,6 +144,30 @@ int host_process_protect(struct error *err)
 	return rc;
 }
 
+/* Bytes that /proc tells in KiB. */
+static uint64_t kib_of(const char *field)
+{
+	char text[32];
+
+	if (host_file_field("/proc/self/status", field, text, sizeof(text)))
+		return 0;
+	return strtoull(text, NULL, 10) << 10;
+}
+
+int host_stacks_fit(void)
+{
+	pthread_attr_t attr;
+	int rc = pthread_attr_init(&attr);
+
+	if (rc)
+		return -rc;
+	rc = pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+	if (!rc)
+		rc = pthread_setattr_default_np(&attr);
+	pthread_attr_destroy(&attr);
+	return -rc;
+}
+
 int host_memory_lock(struct error *err)
 {
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0)
@@ -148,6 +175,36 @@ int host_memory_lock(struct error *err)
 	return error_set(err, -errno,
 		"memory cannot be locked: %s; ulimit -l unlimited, or LimitMEMLOCK=infinity",
 		strerror(errno));
+}
+
+uint64_t host_memory_resident(void)
+{
+	return kib_of("VmRSS:") + kib_of("HugetlbPages:");
+}
+
+uint64_t host_memory_files(void)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	uint64_t sum = 0, start, end, file_end = 0, kib;
+	bool is_file = false;
+	char line[1024];
+
+	/* What is written to of a file is copied, and counts with it; so does its zeroed part, which lies behind it. */
+	for (unsigned i = 0; maps && i < HOST_FILE_LINE_MAX && fgets(line, sizeof(line), maps); i++) {
+		const char *path = strchr(line, '/');
+
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2) {
+			bool is_named = path && strncmp(path, "/memfd:", 7) != 0 && strncmp(path, "/dev/", 5) != 0;
+
+			is_file = is_named || (!path && !strchr(line, '[') && start == file_end);
+			file_end = is_named ? end : 0;
+		} else if (is_file && sscanf(line, "Rss: %" SCNu64 " kB", &kib) == 1) {
+			sum += kib << 10;
+		}
+	}
+	if (maps)
+		fclose(maps);
+	return sum;
 }
 
 /* Who holds the lock, as he wrote it; "?" if he did not get that far. */

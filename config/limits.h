@@ -29,6 +29,7 @@
 #define PROTECT_MAX	      16   /* protect: rules */
 
 /* ---- datapath ---- */
+#define THREAD_STACK_BYTES  (1u << 20) /* resident from the first to the last byte; a turn takes a hundredth */
 #define BURST_MAX	    32	/* packets one rx_burst may hand us: the bound on unclassified mbufs */
 #define RX_RING_DEFAULT	    256 /* small on purpose: each slot is a reserve mbuf (architecture 3) */
 #define RX_RING_MAX	    4096
@@ -42,7 +43,7 @@
 #define HDR_DATA_BYTES	    256	 /* data room of a header mbuf: Ethernet to TCP options, and small payload */
 
 /* ---- reserve ---- */
-#define OWNER_MAX	    256 /* ledger entries of one pool */
+#define OWNER_MAX	    512 /* ledger entries of one pool: each volume, and two for each connection */
 #define OWNER_DEPTH_MAX	    4	/* port, device, its parts, and one to spare: bounds each charge */
 #define RESERVE_SAFETY_DEFAULT_PCT 125
 #define RESERVE_ALARM_RUN   16 /* one failed refill is harmless, so many in a row are worth a warning */
@@ -132,6 +133,7 @@ static_assert(RESERVE_RED_LEAVE_PCT < RESERVE_RED_ENTER_PCT, "levels need hyster
 
 static_assert(REGISTRY_SERIES_MAX >= 4 * (VOLUME_MAX + WORKER_MAX + PORT_MAX),
 	"each volume, worker and port may bear a few families");
+static_assert(OWNER_MAX >= VOLUME_MAX + 2 * NET_CONN_MAX + 16, "every connection of a worker has its owners");
 static_assert(PORT_ADDRESS_MAX <= NET_ADDR_MAX, "what the file may give, the port can hold");
 static_assert(NBD_SLOT_MAX <= 65536, "a slot number has 16 bits of the cookie");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");

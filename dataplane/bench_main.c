@@ -17,6 +17,7 @@
 #include <jansson.h>
 #include "dataplane/counters.h"
 #include "dataplane/engine.h"
+#include "dataplane/report.h"
 #include "dataplane/report_impl.h"
 
 #define POLL_MS		   5
@@ -113,6 +114,14 @@ int bench_arg(struct bench_args *a, int opt, const char *text, struct error *err
 	case BENCH_OPT_LEVEL:
 		a->level = text;
 		return 0;
+	case BENCH_OPT_VOLUMES:
+		rc = number(text, 1, VOLUME_MAX, "volumes", &n, err);
+		a->volumes = (unsigned)n;
+		return rc;
+	case BENCH_OPT_BUSY:
+		rc = number(text, 1, VOLUME_MAX, "busy", &n, err);
+		a->busy = (unsigned)n;
+		return rc;
 	case BENCH_OPT_ALLOC:
 		a->is_trapped = true;
 		return 0;
@@ -220,8 +229,10 @@ static json_t *result_json(const struct bench_args *a, struct engine *e, const s
 		(json_int_t)r->verified_blocks, "protected_drops", (json_int_t)drops, "cpu_s", cpu_s, "reserve",
 		reserve_json(e), "tcp", tcp, "workers", workers_json(e), "other",
 		registry_values(&counters_other, (const uint64_t *)&other));
-	if (out)
+	if (out) {
 		spread_add(out, e);
+		json_object_set_new(out, "explain", report_reserve_explain(e));
+	}
 	return out;
 }
 
@@ -258,14 +269,14 @@ static double cpu_seconds(void)
 	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-/* The load itself; the volume is attached. */
-static int run_load(struct engine *e, const struct bench_args *a, const char *name, struct error *err)
+/* The load itself; the volumes are attached. */
+static int run_load(struct engine *e, const struct bench_args *a, struct error *err)
 {
 	double cpu_s = cpu_seconds();
 	struct bench_result r;
 	uint64_t waited_us = 0;
 
-	while (!engine_bench_done(e, name) && !is_interrupted) {
+	while (!engine_bench_done(e) && !is_interrupted) {
 		wait_poll(e);
 		waited_us += POLL_MS * 1000;
 		if (a->cfg.runtime_us && waited_us > a->cfg.runtime_us + MAIN_MARGIN_US)
@@ -273,34 +284,62 @@ static int run_load(struct engine *e, const struct bench_args *a, const char *na
 				"the load did not end %llu s after its runtime: I/O is stuck",
 				MAIN_MARGIN_US / 1000000);
 	}
-	engine_bench_result(e, name, &r);
+	engine_bench_result(e, &r);
 	result_print(a, e, &r, cpu_seconds() - cpu_s);
 	fflush(stdout);
 	return r.errors || r.verify_errors ? 1 : 0;
 }
 
-static int session(struct engine *e, struct bench_args *a, const struct config_volume *v, struct error *err)
+/* Attaches the volumes, all at once, and waits until each is there or the first is refused. */
+static int volumes_attach(struct engine *e, const struct bench_args *a, const struct config *cfg, struct error *err)
 {
-	struct wait w = {0};
-	const struct engine_attach how = {.volume = v,
-		.front = FRONT_BENCH,
-		.bench = &a->cfg,
-		.deadline_ms = CONNECT_MS,
-		.done = on_done,
-		.arg = &w};
-	int rc = engine_attach(e, &how, err);
+	static struct wait waits[VOLUME_MAX]; /* an attach under way writes into it whatever becomes of us */
+	struct bench_config bench = a->cfg;
+	unsigned i;
+	int rc = 0;
 
-	if (rc)
-		return rc;
+	for (i = 0; !rc && i < cfg->volume_count; i++) {
+		const struct engine_attach how = {.volume = &cfg->volumes[i],
+			.front = FRONT_BENCH,
+			.bench = &bench,
+			.deadline_ms = CONNECT_MS,
+			.done = on_done,
+			.arg = &waits[i]};
+
+		bench.is_idle = i >= a->busy;
+		bench.seed = a->cfg.seed + i;
+		rc = engine_attach(e, &how, err);
+	}
+	for (i = 0; !rc && i < cfg->volume_count; i++) {
+		while (!waits[i].is_done)
+			wait_poll(e);
+		if (waits[i].rc)
+			rc = error_set(err, waits[i].rc, "%s", waits[i].error.text);
+	}
+	return rc;
+}
+
+/* Faults asked for are in force before the first packet. */
+static int faults_begin(struct engine *e, const struct bench_args *a, struct error *err)
+{
 	if (a->is_starved && engine_starve(e, true))
 		return error_set(err, -ENOTSUP, "--starve needs a build with -Dfault_injection=true");
 	if (a->level && engine_level(e, a->level, err))
 		return -EINVAL;
 	if (a->is_trapped)
 		engine_spring_alloc_trap(e);
-	while (!w.is_done)
-		wait_poll(e);
-	rc = w.rc ? error_set(err, w.rc, "%s", w.error.text) : run_load(e, a, v->name, err);
+	return 0;
+}
+
+static int session(struct engine *e, const struct bench_args *a, const struct config *cfg, struct error *err)
+{
+	int rc = faults_begin(e, a, err);
+
+	if (rc)
+		return rc;
+	rc = volumes_attach(e, a, cfg, err);
+	if (!rc)
+		rc = run_load(e, a, err);
 	engine_detach_all(e, rc != 0 || is_interrupted);
 	while (engine_volume_count(e))
 		wait_poll(e);
@@ -319,6 +358,26 @@ static int volume_of_uri(const struct config *cfg, const char *uri, struct confi
 				return 0;
 			}
 	return config_volume_from_uri(uri, out, err);
+}
+
+/* So many of @v, each with a name of its own. */
+static int volumes_plan(struct bench_args *a, const struct config_volume *v, struct config *cfg, struct error *err)
+{
+	unsigned i;
+
+	a->volumes = a->volumes ? a->volumes : 1;
+	a->busy = a->busy ? a->busy : a->volumes;
+	if (a->busy > a->volumes)
+		return error_set(err, -EINVAL, "--busy=%u: there are --volumes=%u", a->busy, a->volumes);
+	if (a->volumes > 1 && a->cfg.verify)
+		return error_set(err, -EINVAL, "--verify goes with one volume: several would write over each other");
+	cfg->volume_count = a->volumes;
+	for (i = 0; i < a->volumes; i++) {
+		cfg->volumes[i] = *v;
+		if (i > 0)
+			snprintf(cfg->volumes[i].name, sizeof(cfg->volumes[i].name), "%.56s-%u", v->name, i);
+	}
+	return 0;
 }
 
 int bench_main(const struct daemon_run *run, struct bench_args *a, struct error *err)
@@ -341,8 +400,9 @@ int bench_main(const struct daemon_run *run, struct bench_args *a, struct error 
 	if (v.io_bytes_max < a->cfg.bs_max)
 		v.io_bytes_max = a->cfg.bs_max;
 	cfg = *run->cfg;
-	cfg.volume_count = 1;
-	cfg.volumes[0] = v;
+	rc = volumes_plan(a, &v, &cfg, err);
+	if (rc)
+		return rc;
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
 	e = daemon_engine_start(&(struct daemon_run){.cfg = &cfg,
@@ -351,7 +411,7 @@ int bench_main(const struct daemon_run *run, struct bench_args *a, struct error 
 		err);
 	if (!e)
 		return -EIO;
-	rc = session(e, a, &v, err);
+	rc = session(e, a, &cfg, err);
 	daemon_engine_end(e);
 	return rc;
 }

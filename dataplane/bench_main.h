@@ -22,6 +22,8 @@ enum bench_opt {
 	BENCH_OPT_JSON,
 	BENCH_OPT_STARVE, /* fault injection: the reserve alone */
 	BENCH_OPT_LEVEL,  /* fault injection: holds the port at a level */
+	BENCH_OPT_VOLUMES, /* so many volumes of that URI … */
+	BENCH_OPT_BUSY,	   /* … of which the first so many make the load */
 	BENCH_OPT_ALLOC,  /* fault injection: springs the allocation trap */
 };
 
@@ -29,6 +31,7 @@ struct bench_args {
 	const char *uri, *rw, *bs;
 	struct bench_config cfg; /* zero fields get fio's defaults */
 	bool is_json, is_starved, is_trapped;
+	unsigned volumes, busy; /* 0: one; all */
 	const char *level; /* NULL: as it comes */
 };
 

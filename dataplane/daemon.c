@@ -65,7 +65,9 @@ struct engine *daemon_engine_start(const struct daemon_run *run, struct error *e
 
 	if (host_process_protect(&note))
 		log_warn("%s", note.text);
-	if (eal_start(run->cfg, run->eal_argc, run->eal_argv, &facts, err))
+	if (host_stacks_fit())
+		log_warn("the stacks of threads are larger than they need be");
+	if (eal_start(run->cfg, engine_memory_mib(run->cfg), run->eal_argc, run->eal_argv, &facts, err))
 		return NULL;
 	e = engine_create(run->cfg, &facts, err);
 	if (!e) {

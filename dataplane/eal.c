@@ -45,23 +45,6 @@ __attribute__((format(printf, 2, 3))) static void arg_add(struct eal_args *a, co
 	a->argv[a->argc] = NULL;
 }
 
-/* Rough need: per volume its staging and packets, per port its pools. Rounded up generously. */
-static uint32_t memory_need_mib(const struct config *cfg)
-{
-	uint64_t bytes = 64u << 20;
-	unsigned i;
-
-	for (i = 0; i < cfg->volume_count; i++) {
-		const struct config_volume *v = &cfg->volumes[i];
-
-		bytes += (uint64_t)v->queue_depth * v->io_bytes_max + (8u << 20);
-	}
-	bytes += (uint64_t)cfg->port_count * (56u << 20);
-	if (!cfg->volume_count)
-		bytes += 64u << 20;
-	return (uint32_t)(bytes >> 20);
-}
-
 static void add_device(struct eal_args *a, const struct config_port *p, unsigned idx)
 {
 	switch (p->kind) {
@@ -95,11 +78,10 @@ static int init_failed(struct error *err)
 	}
 }
 
-int eal_start(const struct config *cfg, int extra_argc, char **extra_argv, struct eal_facts *facts,
+int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **extra_argv, struct eal_facts *facts,
 	struct error *err)
 {
 	struct eal_args args = {0};
-	uint32_t mib = cfg->memory_mib ? cfg->memory_mib : memory_need_mib(cfg);
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	bool needs_pci = false;
 	unsigned i;

@@ -15,10 +15,10 @@ struct eal_facts {
 };
 
 /*
- * Starts the EAL for @cfg; @extra_argc raw arguments (after "--" on our command line) go last.
+ * Starts the EAL for @cfg with @mib of memory; @extra_argc raw arguments (after "--" on our command line) go last.
  * Control thread, once a process. Out: 0, or -errno with the reason and remedy in @err.
  */
-int eal_start(const struct config *cfg, int extra_argc, char **extra_argv, struct eal_facts *facts,
+int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **extra_argv, struct eal_facts *facts,
 	struct error *err);
 void eal_stop(void);
 

@@ -141,6 +141,7 @@ static int worker_make(struct engine *e, struct engine_port *p, unsigned q, unsi
 		.queue = (uint16_t)q,
 		.handover = p->handover,
 		.siblings = p->workers,
+		.conn_max = p->queues[q].conn_max,
 		.rx_pool = p->queues[q].rx,
 		.hdr_pool = p->queues[q].hdr,
 		.ext_pool = p->queues[q].ext,

@@ -103,6 +103,22 @@ const struct reserve *engine_exception_pool(const struct engine *e, unsigned idx
 /* The sum of an RX pool with its numbers, as last computed. */
 const struct reserve_sum *engine_sum(const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor);
 
+/* Memory, by what takes it: terms of a worker, or of what the workers share. All of it is resident. */
+struct engine_memory_term {
+	const char *name;
+	uint64_t count, bytes; /* of them, all together */
+};
+struct engine_memory {
+	struct engine_memory_term terms[10];
+	unsigned term_count;
+	uint64_t bytes;	   /* their sum */
+	uint64_t resident; /* of the process: what the kernel counts, all workers included */
+};
+/* What DPDK must be given for @cfg. */
+uint32_t engine_memory_mib(const struct config *cfg);
+void engine_memory_worker(const struct engine *e, unsigned pool_idx, struct engine_memory *out);
+void engine_memory_process(const struct engine *e, struct engine_memory *out);
+
 unsigned engine_worker_count(const struct engine *e);
 struct worker *engine_worker(struct engine *e, unsigned idx);
 
@@ -119,8 +135,8 @@ int engine_fault_refill(struct engine *e, uint32_t count); /* of the first worke
 void engine_spring_alloc_trap(struct engine *e);
 /* What a probe (FRONT_NONE) found, from its done call until it returns. NULL: no such volume. */
 const struct volume_probe *engine_probe(const struct engine *e, const char *name);
-bool engine_bench_done(const struct engine *e, const char *name); /* the load is through */
-/* What all workers did together; so far, if it is not through. */
-void engine_bench_result(const struct engine *e, const char *name, struct bench_result *out);
+bool engine_bench_done(const struct engine *e); /* the load of every volume that makes one is through */
+/* What all of them did together; so far, if it is not through. */
+void engine_bench_result(const struct engine *e, struct bench_result *out);
 
 #endif

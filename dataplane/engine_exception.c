@@ -70,21 +70,27 @@ static void iface_set_up(struct engine_port *p)
 	}
 }
 
-int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err)
+void engine_exception_shape(const struct port_facts *f, struct exception_config *out)
 {
-	const struct port_facts *f = port_facts(p->port);
-	struct exception_config cfg = {
-		.iface = p->exception_iface,
+	*out = (struct exception_config){
 		.mtu = f->mtu,
-		.port_idx = idx,
-		.queue_count = p->queue_count,
+		.queue_count = f->queues,
 		.tx_count = f->tx_ring,
 		.hold_count = HOLD_MAX,
 	};
+}
+
+int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err)
+{
+	const struct port_facts *f = port_facts(p->port);
+	struct exception_config cfg;
 	struct error why = {""};
 
 	if (!is_wanted(p))
 		return 0;
+	engine_exception_shape(f, &cfg);
+	cfg.iface = p->exception_iface;
+	cfg.port_idx = idx;
 	if (p->cfg->exception_iface[0])
 		snprintf(p->exception_iface, sizeof(p->exception_iface), "%s", p->cfg->exception_iface);
 	else

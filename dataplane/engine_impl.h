@@ -25,6 +25,9 @@
 #define HDR_POOL_COUNT	 8191
 #define EXT_POOL_COUNT	 16383
 
+#define CONN_SPARE	 16 /* slots of connections on their way out, beside those the pool can serve */
+
+#define ENGINE_BENCH_MAX (VOLUME_MAX * VOLUME_PART_MAX)
 #define LINGER_MAX	 (2 * VOLUME_MAX * VOLUME_PART_MAX)
 
 struct engine_queue {
@@ -33,6 +36,7 @@ struct engine_queue {
 	struct worker *worker;
 	struct reserve_sum sum;
 	uint32_t floor, total;
+	uint32_t conn_max; /* TCP connections its worker has tables for */
 	uint64_t alarms_told; /* runs of failed refills the log has heard of */
 	bool is_alarmed;
 	int port_fds[LOCAL_PORT_MAX]; /* kernel sockets that hold this worker's TCP ports */
@@ -167,6 +171,7 @@ void engine_ublk_end(struct engine *e, struct engine_volume *v);
  * engine_exception.c: makes the kernel's end of @p if it is to have one. 0, or -errno with @err where
  * the configuration insists.
  */
+void engine_exception_shape(const struct port_facts *f, struct exception_config *out); /* iface, mac, port apart */
 int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err);
 
 /* engine_credit.c: credits follow what is measured, and the sum follows them. */
@@ -205,6 +210,12 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 bool engine_mtu_fits(const struct engine *e, unsigned port, uint16_t mtu, struct error *err);
 /* Tells the log when a ring goes without refills, and when it is over. */
 void engine_alarm_poll(struct engine *e);
+/* What the pools of a queue are made of, names apart. @f may be planned: the volumes are the file's. */
+void engine_pools_shape(const struct config *cfg, const struct port_facts *f, bool has_exception,
+	struct reserve_config *rx, struct reserve_config *hdr);
+/* Connections a pool of so many mbufs can have at the least quota, and some that are on their way out. */
+uint32_t engine_conn_max(const struct config *cfg, uint32_t pool_total);
+uint64_t engine_ext_pool_bytes(void); /* of one queue, as planned */
 int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err);
 void engine_pools_destroy(struct engine_port *p);
 

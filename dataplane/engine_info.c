@@ -245,27 +245,25 @@ void engine_spring_alloc_trap(struct engine *e)
 		worker_post(engine_worker(e, 0), &cmd);
 }
 
-/* The benches of volume @name, one a part. Out: their number. */
-static unsigned benches(const struct engine *e, const char *name, struct bench *out[VOLUME_PART_MAX])
+/* The benches that make a load, one for each part of each volume. Out: their number. */
+static unsigned benches(const struct engine *e, struct bench *out[ENGINE_BENCH_MAX])
 {
 	const struct engine_volume *v;
-	unsigned i, k;
+	unsigned i, k, n = 0;
 
 	for (i = 0; i < VOLUME_MAX; i++) {
 		v = &e->volumes[i];
-		if (v->step != STEP_SERVE || strcmp(v->cfg.name, name) != 0)
-			continue;
-		for (k = 0; k < v->part_count; k++)
-			out[k] = v->parts[k].bench;
-		return v->part_count;
+		for (k = 0; v->step == STEP_SERVE && !v->bench_cfg.is_idle && k < v->part_count; k++)
+			if (v->parts[k].bench)
+				out[n++] = v->parts[k].bench;
 	}
-	return 0;
+	return n;
 }
 
-bool engine_bench_done(const struct engine *e, const char *name)
+bool engine_bench_done(const struct engine *e)
 {
-	struct bench *all[VOLUME_PART_MAX];
-	unsigned i, n = benches(e, name, all);
+	struct bench *all[ENGINE_BENCH_MAX];
+	unsigned i, n = benches(e, all);
 
 	for (i = 0; i < n; i++)
 		if (!bench_done(all[i]))
@@ -273,11 +271,11 @@ bool engine_bench_done(const struct engine *e, const char *name)
 	return n > 0;
 }
 
-void engine_bench_result(const struct engine *e, const char *name, struct bench_result *out)
+void engine_bench_result(const struct engine *e, struct bench_result *out)
 {
-	struct bench *all[VOLUME_PART_MAX];
+	struct bench *all[ENGINE_BENCH_MAX];
 
-	bench_result(all, benches(e, name, all), out);
+	bench_result(all, benches(e, all), out);
 }
 
 const struct volume_probe *engine_probe(const struct engine *e, const char *name)

@@ -113,22 +113,29 @@ static unsigned queue_choose(const struct engine *e, unsigned port)
 
 /* ---- making one ---- */
 
-static void owners_add(const struct engine *e, struct engine_volume *v, struct engine_part *p,
-	struct volume_config *vc)
+static int owners_add(const struct engine *e, struct engine_volume *v, struct engine_part *p,
+	struct volume_config *vc, struct error *err)
 {
 	struct reserve *rx = e->ports[v->port].queues[p->queue].rx;
 	char name[NAME_BYTES_MAX];
+	bool is_full;
 	unsigned c;
 
 	p->owner = reserve_owner_add(rx, vc->name, OWNER_NONE, p->quota * p->connections);
-	for (c = 0; c < p->connections; c++) {
+	is_full = p->owner < 0;
+	for (c = 0; c < p->connections && !is_full; c++) {
 		snprintf(name, sizeof(name), "%.40s/%u in-order", vc->name, c);
 		p->owner_in[c] = reserve_owner_add(rx, name, (uint16_t)p->owner, p->quota);
 		snprintf(name, sizeof(name), "%.40s/%u out-of-order", vc->name, c);
 		p->owner_ooo[c] = reserve_owner_add(rx, name, (uint16_t)p->owner, p->quota / 4 * 3);
+		is_full = p->owner_in[c] < 0 || p->owner_ooo[c] < 0;
 		vc->owner[c] = (uint16_t)p->owner_in[c];
 		vc->owner_ooo[c] = (uint16_t)p->owner_ooo[c];
 	}
+	return is_full ? error_set(err, -ENOSPC,
+				 "the ledger of a worker has %u places and is full: detach a volume, or lower connections",
+				 OWNER_MAX)
+		       : 0;
 }
 
 /* After a change of p->quota. */
@@ -185,8 +192,9 @@ static int part_add(struct engine *e, struct engine_volume *v, unsigned queue, s
 	vc->part = idx;
 	v->part_count++; /* from here on part_free() undoes what was done */
 	rc = engine_ublk_staging(v, p, vc, err);
+	if (!rc)
+		rc = owners_add(e, v, p, vc, err);
 	if (!rc) {
-		owners_add(e, v, p, vc);
 		p->volume = volume_create(vc, err);
 		rc = p->volume ? 0 : -ENOMEM;
 	}

@@ -55,20 +55,18 @@ static uint32_t exception_mbufs(const struct port_facts *f)
 	return RTE_MIN((uint32_t)EXCEPTION_RING_COUNT * (f->burst_mbufs / BURST_MAX), (uint32_t)EXCEPTION_MBUF_MAX);
 }
 
-/* The sum of a queue of @p without its volumes. */
-static void sum_base(const struct engine *e, const struct engine_port *p, uint16_t mtu,
+/* The sum of a queue of a port without its volumes. */
+static void sum_base(const struct config *cfg, const struct port_facts *f, bool has_exception, uint16_t mtu,
 	struct reserve_sum_input *in)
 {
-	const struct port_facts *f = port_facts(p->port);
-
 	*in = (struct reserve_sum_input){
 		.ring_count = f->ring_mbufs,
 		.burst_count = f->burst_mbufs,
 		.essential_count = ESSENTIAL_COUNT,
 		.reassembly_count = reass_mbufs(mtu),
 		.neighbour_count = 0, /* packets that wait for a neighbour are ours, from the header pool */
-		.exception_count = p->exception ? exception_mbufs(f) : 0,
-		.safety_pct = e->cfg.reserve.safety_pct,
+		.exception_count = has_exception ? exception_mbufs(f) : 0,
+		.safety_pct = cfg->reserve.safety_pct,
 	};
 }
 
@@ -78,7 +76,7 @@ static void sum_input(const struct engine *e, unsigned port, unsigned queue, uin
 	const struct engine_volume *v;
 	unsigned i, k, c;
 
-	sum_base(e, &e->ports[port], mtu, in);
+	sum_base(&e->cfg, port_facts(e->ports[port].port), e->ports[port].exception, mtu, in);
 	for (i = 0; i < VOLUME_MAX; i++) {
 		v = &e->volumes[i];
 		for (k = 0; v->port == port && k < v->part_count; k++)
@@ -89,9 +87,9 @@ static void sum_input(const struct engine *e, unsigned port, unsigned queue, uin
 	}
 }
 
-static uint32_t floor_of(const struct engine *e, const struct reserve_sum *sum)
+static uint32_t floor_of(const struct config *cfg, const struct reserve_sum *sum)
 {
-	return e->cfg.reserve.size >= 0 ? (uint32_t)e->cfg.reserve.size : sum->total;
+	return cfg->reserve.size >= 0 ? (uint32_t)cfg->reserve.size : sum->total;
 }
 
 /*
@@ -117,7 +115,7 @@ void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const 
 	sum_input(e, port, queue, e->ports[port].stack_mtu, &in);
 	reserve_sum(&in, &q->sum);
 	limits_set(q, &in);
-	q->floor = RTE_MIN(floor_of(e, &q->sum), q->total);
+	q->floor = RTE_MIN(floor_of(&e->cfg, &q->sum), q->total);
 	if (q->floor == before)
 		return;
 	cmd.n = q->floor;
@@ -149,16 +147,16 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 		sum.total, quota, e->ports[port].cfg->name, q->total, sum.total);
 }
 
-static uint32_t normal_plan(const struct engine *e)
+static uint32_t normal_plan(const struct config *cfg)
 {
-	return e->cfg.reserve.normal ? e->cfg.reserve.normal : NORMAL_DEFAULT;
+	return cfg->reserve.normal ? cfg->reserve.normal : NORMAL_DEFAULT;
 }
 
 uint32_t engine_quota_room(const struct engine *e, const struct engine_volume *v, const struct engine_part *p)
 {
 	const struct engine_queue *q = &e->ports[v->port].queues[p->queue];
 	uint64_t spare = SPARE_DEVICES * (uint64_t)quota_of(IO_BYTES_DEFAULT, QUEUE_DEPTH_DEFAULT);
-	uint64_t most = (uint64_t)(q->total - normal_plan(e) / 2) * 100 / RTE_MAX(e->cfg.reserve.safety_pct, 100u);
+	uint64_t most = (uint64_t)(q->total - normal_plan(&e->cfg) / 2) * 100 / RTE_MAX(e->cfg.reserve.safety_pct, 100u);
 	uint64_t now = q->sum.subtotal + spare;
 
 	if (e->cfg.reserve.size >= 0)
@@ -213,22 +211,57 @@ void engine_alarm_poll(struct engine *e)
 			queue_alarm(&e->ports[i].queues[q], e->ports[i].cfg->name, q);
 }
 
-/* Total of one queue's pool: the configured volumes, room for a few more, and the normal part. */
-static uint32_t total_plan(const struct engine *e, const struct engine_port *p)
+/* A volume's parts are cut evenly: connections of one on a queue, at the most. */
+static unsigned connections_plan(const struct config_volume *v, unsigned queues)
 {
+	return (RTE_MAX((unsigned)v->connections, queues) + queues - 1) / queues;
+}
+
+/* Total of one queue's pool: the configured volumes, room for a few more, and the normal part. */
+static uint32_t total_plan(const struct config *cfg, const struct port_facts *f, bool has_exception)
+{
+	const uint32_t quota_max = RTE_DIM(((struct reserve_sum_input *)NULL)->device_quota) - SPARE_DEVICES;
 	struct reserve_sum_input in;
 	struct reserve_sum sum;
 	unsigned i, c;
 
-	sum_base(e, p, port_facts(p->port)->mtu, &in);
-	for (i = 0; i < e->cfg.volume_count; i++)
-		for (c = 0; c < RTE_MAX(e->cfg.volumes[i].connections, 1) && in.device_count < VOLUME_MAX; c++)
+	sum_base(cfg, f, has_exception, f->mtu, &in);
+	for (i = 0; i < cfg->volume_count; i++)
+		for (c = 0; c < connections_plan(&cfg->volumes[i], f->queues) && in.device_count < quota_max; c++)
 			in.device_quota[in.device_count++] =
-				quota_plan(e->cfg.volumes[i].io_bytes_max, e->cfg.volumes[i].queue_depth);
+				quota_plan(cfg->volumes[i].io_bytes_max, cfg->volumes[i].queue_depth);
 	for (i = 0; i < SPARE_DEVICES; i++)
 		in.device_quota[in.device_count++] = quota_plan(IO_BYTES_DEFAULT, QUEUE_DEPTH_DEFAULT);
 	reserve_sum(&in, &sum);
-	return RTE_MAX(floor_of(e, &sum), sum.total) + normal_plan(e);
+	return RTE_MAX(floor_of(cfg, &sum), sum.total) + normal_plan(cfg);
+}
+
+void engine_pools_shape(const struct config *cfg, const struct port_facts *f, bool has_exception,
+	struct reserve_config *rx, struct reserve_config *hdr)
+{
+	bool is_linear = f->offload.tx_seg_max == 1;
+
+	*rx = (struct reserve_config){
+		.total_count = total_plan(cfg, f, has_exception),
+		.data_bytes = RTE_PKTMBUF_HEADROOM + MBUF_DATA_BYTES,
+		.socket = SOCKET_ID_ANY,
+	};
+	*hdr = (struct reserve_config){
+		.is_sent = !is_linear,
+		.total_count = HDR_POOL_COUNT,
+		.data_bytes = RTE_PKTMBUF_HEADROOM + (is_linear ? MBUF_DATA_BYTES : HDR_DATA_BYTES),
+		.socket = SOCKET_ID_ANY,
+	};
+}
+
+uint32_t engine_conn_max(const struct config *cfg, uint32_t pool_total)
+{
+	uint64_t least = quota_of(QUOTA_BYTES_LEAST, 1);
+	uint64_t fit = (uint64_t)pool_total * 100 / RTE_MAX(cfg->reserve.safety_pct, 100u) / least;
+
+	if (cfg->reserve.size >= 0)
+		return NET_CONN_MAX; /* the user set it by hand, and nothing is refused */
+	return (uint32_t)RTE_MIN(fit + CONN_SPARE, (uint64_t)NET_CONN_MAX);
 }
 
 static struct rte_mempool *ext_pool_create(unsigned port, unsigned queue)
@@ -242,27 +275,28 @@ static struct rte_mempool *ext_pool_create(unsigned port, unsigned queue)
 		name, EXT_POOL_COUNT, 0, NET_EXT_PRIV_BYTES, 0, SOCKET_ID_ANY, "stack");
 }
 
+uint64_t engine_ext_pool_bytes(void)
+{
+	return (uint64_t)EXT_POOL_COUNT *
+	       rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + NET_EXT_PRIV_BYTES, 0, NULL);
+}
+
 int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err)
 {
 	char rx_name[32], hdr_name[32];
-	bool is_linear = port_facts(p->port)->offload.tx_seg_max == 1;
+	struct reserve_config rx, hdr;
 	unsigned i;
 
+	engine_pools_shape(&e->cfg, port_facts(p->port), p->exception, &rx, &hdr);
+	rx.name = rx_name;
+	hdr.name = hdr_name;
 	for (i = 0; i < p->queue_count; i++) {
 		struct engine_queue *q = &p->queues[i];
-		struct reserve_config rx = {.name = rx_name,
-			.data_bytes = RTE_PKTMBUF_HEADROOM + MBUF_DATA_BYTES,
-			.socket = SOCKET_ID_ANY};
-		struct reserve_config hdr = {.name = hdr_name,
-			.is_sent = !is_linear,
-			.total_count = HDR_POOL_COUNT,
-			.data_bytes = RTE_PKTMBUF_HEADROOM + (is_linear ? MBUF_DATA_BYTES : HDR_DATA_BYTES),
-			.socket = SOCKET_ID_ANY};
 
 		snprintf(rx_name, sizeof(rx_name), "rx-%u-%u", port_idx, i);
 		snprintf(hdr_name, sizeof(hdr_name), "hdr-%u-%u", port_idx, i);
-		q->total = total_plan(e, p);
-		rx.total_count = q->total;
+		q->total = rx.total_count;
+		q->conn_max = engine_conn_max(&e->cfg, q->total);
 		q->rx = reserve_create(&rx);
 		q->hdr = reserve_create(&hdr);
 		q->ext = ext_pool_create(port_idx, i);

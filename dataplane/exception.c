@@ -297,19 +297,30 @@ static struct rte_ring *ring_make(const struct exception_config *cfg, unsigned i
 	return rte_ring_create(name, count, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
 }
 
+static uint16_t room_of(uint16_t mtu)
+{
+	return (uint16_t)RTE_MAX((unsigned)MBUF_DATA_BYTES, mtu + RTE_ETHER_HDR_LEN + VLAN_BYTES);
+}
+
+void exception_pool_shape(const struct exception_config *cfg, struct reserve_config *pool)
+{
+	*pool = (struct reserve_config){
+		.total_count = EXCEPTION_BLANK_COUNT + EXCEPTION_RING_COUNT + BURST_MAX + cfg->tx_count +
+			cfg->hold_count,
+		.data_bytes = RTE_PKTMBUF_HEADROOM + (uint32_t)room_of(cfg->mtu),
+		.socket = SOCKET_ID_ANY,
+	};
+}
+
 static int queue_init(struct exception *e, unsigned idx)
 {
 	const struct exception_config *cfg = &e->cfg;
 	struct exception_queue *q = &e->queues[idx];
 	char name[32];
-	struct reserve_config pool = {
-		.name = name,
-		.total_count = EXCEPTION_BLANK_COUNT + EXCEPTION_RING_COUNT + BURST_MAX + cfg->tx_count +
-			cfg->hold_count,
-		.data_bytes = RTE_PKTMBUF_HEADROOM + (uint32_t)e->room_bytes,
-		.socket = SOCKET_ID_ANY,
-	};
+	struct reserve_config pool;
 
+	exception_pool_shape(cfg, &pool);
+	pool.name = name;
 	snprintf(name, sizeof(name), "exc-%u-%u", cfg->port_idx, idx);
 	q->pool = reserve_create(&pool);
 	if (!q->pool)
@@ -336,7 +347,7 @@ struct exception *exception_create(const struct exception_config *cfg, struct er
 		return NULL;
 	}
 	e->cfg = *cfg;
-	e->room_bytes = (uint16_t)RTE_MAX((unsigned)MBUF_DATA_BYTES, cfg->mtu + RTE_ETHER_HDR_LEN + VLAN_BYTES);
+	e->room_bytes = room_of(cfg->mtu);
 	for (i = 0; i < cfg->queue_count; i++)
 		e->queues[i].tap_fd = e->queues[i].kick_fd = -1;
 	memcpy(tap.mac, cfg->mac, sizeof(tap.mac));

@@ -26,6 +26,10 @@ struct exception_config {
 	uint32_t hold_count;  /* … and in the hold queue */
 };
 
+/* What the pool of each queue is made of. */
+struct reserve_config;
+void exception_pool_shape(const struct exception_config *cfg, struct reserve_config *pool);
+
 /* Control thread. NULL with @err; nothing is left behind then. */
 struct exception *exception_create(const struct exception_config *cfg, struct error *err);
 /* After exception_stop(), and when no mbuf of its pools is anywhere else. NULL is fine. */

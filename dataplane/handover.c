@@ -75,6 +75,11 @@ struct handover *handover_create(unsigned workers)
 	return h;
 }
 
+size_t handover_bytes(unsigned workers)
+{
+	return sizeof(struct handover) + (size_t)workers * (workers - 1) * sizeof(struct ring);
+}
+
 void handover_destroy(struct handover *h)
 {
 	unsigned from, to;

@@ -5,6 +5,7 @@
 #define DATAPLANE_HANDOVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "config/limits.h"
 
@@ -17,6 +18,7 @@ struct handover;
 /* For the @workers of one port, numbered by their queue. Start-up only. NULL: no memory. */
 struct handover *handover_create(unsigned workers);
 void handover_destroy(struct handover *h);
+size_t handover_bytes(unsigned workers); /* what it takes of memory */
 /* TCP port @port is @worker's. Before the workers start. */
 void handover_port_add(struct handover *h, uint16_t port, unsigned worker);
 

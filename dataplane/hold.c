@@ -67,6 +67,11 @@ struct hold {
 
 static_assert(HOLD_MAX < NONE, "a slot number fits");
 
+size_t hold_bytes(void)
+{
+	return sizeof(struct hold);
+}
+
 struct hold *hold_create(uint32_t mbuf_max)
 {
 	struct hold *h = calloc(1, sizeof(*h));

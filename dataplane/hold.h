@@ -5,6 +5,7 @@
 #define DATAPLANE_HOLD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct rte_mbuf;
@@ -12,6 +13,7 @@ struct hold;
 
 /* Keeps at most @mbuf_max mbufs, each packet for at most HOLD_US_MAX. Control thread. NULL: no memory. */
 struct hold *hold_create(uint32_t mbuf_max);
+size_t hold_bytes(void); /* what it takes of memory, mbufs apart */
 void hold_destroy(struct hold *h); /* frees what is held; NULL is fine */
 
 /* ---- worker ---- */

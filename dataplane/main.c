@@ -62,6 +62,8 @@ static const struct option options[] = {
 	{"json", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_JSON},
 	{"starve", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_STARVE},
 	{"level", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_LEVEL},
+	{"volumes", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_VOLUMES},
+	{"busy", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_BUSY},
 	{"plant-allocation", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_ALLOC},
 	{NULL, 0, NULL, 0},
 };

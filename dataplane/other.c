@@ -370,6 +370,11 @@ void other_stats(const struct other *o, struct other_stats *out)
 
 /* ---- life ---- */
 
+size_t other_bytes(void)
+{
+	return sizeof(struct other) + hold_bytes();
+}
+
 struct other *other_create(const struct other_config *cfg)
 {
 	struct other *o = calloc(1, sizeof(*o));

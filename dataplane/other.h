@@ -5,6 +5,7 @@
 #define DATAPLANE_OTHER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "dataplane/exception.h"
 #include "mempool_reserve/reserve.h"
@@ -32,6 +33,7 @@ struct other_stats {
 
 /* Control thread, before the worker starts and after it ended. NULL: no memory. */
 struct other *other_create(const struct other_config *cfg);
+size_t other_bytes(void); /* what it takes of memory, mbufs apart */
 void other_destroy(struct other *o); /* NULL is fine */
 
 /* ---- worker ---- */

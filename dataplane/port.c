@@ -129,14 +129,38 @@ static int conf_apply(struct port *p, uint16_t queues)
 }
 
 /* Mbufs the longest packet arrives in: 64 KiB where the NIC merges them, else a frame of the MTU. */
-static uint32_t mbufs_of_frame(const struct port *p)
+static uint32_t mbufs_of_frame(const struct port_facts *f)
 {
-	uint32_t bytes = p->facts.has_lro ? 65536u : p->facts.mtu + RTE_ETHER_HDR_LEN + 8u;
+	uint32_t bytes = f->has_lro ? 65536u : f->mtu + RTE_ETHER_HDR_LEN + 8u;
 
 	return (bytes + MBUF_DATA_BYTES - 1) / MBUF_DATA_BYTES;
 }
 
-static int facts_read(struct port *p, const struct config_port *cfg, uint16_t queues)
+/* Once rings, MTU and LRO are settled. */
+static void mbufs_count(struct port_facts *f, const struct config_port *cfg)
+{
+	f->ring_mbufs = cfg->kind == DEVICE_AF_XDP ? (uint32_t)AF_XDP_FILL_COUNT + f->tx_ring : f->rx_ring;
+	/* A packet the NIC merged is a chain as long as 64 KiB need, but no burst is longer than its ring. */
+	f->burst_mbufs = RTE_MIN(BURST_MAX * mbufs_of_frame(f), f->ring_mbufs);
+}
+
+static void rings_want(struct port_facts *f, const struct config_port *cfg, uint16_t queues)
+{
+	f->queues = queues;
+	f->rx_ring = cfg->rx_ring ? cfg->rx_ring : RX_RING_DEFAULT;
+	f->tx_ring = TX_RING_DEFAULT;
+	f->mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
+}
+
+void port_facts_plan(const struct config_port *cfg, struct port_facts *out)
+{
+	*out = (struct port_facts){.has_lro = cfg->kind == DEVICE_PCI};
+	out->offload.tx_seg_max = cfg->kind == DEVICE_AF_XDP ? 1 : TX_CHAIN_MAX;
+	rings_want(out, cfg, cfg->queues ? cfg->queues : 1);
+	mbufs_count(out, cfg);
+}
+
+static int facts_read(struct port *p, const struct config_port *cfg)
 {
 	struct rte_ether_addr mac;
 	int rc = rte_eth_macaddr_get(p->facts.id, &mac);
@@ -145,19 +169,12 @@ static int facts_read(struct port *p, const struct config_port *cfg, uint16_t qu
 		return rc;
 	memcpy(p->facts.mac, mac.addr_bytes, sizeof(p->facts.mac));
 	snprintf(p->facts.driver, sizeof(p->facts.driver), "%s", p->info.driver_name);
-	p->facts.queues = queues;
-	p->facts.rx_ring = cfg->rx_ring ? cfg->rx_ring : RX_RING_DEFAULT;
-	p->facts.tx_ring = TX_RING_DEFAULT;
 	p->facts.is_full_guarantee = cfg->kind == DEVICE_PCI;
 	p->sends_from_rx_pool = cfg->kind == DEVICE_AF_XDP;
 	p->socket_domain = cfg->kind == DEVICE_AF_XDP ? AF_XDP : cfg->kind == DEVICE_AF_PACKET ? AF_PACKET : 0;
 	snprintf(p->iface, sizeof(p->iface), "%s", cfg->device);
 	rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->facts.id, &p->facts.rx_ring, &p->facts.tx_ring);
-	p->facts.ring_mbufs = p->facts.rx_ring;
-	if (p->sends_from_rx_pool)
-		p->facts.ring_mbufs = AF_XDP_FILL_COUNT + p->facts.tx_ring;
-	/* A packet the NIC merged is a chain as long as 64 KiB need, but no burst is longer than its ring. */
-	p->facts.burst_mbufs = RTE_MIN(BURST_MAX * mbufs_of_frame(p), (uint32_t)p->facts.ring_mbufs);
+	mbufs_count(&p->facts, cfg);
 	return rc;
 }
 
@@ -206,11 +223,11 @@ int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, stru
 		rte_eth_dev_set_mtu(p->facts.id, cfg->mtu);
 		p->conf.rxmode.mtu = cfg->mtu;
 	}
-	p->facts.mtu = cfg->mtu ? cfg->mtu : RTE_ETHER_MTU;
+	rings_want(&p->facts, cfg, queues);
 	conf_choose(p, queues);
 	rc = conf_apply(p, queues);
 	if (!rc)
-		rc = facts_read(p, cfg, queues);
+		rc = facts_read(p, cfg);
 	if (rc)
 		goto err_conf;
 	*out = p;

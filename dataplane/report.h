@@ -17,6 +17,8 @@ json_t *report_stats(struct engine *e);
 char *report_openmetrics(struct engine *e);
 json_t *report_reserve(struct engine *e);
 json_t *report_reserve_explain(struct engine *e);
+/* The sum of all terms of memory, beside what the kernel counts: part of the above. */
+json_t *report_memory(struct engine *e);
 json_t *report_reserve_leaks(struct engine *e, uint64_t now_us);
 /* What `sluice probe` shows of a volume that negotiated. */
 json_t *report_probe(struct engine *e, const char *name);

@@ -71,29 +71,64 @@ json_t *report_owners(const struct reserve *r)
 	return list;
 }
 
+static json_t *memory_terms(const struct engine_memory *m)
+{
+	json_t *list = json_array();
+	unsigned i;
+
+	for (i = 0; i < m->term_count; i++)
+		json_array_append_new(list,
+			json_pack("{s:s s:I s:I s:f}", "term", m->terms[i].name, "count", (json_int_t)m->terms[i].count,
+				"bytes", (json_int_t)m->terms[i].bytes, "mib", (double)m->terms[i].bytes / (1 << 20)));
+	return list;
+}
+
+static json_t *pool_explain(struct engine *e, unsigned idx)
+{
+	uint32_t total, floor;
+	const struct reserve_sum *sum = engine_sum(e, idx, &total, &floor);
+	json_t *terms = json_array();
+	struct engine_memory memory;
+	struct reserve_info info;
+	unsigned t;
+
+	reserve_info(engine_pool(e, idx), &info);
+	engine_memory_worker(e, idx, &memory);
+	for (t = 0; t < sum->term_count; t++)
+		json_array_append_new(
+			terms, json_pack("{s:s s:i}", "term", sum->terms[t].name, "mbufs", sum->terms[t].count));
+	return json_pack("{s:s s:o s:i s:i s:f s:i s:i s:i s:i s:f s:o}", "pool", info.name, "terms", terms, "subtotal",
+		sum->subtotal, "sum", sum->total, "safety",
+		sum->subtotal ? (double)sum->total / sum->subtotal : 1.0, "floor", floor, "total", total, "normal",
+		total - floor, "peak_used", info.total - info.low_water, "mib",
+		(double)reserve_bytes(engine_pool(e, idx)) / (1 << 20), "memory", memory_terms(&memory));
+}
+
+json_t *report_memory(struct engine *e)
+{
+	struct engine_memory memory, shared;
+	uint64_t bytes = 0;
+	unsigned i;
+
+	for (i = 0; i < engine_pool_count(e); i++) {
+		engine_memory_worker(e, i, &memory);
+		bytes += memory.bytes;
+	}
+	engine_memory_process(e, &shared);
+	bytes += shared.bytes;
+	return json_pack("{s:o s:I s:f s:I s:f}", "terms", memory_terms(&shared), "bytes", (json_int_t)bytes, "mib",
+		(double)bytes / (1 << 20), "resident_bytes", (json_int_t)shared.resident, "resident_mib",
+		(double)shared.resident / (1 << 20));
+}
+
 json_t *report_reserve_explain(struct engine *e)
 {
 	json_t *list = json_array();
-	uint32_t total, floor;
-	unsigned i, t;
+	unsigned i;
 
-	for (i = 0; i < engine_pool_count(e); i++) {
-		const struct reserve_sum *sum = engine_sum(e, i, &total, &floor);
-		json_t *terms = json_array();
-		struct reserve_info info;
-
-		reserve_info(engine_pool(e, i), &info);
-		for (t = 0; t < sum->term_count; t++)
-			json_array_append_new(terms,
-				json_pack("{s:s s:i}", "term", sum->terms[t].name, "mbufs", sum->terms[t].count));
-		json_array_append_new(list,
-			json_pack("{s:s s:o s:i s:i s:f s:i s:i s:i s:i s:f}", "pool", info.name, "terms",
-				terms, "subtotal", sum->subtotal, "sum", sum->total, "safety",
-				sum->subtotal ? (double)sum->total / sum->subtotal : 1.0, "floor", floor,
-				"total", total, "normal", total - floor, "peak_used", info.total - info.low_water,
-				"mib", (double)total * (MBUF_DATA_BYTES + 256) / (1 << 20)));
-	}
-	return list;
+	for (i = 0; i < engine_pool_count(e); i++)
+		json_array_append_new(list, pool_explain(e, i));
+	return json_pack("{s:o s:o}", "pools", list, "memory", report_memory(e));
 }
 
 static void leaks_append(json_t *list, const struct reserve *r, uint64_t now_us, struct reserve_leak *l)

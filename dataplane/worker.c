@@ -31,6 +31,9 @@
 #include "dataplane/worker_impl.h"
 #include "mempool_reserve/reserve.h"
 
+/* A flow, and its remote, for each connection; no more come: twice as many keep the table sparse. */
+#define FLOWS_OF(conn_max) (2 * (conn_max))
+
 /* ---- commands from the control thread ---- */
 
 static void cmd_front_set(struct worker *w, const struct worker_cmd *cmd)
@@ -254,7 +257,7 @@ static struct net *net_make(struct worker *w)
 		.hdr_pool = w->cfg.hdr_pool,
 		.ext_pool = w->cfg.ext_pool,
 		.classifier = w->classifier,
-		.conn_max = NET_CONN_MAX,
+		.conn_max = w->cfg.conn_max,
 	};
 	unsigned i;
 
@@ -294,6 +297,12 @@ static int rings_make(struct worker *w)
 	return w->cmds && w->events ? 0 : -ENOMEM;
 }
 
+size_t worker_bytes(uint32_t conn_max)
+{
+	return sizeof(struct worker) + classifier_bytes(FLOWS_OF(conn_max)) + net_bytes(conn_max) +
+	       nbd_client_bytes() + other_bytes();
+}
+
 struct worker *worker_create(const struct worker_config *cfg, struct error *err)
 {
 	struct worker *w = calloc(1, sizeof(*w));
@@ -306,7 +315,7 @@ struct worker *worker_create(const struct worker_config *cfg, struct error *err)
 	clock_init(&w->clock);
 	if (rings_make(w))
 		goto err;
-	w->classifier = classifier_create(FLOW_MAX, seed);
+	w->classifier = classifier_create(FLOWS_OF(cfg->conn_max), seed);
 	if (!w->classifier)
 		goto err;
 	rules_add(w);

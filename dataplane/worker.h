@@ -34,6 +34,7 @@ struct worker_config {
 	unsigned rule_count;
 	struct exception_queue *exception; /* NULL: none */
 	bool reads_own_clock;
+	uint32_t conn_max; /* TCP connections it has tables for */
 };
 
 /* Control thread. NULL with @err. The pools stay the caller's. */
@@ -41,6 +42,8 @@ struct worker *worker_create(const struct worker_config *cfg, struct error *err)
 int worker_start(struct worker *w, struct error *err);
 void worker_join(struct worker *w);    /* asks it to end, and waits */
 void worker_destroy(struct worker *w); /* after worker_join; NULL is fine */
+/* What it takes of memory, its pools and its stack apart; net_bytes() of it is for connections. */
+size_t worker_bytes(uint32_t conn_max);
 
 /* What the control thread can ask of a worker; done in order, each within a turn. */
 enum worker_cmd_type {

@@ -60,6 +60,14 @@ void reserve_destroy(struct reserve *r); /* NULL is fine */
 struct rte_mempool *reserve_pool(const struct reserve *r);
 void reserve_arm(struct reserve *r); /* the floor holds from now on */
 
+/*
+ * Bytes a pool of @cfg takes: its mbufs with their headers, and the ledger. In pages of @page_bytes, which
+ * mbufs that are sent do not cross. What one that is there has taken; and a pool that is not ours.
+ */
+uint64_t reserve_bytes_plan(const struct reserve_config *cfg, uint64_t page_bytes);
+uint64_t reserve_bytes(const struct reserve *r);
+uint64_t reserve_foreign_bytes(const struct rte_mempool *mp);
+
 /* The pool of @m, or NULL if @m comes from a foreign one. */
 struct reserve *reserve_of(const struct rte_mbuf *m);
 

@@ -28,7 +28,7 @@ static int ops_alloc(struct rte_mempool *mp)
 {
 	struct reserve *r;
 
-	r = rte_zmalloc_socket("reserve", sizeof(*r), RTE_CACHE_LINE_SIZE, mp->socket_id);
+	r = rte_zmalloc_socket("reserve", sizeof(*r), RTE_CACHE_LINE_SIZE, mp->socket_id); /* reserve_bytes.c counts */
 	if (!r)
 		return -ENOMEM;
 	r->slots = rte_zmalloc_socket(
@@ -250,11 +250,9 @@ static ssize_t ops_mem_size(const struct rte_mempool *mp, uint32_t obj_count, ui
 	size_t *min_chunk_size, size_t *align)
 {
 	size_t page = rte_eal_has_hugepages() ? RTE_PGSIZE_2M : RTE_PGSIZE_4K;
-	size_t bytes = obj_count * bytes_each(mp);
+	size_t bytes = mbufs_bytes(obj_count, bytes_each(mp), keeps_to_pages(mp) ? page : 0);
 
 	(void)pg_shift;
-	if (keeps_to_pages(mp) && bytes_each(mp) <= page)
-		bytes = (obj_count / (page / bytes_each(mp)) + 2) * page;
 	*min_chunk_size = bytes;
 	*align = RTE_CACHE_LINE_SIZE;
 	return (ssize_t)bytes;

@@ -94,7 +94,7 @@ static uint64_t clock_ns(void)
 
 static bool is_thinking(const struct bench *b)
 {
-	return b->cfg.think_us && b->phase == PHASE_LOAD && clock_ns() < b->due_ns;
+	return b->cfg.is_idle || (b->cfg.think_us && b->phase == PHASE_LOAD && clock_ns() < b->due_ns);
 }
 
 /* The next request is due after a pause from now; the timer wakes a worker that sleeps by then. */
@@ -349,24 +349,21 @@ static int sizes_check(const struct bench_config *cfg, uint64_t region, struct e
 	const struct block_limits *l = &cfg->limits;
 
 	if (cfg->bs_min == 0 || cfg->bs_min % l->block_min)
-		return error_set(err, -EINVAL,
-			"bs %u is not a multiple of the export's block size %u", cfg->bs_min,
+		return error_set(err, -EINVAL, "bs %u is not a multiple of the export's block size %u", cfg->bs_min,
 			l->block_min);
 	if (cfg->bs_max < cfg->bs_min || cfg->bs_max % cfg->bs_min || cfg->bs_max > IO_BYTES_MAX)
 		return error_set(err, -EINVAL,
 			"bs %u-%u: the larger must be a multiple of the smaller, up to %u",
 			cfg->bs_min, cfg->bs_max, IO_BYTES_MAX);
 	if (cfg->iodepth == 0 || cfg->iodepth > QUEUE_DEPTH_MAX)
-		return error_set(
-			err, -EINVAL, "iodepth %u: give 1 to %u", cfg->iodepth, QUEUE_DEPTH_MAX);
+		return error_set(err, -EINVAL, "iodepth %u: give 1 to %u", cfg->iodepth, QUEUE_DEPTH_MAX);
 	if (cfg->offset_bytes > l->size_bytes || region > l->size_bytes - cfg->offset_bytes ||
 		region < cfg->bs_max)
 		return error_set(err, -EINVAL,
 			"size %" PRIu64 ": give at least bs (%u) and at most the export's %" PRIu64,
 			region, cfg->bs_max, l->size_bytes);
 	if (rw_writes(cfg->rw) && l->is_read_only)
-		return error_set(
-			err, -EROFS, "the export is read-only: use rw=read or rw=randread");
+		return error_set(err, -EROFS, "the export is read-only: use rw=read or rw=randread");
 	if (cfg->verify && rw_writes(cfg->rw) && region / cfg->bs_min > BENCH_BLOCK_MAX)
 		return error_set(err, -EINVAL,
 			"verify keeps track of %u blocks at most: give a smaller size or a larger "
@@ -436,6 +433,12 @@ err_parts:
 err_memory:
 	error_set(err, -ENOMEM, "bench: out of memory");
 	return NULL;
+}
+
+size_t bench_bytes(const struct bench *b)
+{
+	return sizeof(*b) + b->cfg.iodepth * (sizeof(*b->slots) + sizeof(*b->free_tags)) +
+	       (b->blocks.generations ? b->blocks.block_count * sizeof(*b->blocks.generations) : 0);
 }
 
 void bench_destroy(struct bench *b)

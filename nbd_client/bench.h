@@ -8,6 +8,7 @@
 #define NBD_CLIENT_BENCH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "config/error.h"
 #include "nbd_client/block.h"
@@ -24,6 +25,7 @@ struct bench_config {
 	uint32_t rwmix_read_pct; /* default 50 */
 	bool verify;
 	uint64_t seed;
+	bool is_idle; /* attached, and asks for nothing */
 	uint64_t think_us; /* pause after each answer before the next request is due; 0 = none */
 	struct block_limits limits;
 	struct stream_buf *buf; /* iodepth * bs_max */
@@ -35,6 +37,7 @@ int bench_size_parse(const char *text, uint64_t *bytes, struct error *err); /* "
 
 struct bench;
 struct bench *bench_create(const struct bench_config *cfg, struct error *err); /* control thread */
+size_t bench_bytes(const struct bench *b); /* what it takes of memory, cfg->buf apart */
 void bench_destroy(struct bench *b);
 struct block_front *bench_front(struct bench *b);
 bool bench_done(const struct bench *b); /* any thread */

@@ -34,6 +34,11 @@ struct nbd_client *nbd_client_create(struct net *net, uint64_t seed)
 	return nc;
 }
 
+size_t nbd_client_bytes(void)
+{
+	return sizeof(struct nbd_client);
+}
+
 void nbd_client_destroy(struct nbd_client *nc)
 {
 	assert(!nc || nc->volume_count == 0);

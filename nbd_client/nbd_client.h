@@ -9,6 +9,7 @@
 #define NBD_CLIENT_NBD_CLIENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "config/config.h"
 #include "config/error.h"
@@ -24,6 +25,10 @@ struct volume_group; /* what the parts of one block device share */
 
 struct nbd_client *nbd_client_create(struct net *net, uint64_t seed);
 void nbd_client_destroy(struct nbd_client *nc);
+
+/* What a worker's client takes of memory, and each volume. */
+size_t nbd_client_bytes(void);
+size_t volume_bytes(const struct volume *v);
 
 /* Where one URI leads, resolved by the control thread (the worker never asks a name server). */
 struct volume_server {

@@ -85,6 +85,7 @@ int ublk_stop_poll(struct ublk *u, struct error *err);
  * device.
  */
 int ublk_destroy(struct ublk *u, struct error *err);
+size_t ublk_bytes(const struct ublk *u); /* what it takes of memory, cfg.buf and what the kernel maps apart */
 /* Stops and deletes a device nobody serves (an orphan). 0, -ENODEV, -errno with @err. */
 int ublk_delete(int dev_id, struct error *err);
 /*

@@ -430,6 +430,11 @@ bool ublk_copy_choose(enum config_copy want)
 	return want == COPY_USER;
 }
 
+size_t ublk_bytes(const struct ublk *u)
+{
+	return sizeof(*u) + u->queue_count * sizeof(u->queues[0]);
+}
+
 static uint64_t count_read(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);

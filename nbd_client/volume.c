@@ -82,6 +82,13 @@ static void volume_init(struct volume *v)
 	v->staging_free_count = v->staging_count;
 }
 
+size_t volume_bytes(const struct volume *v)
+{
+	return sizeof(*v) + v->cfg.queue_depth * sizeof(*v->ios) + KIND_COUNT * v->sub_max * sizeof(*v->subs) +
+	       v->cfg.connections * sizeof(*v->conns) + (v->staging_count + 1) * sizeof(*v->staging_free) +
+	       (v->probe ? sizeof(*v->probe) : 0);
+}
+
 struct volume *volume_create(const struct volume_config *cfg, struct error *err)
 {
 	struct volume *v;

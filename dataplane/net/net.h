@@ -10,6 +10,7 @@
 #define NET_NET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "config/limits.h"
 #include "dataplane/net/stream.h"
@@ -59,6 +60,7 @@ struct net_config {
 
 /* Start-up only. NULL with rte_errno. The pools and the classifier stay the caller's. */
 struct net *net_create(const struct net_config *cfg);
+size_t net_bytes(uint32_t conn_max); /* what it takes of memory, mbufs apart */
 void net_destroy(struct net *net); /* gives every mbuf back; NULL is fine */
 
 /*

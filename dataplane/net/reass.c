@@ -57,6 +57,11 @@ struct reass {
 	uint64_t deadline_us;
 };
 
+size_t reass_bytes(void)
+{
+	return sizeof(struct reass);
+}
+
 struct reass *reass_create(void)
 {
 	struct reass *r = calloc(1, sizeof(*r));

@@ -8,6 +8,7 @@
 #define NET_REASS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "dataplane/net/stream.h"
 
@@ -26,6 +27,7 @@ struct reass_frag {
 	uint32_t payload_len;
 };
 
+size_t reass_bytes(void); /* what it takes of memory, mbufs apart */
 struct reass *reass_create(void); /* start-up only; NULL: no memory */
 void reass_destroy(struct reass *reass); /* gives every mbuf back; NULL is fine */
 

@@ -19,6 +19,7 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include "dataplane/net/net_impl.h"
+#include "dataplane/net/reass.h"
 #include "dataplane/net/tcp_conn.h"
 
 #define REPLIES_PER_SECOND 100u /* resets to strangers */
@@ -48,6 +49,22 @@ static int conns_alloc(struct tcp_table *t)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+/* Of net's, and nearly all of it. */
+static size_t table_bytes(uint32_t conn_max)
+{
+	const struct tcp_table *t = NULL; /* for the sizes of what conns_alloc() takes */
+	const struct tcp_conn *conn = NULL;
+
+	return sizeof(*t) + conn_max * (sizeof(*t->conns) + sizeof(*t->is_taken) + sizeof(*t->heap) +
+				       STREAM_CHUNK_MAX * sizeof(*conn->sndq.chunks) +
+				       TCP_RECORD_MAX * sizeof(*conn->rtx.recs) + TCP_OOO_MAX * sizeof(*conn->rcv.ooo));
+}
+
+size_t net_bytes(uint32_t conn_max)
+{
+	return sizeof(struct net) + reass_bytes() + table_bytes(conn_max);
 }
 
 struct tcp_table *tcp_table_create(struct net *net)

@@ -8,6 +8,7 @@
 #define NET_TCP_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "dataplane/net/stream.h"
 

@@ -137,6 +137,53 @@ static void size_set_by_hand_refuses_nothing(void **state)
 	assert_int_equal(engine_fits(&engine, 0, 0, QUOTA, &err), 0);
 }
 
+/* engine_fits() would refuse the next one before the tables of connections are full. */
+static void tables_hold_what_the_pool_can_serve(void **state)
+{
+	const struct config_volume least = {.queue_depth = 1, .io_bytes_max = 4096};
+	struct engine_queue *q = &engine.ports[0].queues[0];
+	struct engine_volume *v = &engine.volumes[0];
+	struct error err;
+	uint32_t n;
+
+	(void)state;
+	q->total = 10000;
+	v->parts[0].queue = 0;
+	v->parts[0].quota = engine_quota_least(&least);
+	v->parts[0].connections = 0;
+	for (n = 0; engine_fits(&engine, 0, 0, v->parts[0].quota, &err) == 0; n++)
+		v->parts[0].connections++;
+	assert_in_range(n, 1, NET_CONN_MAX - 1);
+	assert_true(engine_conn_max(&engine.cfg, q->total) > n);
+	assert_true(engine_conn_max(&engine.cfg, q->total) < n + 2 * CONN_SPARE);
+}
+
+static void tables_are_never_larger_than_the_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(engine_conn_max(&engine.cfg, UINT32_MAX), NET_CONN_MAX);
+	engine.cfg.reserve.size = 0;
+	assert_int_equal(engine_conn_max(&engine.cfg, 1), NET_CONN_MAX);
+}
+
+/* The pool is cut for the connections that a queue will have. */
+static void pool_grows_with_the_connections_of_a_queue(void **state)
+{
+	struct reserve_config rx, hdr;
+	uint32_t one, two;
+
+	(void)state;
+	facts.queues = 2;
+	engine.cfg.volume_count = 1;
+	engine.cfg.volumes[0] = (struct config_volume){.queue_depth = 1, .io_bytes_max = 4096, .connections = 2};
+	engine_pools_shape(&engine.cfg, &facts, false, &rx, &hdr);
+	one = rx.total_count;
+	engine.cfg.volumes[0].connections = 3; /* two of them on one of the queues */
+	engine_pools_shape(&engine.cfg, &facts, false, &rx, &hdr);
+	two = rx.total_count;
+	assert_int_equal(two - one, (QUOTA_BYTES_PLAN / PAYLOAD_MIN) + QUOTA_SLACK + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +192,9 @@ int main(void)
 		cmocka_unit_test_setup(larger_mtu_needs_more, engine_new),
 		cmocka_unit_test_setup(volume_that_does_not_fit_is_refused_with_the_numbers, engine_new),
 		cmocka_unit_test_setup(size_set_by_hand_refuses_nothing, engine_new),
+		cmocka_unit_test_setup(tables_hold_what_the_pool_can_serve, engine_new),
+		cmocka_unit_test_setup(tables_are_never_larger_than_the_limit, engine_new),
+		cmocka_unit_test_setup(pool_grows_with_the_connections_of_a_queue, engine_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
