@@ -179,7 +179,7 @@ static uint64_t seq_pos(struct fuzz *f, const struct side *s, unsigned mode)
 	case 2:
 		return s->watch.edge + (uint64_t)(int64_t)(int8_t)u8(f);
 	default:
-		return s->watch.ack + u32(f);
+		return s->watch.ack + (uint64_t)(int64_t)(int32_t)u32(f); /* as TCP compares numbers */
 	}
 }
 
