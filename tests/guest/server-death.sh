@@ -45,6 +45,14 @@ fails_in_time() { # a read of the failing volume, which nobody answers: EIO, and
 
 reads_again() { timeout 20 dd if="$failing" of=/dev/null bs=4k count=1 iflag=direct status=none; }
 
+# The kernel has given each tag's buffer back with an error: its next WRITE must not go there yet, and must not get lost either.
+writes_fail_on_every_tag() {
+    timeout 90 fio --name=fails --filename="$failing" --direct=1 --ioengine=io_uring --iodepth=64 --rw=randwrite --bs=4k --size=1M \
+        --number_ios=256 --continue_on_error=write --output-format=json >/run/fails.json 2>/run/said
+    jq -e '.jobs[0].total_err | debug | . >= 128' /run/fails.json
+}
+writes_arrive_whole() { device=$failing fio_verify --size=4M --bsrange=4k-64k --iodepth=64 >/run/whole.log 2>&1 || { tail -n 5 /run/whole.log; false; }; }
+
 kills() {
     local turn
     for ((turn = 1; turn <= TURNS; turn++)); do
@@ -72,10 +80,12 @@ without_link() {
     local end=$((SECONDS + LINK_DOWN_S))
     server link down
     claim eio_without_link_with_fail fails_in_time
+    claim eio_for_each_write_without_link writes_fail_on_every_tag
     [ $SECONDS -ge $end ] || sleep $((end - SECONDS)) # the outage itself
     server link up
     claim "io_goes_on_after_${LINK_DOWN_S}_s_without_link" io_goes_on 90
     claim failing_volume_comes_back_with_the_link wait_until 60 reads_again
+    claim writes_after_a_failure_arrive_whole writes_arrive_whole
 }
 
 # Nobody answers and nobody will: by force the device goes, and who waits for it gets an error.
