@@ -75,8 +75,9 @@ static void ring_push(struct stream *s, const void *hdr, size_t hdr_len, const v
 
 	assert(net->ring_count <= FAKE_FRAME_MAX && hdr_len <= sizeof(f->hdr));
 	*f = (struct fake_frame){.stream = s, .hdr_len = hdr_len, .bytes = bytes, .len = len};
-	memcpy(f->hdr, hdr, hdr_len);
 	f->is_reset = hdr_len == 0;
+	if (hdr_len > 0)
+		memcpy(f->hdr, hdr, hdr_len);
 }
 
 static void ring_send(struct net *net)
