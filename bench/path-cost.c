@@ -6,18 +6,20 @@
  * of the rings stands a small server (path_peer.c). Time is a counter, so every run does the same
  * work in the same order, and a count of instructions can be compared with yesterday's.
  *
- *   path-cost [--rw R] [--bs N] [--iodepth N] [--ios N] [--csum] [--plain] [--forward]
+ *   path-cost [--rw R] [--bs N] [--iodepth N] [--ios N] [--volumes N] [--csum] [--plain] [--forward]
  *
  * It is run by bench/cost under callgrind, which counts while client_turn() is on the stack. --forward is the
  * ceiling: the same port, and frames of the same size sent back as they came. --csum verifies checksums in
  * software, as a port without the offload needs it. --plain brings the packets in a pool of DPDK's default ring ops, which no
- * ledger knows of: what the reserve costs on the way in is the difference.
+ * ledger knows of: what the reserve costs on the way in is the difference. Of --volumes the first has the load and the
+ * others are attached, each to a server of its own, and ask for nothing: what a volume costs by being there.
  */
 #include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <rte_arp.h>
 #include <rte_eal.h>
 #include <rte_eth_ring.h>
 #include <rte_malloc.h>
@@ -36,6 +38,7 @@
 #define TURNS_MAX   1000000u
 #define WARM_TURNS  2000u
 #define FORWARD_FRAMES 32u
+#define PEER_RING_COUNT 1024u
 
 struct path {
 	struct bench_config bench_cfg;
@@ -48,9 +51,10 @@ struct path {
 	struct classifier *classifier;
 	struct net *net;
 	struct nbd_client *nbd;
-	struct volume *volume;
-	struct bench *bench;
-	struct path_peer peer;
+	unsigned volume_count;
+	struct volume *volumes[VOLUME_MAX];
+	struct bench *bench; /* of the first */
+	struct path_peer peers[VOLUME_MAX];
 	uint64_t now_us, turns, packets;
 };
 
@@ -150,6 +154,27 @@ static struct rte_mempool *plain_pool_make(void)
 	return mp;
 }
 
+static void peers_make(struct path *p)
+{
+	struct rte_mempool *pool = p->is_plain ? plain_pool_make() : reserve_pool(p->rx);
+	char name[16];
+
+	for (unsigned i = 0; i < p->volume_count; i++) {
+		snprintf(name, sizeof(name), "peer%u", i);
+		p->peers[i] = (struct path_peer){.rx = p->from_client,
+			.tx = p->to_client,
+			.pool = pool,
+			.ip = PEER_IP(i),
+			.mss = 1448,
+			.has_checksums = p->is_csum,
+			.mac = {{2, 0, 0, 0, (uint8_t)i, 1}}};
+		if (p->volume_count > 1)
+			p->peers[i].rx = rte_ring_create(name, PEER_RING_COUNT, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		if (!p->peers[i].rx || path_peer_init(&p->peers[i]))
+			fail("no memory for the peers");
+	}
+}
+
 static void port_make(struct path *p)
 {
 	struct config_port cfg = {.kind = DEVICE_PCI, .device = "net_ring_path"};
@@ -168,13 +193,13 @@ static void net_make(struct path *p)
 {
 	struct net_config cfg = {.mac = {2, 0, 0, 0, 0, 2},
 		.mtu = RTE_ETHER_MTU,
-		.addrs[0] = {.ip = {.family = AF_INET, .addr = {10, 0, 0, 2}}, .prefix_bits = 24},
+		.addrs[0] = {.ip = {.family = AF_INET, .addr = {10, 0, 0, 2}}, .prefix_bits = 16},
 		.addr_count = 1,
 		.offload = {.tx_ip_csum = true, .tx_tcp_csum = true, .rx_csum = !p->is_csum, .tx_seg_max = TX_CHAIN_MAX},
 		.rx_pool = p->rx,
 		.hdr_pool = p->hdr,
 		.ext_pool = p->ext,
-		.conn_max = 8,
+		.conn_max = p->volume_count,
 		.secret = "path-cost"};
 
 	if (p->is_csum)
@@ -187,7 +212,7 @@ static void net_make(struct path *p)
 		fail("no memory for the stack");
 }
 
-static void volume_make(struct path *p)
+static void volume_make(struct path *p, unsigned idx)
 {
 	struct volume_config cfg = {.name = "path",
 		.server_count = 1,
@@ -200,22 +225,23 @@ static void volume_make(struct path *p)
 
 	if (nbd_uri_parse("nbd://10.0.0.1/", &cfg.servers[0].uri, &err))
 		fail(err.text);
-	cfg.servers[0].ip = (struct net_ip){.family = AF_INET, .addr = {10, 0, 0, 1}};
+	cfg.servers[0].ip = (struct net_ip){.family = AF_INET, .addr = {10, 0, (uint8_t)idx, 1}};
 	cfg.owner[0] = (uint16_t)reserve_owner_add(p->rx, "in-order", OWNER_NONE, QUOTA);
 	cfg.owner_ooo[0] = (uint16_t)reserve_owner_add(p->rx, "out-of-order", OWNER_NONE, QUOTA);
-	p->volume = volume_create(&cfg, &err);
-	if (!p->volume || nbd_client_add(p->nbd, p->volume, p->now_us))
+	p->volumes[idx] = volume_create(&cfg, &err);
+	if (!p->volumes[idx] || nbd_client_add(p->nbd, p->volumes[idx], p->now_us))
 		fail("no volume");
 }
 
-static void bench_make(struct path *p)
+static struct bench *bench_make(struct path *p, unsigned idx)
 {
 	uint64_t bytes = (uint64_t)p->bench_cfg.iodepth * p->bench_cfg.bs_max;
 	struct stream_buf *buf = rte_zmalloc("buf", sizeof(*buf), 0);
 	struct volume_info info;
+	struct bench *bench;
 	struct error err;
 
-	volume_info(p->volume, &info);
+	volume_info(p->volumes[idx], &info);
 	if (info.state != VOLUME_READY)
 		fail("the handshake did not end");
 	if (buf)
@@ -228,18 +254,46 @@ static void bench_make(struct path *p)
 	p->bench_cfg.buf = buf;
 	p->bench_cfg.runtime_us = UINT64_MAX;
 	p->bench_cfg.seed = 1;
-	p->bench = bench_create(&p->bench_cfg, &err);
-	if (!p->bench)
+	p->bench_cfg.is_idle = idx > 0;
+	bench = bench_create(&p->bench_cfg, &err);
+	if (!bench)
 		fail(err.text);
-	volume_front_set(p->volume, bench_front(p->bench));
+	volume_front_set(p->volumes[idx], bench_front(bench));
+	return bench;
 }
 
 /* ---- the run ---- */
 
+/* Whose frame it is: an ARP question names the address, anything else goes to the peer's own MAC. */
+static unsigned peer_of(const struct rte_mbuf *m)
+{
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	const struct rte_arp_hdr *arp = (const struct rte_arp_hdr *)(eth + 1);
+
+	if (eth->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_ARP))
+		return eth->dst_addr.addr_bytes[4];
+	return rte_be_to_cpu_32(arp->arp_data.arp_tip) >> 8 & 0xff;
+}
+
+/* The switch between the client and its servers, of which each has a ring. */
+static void frames_part(struct path *p)
+{
+	struct rte_mbuf *m;
+	unsigned idx;
+
+	while (p->volume_count > 1 && rte_ring_dequeue(p->from_client, (void **)&m) == 0) {
+		idx = peer_of(m);
+		if (idx >= p->volume_count || rte_ring_enqueue(p->peers[idx].rx, m))
+			fail("a frame for nobody");
+	}
+}
+
 static void turn(struct path *p, void (*client)(struct path *p))
 {
 	p->now_us += TURN_US;
-	path_peer_turn(&p->peer);
+	frames_part(p);
+	for (unsigned i = 0; i < p->volume_count; i++)
+		path_peer_turn(&p->peers[i]);
 	client(p);
 }
 
@@ -258,19 +312,21 @@ static void run_path(struct path *p)
 	uint64_t requests, segments;
 
 	net_make(p);
-	volume_make(p);
+	for (unsigned i = 0; i < p->volume_count; i++)
+		volume_make(p, i);
 	for (unsigned i = 0; i < WARM_TURNS; i++)
 		turn(p, turn_body);
-	bench_make(p);
-	p->packets = requests = segments = 0;
-	segments = p->peer.segments;
+	for (unsigned i = p->volume_count; i-- > 0;)
+		p->bench = bench_make(p, i);
+	p->packets = requests = 0;
+	segments = p->peers[0].segments;
 	for (; ios_done(p) < p->ios; p->turns++) {
 		if (p->turns == TURNS_MAX)
 			fail("the requests are not answered");
 		turn(p, client_turn);
 	}
 	requests = ios_done(p);
-	printf("{\"ios\":%lu,\"segments\":%lu,\"packets\":%lu,\"turns\":%lu}\n", requests, p->peer.segments - segments,
+	printf("{\"ios\":%lu,\"segments\":%lu,\"packets\":%lu,\"turns\":%lu}\n", requests, p->peers[0].segments - segments,
 		p->packets, p->turns);
 }
 
@@ -295,13 +351,14 @@ static void options_read(struct path *p, int argc, char **argv)
 {
 	static const struct option options[] = {{"rw", 1, NULL, 'r'}, {"bs", 1, NULL, 'b'}, {"iodepth", 1, NULL, 'd'},
 		{"ios", 1, NULL, 'n'}, {"csum", 0, NULL, 'c'}, {"forward", 0, NULL, 'f'},
-		{"plain", 0, NULL, 'p'}, {0}};
+		{"plain", 0, NULL, 'p'}, {"volumes", 1, NULL, 'v'}, {0}};
 	uint64_t bytes = 4096;
 	struct error err = {0};
 	int opt;
 
 	p->bench_cfg.iodepth = 32;
 	p->ios = 2000;
+	p->volume_count = 1;
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (opt == '?' || (opt == 'r' && bench_rw_parse(optarg, &p->bench_cfg.rw, &err)) ||
 			(opt == 'b' && bench_size_parse(optarg, &bytes, &err)))
@@ -310,10 +367,14 @@ static void options_read(struct path *p, int argc, char **argv)
 			p->bench_cfg.iodepth = (uint16_t)atoi(optarg);
 		if (opt == 'n')
 			p->ios = (uint64_t)atoll(optarg);
+		if (opt == 'v')
+			p->volume_count = (unsigned)atoi(optarg);
 		p->is_csum |= opt == 'c';
 		p->is_plain |= opt == 'p';
 		p->is_forward |= opt == 'f';
 	}
+	if (p->volume_count == 0 || p->volume_count > VOLUME_MAX)
+		fail("--volumes: as many as a worker may have");
 	p->bench_cfg.bs_min = p->bench_cfg.bs_max = (uint32_t)bytes;
 }
 
@@ -332,18 +393,12 @@ int main(int argc, char **argv)
 	options_read(&p, argc, argv);
 	pools_make(&p);
 	port_make(&p);
-	p.peer = (struct path_peer){.rx = p.from_client,
-		.tx = p.to_client,
-		.pool = p.is_plain ? plain_pool_make() : reserve_pool(p.rx),
-		.mss = 1448,
-		.has_checksums = p.is_csum,
-		.mac = {{2, 0, 0, 0, 0, 1}}};
-	if (path_peer_init(&p.peer))
-		fail("no memory for the peer");
+	peers_make(&p);
 	if (p.is_forward)
 		run_forward(&p);
 	else
 		run_path(&p);
-	path_peer_fini(&p.peer);
+	for (unsigned i = 0; i < p.volume_count; i++)
+		path_peer_fini(&p.peers[i]);
 	return 0;
 }

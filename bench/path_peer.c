@@ -91,7 +91,7 @@ static bool segment_send(struct path_peer *p, uint8_t flags, const uint8_t *byte
 	ip->fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
 	ip->time_to_live = 64;
 	ip->next_proto_id = IPPROTO_TCP;
-	ip->src_addr = rte_cpu_to_be_32(PEER_IP);
+	ip->src_addr = rte_cpu_to_be_32(p->ip);
 	ip->dst_addr = rte_cpu_to_be_32(CLIENT_IP);
 	tcp->src_port = rte_cpu_to_be_16(PEER_PORT);
 	tcp->dst_port = rte_cpu_to_be_16(p->client_port);
@@ -127,7 +127,7 @@ static void arp_answer(struct path_peer *p, const struct rte_arp_hdr *ask)
 	arp->arp_data.arp_tha = ask->arp_data.arp_sha;
 	arp->arp_data.arp_tip = ask->arp_data.arp_sip;
 	arp->arp_data.arp_sha = p->mac;
-	arp->arp_data.arp_sip = rte_cpu_to_be_32(PEER_IP);
+	arp->arp_data.arp_sip = rte_cpu_to_be_32(p->ip);
 	frame_send(p, m);
 }
 

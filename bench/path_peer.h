@@ -5,11 +5,12 @@
 #define BENCH_PATH_PEER_H
 
 #include <rte_ether.h>
+#include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 #include "config/limits.h"
 
-#define PEER_IP	  RTE_IPV4(10, 0, 0, 1)
+#define PEER_IP(n) (RTE_IPV4(10, 0, 0, 1) + ((uint32_t)(n) << 8))
 #define CLIENT_IP RTE_IPV4(10, 0, 0, 2)
 #define PEER_PORT 10809
 #define PEER_STREAM_BYTES (8u << 20) /* most bytes of either direction that wait */
@@ -19,6 +20,7 @@ enum peer_phase { PEER_GREET, PEER_FLAGS, PEER_OPTIONS, PEER_SERVE };
 struct path_peer {
 	struct rte_ring *rx, *tx;   /* frames of the client, frames to it */
 	struct rte_mempool *pool;   /* the client's RX pool, as a NIC would fill it */
+	uint32_t ip;
 	uint16_t mss;
 	bool has_checksums;	    /* put them in, because the client looks */
 	struct rte_ether_addr mac, client_mac;
