@@ -20,6 +20,8 @@
 #define QUOTA_BYTES_PLAN  (1u << 20)
 #define QUOTA_BYTES_MOST  (4u << 20)
 #define ESSENTIAL_COUNT	 64
+#define USER_PIECE_BYTES  NBD_BLOCK_BYTES_MAX /* of user copy's staging: no block is larger, so each fits a piece */
+#define USER_PIECES_TOTAL 64u		      /* 4 MiB: more WRITE payload in flight buys nothing */
 #define NORMAL_DEFAULT	 4096 /* normal mbufs beside the reserve */
 #define SPARE_DEVICES	 2    /* run-time attaches the pool has room for beyond the configured */
 #define HDR_POOL_COUNT	 8191

@@ -21,7 +21,6 @@
 #define HUGEPAGE_MIB	   2u
 #define DRIVER_BYTES	   (2ull << 20)		/* of a queue: its rings, the driver's contexts, rings between threads */
 #define EAL_BYTES	   (4ull << 20)		/* DPDK's own, and what its heap loses to alignment */
-#define STAGING_USER_BYTES (4ull << 20)		/* engine_ublk.c */
 #define EAL_THREADS	   1			/* its interrupts' */
 
 /* ---- before the start ---- */
@@ -52,8 +51,9 @@ static uint64_t queue_plan(const struct config *cfg, const struct config_port *p
 static uint64_t staging_plan(const struct config_volume *v, unsigned queues)
 {
 	unsigned parts = v->connections ? RTE_MIN((unsigned)v->connections, queues) : queues;
+	uint64_t user = (uint64_t)USER_PIECES_TOTAL * USER_PIECE_BYTES;
 
-	return parts * (v->copy == COPY_USER ? STAGING_USER_BYTES : (uint64_t)v->queue_depth * v->io_bytes_max);
+	return parts * (v->copy == COPY_USER ? user : (uint64_t)v->queue_depth * v->io_bytes_max);
 }
 
 uint32_t engine_memory_mib(const struct config *cfg)

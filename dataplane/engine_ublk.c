@@ -21,8 +21,6 @@
 
 #define WATCH_US	  5000000
 #define PAGE_BYTES	  4096u
-#define USER_PIECE_BYTES  NBD_BLOCK_BYTES_MAX /* no block is larger, so each fits a piece */
-#define USER_PIECES_TOTAL 64u		      /* 4 MiB: more WRITE payload in flight buys nothing */
 
 int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover, struct error *err)
 {

@@ -432,7 +432,7 @@ bool ublk_copy_choose(enum config_copy want)
 
 size_t ublk_bytes(const struct ublk *u)
 {
-	return sizeof(*u) + u->queue_count * sizeof(u->queues[0]);
+	return sizeof(*u) + u->queue_count * sizeof(u->queues[0]) + (u->sink ? u->cfg.io_bytes_max : 0);
 }
 
 static uint64_t count_read(const _Atomic uint64_t *counter)

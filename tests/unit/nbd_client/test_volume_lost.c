@@ -248,16 +248,24 @@ static void volume_hold_holds_until_the_server_is_back(void **state)
 	world_destroy(w);
 }
 
-static void volume_fail_fails_in_time_and_comes_back(void **state)
+/* Ready, and it fails what nobody answers for three seconds. */
+static struct world *failing_world(void)
 {
 	struct world *w = world_create();
-	unsigned held, late, back;
-	uint64_t start;
 
 	w->cfg.on_dead = ON_DEAD_FAIL;
 	w->cfg.dead_us = 3000000;
 	world_start(w);
 	assert_true(world_until(w, VOLUME_READY, 100000));
+	return w;
+}
+
+static void volume_fail_fails_in_time_and_comes_back(void **state)
+{
+	struct world *w = failing_world();
+	unsigned held, late, back;
+	uint64_t start;
+
 	w->srv->is_silent = true;
 	held = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 5);
 	world_turns(w, 5);
@@ -286,13 +294,9 @@ static void volume_fail_fails_in_time_and_comes_back(void **state)
  */
 static void volume_failed_write_does_not_carry_others_bytes(void **state)
 {
-	struct world *w = world_create();
+	struct world *w = failing_world();
 	unsigned failed, late;
 
-	w->cfg.on_dead = ON_DEAD_FAIL;
-	w->cfg.dead_us = 3000000;
-	world_start(w);
-	assert_true(world_until(w, VOLUME_READY, 100000));
 	w->net->is_stuck = true;
 	failed = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 0x11);
 	assert_true(world_settle(w, 13000000));
