@@ -252,12 +252,44 @@ static void volume_end(struct volume *v)
 		volume_fail_held(v, -EIO);
 }
 
+static void front_kick(const struct volume *v)
+{
+	if (v->front)
+		v->front->ops->kick(v->front);
+}
+
+/*
+ * Of many volumes most ask for nothing, and a turn visits each. Is there nothing to do in it but to ask the front end?
+ * Nothing is held, every connection serves and has heard nothing, no clock runs. A part of a group looks at its
+ * siblings each turn, so it is never at rest.
+ */
+static bool is_at_rest(const struct volume *v)
+{
+	if (v->state != VOLUME_READY || v->in_flight > 0 || v->credit.reads > 0 || v->lost_us || v->is_given_up ||
+		v->cfg.group)
+		return false;
+	for (unsigned i = 0; i < v->cfg.connections; i++) {
+		const struct volume_conn *vc = &v->conns[i];
+
+		if (vc->state != CONN_SERVING || vc->event_bits || vc->is_readable)
+			return false;
+	}
+	return true;
+}
+
 bool volume_turn(struct volume *v, uint64_t now_us)
 {
 	bool is_over;
 
 	v->now_us = now_us;
 	v->flush_poll_us = 0;
+	if (is_at_rest(v)) {
+		volume_take(v);
+		if (v->in_flight == 0) { /* what needed no server is answered already */
+			front_kick(v);
+			return true;
+		}
+	}
 	volume_group_follow_leader(v);
 	for (unsigned i = 0; i < v->cfg.connections; i++)
 		volume_conn_turn(&v->conns[i]);
@@ -270,8 +302,7 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 	if (is_over)
 		volume_end(v);
 	volume_group_publish(v);
-	if (v->front)
-		v->front->ops->kick(v->front);
+	front_kick(v);
 	if (is_over)
 		volume_set_state(v, VOLUME_GONE); /* the last touch */
 	return !is_over;

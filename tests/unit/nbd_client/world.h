@@ -28,7 +28,7 @@ struct world {
 	struct volume_config cfg;
 	struct stream_buf buf;
 	struct world_req reqs[WORLD_REQ_MAX];
-	unsigned req_count, taken_count;
+	unsigned req_count, taken_count, kick_count;
 	uint64_t now_us;
 	char last_event[sizeof(((struct volume_event *)0)->text)];
 	enum volume_event_type last_type;
