@@ -204,10 +204,17 @@ static unsigned worker_turn(struct worker *w, uint64_t now_us)
 	return work;
 }
 
+/* @since_us: when the last turn began, if no wait came behind it. */
+static void turn_time(struct worker *w, uint64_t since_us, uint64_t now_us)
+{
+	if (since_us && now_us - since_us > w->stats.max_turn_us)
+		w->stats.max_turn_us = now_us - since_us;
+}
+
 static void *worker_run(void *arg)
 {
 	struct worker *w = arg;
-	uint64_t now_us, work;
+	uint64_t now_us, work, since_us = 0;
 
 	rte_thread_register();
 	host_thread_protect();
@@ -215,15 +222,19 @@ static void *worker_run(void *arg)
 	alloc_trap_arm(true);
 	while (!w->is_ending) {
 		now_us = clock_now_us(&w->clock);
+		turn_time(w, since_us, now_us);
+		since_us = now_us;
 		work = worker_turn(w, now_us);
 		if (work) {
 			w->stats.busy_turns++;
 			pace_turn(&w->pace, w->rx_others, w->rx_storage, now_us);
 		}
-		if (work == 0 || (work == w->moved_others && idle_is_flooded(w, now_us)))
+		if (work == 0 || (work == w->moved_others && idle_is_flooded(w, now_us))) {
 			idle_wait(w, now_us);
-		else
+			since_us = 0;
+		} else {
 			idle_end(w);
+		}
 	}
 	alloc_trap_arm(false);
 	rte_thread_unregister();

@@ -28,6 +28,7 @@ inside() {
     # An interrupt that does not come is seen by nobody but a lone request: it waits for the next look around.
     claim lone_read_does_not_wait_for_a_timer lone_reads_are_quick
     claim protected_drops_stay_0 [ "$(counter protected_drops)" = 0 ]
+    claim longest_turn_is_kept [ "$(sluice stats --json | jq ".workers[0].loop.max_turn_us")" -gt 0 ]
     detach
     # The ring is filled again on the worker's next turns, not at once.
     is_back() { free_after=$(reserve_number free); [ "$free_after" = "$free_before" ]; }
