@@ -38,20 +38,31 @@ def count(options):
     return found
 
 
-def load(volumes, busy, seconds):
-    """One daemon with @volumes, of which @busy share the load."""
+def load(volumes, busy, seconds, workers=1, block="4k", depth=DEPTH):
+    """One daemon with @volumes, of which @busy share the load of @depth, on a port of as many queues as there are @workers."""
     path = f"{WORK}/scale.yaml"
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f'ports:\n  - name: net0\n    device: "af_packet:sl0"\n    address: ["10.66.0.2/24"]\n'
+        file.write(f'ports:\n  - name: net0\n    device: "af_packet:sl0"\n    queues: {workers}\n    address: ["10.66.0.2/24"]\n'
                    f"run_dir: {WORK}\nsocket: {WORK}/control.sock\nvolumes:\n  - name: v\n    uri: {URI}\n"
-                   f"    queue_depth: 64\n    io_size_max: 64k\n")
-    done = subprocess.run(["ip", "netns", "exec", CLIENT, os.environ["SLUICED"], "-c", path, "--bench", URI, "--rw=randread", "--bs=4k",
-                           f"--iodepth={DEPTH // busy}", f"--runtime={seconds}", "--size=32m", f"--volumes={volumes}", f"--busy={busy}",
+                   f"    queue_depth: 64\n    io_size_max: 128k\n")
+    done = subprocess.run(["ip", "netns", "exec", CLIENT, os.environ["SLUICED"], "-c", path, "--bench", URI, "--rw=randread", f"--bs={block}",
+                           f"--iodepth={depth // busy}", f"--runtime={seconds}", "--size=32m", f"--volumes={volumes}", f"--busy={busy}",
                            "--json"], capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         sys.exit("scale: " + (done.stderr.strip().splitlines() or ["sluiced failed"])[-1])
     said = json.loads(done.stdout.splitlines()[-1])
     return {"iops": said["iops"], "p99_us": said["p99_us"], "cpu_us": said["cpu_s"] * 1e6 / said["ios"]}
+
+
+def spread(options):
+    """One worker on one queue beside two workers on two queues of the same port: a volume's connections are on both."""
+    found = {}
+    for block, depth in (("4k", DEPTH), ("128k", 8)):
+        contenders = {f"{n} worker{'s' * (n > 1)}": (lambda _, n=n, block=block, depth=depth: load(1, 1, options.runtime, n, block, depth))
+                      for n in (1, 2)}
+        found[block] = rounds.take_turns(contenders, options.rounds, None, "1 worker", ("iops", "cpu_us"))
+        rounds.show(f"{block} randread", found[block], ("iops", "cpu_us", "p99_us"))
+    return found
 
 
 def main():
@@ -70,6 +81,7 @@ def main():
     contenders.update({f"{n} volumes, all loaded": (lambda _, n=n: load(n, n, options.runtime)) for n in more})
     found["load"] = rounds.take_turns(contenders, options.rounds, None, "1 volume", ("iops", "cpu_us"))
     rounds.show("4k randread", found["load"], ("iops", "cpu_us", "p99_us"))
+    found["workers"] = spread(options)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(found, file, indent=1)
