@@ -65,6 +65,17 @@ def spread(options):
     return found
 
 
+def share(options):
+    """One volume, many of which one is loaded, and the same load on all of them."""
+    more = [n for n in options.counts if n > 1]
+    contenders = {"1 volume": lambda _: load(1, 1, options.runtime)}
+    contenders.update({f"{n} volumes, 1 loaded": (lambda _, n=n: load(n, 1, options.runtime)) for n in more})
+    contenders.update({f"{n} volumes, all loaded": (lambda _, n=n: load(n, n, options.runtime)) for n in more})
+    found = rounds.take_turns(contenders, options.rounds, None, "1 volume", ("iops", "cpu_us"))
+    rounds.show("4k randread", found, ("iops", "cpu_us", "p99_us"))
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--volumes", default="1,4,16,64")
@@ -72,16 +83,13 @@ def main():
     parser.add_argument("--runtime", type=int, default=2)
     parser.add_argument("--ios", type=int, default=320)
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--no-load", action="store_true", help="instructions only")
     options = parser.parse_args()
     options.counts = [int(n) for n in options.volumes.split(",")]
     found = {"instructions": count(options)}
-    more = [n for n in options.counts if n > 1]
-    contenders = {"1 volume": lambda _: load(1, 1, options.runtime)}
-    contenders.update({f"{n} volumes, 1 loaded": (lambda _, n=n: load(n, 1, options.runtime)) for n in more})
-    contenders.update({f"{n} volumes, all loaded": (lambda _, n=n: load(n, n, options.runtime)) for n in more})
-    found["load"] = rounds.take_turns(contenders, options.rounds, None, "1 volume", ("iops", "cpu_us"))
-    rounds.show("4k randread", found["load"], ("iops", "cpu_us", "p99_us"))
-    found["workers"] = spread(options)
+    if not options.no_load:
+        found["load"] = share(options)
+        found["workers"] = spread(options)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(found, file, indent=1)
