@@ -110,7 +110,7 @@ static void check_pci_port(struct check_list *list, const struct config_port *po
 
 	if (rc) {
 		check_bad(list, "device", true, rc, "there is no PCI device %s", port->device);
-		check_remedy(list, "`lspci -D` lists those there are; correct device: of port %s",
+		check_remedy(list, "`lspci -D` lists those there are: give port %s one of them as `device:`",
 			port->name);
 		return;
 	}
@@ -135,7 +135,7 @@ static void check_iface_port(struct check_list *list, const struct config_port *
 
 	if (rc) {
 		check_bad(list, "device", true, rc, "there is no interface named %s", port->device);
-		check_remedy(list, "`ip link` lists those there are; correct device: of port %s",
+		check_remedy(list, "`ip link` lists those there are: give port %s one of them as `device:`",
 			port->name);
 		return;
 	}
