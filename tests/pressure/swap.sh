@@ -112,7 +112,7 @@ outside() {
     [[ $SLUICE_STORMS != *nbd:* ]] || options+=(--kernel-nic)
     "$root/tests/guest/run" "${options[@]}" --out "$out" --console "$out/console" --server "$server" \
         -- bash tests/pressure/swap.sh inside || not_ok swap_storms_end "status $?"
-    grep -h '^swap:' "$out/console" >&2
+    tr -d '\r' <"$out/console" | grep '^swap:' >&2
     cat "$out/server" >&2
     [ -z "${KEEP:-}" ] || cp "$out/console" "$KEEP"
     rm -rf "$out"

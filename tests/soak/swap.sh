@@ -44,7 +44,7 @@ cat "$tmp/log" >&2
 for kind in quiet flood; do
     ours=$(median "ours $kind") theirs=$(median "nbd $kind")
     claim "all_storms_finish_$kind" "$(count "ours $kind") of $((2 * BOOTS))" [ "$(count "ours $kind")" -eq $((2 * BOOTS)) ]
-    claim "no_slower_than_kernel_nbd_$kind" "$(ratio "$ours" "$theirs")" no_slower "$ours" "$theirs" "$kind"
+    [ "$PEER_BOOTS" -eq 0 ] || claim "no_slower_than_kernel_nbd_$kind" "$(ratio "$ours" "$theirs")" no_slower "$ours" "$theirs" "$kind"
 done
 quiet=$(median 'ours quiet') flood=$(median 'ours flood') passing=$(median 'ours passing')
 claim flood_costs_at_most_15_percent_more_than_one_that_passes_by "$(ratio "$flood" "$passing")" at_most "$flood" "$passing" 1.15
