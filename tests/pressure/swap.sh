@@ -15,7 +15,7 @@
 #
 # The machine has no ERMS. With it the kernel clears a page by `rep stosb`, which TCG does byte by byte; and if the page held code before,
 # as those of programs that were pushed out did, TCG looks through all it had translated of it at each of the 4096. Both processors
-# were seen to do nothing else for 29 s on end, flooded or not, and no timer came. By words it is an eighth.
+# were seen to do nothing else for 29 s on end, and no timer came. By words it is an eighth.
 #
 # The storm's own watchdog says "stuck at …" when nothing moves; if the whole machine stops, the run is ended from outside,
 # and the last word on the console tells how far it came. tests/soak/swap.sh does this ten times beside the kernel's nbd.
