@@ -4,6 +4,7 @@ import argparse
 import glob
 import json
 import os
+import statistics
 import subprocess
 import time
 
@@ -71,6 +72,46 @@ def measure(driver, seconds):
             "busy_p50_us": busy["p50_us"], "busy_p99_us": busy["p99_us"]}
 
 
+def libnbd(seconds, *more):
+    """The same from fio's nbd engine: submission to answer, so its own sending is in it, as ours is."""
+    done = subprocess.run(["ip", "netns", "exec", CLIENT, "fio", "--name=job", "--ioengine=nbd", "--uri=nbd://10.66.0.1/", "--rw=randread",
+                           "--bs=4k", "--iodepth=1", "--size=64m", "--time_based", f"--runtime={seconds}", "--norandommap",
+                           "--lat_percentiles=1", "--output-format=json", "--eta=never", *more],
+                          stdout=subprocess.PIPE, text=True, check=True, timeout=seconds + 60)
+    times = json.loads(done.stdout[done.stdout.index("{"):])["jobs"][0]["read"]["lat_ns"]["percentile"]
+    return times["50.000000"] / 1000, times["99.000000"] / 1000
+
+
+def measure_libnbd(seconds):
+    # The kernel has its address only now: while sluiced runs, no second stack shall look at its packets.
+    subprocess.run(["ip", "-n", CLIENT, "addr", "add", "10.66.0.3/24", "dev", "sl0"], check=True)
+    (first, worst), (busy, _) = libnbd(seconds, f"--thinktime={THINK_US}"), libnbd(2)
+    subprocess.run(["ip", "-n", CLIENT, "addr", "del", "10.66.0.3/24", "dev", "sl0"], check=True)
+    return {"first_p50_us": first, "first_p99_us": worst, "busy_p50_us": busy}
+
+
+def wake_up_us(times=50):
+    """Two processes on two processors, both asleep for a pause, one wakes the other and is woken by it: the median of that."""
+    to, back, cpus = os.eventfd(0), os.eventfd(0), sorted(os.sched_getaffinity(0))
+    child = os.fork()
+    os.sched_setaffinity(0, {cpus[0] if child else cpus[-1]})
+    if child == 0:
+        for _ in range(times):
+            os.eventfd_read(to)
+            os.eventfd_write(back, 1)
+        os._exit(0)
+    took = []
+    for _ in range(times):
+        time.sleep(THINK_US / 1e6)
+        start = time.monotonic_ns()
+        os.eventfd_write(to, 1)
+        os.eventfd_read(back)
+        took.append((time.monotonic_ns() - start) / 1000)
+    os.waitpid(child, 0)
+    os.sched_setaffinity(0, cpus)
+    return statistics.median(took)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=5)
@@ -82,6 +123,10 @@ def main():
         print(f"{driver:10} a worker with an idle volume {row['idle_worker_cpu_pct']:.2f} % of a core, with a request each "
               f"{THINK_US // 1000} ms {row['paused_worker_cpu_pct']:.2f} %; such a request p50 {row['first_p50_us']:.0f} us, p99 "
               f"{row['first_p99_us']:.0f} us, without pauses p50 {row['busy_p50_us']:.0f} us; {row['resident_mib']:.0f} MiB resident")
+    found["libnbd"], found["two wake-ups"] = measure_libnbd(options.seconds), {"first_p50_us": wake_up_us()}
+    print(f"libnbd     such a request p50 {found['libnbd']['first_p50_us']:.0f} us, p99 {found['libnbd']['first_p99_us']:.0f} us, without "
+          f"pauses p50 {found['libnbd']['busy_p50_us']:.0f} us; waking a process on another processor and being woken by it "
+          f"{found['two wake-ups']['first_p50_us']:.0f} us")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(found, file, indent=1)

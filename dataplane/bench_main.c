@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <jansson.h>
+#include <rte_common.h>
 #include "dataplane/counters.h"
 #include "dataplane/engine.h"
 #include "dataplane/report.h"
@@ -269,6 +270,16 @@ static double cpu_seconds(void)
 	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+/* Asks for what is due, and sleeps until more is, POLL_MS at most. Out: microseconds slept. */
+static uint64_t wait_ask(struct engine *e)
+{
+	uint64_t us = RTE_MIN(engine_bench_ask(e) / 1000, POLL_MS * 1000ull);
+	const struct timespec pause = {.tv_nsec = (long)us * 1000};
+
+	ppoll(NULL, 0, &pause, NULL);
+	return us;
+}
+
 /* The load itself; the volumes are attached. */
 static int run_load(struct engine *e, const struct bench_args *a, struct error *err)
 {
@@ -277,8 +288,8 @@ static int run_load(struct engine *e, const struct bench_args *a, struct error *
 	uint64_t waited_us = 0;
 
 	while (!engine_bench_done(e) && !is_interrupted) {
-		wait_poll(e);
-		waited_us += POLL_MS * 1000;
+		waited_us += wait_ask(e);
+		engine_poll(e);
 		if (a->cfg.runtime_us && waited_us > a->cfg.runtime_us + MAIN_MARGIN_US)
 			return error_set(err, -ETIMEDOUT,
 				"the load did not end %llu s after its runtime: I/O is stuck",

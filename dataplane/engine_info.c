@@ -260,6 +260,17 @@ static unsigned benches(const struct engine *e, struct bench *out[ENGINE_BENCH_M
 	return n;
 }
 
+uint64_t engine_bench_ask(const struct engine *e)
+{
+	struct bench *all[ENGINE_BENCH_MAX];
+	unsigned i, n = benches(e, all);
+	uint64_t next_ns = UINT64_MAX;
+
+	for (i = 0; i < n; i++)
+		next_ns = RTE_MIN(next_ns, bench_ask(all[i]));
+	return next_ns;
+}
+
 bool engine_bench_done(const struct engine *e)
 {
 	struct bench *all[ENGINE_BENCH_MAX];

@@ -10,18 +10,16 @@
  * Random offsets come from a keyed permutation of the blocks, so a run without a time limit touches
  * each block once, as fio's random map would have it, without the map. Latency is taken from a
  * clock of its own in nanoseconds, from take() to complete(); reads of the CHECK phase are not in
- * it. With a pause between requests a timer's descriptor wakes the worker as ublk's eventfd would, and
- * latency counts from when the request was due, so that waking up is part of it.
+ * it. With a pause between requests (bench_think.c) it counts from when the request was asked for.
  *
- * Allocated by bench_create(); then the worker's alone, except for bench_done(), after which the
- * control thread may ask for the result.
+ * Allocated by bench_create(); then the worker's alone, except for bench_ask() and bench_done(), after
+ * which the control thread may ask for the result.
  */
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 #include "nbd_client/bench_priv.h"
@@ -54,7 +52,7 @@ struct bench {
 	uint64_t check_next;
 	uint64_t issued_bytes;
 	uint64_t start_us, start_ns, end_ns;
-	uint64_t due_ns; /* with think_us: when the next request is */
+	struct bench_think think;
 	struct candidate next;
 	struct bench_blocks blocks;
 	struct bench_slot *slots;
@@ -94,18 +92,12 @@ static uint64_t clock_ns(void)
 
 static bool is_thinking(const struct bench *b)
 {
-	return b->cfg.is_idle || (b->cfg.think_us && b->phase == PHASE_LOAD && clock_ns() < b->due_ns);
+	return b->cfg.is_idle || (b->cfg.think_us && b->phase == PHASE_LOAD && !bench_think_is_over(&b->think));
 }
 
-/* The next request is due after a pause from now; the timer wakes a worker that sleeps by then. */
-static void think(struct bench *b)
+uint64_t bench_ask(struct bench *b)
 {
-	struct itimerspec at = {0};
-
-	b->due_ns = clock_ns() + b->cfg.think_us * 1000;
-	at.it_value.tv_sec = (time_t)(b->due_ns / 1000000000);
-	at.it_value.tv_nsec = (long)(b->due_ns % 1000000000);
-	timerfd_settime(b->front.event_fd, TFD_TIMER_ABSTIME, &at, NULL);
+	return b->cfg.think_us ? bench_think_ask(&b->think, clock_ns()) : UINT64_MAX;
 }
 
 /* ---- what comes next ---- */
@@ -222,7 +214,7 @@ static struct block_req *slot_start(struct bench *b, enum block_op op)
 	slot->req.op = op;
 	slot->req.offset = 0;
 	slot->req.bytes = 0;
-	slot->start_ns = b->due_ns ? b->due_ns : clock_ns();
+	slot->start_ns = b->think.asked_ns ? b->think.asked_ns : clock_ns();
 	return &slot->req;
 }
 
@@ -312,7 +304,7 @@ static void front_complete(struct block_front *f, struct block_req *req, int res
 		verify_result(b, req, result);
 	b->free_tags[b->free_count++] = req->tag;
 	if (b->cfg.think_us)
-		think(b);
+		bench_think_until(&b->think, clock_ns() + b->cfg.think_us * 1000);
 }
 
 static void front_kick(struct block_front *f)
@@ -424,8 +416,10 @@ struct bench *bench_create(const struct bench_config *cfg, struct error *err)
 	b->blocks.base_bytes = cfg->offset_bytes;
 	slots_init(b);
 	b->front = (struct block_front){&front_ops, cfg->iodepth, -1};
+	if (cfg->think_us && bench_think_init(&b->think) < 0)
+		goto err_parts;
 	if (cfg->think_us)
-		b->front.event_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+		b->front.event_fd = b->think.event_fd;
 	return b;
 
 err_parts:

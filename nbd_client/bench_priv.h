@@ -1,5 +1,5 @@
 /*
- * bench_priv.h - what bench.c, bench_verify.c and bench_hist.c share
+ * bench_priv.h - what bench.c and its parts share
  */
 #ifndef NBD_CLIENT_BENCH_PRIV_H
 #define NBD_CLIENT_BENCH_PRIV_H
@@ -21,6 +21,18 @@ void bench_hist_add(struct bench_hist *h, uint64_t ns);
 void bench_hist_merge(struct bench_hist *h, const struct bench_hist *other);
 /* The latency @share (0 to 1) of the requests did not exceed, in microseconds; 0 if none were. */
 double bench_hist_us(const struct bench_hist *h, double share);
+
+/* ---- bench_think.c: pauses, and who ends them ---- */
+struct bench_think {
+	int event_fd; /* wakes the worker; closed by whoever has the front end */
+	uint64_t due_ns, due;	  /* the worker's: when the next request is due, and its number */
+	uint64_t asked_ns, asked; /* the application's: when it asked, and for which */
+};
+int bench_think_init(struct bench_think *t); /* 0, or -1 if there is no descriptor left */
+void bench_think_until(struct bench_think *t, uint64_t due_ns); /* worker */
+bool bench_think_is_over(const struct bench_think *t); /* worker: the request was asked for; asked_ns is valid */
+/* Any one thread: asks for a request that is due. Out: nanoseconds until the next is; UINT64_MAX not before an answer. */
+uint64_t bench_think_ask(struct bench_think *t, uint64_t now_ns);
 
 /* ---- bench_verify.c: what each block must hold ---- */
 #define BENCH_UNIT_BYTES NBD_BLOCK_BYTES_MIN
