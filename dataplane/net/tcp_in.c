@@ -22,6 +22,10 @@
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp_seq.h"
 
+#define ACK_PATIENCE_US_MIN 10u
+#define ACK_PATIENCE_US_MAX 200u
+#define ACK_BYTES_MAX	    (128u << 10)
+
 #define PAWS_IDLE_US (24ull * 86400 * 1000000) /* RFC 7323 5.5: an echo this old means nothing */
 
 static uint32_t seg_len(const struct tcp_seg *seg)
@@ -183,11 +187,32 @@ static bool step_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t 
 	}
 }
 
-/* When is it due: at once, or may it wait for company (RFC 5681 4.2, RFC 9293 3.8.6.3)? */
+/*
+ * How long an ACK that is due may wait for company: an eighth of the round trip, so that what a request's answer makes the
+ * owner ask for next carries it, and what else is on its way is acknowledged with it.
+ */
+static uint32_t ack_patience_us(const struct tcp_conn *conn)
+{
+	uint32_t us = tcp_rtt_srtt_us(&conn->rtt) / 8;
+
+	return RTE_MIN(RTE_MAX(us, ACK_PATIENCE_US_MIN), ACK_PATIENCE_US_MAX);
+}
+
+/* Does the peer wait for an ACK, or may it, soon? A quarter of what it may send without hearing of us, or enough for a NIC to cut up. */
+static bool ack_is_pressing(const struct tcp_rcv *r)
+{
+	return r->nxt - r->acked >= RTE_MIN((r->edge - r->acked) / 4, ACK_BYTES_MAX);
+}
+
+/*
+ * When is it due: at once, or may it wait for company (RFC 5681 4.2, RFC 9293 3.8.6.3)? Two segments are acknowledged soon,
+ * which need not be by a packet of its own: docs/adr/0014.
+ */
 static void ack_schedule(struct tcp_conn *conn, uint32_t payload_bytes,
 	enum tcp_rcv_verdict verdict, bool had_hole, uint64_t now_us)
 {
 	struct tcp_rcv *r = &conn->rcv;
+	uint64_t due_us;
 
 	tcp_rcv_heard(r, tcp_rtt_rto_us(&conn->rtt), now_us);
 	if (verdict != RCV_IN_ORDER) {
@@ -197,12 +222,15 @@ static void ack_schedule(struct tcp_conn *conn, uint32_t payload_bytes,
 		return;
 	}
 	r->ack_segs += payload_bytes > r->mss ? 2 : 1; /* coalesced by the NIC */
-	if (r->ack_segs >= 2 || had_hole || r->quick_acks > 0 || r->has_dsack)
+	if (had_hole || r->quick_acks > 0 || r->has_dsack || (r->ack_segs >= 2 && ack_is_pressing(r)))
 		conn->ack_now = true;
 	if (r->quick_acks > 0)
 		r->quick_acks--;
-	if (!conn->ack_now && !tcp_timer_is_set(conn, TIMER_DELACK))
-		tcp_timer_set(conn, TIMER_DELACK, now_us + TCP_DELACK_US);
+	if (conn->ack_now)
+		return;
+	due_us = now_us + (r->ack_segs >= 2 ? ack_patience_us(conn) : TCP_DELACK_US);
+	if (conn->timers.at_us[TIMER_DELACK] > due_us)
+		tcp_timer_set(conn, TIMER_DELACK, due_us);
 }
 
 static bool takes_text(const struct tcp_conn *conn)

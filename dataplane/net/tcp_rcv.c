@@ -236,9 +236,9 @@ bool tcp_rcv_window_pays(const struct tcp_rcv *r)
 	uint32_t fits = fitting(r, offered(r->quota)), now = tcp_rcv_wnd(r);
 	uint32_t half = offered(r->quota) * TCP_MBUF_PAYLOAD_MIN / 2;
 
-	if (fits <= now)
-		return false;
-	/* A nearly shut window is news at once; an open one only in larger steps. */
+	if (fits <= now || now >= RTE_MAX(2 * r->mss, half))
+		return false; /* it does not hold the peer up: the ACK of what comes next will tell */
+	/* A nearly shut window is news at once; one half open only in larger steps. */
 	return fits - now >= (now < 2 * r->mss ? step_min(r) : RTE_MIN(2 * r->mss, half));
 }
 

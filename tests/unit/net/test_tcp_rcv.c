@@ -38,7 +38,8 @@ static void tcp_lone_segment_waits_for_the_delayed_ack(void **state)
 	tx_none();
 }
 
-static void tcp_second_segment_is_acknowledged_at_once(void **state)
+/* Soon: within an eighth of the round trip, and no later than 200 microseconds after the second. */
+static void tcp_second_segment_is_acknowledged_soon(void **state)
 {
 	uint32_t seq;
 
@@ -47,7 +48,43 @@ static void tcp_second_segment_is_acknowledged_at_once(void **state)
 	rx(.flags = ACK, .seq = seq, .ack = 101, .len = 1000);
 	tx_none();
 	rx(.flags = ACK, .seq = seq + 1000, .ack = 101, .len = 1000);
+	tx_none();
+	after_ms(1);
 	tx(.flags = ACK, .ack = seq + 2000);
+	after_ms(1000);
+	tx_none();
+}
+
+/* … and rides on what the owner has to say meanwhile. */
+static void tcp_ack_of_two_segments_rides_on_data(void **state)
+{
+	uint32_t seq;
+
+	open_with();
+	seq = past_quick_acks();
+	rx(.flags = ACK, .seq = seq, .ack = 101, .len = 1000);
+	rx(.flags = ACK, .seq = seq + 1000, .ack = 101, .len = 1000);
+	send_bytes(100);
+	tx(.flags = ACK, .seq = 101, .ack = seq + 2000, .len = 100);
+	after_ms(10);
+	tx_none();
+}
+
+/* What comes meanwhile puts it off no further; and much of it, a quarter of the window, does not wait at all. */
+static void tcp_ack_waits_for_no_more_than_a_quarter_of_the_window(void **state)
+{
+	uint32_t seq, i, most;
+
+	open_with();
+	seq = past_quick_acks();
+	most = info().rcv_wnd_bytes / 4 / 1000 + 1;
+	assert_true(most > 3);
+	for (i = 1; i < most; i++) {
+		rx(.flags = ACK, .seq = seq + (i - 1) * 1000, .ack = 101, .len = 1000);
+		tx_none();
+	}
+	rx(.flags = ACK, .seq = seq + (i - 1) * 1000, .ack = 101, .len = 1000);
+	tx(.flags = ACK, .ack = seq + i * 1000);
 	after_ms(1000);
 	tx_none();
 }
@@ -188,7 +225,9 @@ int main(void)
 		/* RFC 9293 3.8.6.3, RFC 5681 4.2: when an ACK is due */
 		conv_test(tcp_first_segments_are_acknowledged_at_once),
 		conv_test(tcp_lone_segment_waits_for_the_delayed_ack),
-		conv_test(tcp_second_segment_is_acknowledged_at_once),
+		conv_test(tcp_second_segment_is_acknowledged_soon),
+		conv_test(tcp_ack_of_two_segments_rides_on_data),
+		conv_test(tcp_ack_waits_for_no_more_than_a_quarter_of_the_window),
 		conv_test(tcp_first_segments_after_a_silence_are_acknowledged_at_once),
 		conv_test(tcp_burst_gets_one_ack),
 		conv_test(tcp_ack_rides_on_data),
