@@ -1,5 +1,5 @@
 /*
- * pace.c - how long a worker may look away while others' packets pour in
+ * pace.c - how long a worker may look away, while others' packets pour in or the storage is at work
  *
  * A worker that spins after each packet never sleeps under a flood: it takes a whole processor, from the
  * very programs that wait for the storage, to look at packets one by one as they come. The interrupt
@@ -11,6 +11,11 @@
  * eighth longer on average, at most. Storage that is busy, or answers in less than four times
  * NAP_US_MIN, allows no nap, and the worker polls as it does without a flood. And it is no longer than
  * a quarter of the RX ring takes to fill at the flood's pace: a nap must not lose a packet.
+ *
+ * The same is true of answers. With many requests at the server, one answer more or less in a turn makes no
+ * difference to who asked, but each turn is work: a packet sent, an ACK, a submission. So while nothing
+ * comes and enough requests wait, the worker rests for a part of what a request takes, and finds several answers at
+ * once. With few requests under way each counts, and it polls.
  *
  * Pure: packets and times go in, and a time comes out.
  */
@@ -26,9 +31,19 @@
 #define GAP_US_MAX    10000u /* storage that has been silent for longer is not in a hurry */
 #define GAP_WEIGHT    8u
 
+#define REST_IN_FLIGHT_MIN 8u
+#define REST_US_MIN	   16u /* a timer costs half of that */
+#define REST_US_MAX	   250u
+#define REST_SHARE	   8u  /* of what a request takes */
+
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
 }
 
 void pace_turn(struct pace *p, unsigned others, unsigned storage, uint64_t now_us)
@@ -37,10 +52,12 @@ void pace_turn(struct pace *p, unsigned others, unsigned storage, uint64_t now_u
 
 	if (now_us - p->window_us >= WINDOW_US) {
 		p->others_last = now_us - p->window_us < 2 * WINDOW_US ? p->others : 0;
-		p->others = 0;
+		p->storage_last = now_us - p->window_us < 2 * WINDOW_US ? p->storage : 0;
+		p->others = p->storage = 0;
 		p->window_us = now_us;
 	}
 	p->others += others;
+	p->storage += storage;
 	if (!storage)
 		return;
 	gap_us = smaller(now_us - p->storage_us, GAP_US_MAX);
@@ -50,7 +67,7 @@ void pace_turn(struct pace *p, unsigned others, unsigned storage, uint64_t now_u
 
 uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us)
 {
-	uint32_t rate = p->others > p->others_last ? p->others : p->others_last;
+	uint32_t rate = larger(p->others, p->others_last);
 	uint64_t gap_us = p->gap_us, nap_us;
 
 	if (now_us - p->window_us >= 2 * WINDOW_US || rate < FLOOD_COUNT)
@@ -61,4 +78,16 @@ uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us)
 	nap_us = smaller(gap_us / NAP_SHARE, NAP_US_MAX);
 	nap_us = smaller(nap_us, (uint64_t)ring_count * WINDOW_US / NAP_SHARE / rate);
 	return nap_us < NAP_US_MIN ? 0 : nap_us;
+}
+
+uint64_t pace_rest_us(const struct pace *p, unsigned in_flight, uint64_t latency_us, unsigned ring_count)
+{
+	uint32_t rate = larger(p->others, p->others_last) + larger(p->storage, p->storage_last);
+	uint64_t rest_us = smaller(latency_us / REST_SHARE, REST_US_MAX);
+
+	if (in_flight < REST_IN_FLIGHT_MIN)
+		return 0;
+	if (rate > 0)
+		rest_us = smaller(rest_us, (uint64_t)ring_count * WINDOW_US / NAP_SHARE / rate);
+	return rest_us < REST_US_MIN ? 0 : rest_us;
 }

@@ -130,15 +130,19 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 	struct pkt_info info[BURST_MAX];
 	unsigned n = port_rx(w->cfg.port, w->cfg.queue, m), i;
 
-	w->rx_storage = w->rx_others = 0;
+	w->rx_storage = w->rx_others = w->rx_storage_mbufs = 0;
 	if (n == 0)
 		return 0;
 	assert(n <= BURST_MAX);
 	reserve_force_burst(w->cfg.rx_pool, m, n, OWNER_RING, OWNER_UNCLASSIFIED, now_us);
 	classify_burst(w->classifier, m, n, info);
 	w->stats.rx_packets += n;
-	for (i = 0; i < n; i++)
-		w->rx_storage += info[i].cls == PKT_PROTECTED && !(info[i].flags & PKT_RULE);
+	for (i = 0; i < n; i++) {
+		if (info[i].cls != PKT_PROTECTED || info[i].flags & PKT_RULE)
+			continue;
+		w->rx_storage++;
+		w->rx_storage_mbufs += m[i]->nb_segs;
+	}
 	w->rx_others = n - w->rx_storage;
 	stray_hand_over(w, m, info, n);
 	other_rx(w->other, m, info, n, now_us);
@@ -227,7 +231,7 @@ static void *worker_run(void *arg)
 		work = worker_turn(w, now_us);
 		if (work) {
 			w->stats.busy_turns++;
-			pace_turn(&w->pace, w->rx_others, w->rx_storage, now_us);
+			pace_turn(&w->pace, w->rx_others, w->rx_storage_mbufs, now_us);
 		}
 		if (work == 0 || (work == w->moved_others && idle_is_flooded(w, now_us))) {
 			idle_wait(w, now_us);

@@ -85,7 +85,7 @@ unsigned worker_events(struct worker *w, struct volume_event *out, unsigned max)
 
 /* Counters; the worker writes, anyone reads. */
 struct worker_stats {
-	uint64_t turns, busy_turns, sleeps, naps, wakeups, rx_wakeups;
+	uint64_t turns, busy_turns, sleeps, naps, rests, wakeups, rx_wakeups;
 	uint64_t tx_full, max_turn_us;
 	uint64_t rx_packets, tx_packets; /* of this worker's queue */
 	uint64_t stray_out, stray_in;	 /* handed to the worker they were for; taken from others */

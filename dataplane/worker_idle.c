@@ -12,6 +12,9 @@
  * then, and where a driver has none, the sleeps are short: they grow from SLEEP_US_MIN to SLEEP_US_MAX
  * while nothing comes.
  *
+ * While many requests are under way it does not spin, but rests for a part of the time they take (pace.c), so that it
+ * finds several answers at once.
+ *
  * When others' packets pour in, neither spinning nor the interrupt lets the worker sleep: then it naps, for
  * as long as pace.c finds harmless, and takes what has come in one burst. Only work of the storage makes
  * it spin then.
@@ -152,6 +155,23 @@ static void nap(struct worker *w, uint64_t us)
 	w->stats.wakeups += epoll_pwait2(w->idle.epoll_fd, ev, EPOLL_BATCH, &ts, NULL) > 0;
 }
 
+/* Where that is harmless. Nothing ends it early: it is no longer than a request may wait. */
+static void rest(struct worker *w, uint64_t now_us)
+{
+	unsigned in_flight;
+	uint64_t latency_us = nbd_client_latency(w->nbd, &in_flight), us;
+	struct timespec ts = {0};
+
+	us = pace_rest_us(&w->pace, in_flight, latency_us, port_facts(w->cfg.port)->rx_ring);
+	if (us)
+		us = quiet_us(w, now_us, us);
+	if (!us)
+		return;
+	ts.tv_nsec = (long)us * 1000;
+	w->stats.rests++;
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
 bool idle_is_flooded(const struct worker *w, uint64_t now_us)
 {
 	/* A full burst: there is more already. */
@@ -173,8 +193,12 @@ void idle_wait(struct worker *w, uint64_t now_us)
 	if (w->idle.idle_since_us == 0)
 		w->idle.idle_since_us = now_us;
 	idle_us = now_us - w->idle.idle_since_us;
-	if (idle_us < SPIN_US_MAX || w->tx_at < w->tx_count)
+	if (w->tx_at < w->tx_count)
 		return;
+	if (idle_us < SPIN_US_MAX) {
+		rest(w, now_us);
+		return;
+	}
 	nap_us = pace_nap_us(&w->pace, port_facts(w->cfg.port)->rx_ring, now_us);
 	if (nap_us ? other_can_release(w->other) : other_has_work(w->other))
 		return;

@@ -14,11 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LATENCY_WEIGHT 16u
+#define LATENCY_US_MAX 1000000u
+
 struct nbd_client {
 	struct net *net;
 	uint64_t random;
 	struct volume *volumes[VOLUME_MAX];
 	unsigned volume_count;
+	uint64_t latency_us; /* mean of requests of late; nbd_client_latency() */
 	unsigned event_head, event_count;
 	struct volume_event events[NBD_EVENT_MAX];
 };
@@ -102,6 +106,20 @@ uint64_t nbd_client_deadline(const struct nbd_client *nc)
 		first = t < first ? t : first;
 	}
 	return first;
+}
+
+void nbd_client_answered(struct nbd_client *nc, uint64_t took_us)
+{
+	took_us = took_us < LATENCY_US_MAX ? took_us : LATENCY_US_MAX;
+	nc->latency_us = (nc->latency_us * (LATENCY_WEIGHT - 1) + took_us) / LATENCY_WEIGHT;
+}
+
+uint64_t nbd_client_latency(const struct nbd_client *nc, unsigned *in_flight)
+{
+	*in_flight = 0;
+	for (unsigned i = 0; i < nc->volume_count; i++)
+		*in_flight += nc->volumes[i]->in_flight;
+	return nc->latency_us;
 }
 
 bool nbd_client_pending(const struct nbd_client *nc)

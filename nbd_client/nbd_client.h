@@ -108,6 +108,8 @@ void volume_leave(struct volume *v, uint64_t deadline_us);
 /* One turn: stream events in, replies parsed, completions handed up, new requests taken and queued. */
 void nbd_client_turn(struct nbd_client *nc, uint64_t now_us);
 uint64_t nbd_client_deadline(const struct nbd_client *nc); /* next time a turn has work by itself */
+/* How long requests take of late, from their taking to their answer, microseconds; and how many wait for theirs. */
+uint64_t nbd_client_latency(const struct nbd_client *nc, unsigned *in_flight);
 bool nbd_client_pending(const struct nbd_client *nc);	   /* a front end has requests to take */
 
 enum volume_event_type { VOLUME_EVENT_STATE, VOLUME_EVENT_SERVER, VOLUME_EVENT_REFUSED };

@@ -107,6 +107,7 @@ static void io_end(struct volume *v, struct volume_io *io)
 	req->volume_priv = NULL;
 	TAILQ_INSERT_HEAD(&v->free_ios, io, link);
 	__atomic_store_n(&v->in_flight, v->in_flight - 1, __ATOMIC_RELAXED);
+	nbd_client_answered(v->client, v->now_us - req->start_us);
 	volume_complete(v, req, result);
 }
 

@@ -242,6 +242,7 @@ bool volume_turn(struct volume *v, uint64_t now_us);
 uint64_t volume_deadline(const struct volume *v);
 
 /* ---- nbd_client.c ---- */
+void nbd_client_answered(struct nbd_client *nc, uint64_t took_us); /* a request, from its taking */
 struct net *nbd_client_net(struct nbd_client *nc);
 /* Place for one more event, or NULL: the queue is full. */
 struct volume_event *nbd_client_event_slot(struct nbd_client *nc);

@@ -1,5 +1,5 @@
 /*
- * test_pace.c - when a worker may look away, and for how long
+ * test_pace.c - when a worker may look away or rest, and for how long
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -90,6 +90,36 @@ static void naps_end_with_the_flood(void **state)
 	assert_int_equal(pace_nap_us(&p, RING, now_us), 0);
 }
 
+/* An eighth of what a request takes, where many are under way. */
+static void rest_is_a_share_of_what_a_request_takes(void **state)
+{
+	struct pace p = {0};
+
+	(void)run(&p, 1000000, 20, 0, 100);
+	assert_int_equal(pace_rest_us(&p, 32, 800, RING), 100);
+	assert_int_equal(pace_rest_us(&p, 8, 800, RING), 100);
+	assert_int_equal(pace_rest_us(&p, 7, 800, RING), 0);
+	assert_int_equal(pace_rest_us(&p, 0, 800, RING), 0);
+	assert_int_equal(pace_rest_us(&p, 32, 120, RING), 0);
+	assert_int_equal(pace_rest_us(&p, 32, 1000000, RING), 250);
+}
+
+static void rest_ends_before_the_ring_is_full(void **state)
+{
+	struct pace p = {0};
+	uint64_t now_us = run(&p, 1000000, 20, 0, 1000);
+
+	pace_turn(&p, 0, 320, now_us);
+	pace_turn(&p, 320, 320, now_us + 500);
+	/* 960 places taken in a millisecond: a quarter of the ring lasts 66 us. */
+	assert_in_range(pace_rest_us(&p, 32, 2000, RING), 60, 70);
+	/* The millisecond after it was quiet so far, and is not trusted yet. */
+	pace_turn(&p, 0, 1, now_us + 1100);
+	assert_in_range(pace_rest_us(&p, 32, 2000, RING), 60, 70);
+	now_us = run(&p, now_us + 2000, 5, 0, 1000);
+	assert_int_equal(pace_rest_us(&p, 32, 2000, RING), 250);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +129,8 @@ int main(void)
 		cmocka_unit_test(storage_at_rest_allows_the_longest),
 		cmocka_unit_test(nap_ends_before_the_ring_is_full),
 		cmocka_unit_test(naps_end_with_the_flood),
+		cmocka_unit_test(rest_is_a_share_of_what_a_request_takes),
+		cmocka_unit_test(rest_ends_before_the_ring_is_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
