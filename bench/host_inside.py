@@ -46,8 +46,8 @@ def sluice(driver, job, seconds):
     found = json.loads(said.splitlines()[-1])
     if found["errors"] or found["protected_drops"]:
         sys.exit(f"host: sluice on {driver}: {found['errors']} errors, {found['protected_drops']} protected drops")
-    return row(found["ios"], found["mb_s"] * found["seconds"], found["cpu_s"], found["p50_us"], found["p99_us"],
-               found["p999_us"], found["seconds"])
+    return {**row(found["ios"], found["mb_s"] * found["seconds"], found["cpu_s"], found["p50_us"], found["p99_us"],
+                  found["p999_us"], found["seconds"]), "packets_sent_per_io": found["tcp"]["tx_segs"] / max(found["ios"], 1)}
 
 
 def libnbd(job, seconds):
