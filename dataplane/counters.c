@@ -25,7 +25,7 @@ static const struct registry_item loop_items[] = {
 	COUNTER("busy_turns", "Turns that found something to do"),
 	COUNTER("sleeps", "Times the worker went to sleep"),
 	COUNTER("naps", "Naps taken while others' packets poured in"),
-	COUNTER("rests", "Rests taken while many requests were under way"),
+	COUNTER("rests", "Rests taken while requests were under way"),
 	COUNTER("wakeups", "Times an event ended its sleep"),
 	COUNTER("rx_wakeups", "Of these, by the RX interrupt"),
 	COUNTER("tx_full", "Packets the full TX ring did not take at once"),

@@ -14,8 +14,11 @@
  *
  * The same is true of answers. With many requests at the server, one answer more or less in a turn makes no
  * difference to who asked, but each turn is work: a packet sent, an ACK, a submission. So while nothing
- * comes and enough requests wait, the worker rests for a part of what a request takes, and finds several answers at
- * once. With few requests under way each counts, and it polls.
+ * comes and many requests wait, the worker rests for a part of what a request takes, and finds several answers at
+ * once. In the midst of answers the server waits for our ACKs: then it rests for a part of a round trip only, and not at all
+ * while they come slowly, for so they do when the server has little leave to send. With few requests under way each counts; but none is answered long before its time, and looking for it meanwhile
+ * takes the processor from who asked. So it rests for a quarter of what lies between one answer and the next, and polls from then on,
+ * and at once when a part of an answer has come.
  *
  * Pure: packets and times go in, and a time comes out.
  */
@@ -31,10 +34,13 @@
 #define GAP_US_MAX    10000u /* storage that has been silent for longer is not in a hurry */
 #define GAP_WEIGHT    8u
 
-#define REST_IN_FLIGHT_MIN 8u
-#define REST_US_MIN	   16u /* a timer costs half of that */
-#define REST_US_MAX	   250u
-#define REST_SHARE	   8u  /* of what a request takes */
+#define REST_US_MIN	16u /* a timer costs half of that */
+#define REST_US_MAX	250u
+#define MANY_IN_FLIGHT	8u
+#define FLOW_COUNT	32u /* mbufs of the storage in a window, from which on answers flow */
+#define REST_SHARE_MANY 8u /* of what a request takes */
+#define REST_SHARE_RTT	4u /* of a round trip, while answers flow: the server waits for ACKs */
+#define REST_SHARE_FEW	4u /* of what lies between one answer and the next */
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
@@ -80,13 +86,17 @@ uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us)
 	return nap_us < NAP_US_MIN ? 0 : nap_us;
 }
 
-uint64_t pace_rest_us(const struct pace *p, unsigned in_flight, uint64_t latency_us, unsigned ring_count)
+uint64_t pace_rest_us(const struct pace *p, const struct nbd_client_load *load, unsigned ring_count)
 {
 	uint32_t rate = larger(p->others, p->others_last) + larger(p->storage, p->storage_last);
-	uint64_t rest_us = smaller(latency_us / REST_SHARE, REST_US_MAX);
+	bool has_many = load->in_flight >= MANY_IN_FLIGHT, is_flow = larger(p->storage, p->storage_last) >= FLOW_COUNT;
+	uint64_t rest_us;
 
-	if (in_flight < REST_IN_FLIGHT_MIN)
+	if (load->in_flight == 0 || (load->is_answering && !(has_many && is_flow)))
 		return 0;
+	rest_us = load->latency_us / (has_many ? REST_SHARE_MANY : REST_SHARE_FEW * load->in_flight);
+	rest_us = smaller(rest_us, load->is_answering ? load->rtt_us / REST_SHARE_RTT : REST_US_MAX);
+	rest_us = smaller(rest_us, REST_US_MAX);
 	if (rate > 0)
 		rest_us = smaller(rest_us, (uint64_t)ring_count * WINDOW_US / NAP_SHARE / rate);
 	return rest_us < REST_US_MIN ? 0 : rest_us;

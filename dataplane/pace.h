@@ -5,6 +5,7 @@
 #define DATAPLANE_PACE_H
 
 #include <stdint.h>
+#include "nbd_client/nbd_client.h"
 
 struct pace {
 	uint64_t window_us;	   /* when the present window began */
@@ -18,7 +19,7 @@ struct pace {
 void pace_turn(struct pace *p, unsigned others, unsigned storage, uint64_t now_us);
 /* How long the NIC may be left alone now; 0: not at all. */
 uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us);
-/* How long it may be, when nothing came and @in_flight requests wait, which take @latency_us of late; 0: not at all. */
-uint64_t pace_rest_us(const struct pace *p, unsigned in_flight, uint64_t latency_us, unsigned ring_count);
+/* How long it may be, when nothing came and @load is under way; 0: not at all. */
+uint64_t pace_rest_us(const struct pace *p, const struct nbd_client_load *load, unsigned ring_count);
 
 #endif

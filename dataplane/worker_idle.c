@@ -12,8 +12,8 @@
  * then, and where a driver has none, the sleeps are short: they grow from SLEEP_US_MIN to SLEEP_US_MAX
  * while nothing comes.
  *
- * While many requests are under way it does not spin, but rests for a part of the time they take (pace.c), so that it
- * finds several answers at once.
+ * While requests are under way it does not spin either, but rests for a part of the time they take (pace.c): with many it finds
+ * several answers at once, and with few the processor is left to who asked.
  *
  * When others' packets pour in, neither spinning nor the interrupt lets the worker sleep: then it naps, for
  * as long as pace.c finds harmless, and takes what has come in one burst. Only work of the storage makes
@@ -158,11 +158,12 @@ static void nap(struct worker *w, uint64_t us)
 /* Where that is harmless. Nothing ends it early: it is no longer than a request may wait. */
 static void rest(struct worker *w, uint64_t now_us)
 {
-	unsigned in_flight;
-	uint64_t latency_us = nbd_client_latency(w->nbd, &in_flight), us;
+	struct nbd_client_load load;
 	struct timespec ts = {0};
+	uint64_t us;
 
-	us = pace_rest_us(&w->pace, in_flight, latency_us, port_facts(w->cfg.port)->rx_ring);
+	nbd_client_load(w->nbd, &load);
+	us = pace_rest_us(&w->pace, &load, port_facts(w->cfg.port)->rx_ring);
 	if (us)
 		us = quiet_us(w, now_us, us);
 	if (!us)

@@ -22,7 +22,7 @@ struct nbd_client {
 	uint64_t random;
 	struct volume *volumes[VOLUME_MAX];
 	unsigned volume_count;
-	uint64_t latency_us; /* mean of requests of late; nbd_client_latency() */
+	uint64_t latency_us; /* a running mean, for nbd_client_load() */
 	unsigned event_head, event_count;
 	struct volume_event events[NBD_EVENT_MAX];
 };
@@ -114,12 +114,30 @@ void nbd_client_answered(struct nbd_client *nc, uint64_t took_us)
 	nc->latency_us = (nc->latency_us * (LATENCY_WEIGHT - 1) + took_us) / LATENCY_WEIGHT;
 }
 
-uint64_t nbd_client_latency(const struct nbd_client *nc, unsigned *in_flight)
+static void answers_note(const struct volume *v, struct nbd_client_load *out)
 {
-	*in_flight = 0;
-	for (unsigned i = 0; i < nc->volume_count; i++)
-		*in_flight += nc->volumes[i]->in_flight;
-	return nc->latency_us;
+	for (unsigned i = 0; i < v->cfg.connections; i++) {
+		const struct volume_conn *vc = &v->conns[i];
+		uint32_t rtt_us;
+
+		if (!vc->stream || vc->nbd.state != NBD_WAIT_DATA)
+			continue;
+		rtt_us = stream_rtt_us(vc->stream);
+		out->rtt_us = out->is_answering && out->rtt_us < rtt_us ? out->rtt_us : rtt_us;
+		out->is_answering = true;
+	}
+}
+
+void nbd_client_load(const struct nbd_client *nc, struct nbd_client_load *out)
+{
+	*out = (struct nbd_client_load){.latency_us = nc->latency_us};
+	for (unsigned i = 0; i < nc->volume_count; i++) {
+		const struct volume *v = nc->volumes[i];
+
+		out->in_flight += v->in_flight;
+		if (v->in_flight > 0)
+			answers_note(v, out);
+	}
 }
 
 bool nbd_client_pending(const struct nbd_client *nc)

@@ -108,8 +108,14 @@ void volume_leave(struct volume *v, uint64_t deadline_us);
 /* One turn: stream events in, replies parsed, completions handed up, new requests taken and queued. */
 void nbd_client_turn(struct nbd_client *nc, uint64_t now_us);
 uint64_t nbd_client_deadline(const struct nbd_client *nc); /* next time a turn has work by itself */
-/* How long requests take of late, from their taking to their answer, microseconds; and how many wait for theirs. */
-uint64_t nbd_client_latency(const struct nbd_client *nc, unsigned *in_flight);
+/* What the servers are asked for at present. */
+struct nbd_client_load {
+	uint64_t latency_us; /* what a request took of late, from its taking to its answer */
+	unsigned in_flight;  /* requests that wait for their answer */
+	bool is_answering;   /* of one of these a part has come */
+	uint32_t rtt_us;     /* then: of the connection it comes on; the shortest, if it is several */
+};
+void nbd_client_load(const struct nbd_client *nc, struct nbd_client_load *out);
 bool nbd_client_pending(const struct nbd_client *nc);	   /* a front end has requests to take */
 
 enum volume_event_type { VOLUME_EVENT_STATE, VOLUME_EVENT_SERVER, VOLUME_EVENT_REFUSED };

@@ -265,6 +265,11 @@ int stream_option(struct stream *s, enum stream_option option, uint64_t value)
 	return 0;
 }
 
+uint32_t stream_rtt_us(const struct stream *s)
+{
+	return tcp_rtt_srtt_us(&tcp_conn_of_const(s)->rtt);
+}
+
 void stream_info(const struct stream *s, struct stream_info *out)
 {
 	const struct tcp_conn *conn = tcp_conn_of_const(s);

@@ -174,5 +174,6 @@ struct stream_info {
 	uint16_t local_port, peer_port;
 };
 void stream_info(const struct stream *s, struct stream_info *out);
+uint32_t stream_rtt_us(const struct stream *s); /* smoothed; 0 before the first sample */
 
 #endif

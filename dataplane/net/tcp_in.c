@@ -23,7 +23,7 @@
 #include "dataplane/net/tcp_seq.h"
 
 #define ACK_PATIENCE_US_MIN 10u
-#define ACK_PATIENCE_US_MAX 200u
+#define ACK_PATIENCE_US_MAX 20u
 #define ACK_BYTES_MAX	    (128u << 10)
 
 #define PAWS_IDLE_US (24ull * 86400 * 1000000) /* RFC 7323 5.5: an echo this old means nothing */

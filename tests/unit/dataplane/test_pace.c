@@ -90,18 +90,42 @@ static void naps_end_with_the_flood(void **state)
 	assert_int_equal(pace_nap_us(&p, RING, now_us), 0);
 }
 
-/* An eighth of what a request takes, where many are under way. */
-static void rest_is_a_share_of_what_a_request_takes(void **state)
+static uint64_t rest_us(const struct pace *p, unsigned in_flight, uint64_t latency_us, bool is_answering)
+{
+	const struct nbd_client_load load = {latency_us, in_flight, is_answering, is_answering ? 240 : 0};
+
+	return pace_rest_us(p, &load, RING);
+}
+
+/* An eighth of what a request takes. */
+static void rest_with_many_requests_is_a_share_of_their_time(void **state)
+{
+	struct pace p = {0};
+	uint64_t now_us = 1000000;
+
+	now_us = run(&p, now_us, 20, 0, 100);
+	assert_int_equal(rest_us(&p, 32, 800, false), 100);
+	assert_int_equal(rest_us(&p, 8, 800, false), 100);
+	assert_int_equal(rest_us(&p, 32, 120, false), 0);
+	assert_int_equal(rest_us(&p, 32, 1000000, false), 250);
+	/* In the midst of answers only while they flow: a peer that sends four segments a round trip waits for our ACK. And then
+	 * for a quarter of a round trip. */
+	assert_int_equal(rest_us(&p, 32, 800, true), 0);
+	(void)run(&p, now_us, 20, 0, 10);
+	assert_int_equal(rest_us(&p, 32, 800, true), 60);
+}
+
+/* A quarter of the time between two answers; and none where nothing is waited for or an answer has begun. */
+static void rest_with_few_requests_ends_before_an_answer_is_due(void **state)
 {
 	struct pace p = {0};
 
 	(void)run(&p, 1000000, 20, 0, 100);
-	assert_int_equal(pace_rest_us(&p, 32, 800, RING), 100);
-	assert_int_equal(pace_rest_us(&p, 8, 800, RING), 100);
-	assert_int_equal(pace_rest_us(&p, 7, 800, RING), 0);
-	assert_int_equal(pace_rest_us(&p, 0, 800, RING), 0);
-	assert_int_equal(pace_rest_us(&p, 32, 120, RING), 0);
-	assert_int_equal(pace_rest_us(&p, 32, 1000000, RING), 250);
+	assert_int_equal(rest_us(&p, 1, 800, false), 200);
+	assert_int_equal(rest_us(&p, 4, 800, false), 50);
+	assert_int_equal(rest_us(&p, 4, 800, true), 0);
+	assert_int_equal(rest_us(&p, 1, 60, false), 0);
+	assert_int_equal(rest_us(&p, 0, 800, false), 0);
 }
 
 static void rest_ends_before_the_ring_is_full(void **state)
@@ -112,12 +136,12 @@ static void rest_ends_before_the_ring_is_full(void **state)
 	pace_turn(&p, 0, 320, now_us);
 	pace_turn(&p, 320, 320, now_us + 500);
 	/* 960 places taken in a millisecond: a quarter of the ring lasts 66 us. */
-	assert_in_range(pace_rest_us(&p, 32, 2000, RING), 60, 70);
+	assert_in_range(rest_us(&p, 32, 2000, false), 60, 70);
 	/* The millisecond after it was quiet so far, and is not trusted yet. */
 	pace_turn(&p, 0, 1, now_us + 1100);
-	assert_in_range(pace_rest_us(&p, 32, 2000, RING), 60, 70);
+	assert_in_range(rest_us(&p, 32, 2000, false), 60, 70);
 	now_us = run(&p, now_us + 2000, 5, 0, 1000);
-	assert_int_equal(pace_rest_us(&p, 32, 2000, RING), 250);
+	assert_int_equal(rest_us(&p, 32, 2000, false), 250);
 }
 
 int main(void)
@@ -129,7 +153,8 @@ int main(void)
 		cmocka_unit_test(storage_at_rest_allows_the_longest),
 		cmocka_unit_test(nap_ends_before_the_ring_is_full),
 		cmocka_unit_test(naps_end_with_the_flood),
-		cmocka_unit_test(rest_is_a_share_of_what_a_request_takes),
+		cmocka_unit_test(rest_with_many_requests_is_a_share_of_their_time),
+		cmocka_unit_test(rest_with_few_requests_ends_before_an_answer_is_due),
 		cmocka_unit_test(rest_ends_before_the_ring_is_full),
 	};
 

@@ -29,6 +29,29 @@ static void volume_reads_back_what_it_wrote(void **state)
 	world_destroy(w);
 }
 
+/* What worker_idle.c goes by: how many wait, how long that took of late, and whether one of them is being answered. */
+static void volume_tells_what_is_under_way(void **state)
+{
+	struct world *w = ready(world_create());
+	struct nbd_client_load load;
+
+	w->net->drip_bytes = 1000;
+	nbd_client_load(w->nc, &load);
+	assert_true(load.in_flight == 0 && !load.is_answering && load.latency_us == 0);
+	world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+	do {
+		world_turns(w, 1);
+		nbd_client_load(w->nc, &load);
+		assert_int_equal(load.in_flight, 1);
+	} while (!load.is_answering);
+	assert_int_equal(load.rtt_us, 300);
+	assert_true(world_settle(w, 100000));
+	nbd_client_load(w->nc, &load);
+	assert_true(load.in_flight == 0 && !load.is_answering);
+	assert_in_range(load.latency_us, 4 * WORLD_TURN_US / 16, 20 * WORLD_TURN_US / 16);
+	world_destroy(w);
+}
+
 static void volume_bytes_one_at_a_time_change_nothing(void **state)
 {
 	struct world *w = world_create();
@@ -292,6 +315,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(volume_reads_back_what_it_wrote),
+		cmocka_unit_test(volume_tells_what_is_under_way),
 		cmocka_unit_test(volume_bytes_one_at_a_time_change_nothing),
 		cmocka_unit_test(volume_takes_replies_of_every_shape),
 		cmocka_unit_test(volume_moves_payload_by_copy_where_there_is_no_buf),
