@@ -10,7 +10,8 @@
  * An interrupt is trusted once it has woken us. Not every driver that promises one delivers: with
  * DPDK 22.11 an 82574 (e1000e) raised none, and each reply was found a tenth of a second late. Until
  * then, and where a driver has none, the sleeps are short: they grow from SLEEP_US_MIN to SLEEP_US_MAX
- * while nothing comes.
+ * while nothing comes; and to SLEEP_US_LAZY where nothing has for long and no request waits, when all a packet
+ * can be is another's.
  *
  * While requests are under way it does not spin either, but rests for a part of the time they take (pace.c): with many it finds
  * several answers at once, and with few the processor is left to who asked.
@@ -35,6 +36,8 @@
 #define SPIN_US_MAX  50ull    /* keep polling this long after work */
 #define SLEEP_US_MIN 20ull    /* without an interrupt: first nap */
 #define SLEEP_US_MAX 200ull   /* … and the longest, which bounds the latency of a first packet */
+#define LAZY_AFTER_US 100000ull
+#define SLEEP_US_LAZY 5000ull
 #define WAIT_US_MAX  100000ull /* with an interrupt: look around at least this often */
 #define EPOLL_BATCH  8
 
@@ -186,9 +189,21 @@ void idle_end(struct worker *w)
 		rx_disarm(w);
 }
 
+/* How long to sleep where nothing tells of a packet. */
+static uint64_t blind_us(const struct worker *w, uint64_t idle_us)
+{
+	struct nbd_client_load load = {0};
+
+	if (idle_us >= LAZY_AFTER_US)
+		nbd_client_load(w->nbd, &load);
+	if (idle_us >= LAZY_AFTER_US && load.in_flight == 0)
+		return SLEEP_US_LAZY;
+	return RTE_MAX(RTE_MIN(idle_us / 4, SLEEP_US_MAX), SLEEP_US_MIN);
+}
+
 void idle_wait(struct worker *w, uint64_t now_us)
 {
-	bool has_fd = port_rx_fd(w->cfg.port, w->cfg.queue) >= 0;
+	bool has_fd = port_rx_fd(w->cfg.port, w->cfg.queue) >= 0, is_told;
 	uint64_t idle_us, us, nap_us;
 
 	if (w->idle.idle_since_us == 0)
@@ -212,11 +227,10 @@ void idle_wait(struct worker *w, uint64_t now_us)
 			nap(w, nap_us);
 		return;
 	}
-	us = RTE_MAX(RTE_MIN(idle_us / 4, SLEEP_US_MAX), SLEEP_US_MIN);
-	if (has_fd && (w->stats.rx_wakeups > 0 || port_rx_is_socket(w->cfg.port)))
-		us = WAIT_US_MAX;
-	us = quiet_us(w, now_us, us);
-	if (us && has_fd)
+	is_told = has_fd && (w->stats.rx_wakeups > 0 || port_rx_is_socket(w->cfg.port));
+	us = quiet_us(w, now_us, is_told ? WAIT_US_MAX : blind_us(w, idle_us));
+	/* Arming costs registers of the NIC: not for one more sleep among many. */
+	if (us && has_fd && (is_told || us < SLEEP_US_LAZY))
 		interrupt_wait(w, us);
 	else if (us)
 		sleep_us(w, us);

@@ -16,6 +16,16 @@ lone_reads_are_quick() {
     jq -e '.jobs[0].read.clat_ns.percentile["50.000000"] / 1e6 | stderr | . < 50' /run/lone.json
 }
 
+loop_counter() { SLUICE_TIMEOUT=20 sluice stats --json | jq ".workers[0].loop.$1"; }
+
+# Where nothing tells of a packet an idle worker looks 200 times a second, not thousands; where something does, ten times.
+sleeps_are_long() {
+    local before
+    before=$(loop_counter sleeps)
+    sleep 3 # what is watched is that nothing happens
+    [ $(($(loop_counter sleeps) - before)) -lt 1200 ]
+}
+
 inside() {
     local free_before free_after
     start_daemon
@@ -27,8 +37,10 @@ inside() {
     claim verify_of_small_blocks_at_depth_64_passes fio_verify --size=24M --bsrange=4k-8k --iodepth=64
     # An interrupt that does not come is seen by nobody but a lone request: it waits for the next look around.
     claim lone_read_does_not_wait_for_a_timer lone_reads_are_quick
+    claim worker_rests_under_load [ "$(loop_counter rests)" -gt 100 ]
+    claim idle_worker_sleeps_long sleeps_are_long
     claim protected_drops_stay_0 [ "$(counter protected_drops)" = 0 ]
-    claim longest_turn_is_kept [ "$(sluice stats --json | jq ".workers[0].loop.max_turn_us")" -gt 0 ]
+    claim longest_turn_is_kept [ "$(loop_counter max_turn_us)" -gt 0 ]
     detach
     # The ring is filled again on the worker's next turns, not at once.
     is_back() { free_after=$(reserve_number free); [ "$free_after" = "$free_before" ]; }
