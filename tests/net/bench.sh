@@ -45,8 +45,8 @@ worker_sleeps() { jq -e '.af_packet.idle_worker_cpu_pct < 2' "$tmp/idle.json"; }
 claim bench_host_measures_sluice_beside_libnbd host_is_measured
 claim a_4k_read_at_depth_32_sends_less_than_0.8_packets reads_share_packets
 claim bench_cost_counts_instructions bench/cost --ios 20 --only 'segment,READ 4k' --json "$tmp/cost.json" --svg "$tmp/cost.svg"
-claim a_received_segment_costs_less_than_1250_instructions costs_less segment 1250
-claim a_4k_read_costs_less_than_6200_instructions costs_less 'READ 4k' 6200
+claim a_received_segment_costs_less_than_900_instructions costs_less segment 900
+claim a_4k_read_costs_less_than_5600_instructions costs_less 'READ 4k' 5600
 claim bench_scale_counts_volumes_at_rest bench/scale --volumes 1,16 --ios 64 --no-load --json "$tmp/scale.json"
 claim a_volume_at_rest_costs_less_than_250_instructions_a_turn rest_costs_less 250
 claim bench_idle_watches_a_worker bench/idle --seconds 2 --drivers af_packet --json "$tmp/idle.json"
