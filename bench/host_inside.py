@@ -50,18 +50,22 @@ def sluice(driver, job, seconds):
                   found["p999_us"], found["seconds"]), "packets_sent_per_io": found["tcp"]["tx_segs"] / max(found["ios"], 1)}
 
 
-def libnbd(job, seconds):
+def fio_nbd(job, seconds, *more):
+    """fio's nbd engine on the client's side: its report of the job, and the CPU seconds it took."""
     rw, block, depth = job
     # The kernel has its address only now: while sluiced runs, no second stack shall look at its packets.
     subprocess.run(["ip", "-n", CLIENT, "addr", "add", "10.66.0.3/24", "dev", "sl0"], check=True)
     try:
         said, cpu = in_namespace(CLIENT, "fio", "--name=job", "--ioengine=nbd", "--uri=nbd://10.66.0.1/", f"--rw={rw}",
                                  f"--bs={block}", f"--iodepth={depth}", "--size=64m", "--time_based", f"--runtime={seconds}",
-                                 "--norandommap", "--output-format=json", "--eta=never")
+                                 "--norandommap", "--output-format=json", "--eta=never", *more)
     finally:
         subprocess.run(["ip", "-n", CLIENT, "addr", "del", "10.66.0.3/24", "dev", "sl0"], check=True)
-    job = json.loads(said[said.index("{"):])["jobs"][0]
-    part = job["write" if "write" in rw else "read"]
+    return json.loads(said[said.index("{"):])["jobs"][0]["write" if "write" in rw else "read"], cpu
+
+
+def libnbd(job, seconds):
+    part, cpu = fio_nbd(job, seconds)
     times = part["clat_ns"].get("percentile", {})
     return row(part["total_ios"], part["io_bytes"] / 1e6, cpu, *(times.get(f"{name}00000", times.get(name, 0)) / 1000
                for name in ("50.0", "99.0", "99.9")), part["runtime"] / 1000)

@@ -6,7 +6,11 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import host_inside  # noqa: E402
 
 CLIENT, WORK = os.environ["CLIENT_NS"], os.environ["WORK"]
 TICK = os.sysconf("SC_CLK_TCK")
@@ -72,21 +76,12 @@ def measure(driver, seconds):
             "busy_p50_us": busy["p50_us"], "busy_p99_us": busy["p99_us"]}
 
 
-def libnbd(seconds, *more):
-    """The same from fio's nbd engine: submission to answer, so its own sending is in it, as ours is."""
-    done = subprocess.run(["ip", "netns", "exec", CLIENT, "fio", "--name=job", "--ioengine=nbd", "--uri=nbd://10.66.0.1/", "--rw=randread",
-                           "--bs=4k", "--iodepth=1", "--size=64m", "--time_based", f"--runtime={seconds}", "--norandommap",
-                           "--lat_percentiles=1", "--output-format=json", "--eta=never", *more],
-                          stdout=subprocess.PIPE, text=True, check=True, timeout=seconds + 60)
-    times = json.loads(done.stdout[done.stdout.index("{"):])["jobs"][0]["read"]["lat_ns"]["percentile"]
-    return times["50.000000"] / 1000, times["99.000000"] / 1000
-
-
 def measure_libnbd(seconds):
-    # The kernel has its address only now: while sluiced runs, no second stack shall look at its packets.
-    subprocess.run(["ip", "-n", CLIENT, "addr", "add", "10.66.0.3/24", "dev", "sl0"], check=True)
-    (first, worst), (busy, _) = libnbd(seconds, f"--thinktime={THINK_US}"), libnbd(2)
-    subprocess.run(["ip", "-n", CLIENT, "addr", "del", "10.66.0.3/24", "dev", "sl0"], check=True)
+    """The same from fio's nbd engine: submission to answer, so its own sending is in it, as ours is."""
+    def times(runtime, *more):
+        part, _ = host_inside.fio_nbd(("randread", "4k", 1), runtime, "--lat_percentiles=1", *more)
+        return [part["lat_ns"]["percentile"][share] / 1000 for share in ("50.000000", "99.000000")]
+    (first, worst), (busy, _) = times(seconds, f"--thinktime={THINK_US}"), times(2)
     return {"first_p50_us": first, "first_p99_us": worst, "busy_p50_us": busy}
 
 

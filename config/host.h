@@ -107,8 +107,10 @@ uint64_t host_memory_files(void);
 int host_stacks_fit(void);
 /* PR_SET_IO_FLUSHER is per thread: each calls this. 0 or -errno */
 int host_thread_protect(void);
-/* The calling thread runs before ordinary programs do, and its sleeps end when they shall. 0 or -errno */
+/* The calling thread runs before ordinary programs do. 0 or -errno */
 int host_thread_hurry(void);
+/* The calling thread's sleeps end when they shall; else one of 50 us may take 100. It asks for no privilege. */
+void host_thread_punctual(void);
 
 /* One daemon: takes the lock file under @run_dir. Out: fd, or -EBUSY with the pid that holds it. */
 int host_lock(const char *run_dir, struct error *err);

@@ -46,11 +46,13 @@ int host_thread_protect(void)
 	return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) ? -errno : 0;
 }
 
+void host_thread_punctual(void)
+{
+	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
+}
+
 int host_thread_hurry(void)
 {
-	/* Else a sleep of 50 us may take 100. Of this thread; it asks for no privilege. */
-	if (prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0))
-		return -errno;
 	return setpriority(PRIO_PROCESS, 0, NICE_FIRST) ? -errno : 0; /* in Linux: of this thread */
 }
 

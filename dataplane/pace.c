@@ -15,10 +15,12 @@
  * The same is true of answers. With many requests at the server, one answer more or less in a turn makes no
  * difference to who asked, but each turn is work: a packet sent, an ACK, a submission. So while nothing
  * comes and many requests wait, the worker rests for a part of what a request takes, and finds several answers at
- * once. In the midst of answers the server waits for our ACKs: then it rests for a part of a round trip only, and not at all
- * while they come slowly, for so they do when the server has little leave to send. With few requests under way each counts; but none is answered long before its time, and looking for it meanwhile
- * takes the processor from who asked. So it rests for a quarter of what lies between one answer and the next, and polls from then on,
- * and at once when a part of an answer has come.
+ * once. In the midst of answers the server waits for our ACKs: then it rests for a part of a round trip only, and not
+ * at all while they come slowly, for so they do when the server has little leave to send.
+ *
+ * With few requests under way each counts; but none is answered long before its time, and looking for it meanwhile takes
+ * the processor from who asked. So the worker rests for a quarter of what lies between one answer and the next, and
+ * not at all when a part of an answer has come.
  *
  * Pure: packets and times go in, and a time comes out.
  */

@@ -130,7 +130,7 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 	struct pkt_info info[BURST_MAX];
 	unsigned n = port_rx(w->cfg.port, w->cfg.queue, m), i;
 
-	w->rx_storage = w->rx_others = w->rx_storage_mbufs = 0;
+	w->rx_others = w->rx_storage_mbufs = 0;
 	if (n == 0)
 		return 0;
 	assert(n <= BURST_MAX);
@@ -138,12 +138,11 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 	classify_burst(w->classifier, m, n, info);
 	w->stats.rx_packets += n;
 	for (i = 0; i < n; i++) {
-		if (info[i].cls != PKT_PROTECTED || info[i].flags & PKT_RULE)
-			continue;
-		w->rx_storage++;
-		w->rx_storage_mbufs += m[i]->nb_segs;
+		if (info[i].cls == PKT_PROTECTED && !(info[i].flags & PKT_RULE))
+			w->rx_storage_mbufs += m[i]->nb_segs;
+		else
+			w->rx_others++;
 	}
-	w->rx_others = n - w->rx_storage;
 	stray_hand_over(w, m, info, n);
 	other_rx(w->other, m, info, n, now_us);
 	net_input(w->net, m, info, n, now_us);
@@ -222,6 +221,7 @@ static void *worker_run(void *arg)
 
 	rte_thread_register();
 	host_thread_protect();
+	host_thread_punctual();
 	host_thread_hurry(); /* refused: host_process_protect() has said so */
 	alloc_trap_arm(true);
 	while (!w->is_ending) {

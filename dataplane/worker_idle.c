@@ -28,7 +28,6 @@
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 #include "dataplane/port.h"
 #include "dataplane/worker_impl.h"
@@ -36,8 +35,8 @@
 #define SPIN_US_MAX  50ull    /* keep polling this long after work */
 #define SLEEP_US_MIN 20ull    /* without an interrupt: first nap */
 #define SLEEP_US_MAX 200ull   /* … and the longest, which bounds the latency of a first packet */
-#define LAZY_AFTER_US 100000ull
-#define SLEEP_US_LAZY 5000ull
+#define LAZY_AFTER_US 100000ull /* nothing for so long, and no request waits: */
+#define SLEEP_US_LAZY 5000ull	/* … what comes first is another's */
 #define WAIT_US_MAX  100000ull /* with an interrupt: look around at least this often */
 #define EPOLL_BATCH  8
 
@@ -192,12 +191,13 @@ void idle_end(struct worker *w)
 /* How long to sleep where nothing tells of a packet. */
 static uint64_t blind_us(const struct worker *w, uint64_t idle_us)
 {
-	struct nbd_client_load load = {0};
+	struct nbd_client_load load;
 
-	if (idle_us >= LAZY_AFTER_US)
+	if (idle_us >= LAZY_AFTER_US) {
 		nbd_client_load(w->nbd, &load);
-	if (idle_us >= LAZY_AFTER_US && load.in_flight == 0)
-		return SLEEP_US_LAZY;
+		if (load.in_flight == 0)
+			return SLEEP_US_LAZY;
+	}
 	return RTE_MAX(RTE_MIN(idle_us / 4, SLEEP_US_MAX), SLEEP_US_MIN);
 }
 

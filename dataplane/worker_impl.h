@@ -33,8 +33,8 @@ struct worker {
 	unsigned tx_at, tx_count;
 	struct worker_idle idle;
 	struct pace pace;
-	unsigned rx_storage, rx_others, moved_others; /* packets of this turn; moved: either way */
-	unsigned rx_storage_mbufs;
+	unsigned rx_others, moved_others; /* packets of this turn; moved: either way */
+	unsigned rx_storage_mbufs;	  /* of this turn */
 	struct worker_stats stats;
 	bool is_ending, is_started;
 	uint64_t done_count; /* commands carried out */

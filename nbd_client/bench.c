@@ -416,10 +416,11 @@ struct bench *bench_create(const struct bench_config *cfg, struct error *err)
 	b->blocks.base_bytes = cfg->offset_bytes;
 	slots_init(b);
 	b->front = (struct block_front){&front_ops, cfg->iodepth, -1};
-	if (cfg->think_us && bench_think_init(&b->think) < 0)
-		goto err_parts;
-	if (cfg->think_us)
+	if (cfg->think_us) {
+		if (bench_think_init(&b->think) < 0)
+			goto err_parts;
 		b->front.event_fd = b->think.event_fd;
+	}
 	return b;
 
 err_parts:

@@ -11,7 +11,6 @@
  * may be made when asked has caught up with due.
  */
 #include <sys/eventfd.h>
-#include <unistd.h>
 #include "nbd_client/bench_priv.h"
 
 int bench_think_init(struct bench_think *t)
@@ -34,7 +33,6 @@ bool bench_think_is_over(const struct bench_think *t)
 uint64_t bench_think_ask(struct bench_think *t, uint64_t now_ns)
 {
 	uint64_t due = __atomic_load_n(&t->due, __ATOMIC_ACQUIRE), due_ns;
-	const uint64_t one = 1;
 
 	if (t->asked == due)
 		return UINT64_MAX;
@@ -43,8 +41,6 @@ uint64_t bench_think_ask(struct bench_think *t, uint64_t now_ns)
 		return due_ns - now_ns;
 	t->asked_ns = now_ns;
 	__atomic_store_n(&t->asked, due, __ATOMIC_RELEASE);
-	/* It fails only when the counter is full, and then it wakes anyway. */
-	if (write(t->event_fd, &one, sizeof(one)) < 0)
-		return UINT64_MAX;
+	eventfd_write(t->event_fd, 1); /* fails only when the counter is full, and then it wakes anyway */
 	return UINT64_MAX;
 }

@@ -38,7 +38,7 @@ static void tcp_lone_segment_waits_for_the_delayed_ack(void **state)
 	tx_none();
 }
 
-/* Soon: within an eighth of the round trip, and no later than 200 microseconds after the second. */
+/* Soon: within an eighth of the round trip, and no later than 20 microseconds after the second. */
 static void tcp_second_segment_is_acknowledged_soon(void **state)
 {
 	uint32_t seq;
