@@ -89,6 +89,22 @@ static void tcp_ack_waits_for_no_more_than_a_quarter_of_the_window(void **state)
 	tx_none();
 }
 
+/* Room that the reader made is no reason for a packet of its own while more than half of the window is open. */
+static void tcp_open_window_is_not_reported_by_itself(void **state)
+{
+	uint32_t seq, i;
+
+	open_with(.quota = 128); /* 56 KiB of window, for which 16 bits do */
+	seq = past_quick_acks();
+	for (i = 0; i < 4; i++)
+		rx(.flags = ACK, .seq = seq + i * 1000, .ack = 101, .len = 1000);
+	read_bytes(4000);
+	tx_none(); /* it goes with the ACK */
+	after_ms(1);
+	tx(.flags = ACK, .ack = seq + 4000);
+	tx_none();
+}
+
 /* A sender whose timer went off has one segment under way: it waits for each ACK. */
 static void tcp_first_segments_after_a_silence_are_acknowledged_at_once(void **state)
 {
@@ -228,6 +244,7 @@ int main(void)
 		conv_test(tcp_second_segment_is_acknowledged_soon),
 		conv_test(tcp_ack_of_two_segments_rides_on_data),
 		conv_test(tcp_ack_waits_for_no_more_than_a_quarter_of_the_window),
+		conv_test(tcp_open_window_is_not_reported_by_itself),
 		conv_test(tcp_first_segments_after_a_silence_are_acknowledged_at_once),
 		conv_test(tcp_burst_gets_one_ack),
 		conv_test(tcp_ack_rides_on_data),
