@@ -12,7 +12,9 @@
  *
  * A reduction is undone when the ACK that ends the wait echoes a timestamp older than the first
  * retransmission (RFC 3522: the original arrived), or when D-SACKs have reported every
- * retransmitted byte as a duplicate (RFC 3708).
+ * retransmitted byte as a duplicate (RFC 3708). And when everything was acknowledged before anything was
+ * sent again: a worker that rests finds the SACK that condemns a segment and the ACK that acquits it in
+ * one turn.
  */
 #include "dataplane/net/tcp_recovery.h"
 
@@ -98,8 +100,10 @@ static bool is_spurious(struct tcp_conn *conn, const struct tcp_seg *seg,
 {
 	struct tcp_recovery *r = &conn->recovery;
 
-	if (!r->can_undo || r->resent_bytes == 0)
+	if (!r->can_undo)
 		return false;
+	if (r->resent_bytes == 0)
+		return r->phase != RECOVERY_NONE && seq_ge(conn->snd_una, r->point);
 	if (d->has_dsack && seq_ge(d->dsack.start, r->undo_una)) {
 		r->undo_bytes -= RTE_MIN(r->undo_bytes, d->dsack.end - d->dsack.start);
 		if (r->undo_bytes == 0)

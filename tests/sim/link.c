@@ -12,7 +12,9 @@
 
 static bool is_before(const struct flight *a, const struct flight *b)
 {
-	return a->at_us < b->at_us || (a->at_us == b->at_us && a->order < b->order);
+	if (a->at_us != b->at_us)
+		return a->at_us < b->at_us;
+	return a->wire_us < b->wire_us || (a->wire_us == b->wire_us && a->order < b->order);
 }
 
 static void swap(struct flight *a, struct flight *b)
@@ -23,8 +25,10 @@ static void swap(struct flight *a, struct flight *b)
 	*b = t;
 }
 
-static void push(struct flights *f, uint64_t at_us, uint8_t way, const uint8_t *bytes, size_t len)
+static void push(struct flights *f, const struct link_config *c, uint64_t wire_us, uint8_t way, const uint8_t *bytes,
+	size_t len)
 {
+	uint64_t at_us = c->gather_us ? (wire_us + c->gather_us - 1) / c->gather_us * c->gather_us : wire_us;
 	uint32_t i = f->count++;
 
 	if (f->count > f->room) {
@@ -32,7 +36,8 @@ static void push(struct flights *f, uint64_t at_us, uint8_t way, const uint8_t *
 		f->heap = realloc(f->heap, f->room * sizeof(f->heap[0]));
 		assert(f->heap);
 	}
-	f->heap[i] = (struct flight){ .at_us = at_us, .order = f->order++, .way = way, .len = (uint32_t)len };
+	f->heap[i] = (struct flight){
+		.at_us = at_us, .wire_us = wire_us, .order = f->order++, .way = way, .len = (uint32_t)len};
 	f->heap[i].bytes = malloc(len);
 	assert(f->heap[i].bytes);
 	memcpy(f->heap[i].bytes, bytes, len);
@@ -121,12 +126,12 @@ unsigned link_send(struct link *l, struct flights *f, struct rnd *r, uint8_t way
 	if (rnd_ppm(r, c->ce_ppm) && mark(copy))
 		fate |= LINK_CE;
 	if (c->early_ppm && rnd_ppm(r, c->early_ppm)) {
-		push(f, at_us, way, copy, len);
+		push(f, c, at_us, way, copy, len);
 		return fate | LINK_LATE;
 	}
 	at_us += c->delay_us + rnd_below(r, c->jitter_us + 1);
 	if (rnd_ppm(r, c->dup_ppm)) {
-		push(f, at_us + rnd_log(r, c->late_us_max), way, copy, len);
+		push(f, c, at_us + rnd_log(r, c->late_us_max), way, copy, len);
 		fate |= LINK_DUP;
 	}
 	if (rnd_ppm(r, c->corrupt_ppm)) {
@@ -140,6 +145,6 @@ unsigned link_send(struct link *l, struct flights *f, struct rnd *r, uint8_t way
 		at_us = at_us > l->arrival_us ? at_us : l->arrival_us;
 		l->arrival_us = at_us;
 	}
-	push(f, at_us, way, copy, len);
+	push(f, c, at_us, way, copy, len);
 	return fate;
 }

@@ -18,6 +18,7 @@ struct link_config {
 	uint64_t bytes_per_s; /* 0 = no limit */
 	uint32_t queue_bytes;
 	uint32_t mtu; /* larger packets vanish; 0 = no limit */
+	uint32_t gather_us; /* who is at the end looks that often and finds several; 0 = each as it comes */
 	uint64_t dark_from_us, dark_until_us;
 };
 
@@ -28,7 +29,7 @@ struct link {
 };
 
 struct flight {
-	uint64_t at_us, order;
+	uint64_t at_us, wire_us, order; /* when it is found, and when it was there to be found */
 	uint8_t way; /* the sender's business */
 	uint32_t len;
 	uint8_t *bytes;

@@ -151,6 +151,23 @@ static void tcp_dsack_undoes_a_needless_reduction(void **state)
 	assert_true(info().ssthresh_bytes > 100000);
 }
 
+/* What a worker that rested finds in one turn: nothing leaves between the two. */
+static void tcp_loss_acquitted_before_anything_is_resent_is_undone(void **state)
+{
+	uint32_t cwnd;
+
+	ten_in_flight();
+	cwnd = info().cwnd_bytes;
+	rx(.flags = ACK, .seq = 901, .ack = 101, .sacks = 1, .sack = {{1101, 4101}});
+	assert_int_equal(info().ssthresh_bytes, 5000);
+	rx(.flags = ACK, .seq = 901, .ack = 4101);
+	assert_int_equal(info().ssthresh_bytes, 5000); /* what was under way may be lost yet */
+	rx(.flags = ACK, .seq = 901, .ack = 10101);
+	assert_int_equal(info().retrans_segs, 0);
+	assert_true(info().cwnd_bytes >= cwnd);
+	assert_true(info().ssthresh_bytes > 100000);
+}
+
 static void tcp_tso_record_is_split_by_sack(void **state)
 {
 	open_with(.tso = true, .rtt_ms = 100, .cc = "newreno");
@@ -196,6 +213,7 @@ int main(void)
 		conv_test(tcp_reneging_peer_gets_the_data_again),
 		/* RFC 3708: undo */
 		conv_test(tcp_dsack_undoes_a_needless_reduction),
+		conv_test(tcp_loss_acquitted_before_anything_is_resent_is_undone),
 		/* RFC 2018 5: blocks and TSO */
 		conv_test(tcp_tso_record_is_split_by_sack),
 		conv_test(tcp_tso_stays_within_an_ip_packet),
