@@ -9,9 +9,11 @@
 #ifndef CLASSIFIER_CLASSIFIER_H
 #define CLASSIFIER_CLASSIFIER_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "config/limits.h"
 
 struct rte_mbuf;
@@ -48,6 +50,15 @@ struct pkt_info {
 	uint32_t flow;	       /* cookie of the flow it belongs to or, as an ICMP error, quotes; or FLOW_NONE */
 };
 #define FLOW_NONE UINT32_MAX
+
+/* Up to there a parse says where the headers lie and what they are; behind it, what differs from one segment to the next. */
+#define PKT_SHAPE_BYTES offsetof(struct pkt_info, end_off)
+
+static inline bool pkt_is_alike(const struct pkt_info *a, const struct pkt_info *b)
+{
+	static_assert(PKT_SHAPE_BYTES == 12, "short enough to be compared without a call");
+	return memcmp(a, b, PKT_SHAPE_BYTES) == 0;
+}
 
 /*
  * A classifier belongs to one worker: all calls are the worker's, or the control thread's before it

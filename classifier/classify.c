@@ -126,13 +126,17 @@ static void lookup_begin(struct classifier *c, const uint8_t *bytes, const struc
 	flow_table_prefetch(&c->flows, look->tag);
 }
 
-/* Addresses and ports of a plain TCP packet over IPv4 lie in one piece of twelve bytes, if there are no options. */
+/* Addresses and ports of TCP over IPv4 without options lie in one piece of twelve bytes. */
+static bool has_ends_in_one_piece(const struct pkt_info *info)
+{
+	return info->l3 == PKT_L3_IP4 && info->l3_len == 20;
+}
+
+/* @before was such a packet, and may have been of a flow; so this one may. */
 static bool is_flow_of(const uint8_t *bytes, const struct pkt_info *info, const uint8_t *before,
 	const struct pkt_info *info_before)
 {
-	return before && info->l3 == PKT_L3_IP4 && info_before->l3 == PKT_L3_IP4 && info->l3_len == 20 &&
-	       info_before->l3_len == 20 &&
-	       memcmp(bytes + info->l3_off + 12, before + info_before->l3_off + 12, 12) == 0;
+	return pkt_is_alike(info, info_before) && memcmp(bytes + info->l3_off + 12, before + info->l3_off + 12, 12) == 0;
 }
 
 static uint32_t lookup_end(const struct classifier *c, const struct lookup *look)
@@ -165,7 +169,7 @@ void classify_burst(
 {
 	struct lookup look[BURST_MAX];
 	uint32_t counts[PKT_BAD + 1] = {0}, flow = FLOW_NONE;
-	const uint8_t *bytes, *before = NULL; /* the last packet that may be of a flow */
+	const uint8_t *bytes, *before = NULL; /* the last that may be of a flow, if its ends lie in one piece */
 	unsigned last = 0;
 
 	assert(n <= BURST_MAX);
@@ -175,15 +179,16 @@ void classify_burst(
 		if (i + AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + AHEAD], const void *));
 		parse_one(c, m[i], &out[i]);
+		bytes = rte_pktmbuf_mtod(m[i], const uint8_t *);
 		look[i].kind = LOOKUP_NONE;
+		if (before && is_flow_of(bytes, &out[i], before, &out[last])) {
+			look[i].kind = LOOKUP_AS_BEFORE;
+			continue;
+		}
 		if (!may_be_a_flow(&out[i]))
 			continue;
-		bytes = rte_pktmbuf_mtod(m[i], const uint8_t *);
-		if (is_flow_of(bytes, &out[i], before, &out[last]))
-			look[i].kind = LOOKUP_AS_BEFORE;
-		else
-			lookup_begin(c, bytes, &out[i], &look[i]);
-		before = bytes;
+		lookup_begin(c, bytes, &out[i], &look[i]);
+		before = has_ends_in_one_piece(&out[i]) ? bytes : NULL;
 		last = i;
 	}
 	for (unsigned i = 0; i < n; i++) {

@@ -238,7 +238,7 @@ void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info
 		if (!eaten || (info[i].cls != PKT_PROTECTED && info[i].cls != PKT_ESSENTIAL))
 			continue;
 		m[i] = NULL;
-		if (tcp_run_next(net, eaten, &info[i], now_us))
+		if (tcp_run_next(net, eaten, &info[i]))
 			continue;
 		frame = rte_pktmbuf_mtod(eaten, const uint8_t *);
 		packet_input(net, eaten, &info[i], now_us);

@@ -153,6 +153,7 @@ struct tcp_run {
 	const uint8_t *frame;  /* its headers, in an mbuf the connection holds */
 	uint16_t text_off;     /* where the text begins behind them */
 	uint16_t count, room;  /* mbufs appended and not charged yet, and how many may be */
+	uint32_t bytes;	       /* of their text */
 	struct pkt_info info;
 	struct ip_in in;
 	struct rte_mbuf *appended[BURST_MAX];
@@ -262,7 +263,9 @@ void tcp_reply_push(struct tcp_table *t, const struct tcp_reply *reply, bool is_
 bool tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *seg, uint8_t ecn,
 	uint64_t now_us);
 /* Such a segment. Eats @m if it is the next text and there is room for it in one piece; else false. */
-bool tcp_input_next(struct tcp_conn *conn, struct rte_mbuf *m, uint32_t seq, uint64_t now_us);
+bool tcp_input_next(struct tcp_conn *conn, struct rte_mbuf *m, uint32_t seq);
+/* There were @segs such, of @bytes, and no more follow: when are they acknowledged? Before anything is sent. */
+void tcp_input_ended(struct tcp_conn *conn, uint32_t segs, uint32_t bytes, uint64_t now_us);
 
 /* ---- tcp_ack.c ---- */
 /* 3.10.7.4's fifth step. Out: false when the segment must be dropped. */

@@ -208,7 +208,7 @@ static bool ack_is_pressing(const struct tcp_rcv *r)
  * When is it due: at once, or may it wait for company (RFC 5681 4.2, RFC 9293 3.8.6.3)? Two segments are acknowledged soon,
  * which need not be by a packet of its own: docs/adr/0014.
  */
-static void ack_schedule(struct tcp_conn *conn, uint32_t payload_bytes,
+static void ack_schedule(struct tcp_conn *conn, uint32_t segs, uint32_t payload_bytes,
 	enum tcp_rcv_verdict verdict, bool had_hole, uint64_t now_us)
 {
 	struct tcp_rcv *r = &conn->rcv;
@@ -221,11 +221,10 @@ static void ack_schedule(struct tcp_conn *conn, uint32_t payload_bytes,
 			r->dup_acks_owed++;
 		return;
 	}
-	r->ack_segs += payload_bytes > r->mss ? 2 : 1; /* coalesced by the NIC */
+	r->ack_segs += segs + (payload_bytes > segs * r->mss); /* the NIC coalesced some */
 	if (had_hole || r->quick_acks > 0 || r->has_dsack || (r->ack_segs >= 2 && ack_is_pressing(r)))
 		conn->ack_now = true;
-	if (r->quick_acks > 0)
-		r->quick_acks--;
+	r->quick_acks -= RTE_MIN(r->quick_acks, segs);
 	if (conn->ack_now)
 		return;
 	due_us = now_us + (r->ack_segs >= 2 ? ack_patience_us(conn) : TCP_DELACK_US);
@@ -261,7 +260,7 @@ static bool step_text(
 	verdict = tcp_rcv_text(conn->net, r, m, seg->seq);
 	if (verdict == RCV_IN_ORDER)
 		tcp_conn_event(conn, STREAM_READABLE);
-	ack_schedule(conn, seg->payload_bytes, verdict, had_hole, now_us);
+	ack_schedule(conn, 1, seg->payload_bytes, verdict, had_hole, now_us);
 	tcp_timer_ooo_update(conn, now_us, verdict == RCV_IN_ORDER);
 	return true;
 }
@@ -411,7 +410,7 @@ static bool predicted_input(
 		verdict = tcp_rcv_fit(conn->net, &conn->rcv, m, seg->seq);
 	assert(verdict == RCV_IN_ORDER);
 	tcp_conn_event(conn, STREAM_READABLE);
-	ack_schedule(conn, seg->payload_bytes, verdict, false, now_us);
+	ack_schedule(conn, 1, seg->payload_bytes, verdict, false, now_us);
 	return is_whole;
 }
 
@@ -454,14 +453,16 @@ bool tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *
 }
 
 /* What predicted_input() noted once for both is not noted again. */
-bool tcp_input_next(struct tcp_conn *conn, struct rte_mbuf *m, uint32_t seq, uint64_t now_us)
+bool tcp_input_next(struct tcp_conn *conn, struct rte_mbuf *m, uint32_t seq)
 {
-	uint32_t bytes = m->pkt_len;
-
 	assert(conn->state == TCP_STATE_ESTABLISHED && !conn->rcv.has_dsack);
 	if (!tcp_rcv_append_uncharged(&conn->rcv, m, seq))
 		return false;
 	conn->snd_wl1 = seq;
-	ack_schedule(conn, bytes, RCV_IN_ORDER, false, now_us);
 	return true;
+}
+
+void tcp_input_ended(struct tcp_conn *conn, uint32_t segs, uint32_t bytes, uint64_t now_us)
+{
+	ack_schedule(conn, segs, bytes, RCV_IN_ORDER, false, now_us);
 }

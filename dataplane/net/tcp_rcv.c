@@ -100,10 +100,10 @@ static void absorb(struct net *net, struct tcp_rcv *r)
 	}
 }
 
+/* Of a segment in one mbuf. */
 static bool is_next_whole(const struct tcp_rcv *r, const struct rte_mbuf *m, uint32_t seq)
 {
-	return !m->next && seq == r->nxt && m->data_len >= TCP_MBUF_PAYLOAD_MIN &&
-	       m->data_len <= tcp_rcv_wnd(r) && r->ooo_count == 0 && !r->has_fin &&
+	return seq == r->nxt && m->data_len >= TCP_MBUF_PAYLOAD_MIN && m->data_len <= tcp_rcv_wnd(r) &&
 	       tcp_rcv_held(r) < r->quota;
 }
 
@@ -119,7 +119,8 @@ static void append(struct tcp_rcv *r, struct rte_mbuf *m)
 
 bool tcp_rcv_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
 {
-	if (!is_next_whole(r, m, seq) || !reserve_move(m, r->owner, net->now_us))
+	if (m->next || r->ooo_count > 0 || r->has_fin || !is_next_whole(r, m, seq) ||
+		!reserve_move(m, r->owner, net->now_us))
 		return false;
 	append(r, m);
 	return true;
@@ -127,6 +128,7 @@ bool tcp_rcv_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint
 
 bool tcp_rcv_append_uncharged(struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
 {
+	assert(!m->next && r->ooo_count == 0 && !r->has_fin);
 	if (!is_next_whole(r, m, seq))
 		return false;
 	append(r, m);

@@ -6,9 +6,9 @@
  * answer for the next as long as the headers are the same byte for byte, but for the IP length,
  * identification and checksum, and TCP's sequence number, checksum and PSH. So the next one is
  * compared with the one before, its checksums are looked at, and its text is appended; neither IP nor
- * TCP take it apart again, and the ledger charges them all at once when the run ends. What receive
- * offload does by merging packets is done here without merging any: each keeps its mbuf, and counts
- * as a segment.
+ * TCP take it apart again. When the run ends, the ledger charges them all at once, and it is asked
+ * when they are acknowledged. What receive offload does by merging packets is done here without
+ * merging any: each keeps its mbuf, and counts as a segment.
  *
  * Nothing may come between: any other packet ends the run, and so does the end of the burst, for the
  * bytes compared with lie in an mbuf that the connection may give back as soon as its text is read,
@@ -17,7 +17,6 @@
 #include "dataplane/net/tcp_table.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <string.h>
 #include <rte_mbuf.h>
 #include "dataplane/net/ip.h"
@@ -28,10 +27,6 @@
 #define TS_BYTES       12
 #define ACK_OFF	       8
 #define OFFSET_OFF     12 /* data offset, flags, window */
-
-/* Up to there a parse says where the headers lie and what they are; behind it, what may differ. */
-#define SHAPE_BYTES offsetof(struct pkt_info, end_off)
-static_assert(SHAPE_BYTES == 12, "short enough to be compared without a call");
 
 static uint32_t load32(const uint8_t *p)
 {
@@ -76,7 +71,9 @@ void tcp_run_end(struct net *net)
 		net->stats.rx_packets += run->count;
 		net->stats.tcp_rx_segs += run->count;
 		net->stats.tcp_run_segs += run->count;
+		tcp_input_ended(run->conn, run->count, run->bytes, net->now_us);
 		run->count = 0;
+		run->bytes = 0;
 	}
 	run->conn = NULL;
 }
@@ -86,7 +83,7 @@ static bool is_same_ip(const struct tcp_run *run, const uint8_t *frame, const st
 {
 	const uint8_t *ip = frame + info->l3_off, *was = run->frame + info->l3_off;
 
-	return info->flow == run->info.flow && memcmp(info, &run->info, SHAPE_BYTES) == 0 &&
+	return info->flow == run->info.flow && pkt_is_alike(info, &run->info) &&
 	       memcmp(ip, was, IP_SAME_BYTES) == 0;
 }
 
@@ -104,15 +101,18 @@ static bool is_same_tcp(const struct tcp_run *run, const uint8_t *frame, const s
 
 static bool sums_are_good(struct net *net, const struct rte_mbuf *m, const struct pkt_info *info)
 {
+	const uint64_t both = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 	struct ip_in *in = &net->tcp->run.in;
 
+	if (net->cfg.offload.rx_csum && (m->ol_flags & (RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK)) == both)
+		return true;
 	if (info->l3 == PKT_L3_IP4 && !ip4_hdr_csum_good(net, m, info->l3_off, info->l3_len))
 		return false;
 	in->l4_len = info->end_off - info->l4_off;
 	return ip_tcp_csum_good(net, m, in);
 }
 
-static bool take(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+static bool take(struct net *net, struct rte_mbuf *m, const struct pkt_info *info)
 {
 	struct tcp_run *run = &net->tcp->run;
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -122,22 +122,23 @@ static bool take(struct net *net, struct rte_mbuf *m, const struct pkt_info *inf
 		!is_same_ip(run, frame, info) || !is_same_tcp(run, frame, info) || !sums_are_good(net, m, info))
 		return false;
 	rte_pktmbuf_adj(m, run->text_off);
-	if (!tcp_input_next(run->conn, m, rte_be_to_cpu_32(load32(frame + info->l4_off + 4)), now_us)) {
+	if (!tcp_input_next(run->conn, m, rte_be_to_cpu_32(load32(frame + info->l4_off + 4)))) {
 		rte_pktmbuf_prepend(m, run->text_off);
 		return false;
 	}
 	run->appended[run->count++] = m;
+	run->bytes += bytes - run->text_off;
 	net->stats.rx_bytes += bytes;
 	return true;
 }
 
-bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *info)
 {
 	struct tcp_run *run = &net->tcp->run;
 
 	if (!run->conn)
 		return false;
-	if (take(net, m, info, now_us))
+	if (take(net, m, info))
 		return true;
 	tcp_run_end(net);
 	return false;

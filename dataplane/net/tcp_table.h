@@ -35,7 +35,7 @@ void tcp_packet(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uin
  * before it was predicted for (tcp_run.c), and then eats it; else it is for the protocols, and
  * tcp_run_begin() is told afterwards where its frame lay. tcp_run_end() ends the burst.
  */
-bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us);
+bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *info);
 void tcp_run_begin(struct net *net, const uint8_t *frame, const struct pkt_info *info);
 void tcp_run_end(struct net *net);
 

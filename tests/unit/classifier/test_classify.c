@@ -1,68 +1,11 @@
 /*
  * test_classify.c - the verdict on each kind of packet, and on its near misses
  *
- * The mbufs stand on the stack: a classifier borrows them and needs no pool.
+ * The mbufs stand on the stack: a classifier borrows them and needs no pool. What a packet's neighbours in
+ * a burst have to do with it is test_classify_burst.c.
  */
 #include <errno.h>
-#include <rte_mbuf.h>
-#include "tests/unit/classifier/frame.h"
-
-#define COOKIE 42u
-
-static struct flow_key key4(void)
-{
-	struct flow_key key = {.family = AF_INET,
-		.proto = IPPROTO_TCP,
-		.remote_port_be = htons(RPORT),
-		.local_port_be = htons(LPORT)};
-
-	memcpy(key.remote, peer4, 4);
-	memcpy(key.local, us4, 4);
-	return key;
-}
-
-static struct flow_key key6(void)
-{
-	struct flow_key key = key4();
-
-	key.family = AF_INET6;
-	memcpy(key.remote, peer6, 16);
-	memcpy(key.local, us6, 16);
-	return key;
-}
-
-/* One flow of each family, our two addresses, a gateway of each family, no rule. */
-static int setup(void **state)
-{
-	static const uint8_t gateway4[16] = {10, 0, 0, 254},
-			     gateway6[16] = {0xfe, 0x80, [15] = 254};
-	struct classifier *c = classifier_create(16, 7);
-	struct flow_key k4 = key4(), k6 = key6();
-
-	if (!c || flow_insert(c, &k4, COOKIE) || flow_insert(c, &k6, COOKIE + 1) ||
-		classifier_address_add(c, AF_INET, us4) ||
-		classifier_address_add(c, AF_INET6, us6) ||
-		classifier_gateway_add(c, AF_INET, gateway4) ||
-		classifier_gateway_add(c, AF_INET6, gateway6))
-		return -1;
-	*state = c;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	classifier_destroy(*state);
-	return 0;
-}
-
-static struct rte_mbuf mbuf_of(struct frame *f)
-{
-	frame_end(f);
-	return (struct rte_mbuf){.buf_addr = f->bytes,
-		.data_len = (uint16_t)f->len,
-		.pkt_len = f->len,
-		.nb_segs = 1};
-}
+#include "tests/unit/classifier/verdict.h"
 
 static struct pkt_info classify(struct classifier *c, struct frame *f)
 {
@@ -76,14 +19,6 @@ static struct pkt_info classify(struct classifier *c, struct frame *f)
 static enum pkt_class class_of(struct classifier *c, struct frame *f)
 {
 	return classify(c, f).cls;
-}
-
-static void make_tcp4(struct frame *f, unsigned sport, unsigned dport)
-{
-	put_eth(f, 0x0800);
-	put_ip4(f, IPPROTO_TCP, 0, 0);
-	put_tcp(f, sport, dport, 0);
-	put_payload(f, 8);
 }
 
 static void classify_protects_the_exact_flow(void **state)
@@ -275,16 +210,6 @@ static void classify_nd_is_essential_if_it_concerns_us(void **state)
 	make_nd(&f, 135, other6, us6);
 	f.len -= 1; /* the target is cut short */
 	assert_int_equal(class_of(*state, &f), PKT_OTHER);
-}
-
-static void make_echo(struct frame *f, bool is_ip4, unsigned type)
-{
-	put_eth(f, is_ip4 ? 0x0800 : 0x86dd);
-	if (is_ip4)
-		put_ip4_from(f, other4, IPPROTO_ICMP, 0, 0);
-	else
-		put_ip6_from(f, other6, IPPROTO_ICMPV6);
-	put(f, NULL, 8)[0] = (uint8_t)type;
 }
 
 static void classify_ping_of_our_address_is_essential(void **state)
@@ -485,43 +410,6 @@ static void classify_headers_in_a_later_segment_are_bad(void **state)
 	assert_int_equal(info.cls, PKT_BAD);
 }
 
-static void classify_answers_a_whole_burst_in_order(void **state)
-{
-	static struct frame f[BURST_MAX];
-	struct rte_mbuf m[BURST_MAX], *burst[BURST_MAX];
-	struct pkt_info info[BURST_MAX];
-	struct classifier_stats stats;
-
-	for (unsigned i = 0; i < BURST_MAX; i++) {
-		make_tcp4(&f[i], i % 4 == 1 ? RPORT + 1 : RPORT, LPORT);
-		if (i % 4 == 2)
-			make_echo(&f[i], true, 8);
-		m[i] = mbuf_of(&f[i]);
-		if (i % 4 == 3)
-			m[i].data_len = m[i].pkt_len = i % 8 == 3 ? 13 : 60;
-		if (i % 8 == 7)
-			f[i].bytes[14] = 0x41;
-		burst[i] = &m[i];
-	}
-	classify_burst(*state, burst, BURST_MAX, info);
-	for (unsigned i = 0; i < BURST_MAX; i++) {
-		static const enum pkt_class want[4] = {
-			PKT_PROTECTED, PKT_OTHER, PKT_ESSENTIAL, PKT_BAD};
-
-		assert_int_equal(info[i].cls, want[i % 4]);
-		assert_int_equal(info[i].flow, i % 4 ? FLOW_NONE : COOKIE);
-	}
-	classifier_stats(*state, &stats);
-	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(stats.count[i], BURST_MAX / 4);
-	assert_int_equal(stats.bad_short, BURST_MAX / 8);
-	assert_int_equal(stats.bad_length, BURST_MAX / 8);
-	assert_int_equal(stats.fragments, 0);
-	classify_burst(*state, burst, 0, info);
-}
-
-#define verdict_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -540,7 +428,6 @@ int main(void)
 		verdict_test(classify_reads_no_ports_out_of_a_quoted_later_fragment),
 		verdict_test(classify_protects_fragments_of_protected_remotes),
 		verdict_test(classify_headers_in_a_later_segment_are_bad),
-		verdict_test(classify_answers_a_whole_burst_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

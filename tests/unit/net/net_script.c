@@ -65,9 +65,9 @@ void tcp_packet(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uin
 	rte_pktmbuf_free(m);
 }
 
-bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *info)
 {
-	(void)net, (void)m, (void)info, (void)now_us;
+	(void)net, (void)m, (void)info;
 	return false;
 }
 
