@@ -25,7 +25,7 @@ claim() { # claim, what was seen, command…
 
 times() { sed -n "s/^swap: $1 finished in \([0-9.]*\) s$/\1/p" "$tmp/log"; }
 count() { times "$1" | wc -l; }
-median() { times "$1" | sort -n | awk '{ a[NR] = $1 } END { print NR ? a[int((NR + 1) / 2)] : 0 }'; }
+median() { times "$1" | sort -n | awk '{ a[NR] = $1 } END { print NR ? (a[int((NR + 1) / 2)] + a[int((NR + 2) / 2)]) / 2 : 0 }'; }
 at_most() { awk -v a="$1" -v b="$2" -v share="$3" 'BEGIN { exit !(b > 0 && a <= b * share) }'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f s to %.1f s, %.2f", a, b, b ? a / b : 0 }'; }
 
