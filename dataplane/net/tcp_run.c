@@ -6,8 +6,8 @@
  * answer for the next as long as the headers are the same byte for byte, but for the IP length,
  * identification and checksum, and TCP's sequence number, checksum and PSH. So the next one is
  * compared with the one before, its checksums are looked at, and its text is appended; neither IP nor
- * TCP take it apart again. When the run ends, the ledger charges them all at once, and it is asked
- * when they are acknowledged. What receive offload does by merging packets is done here without
+ * TCP take it apart again. When the run ends, the ledger charges them all at once, and TCP settles once
+ * when they are to be acknowledged. What receive offload does by merging packets is done here without
  * merging any: each keeps its mbuf, and counts as a segment.
  *
  * Nothing may come between: any other packet ends the run, and so does the end of the burst, for the
@@ -99,6 +99,7 @@ static bool is_same_tcp(const struct tcp_run *run, const uint8_t *frame, const s
 		       memcmp(tcp + TCP_HDR_BYTES, was + TCP_HDR_BYTES, TS_BYTES) == 0);
 }
 
+/* Most often the NIC found both good, which one look tells. */
 static bool sums_are_good(struct net *net, const struct rte_mbuf *m, const struct pkt_info *info)
 {
 	const uint64_t both = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;

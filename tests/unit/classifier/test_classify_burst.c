@@ -90,11 +90,12 @@ static void make_nearly(struct frame *f, unsigned kind)
 
 static void make_of_a_flow(struct frame *f, bool is_ip6)
 {
-	put_eth(f, is_ip6 ? 0x86dd : 0x0800);
-	if (is_ip6)
-		put_ip6(f, IPPROTO_TCP);
-	else
-		put_ip4(f, IPPROTO_TCP, 0, 0);
+	if (!is_ip6) {
+		make_tcp4(f, RPORT, LPORT);
+		return;
+	}
+	put_eth(f, 0x86dd);
+	put_ip6(f, IPPROTO_TCP);
 	put_tcp(f, RPORT, LPORT, 0);
 	put_payload(f, 8);
 }
