@@ -9,11 +9,14 @@
  * that could not be sent proves nothing. Ends when its parent does.
  *
  * Sent in batches of what each millisecond owes, by one system call; a batch the socket refuses (its
- * queue is full) is lost like a packet on a wire.
+ * queue is full) is lost like a packet on a wire. Where the way out allows, a batch goes through the
+ * kernel's stack as one and is cut behind it (UDP_SEGMENT): the machine that makes the flood is often the one
+ * that runs what is flooded, and has better use for its processors.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <netinet/udp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH_MAX  64
+#define BATCH_MAX  32
 #define BYTES_MAX  65000
 #define WAIT_MS	   50
 #define LATE_MS_MAX 100 /* what is owed for longer than this is not made up for */
@@ -36,6 +39,11 @@ struct options {
 	const char *file;
 	uint64_t rate;
 	unsigned bytes, limit_s;
+};
+
+struct way {
+	int fd;
+	bool cuts; /* one send is cut into datagrams by the kernel */
 };
 
 static uint64_t clock_us(void)
@@ -53,26 +61,52 @@ static void pause_us(unsigned us)
 	nanosleep(&ts, NULL);
 }
 
-static unsigned batch_send(int fd, const struct options *opt, uint64_t owed)
+/* One datagram after the other. Out: how many of @n were sent. */
+static unsigned each_send(const struct way *way, const struct options *opt, const struct msghdr *one, unsigned n)
 {
-	static uint8_t payload[BYTES_MAX];
 	struct mmsghdr msgs[BATCH_MAX];
-	struct iovec iov = {.iov_base = payload, .iov_len = opt->bytes};
-	unsigned i, n = owed < BATCH_MAX ? (unsigned)owed : BATCH_MAX;
+	struct iovec iov = {.iov_base = one->msg_iov->iov_base, .iov_len = opt->bytes};
 	int sent;
 
-	memset(msgs, 0, sizeof(msgs));
-	for (i = 0; i < n; i++) {
-		msgs[i].msg_hdr.msg_name = (void *)(uintptr_t)&opt->to;
-		msgs[i].msg_hdr.msg_namelen = sizeof(opt->to);
+	for (unsigned i = 0; i < n; i++) {
+		msgs[i] = (struct mmsghdr){.msg_hdr = *one};
 		msgs[i].msg_hdr.msg_iov = &iov;
-		msgs[i].msg_hdr.msg_iovlen = 1;
 	}
-	sent = sendmmsg(fd, msgs, n, MSG_DONTWAIT);
+	sent = sendmmsg(way->fd, msgs, n, MSG_DONTWAIT);
 	return sent > 0 ? (unsigned)sent : 0;
 }
 
-static void flood(int fd, const struct options *opt)
+/* Out: how many of @n were sent. */
+static unsigned batch_send(struct way *way, const struct options *opt, unsigned n)
+{
+	static uint8_t payload[BYTES_MAX];
+	struct iovec iov = {.iov_base = payload, .iov_len = (size_t)n * opt->bytes};
+	const struct msghdr msg = {.msg_name = (void *)(uintptr_t)&opt->to,
+		.msg_namelen = sizeof(opt->to),
+		.msg_iov = &iov,
+		.msg_iovlen = 1};
+	const int off = 0;
+
+	if (way->cuts) {
+		if (sendmsg(way->fd, &msg, MSG_DONTWAIT) >= 0)
+			return n;
+		if (errno != EIO)
+			return 0;
+		/* A device that does no checksums is not trusted with it. */
+		setsockopt(way->fd, SOL_UDP, UDP_SEGMENT, &off, sizeof(off));
+		way->cuts = false;
+	}
+	return each_send(way, opt, &msg, n);
+}
+
+static unsigned batch_max(const struct way *way, const struct options *opt)
+{
+	unsigned fit = BYTES_MAX / opt->bytes;
+
+	return way->cuts && fit < BATCH_MAX ? fit : BATCH_MAX;
+}
+
+static void flood(struct way *way, const struct options *opt)
 {
 	uint64_t start = clock_us(), now = start, tried = 0, sent = 0, owed, late = opt->rate * LATE_MS_MAX / 1000;
 	unsigned batch;
@@ -85,8 +119,9 @@ static void flood(int fd, const struct options *opt)
 		if (owed > tried + late)
 			tried = owed - late;
 		while (tried < owed) {
-			batch = owed - tried < BATCH_MAX ? (unsigned)(owed - tried) : BATCH_MAX;
-			sent += batch_send(fd, opt, batch);
+			batch = batch_max(way, opt);
+			batch = owed - tried < batch ? (unsigned)(owed - tried) : batch;
+			sent += batch_send(way, opt, batch);
 			tried += batch;
 		}
 		pause_us(1000);
@@ -128,21 +163,24 @@ static bool options_read(int argc, char **argv, struct options *opt)
 int main(int argc, char **argv)
 {
 	struct options opt;
-	int fd;
+	struct way way;
+	int bytes;
 
 	if (!options_read(argc, argv, &opt)) {
 		fprintf(stderr, "usage: udp_flood --to=ADDRESS --rate=PACKETS --bytes=N --while=FILE [--limit=S] [--port=N]\n");
 		return 2;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	if (fd < 0) {
+	way.fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (way.fd < 0) {
 		fprintf(stderr, "udp_flood: socket: %s\n", strerror(errno));
 		return 1;
 	}
+	bytes = (int)opt.bytes;
+	way.cuts = setsockopt(way.fd, SOL_UDP, UDP_SEGMENT, &bytes, sizeof(bytes)) == 0;
 	for (;;) { /* until killed */
 		if (access(opt.file, F_OK) == 0) {
-			flood(fd, &opt);
+			flood(&way, &opt);
 			while (access(opt.file, F_OK) == 0)
 				pause_us(WAIT_MS * 1000);
 		}
