@@ -35,12 +35,15 @@
 #include "dataplane/port.h"
 #include "dataplane/tap.h"
 
-#define BURST_YELLOW (BURST_MAX / 4)
+#define BURST_YELLOW	 (BURST_MAX / 4)
+#define RULE_ROOM	 BURST_MAX /* places on the way to the kernel that only a rule's frames get */
 
 struct other {
 	struct other_config cfg;
 	struct rte_mbuf *tx[BURST_MAX]; /* from the kernel, not yet taken by the NIC */
 	unsigned tx_at, tx_count;
+	struct rte_mbuf *shed[BURST_MAX]; /* of a burst from the NIC: freed together, behind it */
+	unsigned shed_count;
 	struct hold *hold;
 	unsigned left; /* packets that may still go to the kernel in this turn */
 	struct other_stats stats;
@@ -51,11 +54,18 @@ static void count(uint64_t *counter)
 	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
 }
 
-/* Eats @m. */
-static void shed(struct rte_mbuf *m, uint64_t *why)
+/* Eats @m, of the burst at hand. */
+static void drop(struct other *o, struct rte_mbuf *m)
+{
+	assert(o->shed_count < BURST_MAX);
+	o->shed[o->shed_count++] = m;
+}
+
+/* Eats @m, of the burst at hand. */
+static void shed(struct other *o, struct rte_mbuf *m, uint64_t *why)
 {
 	count(why);
-	rte_pktmbuf_free(m);
+	drop(o, m);
 }
 
 /* ---- NIC to kernel ---- */
@@ -114,10 +124,10 @@ static struct rte_mbuf *rest(struct other *o, struct rte_mbuf *m, uint64_t now_u
 		return m;
 	c = copy(o, m);
 	if (!c) {
-		shed(m, &o->stats.shed_memory);
+		shed(o, m, &o->stats.shed_memory);
 		return NULL;
 	}
-	rte_pktmbuf_free(m);
+	drop(o, m);
 	reserve_force(c, OWNER_EXCEPTION, now_us);
 	return c;
 }
@@ -133,12 +143,8 @@ static bool prepare(struct other *o, struct rte_mbuf *m, const struct pkt_info *
 		.end_off = info->end_off,
 	};
 
-	if (!o->cfg.exception) {
-		shed(m, &o->stats.shed_off);
-		return false;
-	}
 	if (m->nb_segs > EXCEPTION_SEG_MAX || !tap_frame_prepare(m, &frame)) {
-		shed(m, &o->stats.shed_unfit);
+		shed(o, m, &o->stats.shed_unfit);
 		return false;
 	}
 	return true;
@@ -150,7 +156,7 @@ static void rule_pass(struct other *o, struct rte_mbuf *m, const struct pkt_info
 	if (!prepare(o, m, info))
 		return;
 	if (exception_room(o->cfg.exception) == 0) {
-		shed(m, &o->stats.shed_memory);
+		shed(o, m, &o->stats.shed_memory);
 		return;
 	}
 	m = rest(o, m, now_us);
@@ -180,26 +186,36 @@ static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
 	return rte_jhash(key, bytes, (uint32_t)info->sport << 16 | info->dport) + info->l4_proto;
 }
 
-/* Eats @m, which is prepared. */
-static void hold(struct other *o, struct rte_mbuf *m, uint32_t flow, uint64_t now_us)
+/* Eats @m. */
+static void hold(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint32_t flow, uint64_t now_us)
 {
 	uint32_t seg_bytes = rte_pktmbuf_data_room_size(reserve_pool(exception_pool(o->cfg.exception))) -
 		RTE_PKTMBUF_HEADROOM;
 	struct rte_mbuf *c;
 
-	/* Most of a flood ends here, before it costs a copy. */
+	/* Most of a flood ends here, before it costs a checksum and a copy. */
 	if (!hold_make_room(o->hold, (m->pkt_len + seg_bytes - 1) / seg_bytes, flow)) {
-		rte_pktmbuf_free(m);
+		drop(o, m);
 		return;
 	}
+	if (!prepare(o, m, info))
+		return;
 	c = copy(o, m);
 	if (!c) {
-		shed(m, &o->stats.shed_memory);
+		shed(o, m, &o->stats.shed_memory);
 		return;
 	}
-	rte_pktmbuf_free(m);
+	drop(o, m);
 	if (hold_push(o->hold, c, flow, now_us)) /* charged when there is room, or the peak would be a lie */
 		reserve_force(c, OWNER_HOLD, now_us);
+}
+
+/* How many frames of nobody's in particular may join those on their way to the kernel. */
+static unsigned room(const struct other *o)
+{
+	unsigned all = exception_room(o->cfg.exception);
+
+	return all > RULE_ROOM ? all - RULE_ROOM : 0;
 }
 
 /* Traffic of nobody's in particular, not at red. Eats @m. */
@@ -208,12 +224,12 @@ static void pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *inf
 	uint32_t flow = flow_hash(m, info);
 
 	hold_see(o->hold, flow, now_us);
-	if (!prepare(o, m, info))
-		return;
-	if (o->left == 0 || !hold_is_empty(o->hold) || exception_room(o->cfg.exception) == 0) {
-		hold(o, m, flow, now_us);
+	if (o->left == 0 || !hold_is_empty(o->hold) || room(o) == 0) {
+		hold(o, m, info, flow, now_us);
 		return;
 	}
+	if (!prepare(o, m, info))
+		return;
 	m = rest(o, m, now_us);
 	if (!m)
 		return;
@@ -227,7 +243,7 @@ static void release(struct other *o, uint64_t now_us)
 {
 	struct rte_mbuf *m;
 
-	while (o->left > 0 && exception_room(o->cfg.exception) > 0 && (m = hold_pop(o->hold))) {
+	while (o->left > 0 && room(o) > 0 && (m = hold_pop(o->hold))) {
 		reserve_force(m, OWNER_EXCEPTION, now_us);
 		o->left--;
 		count(&o->stats.to_kernel);
@@ -256,8 +272,9 @@ static void kernel_tell(struct other *o, const struct rte_mbuf *m, const struct 
 void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
 	uint64_t now_us)
 {
-	bool is_red = reserve_level(o->cfg.rx_pool) == RESERVE_RED;
+	bool is_red = reserve_level(o->cfg.rx_pool) == RESERVE_RED, is_off = !o->cfg.exception;
 
+	o->shed_count = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct rte_mbuf *eaten = m[i];
 
@@ -271,21 +288,27 @@ void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info,
 			if (!(info[i].flags & PKT_RULE))
 				continue;
 			m[i] = NULL;
-			rule_pass(o, eaten, &info[i], now_us);
+			if (is_off)
+				shed(o, eaten, &o->stats.shed_off);
+			else
+				rule_pass(o, eaten, &info[i], now_us);
 			break;
 		case PKT_OTHER:
 			m[i] = NULL;
-			if (is_red)
-				shed(eaten, &o->stats.shed_red);
+			if (is_off)
+				shed(o, eaten, &o->stats.shed_off);
+			else if (is_red)
+				shed(o, eaten, &o->stats.shed_red);
 			else
 				pass(o, eaten, &info[i], now_us);
 			break;
 		case PKT_BAD:
 			m[i] = NULL;
-			shed(eaten, &o->stats.bad);
+			shed(o, eaten, &o->stats.bad);
 			break;
 		}
 	}
+	rte_pktmbuf_free_bulk(o->shed, o->shed_count);
 }
 
 /* ---- kernel to NIC ---- */
@@ -348,7 +371,7 @@ bool other_has_work(const struct other *o)
 bool other_can_release(const struct other *o)
 {
 	/* What is held while the kernel has its fill waits for news from there, or for its age. */
-	return o->cfg.exception && !hold_is_empty(o->hold) && exception_room(o->cfg.exception) > 0;
+	return o->cfg.exception && !hold_is_empty(o->hold) && room(o) > 0;
 }
 
 uint64_t other_deadline(const struct other *o)
