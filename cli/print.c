@@ -132,6 +132,14 @@ static void guarantee_print(const json_t *guarantee)
 	printf("guarantee: %s: %s\n", level, why);
 }
 
+static void shortage_print(const json_t *memory)
+{
+	const char *state = json_string_value(json_object_get(memory, "state"));
+
+	if (state && strcmp(state, "short") == 0)
+		puts("the kernel is short of memory: other traffic on its way there is rationed");
+}
+
 /* Where other traffic goes, a line for each port. */
 static void exceptions_print(const json_t *ports)
 {
@@ -168,6 +176,7 @@ void print_status(const json_t *status)
 	table_print(stdout, port_columns, COUNT_OF(port_columns), json_object_get(status, "ports"),
 		"no ports");
 	exceptions_print(json_object_get(status, "ports"));
+	shortage_print(json_object_get(status, "kernel_memory"));
 	putchar('\n');
 	table_print(stdout, pool_columns, COUNT_OF(pool_columns),
 		json_object_get(status, "reserve"), "no pools");

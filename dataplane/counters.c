@@ -91,6 +91,7 @@ static const struct registry_item other_items[] = {
 	COUNTER("held", "Packets that had to wait in the hold queue"),
 	COUNTER("released", "Packets that went on from the hold queue, in order"),
 	COUNTER("aged", "Packets dropped because they waited too long"),
+	COUNTER("rationed", "Packets that found no way on because the kernel is short of memory; they were held or shed"),
 	COUNTER("shed_flow", "Packets dropped from the hold queue, of the largest and newest flows"),
 	COUNTER("shed_off", "Packets dropped because the port has no exception port"),
 	COUNTER("shed_red", "Packets dropped at level red"),

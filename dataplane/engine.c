@@ -189,6 +189,7 @@ struct engine *engine_create(const struct config *cfg, const struct eal_facts *f
 	e->cfg = *cfg;
 	e->facts = *facts;
 	clock_init(&e->clock);
+	engine_shortage_start(e);
 	host_files_allow();
 	for (i = 0; !rc && i < cfg->port_count; i++) {
 		e->ports[i].cfg = &e->cfg.ports[i];
@@ -231,6 +232,7 @@ void engine_destroy(struct engine *e)
 		engine_pools_destroy(p);
 	}
 	host_follow_destroy(e->follow);
+	engine_shortage_end(e);
 	engine_linger_poll(e, true);
 	free(e);
 }
@@ -254,6 +256,7 @@ void engine_poll(struct engine *e)
 	engine_alarm_poll(e);
 	engine_follow_poll(e, now_us);
 	engine_credit_poll(e, now_us);
+	engine_shortage_poll(e, now_us);
 }
 
 bool engine_is_moving(const struct engine *e)

@@ -119,6 +119,10 @@ uint32_t engine_memory_mib(const struct config *cfg);
 void engine_memory_worker(const struct engine *e, unsigned pool_idx, struct engine_memory *out);
 void engine_memory_process(const struct engine *e, struct engine_memory *out);
 
+/* Is the kernel short of memory (engine_shortage.c), and how often has it been. */
+enum engine_memory_state { KERNEL_MEMORY_UNKNOWN, KERNEL_MEMORY_ENOUGH, KERNEL_MEMORY_SHORT };
+enum engine_memory_state engine_kernel_memory(const struct engine *e, uint64_t *shortages);
+
 unsigned engine_worker_count(const struct engine *e);
 struct worker *engine_worker(struct engine *e, unsigned idx);
 

@@ -8,6 +8,7 @@
 #include "dataplane/engine.h"
 #include "dataplane/clock.h"
 #include "dataplane/exception.h"
+#include "dataplane/shortage.h"
 #include "nbd_client/ublk_state.h"
 
 /*
@@ -128,6 +129,11 @@ struct engine {
 	struct engine_volume volumes[VOLUME_MAX];
 	struct host_follow *follow; /* NULL: nothing is followed */
 	uint64_t link_due_us, credit_due_us;
+	struct engine_shortage {
+		struct shortage is;
+		uint64_t due_us, count; /* times it began */
+		int pressure_fd, vmstat_fd; /* -1: the kernel does not tell */
+	} shortage;
 	/* Staging of detached volumes that mbufs in a quiet TX ring still point into. */
 	struct stream_buf *lingering[LINGER_MAX];
 };
@@ -175,6 +181,11 @@ void engine_ublk_end(struct engine *e, struct engine_volume *v);
  */
 void engine_exception_shape(const struct port_facts *f, struct exception_config *out); /* iface, mac, port apart */
 int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err);
+
+/* engine_shortage.c: looks whether the kernel is short of memory, and has its frames rationed if so. */
+void engine_shortage_start(struct engine *e);
+void engine_shortage_end(struct engine *e);
+void engine_shortage_poll(struct engine *e, uint64_t now_us);
 
 /* engine_credit.c: credits follow what is measured, and the sum follows them. */
 void engine_credit_poll(struct engine *e, uint64_t now_us);

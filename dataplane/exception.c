@@ -37,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include <rte_errno.h>
 #include <rte_ether.h>
@@ -51,6 +52,9 @@
 #define VLAN_BYTES   8	  /* two tags on top of the MTU */
 #define WAIT_MS_MAX  1000 /* the thread looks around at least this often */
 #define KICK_US_MAX  500  /* a frame waits at most this long for others to go with */
+#define FRAME_NS_GUESS 10000ull /* of a processor, until it was measured */
+#define FRAME_NS_MAX   1000000ull
+#define FRAME_WEIGHT   8ull
 
 enum sleep { AWAKE, ASLEEP, ASLEEP_BLIND /* without blanks, so not looking at the tap */ };
 
@@ -66,10 +70,13 @@ struct exception_queue {
 	int tap_fd, kick_fd;
 	enum sleep sleep;
 	bool is_ending;
+	bool is_rationed;  /* the thread is to measure what a frame takes of its processor */
+	uint32_t frame_ns; /* … a running mean */
 	const bool *is_worker_waiting;
 	int worker_fd;
 
 	/* the thread's */
+	uint64_t measured_ns; /* its processor's time when it measured last; 0 = it did not */
 	pthread_t thread;
 	bool is_started;
 
@@ -106,6 +113,27 @@ static unsigned write_burst(struct exception_queue *q)
 	if (n && rte_ring_sp_enqueue_bulk(q->done, m, n, NULL) == 0)
 		assert(!"the done ring holds all that can be on its way");
 	return n;
+}
+
+static uint64_t thread_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* @n frames went to the kernel: what did each take of a processor, all that the thread does for it included? */
+static void frame_measure(struct exception_queue *q, unsigned n)
+{
+	uint64_t now_ns = thread_ns(), ns;
+
+	if (q->measured_ns) {
+		ns = RTE_MIN((now_ns - q->measured_ns) / n, FRAME_NS_MAX);
+		ns = (q->frame_ns * (FRAME_WEIGHT - 1) + ns) / FRAME_WEIGHT;
+		__atomic_store_n(&q->frame_ns, (uint32_t)RTE_MAX(ns, 1u), __ATOMIC_RELAXED);
+	}
+	q->measured_ns = now_ns;
 }
 
 /* A blank that was peeked at stays where it is until a frame has come for it. */
@@ -179,6 +207,10 @@ static void *thread_run(void *arg)
 	while (!__atomic_load_n(&q->is_ending, __ATOMIC_RELAXED)) {
 		unsigned out = write_burst(q), in = has_frames ? read_burst(q) : 0;
 
+		if (!__atomic_load_n(&q->is_rationed, __ATOMIC_RELAXED))
+			q->measured_ns = 0;
+		else if (out)
+			frame_measure(q, out);
 		if (out || in)
 			worker_wake(q);
 		/* A full burst: there may be more. */
@@ -271,6 +303,13 @@ void exception_turn(struct exception_queue *q, uint64_t now_us)
 	exception_kick(q);
 }
 
+uint32_t exception_frame_ns(const struct exception_queue *q)
+{
+	if (!__atomic_load_n(&q->is_rationed, __ATOMIC_RELAXED))
+		return 0;
+	return __atomic_load_n(&q->frame_ns, __ATOMIC_RELAXED);
+}
+
 bool exception_has_news(const struct exception_queue *q)
 {
 	return !rte_ring_empty(q->up) || !rte_ring_empty(q->done);
@@ -327,6 +366,7 @@ static int queue_init(struct exception *e, unsigned idx)
 		return -rte_errno;
 	reserve_arm(q->pool);
 	reserve_owner_limit(q->pool, OWNER_HOLD, cfg->hold_count);
+	q->frame_ns = FRAME_NS_GUESS;
 	q->down = ring_make(cfg, idx, "down", EXCEPTION_RING_COUNT);
 	q->done = ring_make(cfg, idx, "done", EXCEPTION_RING_COUNT);
 	q->blank = ring_make(cfg, idx, "blank", EXCEPTION_BLANK_COUNT);
@@ -427,6 +467,12 @@ void exception_stop(struct exception *e)
 		pthread_join(q->thread, NULL);
 		q->is_started = false;
 	}
+}
+
+void exception_ration(struct exception *e, bool on)
+{
+	for (unsigned i = 0; i < e->cfg.queue_count; i++)
+		__atomic_store_n(&e->queues[i].is_rationed, on, __ATOMIC_RELAXED);
 }
 
 uint16_t exception_mtu_max(const struct exception *e)

@@ -36,6 +36,8 @@ struct exception *exception_create(const struct exception_config *cfg, struct er
 void exception_destroy(struct exception *e);
 int exception_start(struct exception *e, struct error *err); /* its threads */
 void exception_stop(struct exception *e);		     /* ends them, and waits; NULL is fine */
+/* Tells the workers, by exception_frame_ns(), to ration the kernel's frames. */
+void exception_ration(struct exception *e, bool on);
 uint16_t exception_mtu_max(const struct exception *e);
 struct exception_queue *exception_queue(struct exception *e, unsigned idx);
 
@@ -48,6 +50,8 @@ struct reserve *exception_pool(const struct exception_queue *q);
 
 /* Frames that are free to go to the kernel now. */
 unsigned exception_room(const struct exception_queue *q);
+/* Nanoseconds of a processor that a frame takes on its way into the kernel, where that is rationed; 0: it is not. */
+uint32_t exception_frame_ns(const struct exception_queue *q);
 /* Eats @m, which is fit for tap_write(); exception_room() said there is room. */
 void exception_send(struct exception_queue *q, struct rte_mbuf *m);
 /* Frames from the kernel, ready for the NIC. Out: how many, at most @max. */

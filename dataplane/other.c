@@ -9,6 +9,9 @@
  *	yellow	a quarter of that: storage has better use for the time
  *	red	nothing but what a rule protects; the rest is dropped here, by class
  *
+ * And while the kernel is short of memory (shortage.c), no more than takes a twentieth of a processor: each frame takes memory
+ * there, and time from who makes some free.
+ *
  * What a turn does not let through waits in the hold queue (hold.c), and goes on in order; whoever comes
  * later waits behind it.
  *
@@ -37,6 +40,8 @@
 
 #define BURST_YELLOW	 (BURST_MAX / 4)
 #define RULE_ROOM	 BURST_MAX /* places on the way to the kernel that only a rule's frames get */
+#define RATION_NS_PER_US 50u	   /* of a processor: a twentieth */
+#define RATION_LUMP	 4u	   /* frames: the exception port's thread is not woken for fewer */
 
 struct other {
 	struct other_config cfg;
@@ -45,7 +50,9 @@ struct other {
 	struct rte_mbuf *shed[BURST_MAX]; /* of a burst from the NIC: freed together, behind it */
 	unsigned shed_count;
 	struct hold *hold;
-	unsigned left; /* packets that may still go to the kernel in this turn */
+	unsigned share, left; /* packets that may go to the kernel in a turn, and of those the ones that still may */
+	/* What of a processor may be spent on them, as of when; and when it will be enough for a lump (0: it is). */
+	uint64_t ration_ns, ration_us, ration_due_us;
 	struct other_stats stats;
 };
 
@@ -225,6 +232,8 @@ static void pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *inf
 
 	hold_see(o->hold, flow, now_us);
 	if (o->left == 0 || !hold_is_empty(o->hold) || room(o) == 0) {
+		if (o->ration_due_us)
+			count(&o->stats.rationed);
 		hold(o, m, info, flow, now_us);
 		return;
 	}
@@ -343,6 +352,24 @@ static unsigned share(enum reserve_level level)
 	return level == RESERVE_GREEN ? BURST_MAX : BURST_YELLOW;
 }
 
+/* Pays for what the turn let through. Out: how many of @most the next may, where the kernel's memory is short. */
+static unsigned ration(struct other *o, unsigned most, uint64_t now_us)
+{
+	uint64_t frame_ns = exception_frame_ns(o->cfg.exception), spent_ns = frame_ns * (o->share - o->left);
+
+	o->ration_due_us = 0;
+	if (!frame_ns)
+		return most;
+	o->ration_ns += (now_us - o->ration_us) * RATION_NS_PER_US;
+	o->ration_us = now_us;
+	o->ration_ns -= RTE_MIN(o->ration_ns, spent_ns);
+	o->ration_ns = RTE_MIN(o->ration_ns, frame_ns * BURST_YELLOW);
+	if (o->ration_ns >= frame_ns * RATION_LUMP)
+		return RTE_MIN(most, (unsigned)(o->ration_ns / frame_ns));
+	o->ration_due_us = now_us + (frame_ns * RATION_LUMP - o->ration_ns) / RATION_NS_PER_US + 1;
+	return 0;
+}
+
 void other_turn(struct other *o, uint64_t now_us)
 {
 	if (!o->cfg.exception)
@@ -350,7 +377,7 @@ void other_turn(struct other *o, uint64_t now_us)
 	hold_age(o->hold, now_us);
 	release(o, now_us);
 	exception_turn(o->cfg.exception, now_us);
-	o->left = share(reserve_level(o->cfg.rx_pool));
+	o->share = o->left = ration(o, share(reserve_level(o->cfg.rx_pool)), now_us);
 }
 
 void other_sleep(struct other *o)
@@ -371,12 +398,14 @@ bool other_has_work(const struct other *o)
 bool other_can_release(const struct other *o)
 {
 	/* What is held while the kernel has its fill waits for news from there, or for its age. */
-	return o->cfg.exception && !hold_is_empty(o->hold) && room(o) > 0;
+	return o->cfg.exception && o->share > 0 && !hold_is_empty(o->hold) && room(o) > 0;
 }
 
 uint64_t other_deadline(const struct other *o)
 {
-	return hold_deadline(o->hold);
+	uint64_t due_us = hold_deadline(o->hold);
+
+	return due_us < UINT64_MAX && o->ration_due_us ? RTE_MIN(due_us, o->ration_due_us) : due_us;
 }
 
 void other_stats(const struct other *o, struct other_stats *out)

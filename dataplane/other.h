@@ -27,6 +27,7 @@ struct other_stats {
 	uint64_t to_kernel, rule_to_kernel, copied_to_kernel; /* rule: protected by one; copied: ARP, ND */
 	uint64_t from_kernel;
 	uint64_t held, released, aged; /* in the hold queue, see hold.h */
+	uint64_t rationed; /* found the ration eaten up, and waited or went */
 	uint64_t shed_flow, shed_off, shed_red, shed_memory, shed_unfit;
 	uint64_t bad;
 };

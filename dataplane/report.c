@@ -166,6 +166,15 @@ json_t *report_reserve(struct engine *e)
 	return list;
 }
 
+static json_t *kernel_memory(const struct engine *e)
+{
+	static const char *const names[] = {"unknown", "enough", "short"};
+	uint64_t shortages;
+	enum engine_memory_state state = engine_kernel_memory(e, &shortages);
+
+	return json_pack("{s:s s:I}", "state", names[state], "shortages", (json_int_t)shortages);
+}
+
 json_t *report_status(struct engine *e, uint64_t uptime_s)
 {
 	json_t *ports = json_array(), *pools = json_array();
@@ -177,10 +186,10 @@ json_t *report_status(struct engine *e, uint64_t uptime_s)
 		json_array_append_new(ports, port_json(e, i));
 	for (i = 0; i < engine_pool_count(e); i++)
 		json_array_append_new(pools, pool_json(engine_pool(e, i)));
-	return json_pack("{s:s s:i s:I s:{s:s s:s} s:o s:o s:o s:I}", "version", SLUICE_VERSION, "pid",
+	return json_pack("{s:s s:i s:I s:{s:s s:s} s:o s:o s:o s:o s:I}", "version", SLUICE_VERSION, "pid",
 		(int)getpid(), "uptime_s", (json_int_t)uptime_s, "guarantee", "level",
-		full ? "full" : "partial", "why", why, "ports", ports, "volumes", report_list(e), "reserve",
-		pools, "protected_drops", (json_int_t)report_protected_drops(e));
+		full ? "full" : "partial", "why", why, "kernel_memory", kernel_memory(e), "ports", ports, "volumes",
+		report_list(e), "reserve", pools, "protected_drops", (json_int_t)report_protected_drops(e));
 }
 
 /* What the server said it can, word for word: what we make of it is another matter. */

@@ -109,6 +109,7 @@ verdict overlong_socket_path_is_told "$([ $rc -eq 1 ] && grep -q 'longer than 10
 start_daemon
 says status_shows_the_guarantee 0 '^guarantee: partial: no hugepages' status
 says status_shows_ports 0 '^p0 +0000:00:03.0 +net_e1000_em +up +1500 .*10.0.0.2/24 fd00::2/64' status
+says status_tells_of_a_shortage 0 '^the kernel is short of memory: other traffic' status
 says status_shows_uptime_in_words 0 'up 1 h 2 min' status
 answers status_as_json '.pid == 4242 and .protected_drops == 0 and (.ports | length) == 1' status --json
 says no_volumes_is_said 0 'no volumes; `sluice attach URI`' list

@@ -63,6 +63,10 @@ storm() { # label, device, command before it…
     timeout 180 swapoff "$swap" || { say "$label stuck at swapoff"; return 1; }
 }
 
+was_rationed() {
+    [ "$(counter shortages)" -gt 0 ] && sluice stats | awk '/\.other\.rationed / { n += $2 } END { exit !n }'
+}
+
 ours() { # quiet|passing|flood
     local before=() seen
     case $1 in flood) before=(flood_while nic) ;; passing) before=(flood_while passing) ;; esac
@@ -70,6 +74,7 @@ ours() { # quiet|passing|flood
     seen=$(counter rx_packets)
     claim "storm_finishes_$1" storm "ours $1" "$device" "${before[@]}"
     claim "protected_drops_stay_0_$1" [ "$(counter protected_drops)" = 0 ]
+    [ "$1" != flood ] || claim other_traffic_is_rationed_while_memory_is_short was_rationed
     # Counted by the worker and by net, so each packet of the storage twice.
     [ "$1" != passing ] || claim passing_flood_does_not_come_in [ $(($(counter rx_packets) - seen)) -lt 200000 ]
     detach

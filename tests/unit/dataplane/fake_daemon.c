@@ -99,9 +99,9 @@ static int status(void *ctx, const json_t *params, struct control_call *call, js
 	if (f->is_old)
 		*result = canned("{\"pid\":1}");
 	else
-		*result = json_pack("{s:s s:i s:I s:{s:s s:s} s:o s:o s:O s:i}", "version", "9.9",
+		*result = json_pack("{s:s s:i s:I s:{s:s s:s} s:{s:s s:i} s:o s:o s:O s:i}", "version", "9.9",
 			"pid", 4242, "uptime_s", (json_int_t)3725, "guarantee", "level", "partial",
-			"why", "no hugepages", "ports", canned(ports_text), "reserve",
+			"why", "no hugepages", "kernel_memory", "state", "short", "shortages", 1, "ports", canned(ports_text), "reserve",
 			canned(pools_text), "volumes", f->volumes, "protected_drops", 0);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <arpa/inet.h>
@@ -252,6 +253,105 @@ static void other_is_bounded_when_the_kernel_takes_nothing(void **state)
 	assert_int_equal(stats(w).rule_to_kernel, RULE_ROOM);
 }
 
+/* A turn after @us in which @n others came. Out: how many of them, or of those that waited, went on. */
+static unsigned rationed_turn(struct world *w, uint64_t us, unsigned n)
+{
+	uint64_t before = stats(w).to_kernel;
+
+	w->now_us += us;
+	if (n)
+		others(w, 0, n);
+	other_turn(w->other, w->now_us);
+	return (unsigned)(stats(w).to_kernel - before);
+}
+
+/* 10 us of a processor are what a frame takes until its thread has measured it, and 50 ns a us may be spent. */
+static void other_rations_what_the_kernel_gets_when_its_memory_is_short(void **state)
+{
+	struct world *w = world(state);
+	uint64_t due_us, start_us;
+	unsigned went;
+
+	w->now_us += 1000000; /* the machine has run for a while */
+	level_hold(w, RESERVE_GREEN);
+	exception_ration(w->exception, true);
+	other_turn(w->other, w->now_us);
+	went = rationed_turn(w, 1, BURST_MAX); /* what was not spent before: a quarter of a burst */
+	assert_int_equal(went, SHARE);
+	assert_int_equal(stats(w).held, BURST_MAX - SHARE);
+	assert_int_equal(rationed_turn(w, 1, 0), 0);
+	assert_false(other_can_release(w->other)); /* the worker may nap … */
+	due_us = other_deadline(w->other);	   /* … until so much is earned that it is worth it */
+	assert_in_range(due_us - w->now_us, 4 * 200 - 10, 4 * 200 + 10);
+	assert_int_equal(rationed_turn(w, due_us - w->now_us, 0), 0); /* which this turn finds out */
+	assert_true(other_can_release(w->other));
+	assert_int_equal(rationed_turn(w, 1, 0), 4);
+	for (start_us = w->now_us, went = 0; w->now_us < start_us + 30000;)
+		went += rationed_turn(w, 50, 4);
+	assert_in_range(went, 146, 154); /* one each 200 us */
+	assert_true(stats(w).rationed > 0);
+	exception_ration(w->exception, false);
+	other_turn(w->other, w->now_us);
+	assert_int_equal(rationed_turn(w, 1, BURST_MAX), BURST_MAX);
+}
+
+/* Not what a rule protects, nor the answers that both stacks wait for. */
+static void other_rations_nothing_that_a_rule_protects(void **state)
+{
+	struct world *w = world(state);
+
+	level_hold(w, RESERVE_GREEN);
+	exception_ration(w->exception, true);
+	for (unsigned i = 0; i < 3; i++) {
+		burst(w, PKT_PROTECTED, PKT_RULE, 0, BURST_MAX);
+		other_turn(w->other, w->now_us);
+	}
+	burst(w, PKT_ESSENTIAL, 0, 0, 4);
+	assert_int_equal(sent(w), 3 * BURST_MAX + 4);
+	assert_int_equal(stats(w).rationed, 0);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* What all threads but this one have run for. */
+static uint64_t rest_ns(void)
+{
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* The real thread, in front of the real kernel: four frames at a time. */
+static void other_ration_follows_what_a_frame_takes(void **state)
+{
+	struct world *w = world(state);
+	struct exception_stats s = {0};
+	struct error err = {""};
+	uint64_t before_ns;
+
+	level_hold(w, RESERVE_GREEN);
+	exception_ration(w->exception, true);
+	assert_int_equal(exception_frame_ns(w->queue), 10000);
+	assert_int_equal(exception_start(w->exception, &err), 0);
+	usleep(10000); /* it falls asleep */
+	before_ns = rest_ns();
+	for (unsigned i = 1; i <= 200; i++) {
+		rationed_turn(w, 10000, 4);
+		for (unsigned tries = 0; tries < 1000 && s.to_kernel < 4 * i; tries++) {
+			usleep(50);
+			exception_stats(w->queue, &s);
+		}
+	}
+	assert_int_equal(s.to_kernel, 800);
+	assert_in_range(exception_frame_ns(w->queue) * 800ull, (rest_ns() - before_ns) / 2, (rest_ns() - before_ns) * 2);
+	exception_ration(w->exception, false);
+	assert_int_equal(exception_frame_ns(w->queue), 0);
+}
+
 static int listener(void)
 {
 	struct sockaddr_ll sa = {.sll_family = AF_PACKET,
@@ -335,6 +435,9 @@ int main(void)
 		other_test(other_sheds_at_red_and_passes_what_a_rule_protects),
 		other_test(other_gives_the_reserves_mbufs_back_at_once),
 		other_test(other_is_bounded_when_the_kernel_takes_nothing),
+		other_test(other_rations_what_the_kernel_gets_when_its_memory_is_short),
+		other_test(other_rations_nothing_that_a_rule_protects),
+		other_test(other_ration_follows_what_a_frame_takes),
 		other_test(other_wakes_the_kernels_side_for_many_frames_at_once),
 		other_test(other_keeps_the_order_through_every_level),
 	};
