@@ -12,14 +12,13 @@
  *	          ── blank ─▶ thread
  *	          ◀─ up ─────        ◀── read ───
  *
- * The thread reads and writes the bytes of mbufs and never takes or frees one: pools stay with the
+ * The thread (exception_thread.c) reads and writes the bytes of mbufs and never takes or frees one: pools stay with the
  * worker, without locks. If the thread is stuck in the kernel, "down" fills up to its bound and the
  * worker sheds what does not fit; that is all that happens.
  *
  * Waking the thread costs more than a frame does, so under load frames are gathered: the worker wakes it
  * when a burst has come together or KICK_US_MAX have passed since it did so last, and before it sleeps
- * itself, but for a nap under a flood, after which it asks again. A frame that comes alone goes at once. The
- * thread asks the kernel for frames when poll says that there are some, and does not try.
+ * itself, but for a nap under a flood, after which it asks again. A frame that comes alone goes at once.
  *
  * Each side sleeps on a descriptor and the other wakes it only then: say that you sleep, look once
  * more, sleep; give, then look whether the other sleeps. The fences pair up.
@@ -27,197 +26,33 @@
  * Always: mbufs in down and done and with the thread <= EXCEPTION_RING_COUNT, and those in blank and up
  * and with the thread <= EXCEPTION_BLANK_COUNT.
  */
-#include "dataplane/exception.h"
+#include "dataplane/exception_impl.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 #include <rte_errno.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
-#include "config/host.h"
 #include "config/limits.h"
 #include "config/log.h"
 #include "dataplane/tap.h"
 #include "mempool_reserve/reserve.h"
 
-#define VLAN_BYTES   8	  /* two tags on top of the MTU */
-#define WAIT_MS_MAX  1000 /* the thread looks around at least this often */
-#define KICK_US_MAX  500  /* a frame waits at most this long for others to go with */
-#define FRAME_NS_GUESS 10000ull /* of a processor, until it was measured */
-#define FRAME_NS_MAX   1000000ull
-#define FRAME_WEIGHT   8ull
-
-enum sleep { AWAKE, ASLEEP, ASLEEP_BLIND /* without blanks, so not looking at the tap */ };
-
-struct exception_queue {
-	/* the worker's */
-	struct reserve *pool;
-	uint32_t down_count, blank_count; /* with the other side */
-	bool has_given, has_given_blanks; /* since the last kick */
-	uint64_t kicked_us;
-
-	/* both: rings have one giver and one taker */
-	struct rte_ring *down, *done, *blank, *up;
-	int tap_fd, kick_fd;
-	enum sleep sleep;
-	bool is_ending;
-	bool is_rationed;  /* the thread is to measure what a frame takes of its processor */
-	uint32_t frame_ns; /* … a running mean */
-	const bool *is_worker_waiting;
-	int worker_fd;
-
-	/* the thread's */
-	uint64_t measured_ns; /* its processor's time when it measured last; 0 = it did not */
-	pthread_t thread;
-	bool is_started;
-
-	struct exception_stats stats; /* each counter has one writer */
-};
+#define VLAN_BYTES     8   /* two tags on top of the MTU */
+#define KICK_US_MAX    500 /* a frame waits at most this long for others to go with */
+#define FRAME_NS_GUESS 10000 /* of a processor, until it was measured */
 
 struct exception {
 	struct exception_config cfg;
 	uint16_t room_bytes; /* of a blank, headroom apart */
 	struct exception_queue queues[WORKER_MAX];
 };
-
-static void count(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
-/* ---- the thread ---- */
-
-/* Out: frames written or given up. */
-static unsigned write_burst(struct exception_queue *q)
-{
-	void *m[BURST_MAX];
-	unsigned n = rte_ring_sc_dequeue_burst(q->down, m, BURST_MAX, NULL);
-
-	for (unsigned i = 0; i < n; i++) {
-		if (tap_write(q->tap_fd, m[i])) {
-			count(&q->stats.to_kernel_refused, 1);
-			continue;
-		}
-		count(&q->stats.to_kernel, 1);
-		count(&q->stats.to_kernel_bytes, rte_pktmbuf_pkt_len((struct rte_mbuf *)m[i]));
-	}
-	if (n && rte_ring_sp_enqueue_bulk(q->done, m, n, NULL) == 0)
-		assert(!"the done ring holds all that can be on its way");
-	return n;
-}
-
-static uint64_t thread_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-/* @n frames went to the kernel: what did each take of a processor, all that the thread does for it included? */
-static void frame_measure(struct exception_queue *q, unsigned n)
-{
-	uint64_t now_ns = thread_ns(), ns;
-
-	if (q->measured_ns) {
-		ns = RTE_MIN((now_ns - q->measured_ns) / n, FRAME_NS_MAX);
-		ns = (q->frame_ns * (FRAME_WEIGHT - 1) + ns) / FRAME_WEIGHT;
-		__atomic_store_n(&q->frame_ns, (uint32_t)RTE_MAX(ns, 1u), __ATOMIC_RELAXED);
-	}
-	q->measured_ns = now_ns;
-}
-
-/* A blank that was peeked at stays where it is until a frame has come for it. */
-static unsigned read_burst(struct exception_queue *q)
-{
-	unsigned n, got = 0;
-
-	for (n = 0; n < BURST_MAX; n++) {
-		struct rte_mbuf *m;
-		int rc;
-
-		if (rte_ring_dequeue_bulk_start(q->blank, (void **)&m, 1, NULL) == 0)
-			break;
-		rc = tap_read(q->tap_fd, m);
-		rte_ring_dequeue_finish(q->blank, rc == 1);
-		if (rc == 0)
-			break;
-		if (rc < 0) {
-			count(&q->stats.from_kernel_long, 1);
-			if (rc != -EMSGSIZE)
-				break;
-			continue;
-		}
-		count(&q->stats.from_kernel, 1);
-		count(&q->stats.from_kernel_bytes, m->pkt_len);
-		if (rte_ring_sp_enqueue(q->up, m))
-			assert(!"the up ring holds every blank there is");
-		got++;
-	}
-	return got;
-}
-
-static void worker_wake(struct exception_queue *q)
-{
-	const uint64_t one = 1;
-
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!q->is_worker_waiting || !__atomic_load_n(q->is_worker_waiting, __ATOMIC_RELAXED))
-		return;
-	if (write(q->worker_fd, &one, sizeof(one)) < 0)
-		return; /* the counter is full: it is awake already */
-}
-
-/* Out: whether the kernel may have frames for us. */
-static bool thread_sleep(struct exception_queue *q)
-{
-	bool has_blanks = !rte_ring_empty(q->blank);
-	struct pollfd fds[2] = {{.fd = q->kick_fd, .events = POLLIN}, {.fd = q->tap_fd, .events = POLLIN}};
-	bool has_frames = true; /* who does not look does not know */
-	uint64_t kicks;
-
-	__atomic_store_n(&q->sleep, has_blanks ? ASLEEP : ASLEEP_BLIND, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (rte_ring_empty(q->down) && has_blanks == !rte_ring_empty(q->blank) &&
-		!__atomic_load_n(&q->is_ending, __ATOMIC_RELAXED)) {
-		poll(fds, has_blanks ? 2 : 1, WAIT_MS_MAX);
-		has_frames = fds[1].revents != 0;
-	}
-	__atomic_store_n(&q->sleep, AWAKE, __ATOMIC_RELAXED);
-	if (fds[0].revents && read(q->kick_fd, &kicks, sizeof(kicks)) < 0)
-		return true; /* no harm: the next poll tells */
-	return has_frames;
-}
-
-static void *thread_run(void *arg)
-{
-	struct exception_queue *q = arg;
-	bool has_frames = true;
-
-	host_thread_protect();
-	while (!__atomic_load_n(&q->is_ending, __ATOMIC_RELAXED)) {
-		unsigned out = write_burst(q), in = has_frames ? read_burst(q) : 0;
-
-		if (!__atomic_load_n(&q->is_rationed, __ATOMIC_RELAXED))
-			q->measured_ns = 0;
-		else if (out)
-			frame_measure(q, out);
-		if (out || in)
-			worker_wake(q);
-		/* A full burst: there may be more. */
-		has_frames = out == BURST_MAX || in == BURST_MAX || thread_sleep(q);
-	}
-	return NULL;
-}
 
 /* ---- the worker ---- */
 
@@ -264,7 +99,7 @@ static void blanks_lay(struct exception_queue *q)
 		struct rte_mbuf *m = rte_pktmbuf_alloc(reserve_pool(q->pool));
 
 		if (!m) {
-			count(&q->stats.blank_failed, 1);
+			exception_count(&q->stats.blank_failed, 1);
 			return;
 		}
 		if (rte_ring_sp_enqueue(q->blank, m))
@@ -278,7 +113,7 @@ void exception_kick(struct exception_queue *q)
 {
 	const uint64_t one = 1;
 	bool has_given = q->has_given, has_given_blanks = q->has_given_blanks;
-	enum sleep sleep;
+	enum exception_sleep sleep;
 
 	if (!has_given && !has_given_blanks)
 		return;
@@ -287,7 +122,7 @@ void exception_kick(struct exception_queue *q)
 	sleep = __atomic_load_n(&q->sleep, __ATOMIC_RELAXED);
 	if (sleep == AWAKE || (sleep == ASLEEP && !has_given))
 		return;
-	count(&q->stats.kicks, 1);
+	exception_count(&q->stats.kicks, 1);
 	if (write(q->kick_fd, &one, sizeof(one)) < 0)
 		return; /* the counter is full: it is awake already */
 }
@@ -442,7 +277,7 @@ int exception_start(struct exception *e, struct error *err)
 {
 	for (unsigned i = 0; i < e->cfg.queue_count; i++) {
 		struct exception_queue *q = &e->queues[i];
-		int rc = pthread_create(&q->thread, NULL, thread_run, q);
+		int rc = pthread_create(&q->thread, NULL, exception_thread_run, q);
 
 		if (rc)
 			return error_set(err, -rc, "%s: thread: %s", e->cfg.iface, strerror(rc));

@@ -325,33 +325,6 @@ static uint64_t rest_ns(void)
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) - clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* The real thread, in front of the real kernel: four frames at a time. */
-static void other_ration_follows_what_a_frame_takes(void **state)
-{
-	struct world *w = world(state);
-	struct exception_stats s = {0};
-	struct error err = {""};
-	uint64_t before_ns;
-
-	level_hold(w, RESERVE_GREEN);
-	exception_ration(w->exception, true);
-	assert_int_equal(exception_frame_ns(w->queue), 10000);
-	assert_int_equal(exception_start(w->exception, &err), 0);
-	usleep(10000); /* it falls asleep */
-	before_ns = rest_ns();
-	for (unsigned i = 1; i <= 200; i++) {
-		rationed_turn(w, 10000, 4);
-		for (unsigned tries = 0; tries < 1000 && s.to_kernel < 4 * i; tries++) {
-			usleep(50);
-			exception_stats(w->queue, &s);
-		}
-	}
-	assert_int_equal(s.to_kernel, 800);
-	assert_in_range(exception_frame_ns(w->queue) * 800ull, (rest_ns() - before_ns) / 2, (rest_ns() - before_ns) * 2);
-	exception_ration(w->exception, false);
-	assert_int_equal(exception_frame_ns(w->queue), 0);
-}
-
 static int listener(void)
 {
 	struct sockaddr_ll sa = {.sll_family = AF_PACKET,
@@ -363,6 +336,67 @@ static int listener(void)
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){8 << 20}, sizeof(int)), 0);
 	return fd;
+}
+
+/*
+ * The real thread, in front of the real kernel: 200 times four frames go there and @in come from there. Out: what the 800 took,
+ * as it measured. *all_ns: what the thread took.
+ */
+static uint64_t measured_ns(struct world *w, unsigned in, uint64_t *all_ns)
+{
+	const struct sockaddr_ll to = {.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETHERTYPE),
+		.sll_ifindex = (int)if_nametoindex("t0"),
+		.sll_halen = 6};
+	struct exception_stats s = {0};
+	struct error err = {""};
+	unsigned sent = 0;
+	int fd = listener();
+
+	w->now_us += 1000000;
+	level_hold(w, RESERVE_GREEN);
+	exception_ration(w->exception, true);
+	assert_int_equal(exception_start(w->exception, &err), 0);
+	usleep(10000); /* it falls asleep */
+	*all_ns = rest_ns();
+	for (unsigned i = 1; i <= 200; i++) {
+		for (unsigned k = 0; k < in; k++)
+			sent += sendto(fd, &to, 50, 0, (const struct sockaddr *)&to, sizeof(to)) == 50;
+		rationed_turn(w, 50000, 4);
+		for (unsigned tries = 0; tries < 1000 && (s.to_kernel < 4 * i || s.from_kernel < sent); tries++) {
+			usleep(50);
+			other_tx(w->other, w->now_us);
+			other_turn(w->other, w->now_us += 50);
+			exception_stats(w->queue, &s);
+		}
+	}
+	*all_ns = rest_ns() - *all_ns;
+	close(fd);
+	assert_int_equal(s.to_kernel, 800);
+	assert_int_equal(sent, in * 200);
+	assert_true(s.from_kernel >= sent);
+	return exception_frame_ns(w->queue) * 800ull;
+}
+
+static void other_ration_follows_what_a_frame_takes(void **state)
+{
+	struct world *w = world(state);
+	uint64_t all_ns, ns;
+
+	exception_ration(w->exception, true);
+	assert_int_equal(exception_frame_ns(w->queue), 10000);
+	ns = measured_ns(w, 0, &all_ns);
+	assert_in_range(ns, all_ns / 2, all_ns * 2);
+	exception_ration(w->exception, false);
+	assert_int_equal(exception_frame_ns(w->queue), 0);
+}
+
+static void other_ration_is_not_for_what_the_kernel_sends(void **state)
+{
+	struct world *w = world(state);
+	uint64_t all_ns, ns = measured_ns(w, 64, &all_ns);
+
+	assert_in_range(ns, 1, all_ns / 3);
 }
 
 /* The levels are swept up and down while frames come; the kernel must see rising numbers. */
@@ -438,6 +472,7 @@ int main(void)
 		other_test(other_rations_what_the_kernel_gets_when_its_memory_is_short),
 		other_test(other_rations_nothing_that_a_rule_protects),
 		other_test(other_ration_follows_what_a_frame_takes),
+		other_test(other_ration_is_not_for_what_the_kernel_sends),
 		other_test(other_wakes_the_kernels_side_for_many_frames_at_once),
 		other_test(other_keeps_the_order_through_every_level),
 	};
