@@ -4,8 +4,9 @@
  *	swap_storm --mib=N [--processes=N] [--rounds=N] [--stall=S] [--blocked]
  *
  * Each process maps its share, writes every page with a pattern made of its own number and the page's,
- * and then reads the share back --rounds times. Pages that do not fit go to swap and come back, so a
- * word out of place was spoilt on the way there or back, and is reported with the place.
+ * waits until all have, and reads the share back --rounds times. Pages that do not fit go to swap and come back, so a
+ * word out of place was spoilt on the way there or back, and is reported with the place. They wait so that all of it is
+ * wanted at once: else a few may be done before the others begin, and there is room for everybody.
  *
  * The parent is the watchdog. It is resident (what it watches is the memory of everybody else), counts
  * pages by a shared table, and says how far things are. When no process gets on for --stall seconds it
@@ -18,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,6 +47,12 @@ struct progress {
 	uint64_t spoilt_page, spoilt_word; /* valid when is_spoilt */
 	bool is_spoilt;
 } __attribute__((aligned(64)));
+
+/* What all of them share. */
+struct storm {
+	pthread_barrier_t written;
+	struct progress table[PROCESS_MAX];
+};
 
 struct options {
 	uint64_t mib;
@@ -100,8 +108,9 @@ static unsigned page_check(const uint64_t *at, unsigned process, uint64_t page)
 	return i;
 }
 
-static int storm_process(const struct options *opt, unsigned process, struct progress *p)
+static int storm_process(const struct options *opt, unsigned process, struct storm *storm)
 {
+	struct progress *p = &storm->table[process];
 	uint64_t pages = opt->mib * ((1u << 20) / PAGE_BYTES) / opt->processes, page;
 	uint64_t *memory = mmap(NULL, pages * PAGE_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -115,6 +124,7 @@ static int storm_process(const struct options *opt, unsigned process, struct pro
 		page_write(memory + page * PAGE_WORDS, process, page);
 		__atomic_store_n(&p->written, page + 1, __ATOMIC_RELAXED);
 	}
+	pthread_barrier_wait(&storm->written);
 	for (round = 0; round < opt->rounds; round++)
 		for (page = 0; page < pages; page++) {
 			word = page_check(memory + page * PAGE_WORDS, process, page);
@@ -250,30 +260,34 @@ int main(int argc, char **argv)
 {
 	static pid_t pids[PROCESS_MAX];
 	struct options opt;
-	struct progress *table;
+	pthread_barrierattr_t shared;
+	struct storm *storm;
 	int rc;
 
 	if (!options_read(argc, argv, &opt)) {
 		fprintf(stderr, "usage: swap_storm --mib=N [--processes=N] [--rounds=N] [--stall=S] [--blocked]\n");
 		return EXIT_USAGE;
 	}
-	table = mmap(NULL, sizeof(*table) * opt.processes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (table == MAP_FAILED || mlockall(MCL_CURRENT | MCL_FUTURE)) {
+	storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (storm == MAP_FAILED || mlockall(MCL_CURRENT | MCL_FUTURE)) {
 		fprintf(stderr, "swap_storm: %s: run it as root\n", strerror(errno));
 		return EXIT_USAGE;
 	}
+	pthread_barrierattr_init(&shared);
+	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&storm->written, &shared, opt.processes);
 	text_write("/proc/self/oom_score_adj", "-1000");
 	for (unsigned i = 0; i < opt.processes; i++) {
 		pids[i] = fork(); /* locks are not inherited */
 		if (pids[i] == 0)
-			_exit(storm_process(&opt, i, &table[i]));
+			_exit(storm_process(&opt, i, storm));
 		if (pids[i] > 0)
 			continue;
 		fprintf(stderr, "swap_storm: fork: %s\n", strerror(errno));
 		end_all(pids, i);
 		return EXIT_USAGE;
 	}
-	rc = watch(&opt, table);
+	rc = watch(&opt, storm->table);
 	if (rc)
 		end_all(pids, opt.processes);
 	return rc;
