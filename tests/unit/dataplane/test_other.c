@@ -350,6 +350,7 @@ static uint64_t measured_ns(struct world *w, unsigned in, uint64_t *all_ns)
 		.sll_halen = 6};
 	struct exception_stats s = {0};
 	struct error err = {""};
+	const uint8_t bytes[50] = {0};
 	unsigned sent = 0;
 	int fd = listener();
 
@@ -361,7 +362,7 @@ static uint64_t measured_ns(struct world *w, unsigned in, uint64_t *all_ns)
 	*all_ns = rest_ns();
 	for (unsigned i = 1; i <= 200; i++) {
 		for (unsigned k = 0; k < in; k++)
-			sent += sendto(fd, &to, 50, 0, (const struct sockaddr *)&to, sizeof(to)) == 50;
+			sent += sendto(fd, bytes, sizeof(bytes), 0, (const struct sockaddr *)&to, sizeof(to)) > 0;
 		rationed_turn(w, 50000, 4);
 		for (unsigned tries = 0; tries < 1000 && (s.to_kernel < 4 * i || s.from_kernel < sent); tries++) {
 			usleep(50);
