@@ -103,6 +103,13 @@ int host_memory_lock(struct error *err);
 /* Bytes of this process that are resident: in all, hugepages included, and of files (programs, libraries). */
 uint64_t host_memory_resident(void);
 uint64_t host_memory_files(void);
+/* What the kernel has counted of its memory since it started. */
+struct host_memory_want {
+	uint64_t stalled_us; /* time in which some task waited for memory */
+	uint64_t reclaimed;  /* pages that its own thread had to make free */
+};
+/* 0, or -errno where a kernel does not count them (/proc/pressure/memory, /proc/vmstat). */
+int host_memory_want(struct host_memory_want *out);
 /* Threads made from now on have a stack of THREAD_STACK_BYTES, all of which memory_lock makes resident. */
 int host_stacks_fit(void);
 /* PR_SET_IO_FLUSHER is per thread: each calls this. 0 or -errno */

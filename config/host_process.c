@@ -187,6 +187,22 @@ uint64_t host_memory_resident(void)
 	return kib_of("VmRSS:") + kib_of("HugetlbPages:");
 }
 
+int host_memory_want(struct host_memory_want *out)
+{
+	char some[128] = "", pages[32] = "";
+	const char *total;
+	int rc = host_file_field("/proc/pressure/memory", "some ", some, sizeof(some));
+
+	if (!rc)
+		rc = host_file_field("/proc/vmstat", "pgsteal_kswapd ", pages, sizeof(pages));
+	total = strstr(some, "total=");
+	if (rc || !total)
+		return rc ? rc : -EPROTO;
+	out->stalled_us = strtoull(total + strlen("total="), NULL, 10);
+	out->reclaimed = strtoull(pages, NULL, 10);
+	return 0;
+}
+
 uint64_t host_memory_files(void)
 {
 	FILE *maps = fopen("/proc/self/smaps", "re");

@@ -232,7 +232,6 @@ void engine_destroy(struct engine *e)
 		engine_pools_destroy(p);
 	}
 	host_follow_destroy(e->follow);
-	engine_shortage_end(e);
 	engine_linger_poll(e, true);
 	free(e);
 }

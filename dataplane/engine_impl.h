@@ -132,7 +132,6 @@ struct engine {
 	struct engine_shortage {
 		struct shortage is;
 		uint64_t due_us, count; /* times it began */
-		int pressure_fd, vmstat_fd; /* -1: the kernel does not tell */
 	} shortage;
 	/* Staging of detached volumes that mbufs in a quiet TX ring still point into. */
 	struct stream_buf *lingering[LINGER_MAX];
@@ -183,8 +182,7 @@ void engine_exception_shape(const struct port_facts *f, struct exception_config 
 int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err);
 
 /* engine_shortage.c: looks whether the kernel is short of memory, and has its frames rationed if so. */
-void engine_shortage_start(struct engine *e);
-void engine_shortage_end(struct engine *e);
+void engine_shortage_start(struct engine *e); /* says so if the kernel does not tell */
 void engine_shortage_poll(struct engine *e, uint64_t now_us);
 
 /* engine_credit.c: credits follow what is measured, and the sum follows them. */

@@ -9,44 +9,21 @@
  *
  * It is over when neither was so for OVER_US: a storm draws breath.
  *
- * Pure: text and time go in.
+ * Pure: counters and time go in.
  */
 #include "dataplane/shortage.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 #define STALL_PCT     10u
 #define RECLAIM_COUNT 32u /* pages between two readings: what kswapd takes at a time */
 #define OVER_US	      5000000u
 
-/* The number behind the first @name in @text. */
-static bool number_find(const char *text, const char *name, uint64_t *out)
-{
-	const char *at = strstr(text, name);
-	char *end;
-
-	if (!at)
-		return false;
-	at += strlen(name);
-	*out = strtoull(at, &end, 10);
-	return end > at;
-}
-
-bool shortage_read(const char *pressure, const char *vmstat, struct shortage_reading *out)
-{
-	/* The line of "some" comes first. */
-	return number_find(pressure, " total=", &out->stalled_us) &&
-	       number_find(vmstat, "\npgsteal_kswapd ", &out->reclaimed);
-}
-
-static bool is_felt(const struct shortage *s, const struct shortage_reading *r, uint64_t now_us)
+static bool is_felt(const struct shortage *s, const struct host_memory_want *r, uint64_t now_us)
 {
 	return s->read_us && r->reclaimed - s->last.reclaimed >= RECLAIM_COUNT &&
 	       (r->stalled_us - s->last.stalled_us) * 100 >= (now_us - s->read_us) * STALL_PCT;
 }
 
-bool shortage_update(struct shortage *s, const struct shortage_reading *r, uint64_t now_us)
+bool shortage_update(struct shortage *s, const struct host_memory_want *r, uint64_t now_us)
 {
 	if (is_felt(s, r, now_us)) {
 		s->is_short = true;

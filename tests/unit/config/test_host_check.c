@@ -298,10 +298,35 @@ static void pci_facts_are_read(void **state)
 	assert_false(pci.has_iommu_group);
 }
 
+static void want_of_memory_is_read_from_what_the_kernel_prints(void **state)
+{
+	struct host_memory_want want;
+
+	machine_file("/proc/pressure/memory", "some avg10=1.00 avg60=0.50 avg300=0.10 total=123456\nfull avg10=0.00 total=99\n");
+	machine_file("/proc/vmstat", "nr_free_pages 5000\npgsteal_kswapd 777\npgsteal_direct 888\n");
+	assert_int_equal(host_memory_want(&want), 0);
+	assert_int_equal(want.stalled_us, 123456);
+	assert_int_equal(want.reclaimed, 777);
+}
+
+static void want_of_memory_is_not_made_up(void **state)
+{
+	struct host_memory_want want;
+
+	assert_int_equal(host_memory_want(&want), -ENOENT);
+	machine_file("/proc/pressure/memory", "some avg10=1.00\n");
+	machine_file("/proc/vmstat", "pgsteal_direct 888\n");
+	assert_int_equal(host_memory_want(&want), -ENOENT);
+	machine_file("/proc/vmstat", "pgsteal_kswapd 777\n");
+	assert_int_equal(host_memory_want(&want), -EPROTO);
+}
+
 int main(void)
 {
 #define ON_MACHINE(test) cmocka_unit_test_setup_teardown(test, start, end)
 	const struct CMUnitTest tests[] = {
+		ON_MACHINE(want_of_memory_is_read_from_what_the_kernel_prints),
+		ON_MACHINE(want_of_memory_is_not_made_up),
 		ON_MACHINE(ready_machine_is_good),
 		ON_MACHINE(absent_nic_is_told),
 		ON_MACHINE(absent_iommu_is_told),
