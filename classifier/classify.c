@@ -3,8 +3,9 @@
  *
  * Three passes, so that memory is asked for before it is needed: headers are prefetched a few
  * packets ahead of the parse; the parse hashes the 5-tuple and prefetches its place in the table;
- * the third pass finds it there. A packet of the same flow as the one before it, as most of a burst are,
- * is neither hashed nor looked up. Verdicts in order: bad, protected by its flow, protected as a
+ * the third pass finds it there. A packet between the same ends as the last of its kind, as most of a
+ * burst are, is judged as that was: the storage's is neither hashed nor looked up, and a flood's is not
+ * held against the rules again. Verdicts in order: bad, protected by its flow, protected as a
  * fragment, essential, protected by a rule, other. The first that fits is it.
  *
  * A tagged frame is on another network than our addresses, whatever addresses it carries, whether
@@ -25,12 +26,18 @@
 
 #define AHEAD 4 /* packets whose headers are on their way while one is parsed */
 
-/* Packets whose flow is looked up in the last pass. */
-enum lookup_kind { LOOKUP_NONE, LOOKUP_TABLE, LOOKUP_AS_BEFORE };
+/* What the last pass needs to know of a packet. */
 struct lookup {
-	enum lookup_kind kind;
+	const struct pkt_info *like; /* its verdict is that one's; NULL: it wants one of its own */
+	bool is_flow;		     /* … and may be of the flow of this key */
 	struct flow_key key;
 	uint32_t tag;
+};
+
+/* The last packet of TCP, or of UDP, that others may be like. */
+struct model {
+	const uint8_t *bytes; /* NULL: none */
+	const struct pkt_info *info;
 };
 
 struct classifier *classifier_create(uint32_t flow_max, uint64_t seed)
@@ -109,7 +116,7 @@ static void lookup_begin(struct classifier *c, const uint8_t *bytes, const struc
 	const uint8_t *ip = bytes + info->l3_off;
 	struct flow_key *key = &look->key;
 
-	look->kind = LOOKUP_TABLE;
+	look->is_flow = true;
 	*key = (struct flow_key){.proto = IPPROTO_TCP};
 	key->remote_port_be = rte_cpu_to_be_16(info->sport);
 	key->local_port_be = rte_cpu_to_be_16(info->dport);
@@ -126,17 +133,21 @@ static void lookup_begin(struct classifier *c, const uint8_t *bytes, const struc
 	flow_table_prefetch(&c->flows, look->tag);
 }
 
-/* Addresses and ports of TCP over IPv4 without options lie in one piece of twelve bytes. */
-static bool has_ends_in_one_piece(const struct pkt_info *info)
+/*
+ * Neither what is in it nor where it came from matters to the verdict, but its ends; and they lie in one piece of
+ * twelve bytes, as in IPv4 without options.
+ */
+static bool is_model(const struct pkt_info *info)
 {
-	return info->l3 == PKT_L3_IP4 && info->l3_len == 20;
+	return info->cls != PKT_BAD && info->l3 == PKT_L3_IP4 && info->l3_len == 20 &&
+	       (info->l4_proto == IPPROTO_TCP || info->l4_proto == IPPROTO_UDP) &&
+	       !(info->flags & (PKT_FRAGMENT | PKT_VLAN));
 }
 
-/* @before was such a packet, and may have been of a flow; so this one may. */
-static bool is_flow_of(const uint8_t *bytes, const struct pkt_info *info, const uint8_t *before,
-	const struct pkt_info *info_before)
+static bool is_like(const uint8_t *bytes, const struct pkt_info *info, const struct model *model)
 {
-	return pkt_is_alike(info, info_before) && memcmp(bytes + info->l3_off + 12, before + info->l3_off + 12, 12) == 0;
+	return model->bytes && pkt_is_alike(info, model->info) &&
+	       memcmp(bytes + info->l3_off + 12, model->bytes + info->l3_off + 12, 12) == 0;
 }
 
 static uint32_t lookup_end(const struct classifier *c, const struct lookup *look)
@@ -164,13 +175,48 @@ static enum pkt_class verdict_without_flow(
 	return PKT_OTHER;
 }
 
+/* The first two passes. */
+static void look_at(struct classifier *c, const struct rte_mbuf *m, struct model *models, struct pkt_info *out,
+	struct lookup *look)
+{
+	const uint8_t *bytes = rte_pktmbuf_mtod(m, const uint8_t *);
+	struct model *model;
+
+	parse_one(c, m, out);
+	model = &models[out->l4_proto == IPPROTO_TCP];
+	look->like = is_like(bytes, out, model) ? model->info : NULL;
+	if (look->like)
+		return;
+	look->is_flow = false;
+	if (may_be_a_flow(out))
+		lookup_begin(c, bytes, out, look);
+	if (is_model(out))
+		*model = (struct model){bytes, out};
+}
+
+/* And the last. */
+static void judge(const struct classifier *c, const struct rte_mbuf *m, struct pkt_info *out,
+	const struct lookup *look)
+{
+	if (look->like) {
+		memcpy(out, look->like, offsetof(struct pkt_info, l3_off)); /* class and flags, and what is alike already */
+		out->flow = look->like->flow;
+		return;
+	}
+	if (look->is_flow)
+		out->flow = lookup_end(c, look);
+	if (out->flow != FLOW_NONE)
+		out->cls = PKT_PROTECTED;
+	else if (out->cls != PKT_BAD)
+		out->cls = verdict_without_flow(c, m, out);
+}
+
 void classify_burst(
 	struct classifier *c, struct rte_mbuf *const *m, unsigned n, struct pkt_info *out)
 {
 	struct lookup look[BURST_MAX];
-	uint32_t counts[PKT_BAD + 1] = {0}, flow = FLOW_NONE;
-	const uint8_t *bytes, *before = NULL; /* the last that may be of a flow, if its ends lie in one piece */
-	unsigned last = 0;
+	struct model models[2] = {{NULL, NULL}};
+	uint32_t counts[PKT_BAD + 1] = {0};
 
 	assert(n <= BURST_MAX);
 	for (unsigned i = 0; i < n && i < AHEAD; i++)
@@ -178,28 +224,10 @@ void classify_burst(
 	for (unsigned i = 0; i < n; i++) {
 		if (i + AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + AHEAD], const void *));
-		parse_one(c, m[i], &out[i]);
-		bytes = rte_pktmbuf_mtod(m[i], const uint8_t *);
-		look[i].kind = LOOKUP_NONE;
-		if (before && is_flow_of(bytes, &out[i], before, &out[last])) {
-			look[i].kind = LOOKUP_AS_BEFORE;
-			continue;
-		}
-		if (!may_be_a_flow(&out[i]))
-			continue;
-		lookup_begin(c, bytes, &out[i], &look[i]);
-		before = has_ends_in_one_piece(&out[i]) ? bytes : NULL;
-		last = i;
+		look_at(c, m[i], models, &out[i], &look[i]);
 	}
 	for (unsigned i = 0; i < n; i++) {
-		if (look[i].kind == LOOKUP_TABLE)
-			flow = lookup_end(c, &look[i]);
-		if (look[i].kind != LOOKUP_NONE)
-			out[i].flow = flow;
-		if (out[i].flow != FLOW_NONE)
-			out[i].cls = PKT_PROTECTED;
-		else if (out[i].cls != PKT_BAD)
-			out[i].cls = verdict_without_flow(c, m[i], &out[i]);
+		judge(c, m[i], &out[i], &look[i]);
 		counts[out[i].cls]++;
 	}
 	for (unsigned i = 0; i <= PKT_BAD; i++)

@@ -2,7 +2,8 @@
  * test_classify_burst.c - a verdict does not depend on the packets beside it
  *
  * A burst looks up the first of packets that are alike, and those behind it get its answer. Here are those
- * that are nearly alike.
+ * that are nearly alike, and bursts of few kinds at random. And what nearly all traffic looks like has a parse of its
+ * own, which must say what the walk over the headers says.
  */
 #include "tests/unit/classifier/verdict.h"
 
@@ -127,11 +128,113 @@ static void classify_gives_no_packet_the_flow_of_its_neighbour(void **state)
 	}
 }
 
+/* The same on each run. */
+static unsigned draw(uint32_t *seed, unsigned count)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return (*seed >> 16) % count;
+}
+
+#define PORT_RULED 4000 /* of UDP or TCP, and a neighbour that no rule names */
+
+static void make_one_of_a_few(struct frame *f, uint32_t *seed)
+{
+	unsigned sport = draw(seed, 2) ? RPORT : PORT_RULED + draw(seed, 2);
+	uint8_t proto = draw(seed, 2) ? IPPROTO_UDP : IPPROTO_TCP;
+
+	put_eth(f, 0x0800);
+	if (draw(seed, 4))
+		put_ip4(f, proto, draw(seed, 8) ? 0x4000 : 0x2000, draw(seed, 8) ? 0 : 4);
+	else
+		put_ip4_from(f, other4, proto, 0, 0);
+	if (proto == IPPROTO_UDP)
+		put_udp(f, sport, LPORT, 8);
+	else
+		put_tcp(f, sport, LPORT, 0);
+	put_payload(f, 8);
+	if (!draw(seed, 8))
+		make_echo(f, true, 8);
+}
+
+static void classify_judges_a_burst_as_each_of_it_alone(void **state)
+{
+	const struct protect_rule rule = {.port = PORT_RULED, .proto = IPPROTO_UDP};
+	const struct protect_rule from = {.family = AF_INET, .remote = {10, 0, 0, 9}, .remote_prefix_bits = 32};
+	static struct frame f[BURST_MAX];
+	unsigned classes[PKT_BAD + 1] = {0};
+	uint32_t seed = 1;
+
+	assert_int_equal(classifier_rule_add(*state, &rule), 0);
+	assert_int_equal(classifier_rule_add(*state, &from), 0);
+	for (unsigned round = 0; round < 200; round++) {
+		struct rte_mbuf m[BURST_MAX], *burst[BURST_MAX];
+		struct pkt_info info[BURST_MAX], alone;
+
+		for (unsigned i = 0; i < BURST_MAX; i++) {
+			make_one_of_a_few(&f[i], &seed);
+			m[i] = mbuf_of(&f[i]);
+			burst[i] = &m[i];
+		}
+		classify_burst(*state, burst, BURST_MAX, info);
+		for (unsigned i = 0; i < BURST_MAX; i++) {
+			classify_burst(*state, &burst[i], 1, &alone);
+			assert_memory_equal(&info[i], &alone, sizeof(alone));
+			classes[alone.cls]++;
+		}
+	}
+	for (unsigned i = 0; i < PKT_BAD; i++)
+		assert_true(classes[i] > 0);
+}
+
+/* A priority tag is no network, but no plain frame has it. */
+static void put_priority_tag(struct frame *to, const struct frame *from)
+{
+	memcpy(to->bytes, from->bytes, 12);
+	memcpy(to->bytes + 12, (const uint8_t[]){0x81, 0, 0xe0, 0}, 4);
+	memcpy(to->bytes + 16, from->bytes + 12, from->len - 12);
+	to->len = from->len + 4;
+}
+
+static void classify_takes_the_short_way_where_the_long_one_leads(void **state)
+{
+	static const uint8_t touched[] = {14, 16, 17, 20, 21, 23, 38, 39, 46}; /* IP's and transport's lengths, flags, protocol */
+	static struct frame plain, tagged;
+	unsigned good = 0, count = 20000;
+	uint32_t seed = 2;
+
+	(void)state;
+	for (unsigned i = 0; i < count; i++) {
+		struct pkt_info short_way, long_way;
+		unsigned cut, behind;
+
+		make_one_of_a_few(&plain, &seed);
+		frame_end(&plain);
+		if (draw(&seed, 2))
+			plain.bytes[touched[draw(&seed, RTE_DIM(touched))]] ^= (uint8_t)(1u << draw(&seed, 8));
+		cut = draw(&seed, 4) ? 0 : draw(&seed, 30); /* of the first segment, and what of that is in others */
+		behind = cut && draw(&seed, 2) ? cut : 0;
+		put_priority_tag(&tagged, &plain);
+		classify_parse(plain.bytes, plain.len - cut, plain.len - cut + behind, &short_way);
+		classify_parse(tagged.bytes, tagged.len - cut, tagged.len - cut + behind, &long_way);
+		assert_int_equal(short_way.cls, long_way.cls);
+		if (short_way.cls == PKT_BAD)
+			continue;
+		good++;
+		long_way.l3_off -= 4;
+		long_way.l4_off -= 4;
+		long_way.end_off -= 4;
+		assert_memory_equal(&short_way, &long_way, sizeof(short_way));
+	}
+	assert_in_range(good, count / 4, count - 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		verdict_test(classify_answers_a_whole_burst_in_order),
 		verdict_test(classify_gives_no_packet_the_flow_of_its_neighbour),
+		verdict_test(classify_judges_a_burst_as_each_of_it_alone),
+		cmocka_unit_test(classify_takes_the_short_way_where_the_long_one_leads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
