@@ -62,6 +62,7 @@ struct hold {
 	struct slot slots[HOLD_MAX];
 	struct flow flows[HOLD_FLOW_COUNT];
 	uint16_t class_counts[CLASS_MAX + 1]; /* flows that hold something, by size class */
+	uint64_t classes;		      /* a bit for each where that is not 0 */
 	struct hold_stats stats;
 };
 
@@ -122,13 +123,22 @@ static unsigned size_class(uint32_t mbufs)
 	return mbufs ? 32 - (unsigned)__builtin_clz(mbufs | SMALL_MAX) : 0;
 }
 
+static void class_count(struct hold *h, unsigned class, int change)
+{
+	h->class_counts[class] = (uint16_t)(h->class_counts[class] + change);
+	if (h->class_counts[class])
+		h->classes |= UINT64_C(1) << class;
+	else
+		h->classes &= ~(UINT64_C(1) << class);
+}
+
 /* @f holds @mbufs from now on. */
 static void flow_resize(struct hold *h, struct flow *f, uint32_t mbufs)
 {
 	if (f->mbufs)
-		h->class_counts[size_class(f->mbufs)]--;
+		class_count(h, size_class(f->mbufs), -1);
 	if (mbufs)
-		h->class_counts[size_class(mbufs)]++;
+		class_count(h, size_class(mbufs), 1);
 	h->mbufs = h->mbufs - f->mbufs + mbufs;
 	f->mbufs = mbufs;
 }
@@ -186,11 +196,12 @@ static void slot_append(struct hold *h, struct rte_mbuf *m, uint32_t hash, uint6
 /* Is a flow other than @f of @class, or larger? */
 static bool has_rival(const struct hold *h, const struct flow *f, unsigned class)
 {
-	unsigned count = 0, own = size_class(f->mbufs);
+	unsigned own = size_class(f->mbufs);
+	uint64_t classes = h->classes;
 
-	for (unsigned c = class; c <= CLASS_MAX; c++)
-		count += h->class_counts[c];
-	return count > (own >= class && own > 0 ? 1u : 0u);
+	if (own > 0 && h->class_counts[own] == 1)
+		classes &= ~(UINT64_C(1) << own);
+	return classes >> class;
 }
 
 /* Whose packet goes, if @f with @more mbufs than it holds asks for room. May be @f. */
