@@ -13,6 +13,9 @@
 # same flood goes to a neighbour's MAC address: QEMU reads each packet and its filter drops it. So passing to quiet is the host's part,
 # which no code of ours can save, and flood to passing is ours.
 #
+# Two storms a minute apart differ by a third when the machine below has other guests. With "pulsed" or "pulsed-passing" the flood comes
+# and goes within one storm, and what is told is the pace of swapping with it and without (pulse.c): that is how to measure what it costs.
+#
 # The machine has no ERMS. With it the kernel clears a page by `rep stosb`, which TCG does byte by byte; and if the page held code before,
 # as those of programs that were pushed out did, TCG looks through all it had translated of it at each of the 4096. Both processors
 # were seen to do nothing else for 29 s on end, and no timer came. By words it is an eighth.
@@ -49,16 +52,17 @@ tell_processors() {
     grep -h '^cpu ' /proc/stat
 }
 
-storm() { # label, device, command before it…
+storm() { # label, device, command before it…; and pulse, more options of swap_storm
     local label=$1 swap=$2 line status
     shift 2
     mkswap "$swap" >/dev/null 2>&1 && swapon "$swap" || { say "$label stuck at swapon"; return 1; }
     tell_processors | tr '\n' ',' >&2
-    "$@" "$(program swap_storm)" --mib="$SLUICE_STORM_MIB" --stall="$SLUICE_STORM_STALL" --blocked >/run/storm
+    "$@" "$(program swap_storm)" --mib="$SLUICE_STORM_MIB" --stall="$SLUICE_STORM_STALL" --blocked "${pulse[@]}" >/run/storm
     status=$?
-    line=$(tail -n 1 /run/storm)
+    line=$(grep -E '^(finished|stuck|spoilt)' /run/storm)
     { grep -h 'pswp' /proc/vmstat; tell_processors; } | tr '\n' ',' >&2
     say "$label $line"
+    [ ${#pulse[@]} -eq 0 ] || say "$label $(tail -n 1 /run/storm)"
     [ $status -eq 0 ] || return $status
     timeout 180 swapoff "$swap" || { say "$label stuck at swapoff"; return 1; }
 }
@@ -67,22 +71,30 @@ was_rationed() {
     [ "$(counter shortages)" -gt 0 ] && sluice stats | awk '/\.other\.rationed / { n += $2 } END { exit !n }'
 }
 
-ours() { # quiet|passing|flood
-    local before=() seen
-    case $1 in flood) before=(flood_while nic) ;; passing) before=(flood_while passing) ;; esac
+ours() { # quiet|passing|flood|pulsed|pulsed-passing
+    local before=() pulse=() seen
+    case $1 in
+        flood) before=(flood_while nic) ;;
+        passing) before=(flood_while passing) ;;
+        pulsed) pulse=(--pulse="$SLUICE_OUT/flood-nic") ;;
+        pulsed-passing) pulse=(--pulse="$SLUICE_OUT/flood-passing") ;;
+    esac
     attach
     seen=$(counter rx_packets)
     claim "storm_finishes_$1" storm "ours $1" "$device" "${before[@]}"
     claim "protected_drops_stay_0_$1" [ "$(counter protected_drops)" = 0 ]
     [ "$1" != flood ] || claim other_traffic_is_rationed_while_memory_is_short was_rationed
     # Counted by the worker and by net, so each packet of the storage twice.
-    [ "$1" != passing ] || claim passing_flood_does_not_come_in [ $(($(counter rx_packets) - seen)) -lt 200000 ]
+    [[ $1 != *passing ]] || claim passing_flood_does_not_come_in [ $(($(counter rx_packets) - seen)) -lt 200000 ]
     detach
 }
 
-theirs() { # quiet|flood
-    local before=()
-    [ "$1" = quiet ] || before=(flood_while knic)
+theirs() { # quiet|flood|pulsed
+    local before=() pulse=()
+    case $1 in
+        flood) before=(flood_while knic) ;;
+        pulsed) pulse=(--pulse="$SLUICE_OUT/flood-knic") ;;
+    esac
     nbd-client "$KERNEL_NIC_SERVER" 10809 /dev/nbd0 -N disk -swap >&2 || die nbd_connects "nbd-client failed"
     storm "nbd $1" /dev/nbd0 "${before[@]}" || status_all=1
     nbd-client -d /dev/nbd0 >&2

@@ -1,7 +1,7 @@
 /*
  * swap_storm.c - processes that want more memory than there is, and read all of it back
  *
- *	swap_storm --mib=N [--processes=N] [--rounds=N] [--stall=S] [--blocked]
+ *	swap_storm --mib=N [--processes=N] [--rounds=N] [--stall=S] [--blocked] [--pulse=FILE]
  *
  * Each process maps its share, writes every page with a pattern made of its own number and the page's,
  * waits until all have, and reads the share back --rounds times. Pages that do not fit go to swap and come back, so a
@@ -12,9 +12,10 @@
  * pages by a shared table, and says how far things are. When no process gets on for --stall seconds it
  * says where they stand, has the kernel print who is blocked (--blocked), and gives up: processes that
  * wait for a page that never comes cannot be killed, so it does not wait for them. Another watchdog
- * must stand outside of the machine, for a machine may stop as a whole.
+ * must stand outside of the machine, for a machine may stop as a whole. With --pulse it makes FILE and removes it every
+ * few seconds, for who floods the machine while it is there, and says what that cost (pulse.c).
  *
- * The last line is "finished in S s", "stuck at …" or "spoilt: …"; the status 0, 1 or 2.
+ * It ends with a line "finished in S s", "stuck at …" or "spoilt: …", before that of the pulses; the status is 0, 1 or 2.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "tests/pressure/pulse.h"
 
 #define PAGE_BYTES   4096u
 #define PAGE_WORDS   (PAGE_BYTES / sizeof(uint64_t))
@@ -58,6 +60,7 @@ struct options {
 	uint64_t mib;
 	unsigned processes, rounds, stall_s;
 	bool shows_blocked;
+	const char *pulse;
 };
 
 static uint64_t clock_ms(void)
@@ -181,7 +184,7 @@ static unsigned reap(unsigned *failed)
 	return ended;
 }
 
-static int watch(const struct options *opt, const struct progress *table)
+static int watch(const struct options *opt, const struct progress *table, struct pulse *pulse)
 {
 	uint64_t start = clock_ms(), moved = start, told = start, now, seen = 0;
 	unsigned left = opt->processes, failed = 0;
@@ -217,6 +220,8 @@ static int watch(const struct options *opt, const struct progress *table)
 			tell(opt, &t, "storm:", now - start);
 			told = now;
 		}
+		if (t.read) /* written as fast as it goes and read back are two paces */
+			pulse_look(pulse, now);
 		pause_ms(LOOK_MS);
 	}
 	now = clock_ms() - start;
@@ -229,7 +234,8 @@ static bool options_read(int argc, char **argv, struct options *opt)
 {
 	static const struct option names[] = {{"mib", required_argument, NULL, 'm'},
 		{"processes", required_argument, NULL, 'p'}, {"rounds", required_argument, NULL, 'r'},
-		{"stall", required_argument, NULL, 's'}, {"blocked", no_argument, NULL, 'b'}, {NULL, 0, NULL, 0}};
+		{"stall", required_argument, NULL, 's'}, {"blocked", no_argument, NULL, 'b'},
+		{"pulse", required_argument, NULL, 'u'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	*opt = (struct options){.processes = 16, .rounds = 1, .stall_s = 30};
@@ -244,6 +250,8 @@ static bool options_read(int argc, char **argv, struct options *opt)
 			opt->stall_s = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'b')
 			opt->shows_blocked = true;
+		else if (c == 'u')
+			opt->pulse = optarg;
 		else
 			return false;
 	}
@@ -260,12 +268,13 @@ int main(int argc, char **argv)
 {
 	static pid_t pids[PROCESS_MAX];
 	struct options opt;
+	struct pulse pulse;
 	pthread_barrierattr_t shared;
 	struct storm *storm;
 	int rc;
 
 	if (!options_read(argc, argv, &opt)) {
-		fprintf(stderr, "usage: swap_storm --mib=N [--processes=N] [--rounds=N] [--stall=S] [--blocked]\n");
+		fprintf(stderr, "usage: swap_storm --mib=N [--processes=N] [--rounds=N] [--stall=S] [--blocked] [--pulse=FILE]\n");
 		return EXIT_USAGE;
 	}
 	storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -287,7 +296,9 @@ int main(int argc, char **argv)
 		end_all(pids, i);
 		return EXIT_USAGE;
 	}
-	rc = watch(&opt, storm->table);
+	pulse_begin(&pulse, opt.pulse);
+	rc = watch(&opt, storm->table, &pulse);
+	pulse_end(&pulse);
 	if (rc)
 		end_all(pids, opt.processes);
 	return rc;
