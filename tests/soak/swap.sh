@@ -44,7 +44,7 @@ cost() { # a pulsed kind: how many times as long a page takes while the flood is
     sed -n "s/^swap: $1 pulses: quiet \([0-9]*\) pages in \([0-9]*\) ms, flooded \([0-9]*\) pages in \([0-9]*\) ms$/\1 \2 \3 \4/p" "$tmp/log" |
         awk '{ q += $1; qms += $2; f += $3; fms += $4 } END { printf "%.2f", qms && f ? q / qms / (f / fms) : 0 }'
 }
-at_most() { awk -v a="$1" -v b="$2" -v share="$3" 'BEGIN { exit !(b > 0 && a <= b * share) }'; }
+at_most() { awk -v a="$1" -v b="$2" -v share="$3" 'BEGIN { exit !(a > 0 && b > 0 && a <= b * share) }'; } # 0: nothing was seen
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f s to %.1f s, %.2f", a, b, b ? a / b : 0 }'; }
 
 OURS='ours:quiet ours:flood ours:pulsed ours:pulsed-passing ours:pulsed-passing ours:pulsed ours:flood ours:quiet'
