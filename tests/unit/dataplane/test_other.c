@@ -253,6 +253,49 @@ static void other_is_bounded_when_the_kernel_takes_nothing(void **state)
 	assert_int_equal(stats(w).rule_to_kernel, RULE_ROOM);
 }
 
+/* One datagram of another's. Out: whether it is among those that wait now. */
+static bool is_held(struct world *w, bool is_ip6, uint8_t addr, unsigned port)
+{
+	uint8_t from[16] = {10, [7] = 1};
+	uint64_t before = stats(w).held;
+	struct frame f = {0};
+	struct pkt_info info;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(reserve_pool(w->pool));
+
+	from[is_ip6 ? 15 : 3] = addr;
+	put_eth(&f, is_ip6 ? 0x86dd : 0x0800);
+	if (is_ip6)
+		put_ip6_from(&f, from, IPPROTO_UDP);
+	else
+		put_ip4_from(&f, from, IPPROTO_UDP, 0, 0);
+	put_udp(&f, port, 9, 8);
+	put_payload(&f, 8);
+	frame_end(&f);
+	assert_non_null(m);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)f.len), f.bytes, f.len);
+	classify_parse(f.bytes, f.len, f.len, &info);
+	assert_int_equal(info.cls, PKT_OTHER);
+	reserve_force(m, OWNER_UNCLASSIFIED, w->now_us);
+	other_rx(w->other, &m, &info, 1, w->now_us);
+	return stats(w).held > before;
+}
+
+/* Of a flood there is no room for one more; who differs in an end is no part of it, and finds some. */
+static void other_tells_flows_apart_by_their_ends(void **state)
+{
+	struct world *w = world(state);
+
+	level_hold(w, RESERVE_YELLOW);
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		for (unsigned i = 0; i < 2 * HOLD_MAX; i++)
+			is_held(w, ip6, 1, 1000);
+		assert_false(is_held(w, ip6, 1, 1000));
+		assert_true(is_held(w, ip6, 2, 1000));
+		assert_true(is_held(w, ip6, 1, 1001));
+		assert_false(is_held(w, ip6, 1, 1000));
+	}
+}
+
 /* A turn after @us in which @n others came. Out: how many of them, or of those that waited, went on. */
 static unsigned rationed_turn(struct world *w, uint64_t us, unsigned n)
 {
@@ -470,6 +513,7 @@ int main(void)
 		other_test(other_sheds_at_red_and_passes_what_a_rule_protects),
 		other_test(other_gives_the_reserves_mbufs_back_at_once),
 		other_test(other_is_bounded_when_the_kernel_takes_nothing),
+		other_test(other_tells_flows_apart_by_their_ends),
 		other_test(other_rations_what_the_kernel_gets_when_its_memory_is_short),
 		other_test(other_rations_nothing_that_a_rule_protects),
 		other_test(other_ration_follows_what_a_frame_takes),
