@@ -11,7 +11,7 @@
 #include "cli/cli.h"
 #include "cli/print.h"
 #include "cli/rpc.h"
-#include "config/host.h"
+#include "config/host/host.h"
 
 #define READ_MS 10000
 

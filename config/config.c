@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include "config/config_item.h"
 #include "config/config_section.h"
-#include "config/host.h"
+#include "config/host/host.h"
 
 #define RESERVE_COUNT_MAX (1u << 20)
 #define MEMORY_BYTES_MIN  (16ull << 20)

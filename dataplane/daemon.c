@@ -26,7 +26,7 @@
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
-#include "config/host.h"
+#include "config/host/host.h"
 #include "config/log.h"
 #include "dataplane/control.h"
 #include "dataplane/eal.h"

@@ -21,7 +21,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
-#include "config/host.h"
+#include "config/host/host.h"
 
 #define EAL_ARG_MAX   64
 #define EAL_ARG_BYTES 128

@@ -1,7 +1,7 @@
 /*
  * engine_follow.c - what changes on the kernel's end of a port, while everything runs
  *
- * The control thread hears the kernel's news (config/host_follow.c), reads the interface again, and tells
+ * The control thread hears the kernel's news (config/host/host_follow.c), reads the interface again, and tells
  * the workers what is different: addresses and gateways, the MTU, neighbours. And the other way round: when
  * the NIC loses its link, the kernel's end loses its carrier.
  *

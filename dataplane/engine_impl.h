@@ -4,7 +4,7 @@
 #ifndef DATAPLANE_ENGINE_IMPL_H
 #define DATAPLANE_ENGINE_IMPL_H
 
-#include "config/host.h"
+#include "config/host/host.h"
 #include "dataplane/engine.h"
 #include "dataplane/clock.h"
 #include "dataplane/exception.h"

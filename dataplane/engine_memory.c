@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <rte_malloc.h>
-#include "config/host.h"
+#include "config/host/host.h"
 #include "dataplane/engine_impl.h"
 #include "dataplane/handover.h"
 

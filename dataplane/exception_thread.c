@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
-#include "config/host.h"
+#include "config/host/host.h"
 #include "config/limits.h"
 #include "dataplane/exception_impl.h"
 #include "dataplane/tap.h"

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "config/config.h"
-#include "config/host.h"
+#include "config/host/host.h"
 #include "config/log.h"
 #include "dataplane/bench_main.h"
 #include "dataplane/daemon.h"

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "config/host.h"
+#include "config/host/host.h"
 #include "dataplane/report.h"
 #include "dataplane/takeover.h"
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include "config/config.h"
 #include "config/error.h"
-#include "config/host.h"
+#include "config/host/host.h"
 #include "dataplane/net/net.h"
 
 struct rte_mbuf;

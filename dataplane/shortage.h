@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "config/host.h"
+#include "config/host/host.h"
 
 struct shortage {
 	struct host_memory_want last;

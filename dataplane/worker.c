@@ -26,7 +26,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
-#include "config/host.h"
+#include "config/host/host.h"
 #include "dataplane/alloc_trap.h"
 #include "dataplane/worker_impl.h"
 #include "mempool_reserve/reserve.h"

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "config/host.h"
+#include "config/host/host.h"
 
 #define NIC	  "0000:00:03.0"
 #define NEIGHBOUR "0000:00:04.0"

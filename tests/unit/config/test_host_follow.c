@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "config/host.h"
+#include "config/host/host.h"
 
 #define NEWS_MAX 8
 

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "config/host.h"
+#include "config/host/host.h"
 #include "config/log.h"
 
 #ifndef PR_GET_IO_FLUSHER

@@ -16,7 +16,7 @@
 #include <linux/if_packet.h>
 #include <rte_ether.h>
 #include "classifier/classifier.h"
-#include "config/host.h"
+#include "config/host/host.h"
 #include "dataplane/other.h"
 #include "dataplane/port.h"
 #include "tests/unit/classifier/frame.h"

@@ -15,7 +15,7 @@
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_tcp.h>
-#include "config/host.h"
+#include "config/host/host.h"
 #include "dataplane/tap.h"
 #include "tests/unit/classifier/frame.h"
 

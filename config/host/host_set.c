@@ -15,8 +15,8 @@
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 #include <string.h>
-#include "config/host.h"
-#include "config/host_nl.h"
+#include "config/host/host.h"
+#include "config/host/host_nl.h"
 
 #define DEFAULT_METRIC 20000 /* DHCP and router advertisements use hundreds and thousands */
 

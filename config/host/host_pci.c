@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <string.h>
 #include "config/config_section.h"
-#include "config/host.h"
-#include "config/host_file.h"
+#include "config/host/host.h"
+#include "config/host/host_file.h"
 
 #define GROUP_DEVICE_MAX 64
 #define DIR_NAME_MAX	 128 /* entries of a device's directory */

@@ -12,8 +12,8 @@
  */
 #include <errno.h>
 #include <string.h>
-#include "config/host_check.h"
-#include "config/host_file.h"
+#include "config/host/host_check.h"
+#include "config/host/host_file.h"
 
 #define NOIOMMU_FILE "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
 #define TUN_FILE     "/dev/net/tun"

@@ -15,8 +15,8 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-#include "config/host_check.h"
-#include "config/host_file.h"
+#include "config/host/host_check.h"
+#include "config/host/host_file.h"
 
 #define CAP_IPC_LOCK_BIT   14
 #define MEMORY_MIB_DEFAULT 256 /* what a port and a volume or two come to */

@@ -3,10 +3,10 @@
  *
  * Private to the room.
  */
-#ifndef CONFIG_HOST_CHECK_H
-#define CONFIG_HOST_CHECK_H
+#ifndef CONFIG_HOST_HOST_CHECK_H
+#define CONFIG_HOST_HOST_CHECK_H
 
-#include "config/host.h"
+#include "config/host/host.h"
 
 struct check_list {
 	struct host_check_line *line; /* the caller's */

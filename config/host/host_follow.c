@@ -15,7 +15,7 @@
 #include <netlink/netlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include "config/host.h"
+#include "config/host/host.h"
 
 #define READ_MAX 64 /* datagrams of one call; the descriptor stays readable if there are more */
 

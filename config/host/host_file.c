@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "config/host_file.h"
+#include "config/host/host_file.h"
 
 static const char *root_dir(void)
 {

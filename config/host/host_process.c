@@ -31,8 +31,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "config/host.h"
-#include "config/host_file.h"
+#include "config/host/host.h"
+#include "config/host/host_file.h"
 
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57

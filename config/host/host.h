@@ -4,8 +4,8 @@
  * All set-up and control-thread code. Every failure a user can mend comes with the sentence that
  * tells how.
  */
-#ifndef CONFIG_HOST_H
-#define CONFIG_HOST_H
+#ifndef CONFIG_HOST_HOST_H
+#define CONFIG_HOST_HOST_H
 
 #include <net/if.h>
 #include <stdbool.h>

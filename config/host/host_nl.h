@@ -3,8 +3,8 @@
  *
  * Private to the room.
  */
-#ifndef CONFIG_HOST_NL_H
-#define CONFIG_HOST_NL_H
+#ifndef CONFIG_HOST_HOST_NL_H
+#define CONFIG_HOST_HOST_NL_H
 
 /* @nl_error as libnl gives it, below 0. Out: -errno. */
 int host_nl_errno(int nl_error);

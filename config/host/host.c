@@ -18,8 +18,8 @@
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 #include <string.h>
-#include "config/host.h"
-#include "config/host_nl.h"
+#include "config/host/host.h"
+#include "config/host/host_nl.h"
 
 int host_nl_errno(int nl_error)
 {

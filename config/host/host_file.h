@@ -4,8 +4,8 @@
  * Private to the room. In builds with fault injection SLUICE_SYSFS_ROOT names a directory that
  * stands for "/", so a test can present a machine with an IOMMU, or without one.
  */
-#ifndef CONFIG_HOST_FILE_H
-#define CONFIG_HOST_FILE_H
+#ifndef CONFIG_HOST_HOST_FILE_H
+#define CONFIG_HOST_HOST_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>
