@@ -9,7 +9,7 @@
 #include "dataplane/clock.h"
 #include "dataplane/exception.h"
 #include "dataplane/shortage.h"
-#include "nbd_client/ublk_state.h"
+#include "nbd_client/ublk/ublk_state.h"
 
 /*
  * Quota of a connection, in bytes of reads in flight at the least payload per mbuf: it begins with the

@@ -29,8 +29,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "config/log.h"
-#include "nbd_client/ublk.h"
-#include "nbd_client/ublk_state.h"
+#include "nbd_client/ublk/ublk.h"
+#include "nbd_client/ublk/ublk_state.h"
 
 #define ATTACH_MS    30000
 #define RETRY_US_MIN 1000000u

@@ -11,7 +11,7 @@
 #include "dataplane/other.h"
 #include "dataplane/port.h"
 #include "nbd_client/nbd_client.h"
-#include "nbd_client/ublk.h"
+#include "nbd_client/ublk/ublk.h"
 
 struct worker;
 struct handover;

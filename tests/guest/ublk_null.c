@@ -27,8 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 #include "dataplane/net/stream.h"
-#include "nbd_client/ublk.h"
-#include "nbd_client/ublk_state.h"
+#include "nbd_client/ublk/ublk.h"
+#include "nbd_client/ublk/ublk_state.h"
 
 #define SAMPLE_MAX 65536
 #define TAKE_MAX   32

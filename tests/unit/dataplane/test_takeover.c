@@ -16,8 +16,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dataplane/takeover.h"
-#include "nbd_client/ublk.h"
-#include "nbd_client/ublk_state.h"
+#include "nbd_client/ublk/ublk.h"
+#include "nbd_client/ublk/ublk_state.h"
 
 #define DEVICES 8
 #define ASKED	16

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "nbd_client/ublk_priv.h"
+#include "nbd_client/ublk/ublk_priv.h"
 
 static void missing_driver_names_module_and_package(void **state)
 {

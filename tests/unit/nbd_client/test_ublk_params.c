@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
-#include "nbd_client/ublk_priv.h"
+#include "nbd_client/ublk/ublk_priv.h"
 
 static struct ublk_config plain(void)
 {

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "nbd_client/ublk_state.h"
+#include "nbd_client/ublk/ublk_state.h"
 
 #define FILE_BYTES 32768
 

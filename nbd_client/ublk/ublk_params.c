@@ -19,7 +19,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
-#include "nbd_client/ublk_priv.h"
+#include "nbd_client/ublk/ublk_priv.h"
 
 #define SECTOR_SHIFT	   9
 #define SECTOR_BYTES	   (1u << SECTOR_SHIFT)

@@ -4,8 +4,8 @@
  * One file a device, ublk-N.state in the daemon's run directory. Written after ublk_create() and
  * before ublk_start(); removed after ublk_destroy(). Control thread only.
  */
-#ifndef NBD_CLIENT_UBLK_STATE_H
-#define NBD_CLIENT_UBLK_STATE_H
+#ifndef NBD_CLIENT_UBLK_UBLK_STATE_H
+#define NBD_CLIENT_UBLK_UBLK_STATE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -43,7 +43,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "dataplane/net/stream.h"
-#include "nbd_client/ublk_priv.h"
+#include "nbd_client/ublk/ublk_priv.h"
 
 #define CHAR_FILE_IDX 0 /* of the ring's registered files */
 

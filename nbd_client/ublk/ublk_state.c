@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "nbd_client/ublk_state.h"
+#include "nbd_client/ublk/ublk_state.h"
 
 #define STATE_VERSION 1
 #define PATH_BYTES    256

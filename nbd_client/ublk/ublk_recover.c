@@ -17,7 +17,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
-#include "nbd_client/ublk_priv.h"
+#include "nbd_client/ublk/ublk_priv.h"
 
 static int recover_check(struct ublk *u, const struct ublk_params *want, struct error *err)
 {

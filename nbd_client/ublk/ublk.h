@@ -16,8 +16,8 @@
  * To leave a recoverable device to the next daemon, exit without ublk_stop: the kernel holds I/O
  * until ublk_recover() of the next one.
  */
-#ifndef NBD_CLIENT_UBLK_H
-#define NBD_CLIENT_UBLK_H
+#ifndef NBD_CLIENT_UBLK_UBLK_H
+#define NBD_CLIENT_UBLK_UBLK_H
 
 #include <stdbool.h>
 #include <stdint.h>

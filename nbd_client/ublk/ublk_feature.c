@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include "nbd_client/ublk_priv.h"
+#include "nbd_client/ublk/ublk_priv.h"
 
 int ublk_probe_at(const char *path, struct error *err)
 {

@@ -24,7 +24,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "dataplane/net/stream.h"
-#include "nbd_client/ublk_priv.h"
+#include "nbd_client/ublk/ublk_priv.h"
 
 static void state_set(struct ublk *u, enum ublk_dev_state next)
 {

@@ -1,15 +1,15 @@
 /*
  * ublk_priv.h - what the ublk_*.c files share and nobody else sees
  */
-#ifndef NBD_CLIENT_UBLK_PRIV_H
-#define NBD_CLIENT_UBLK_PRIV_H
+#ifndef NBD_CLIENT_UBLK_UBLK_PRIV_H
+#define NBD_CLIENT_UBLK_UBLK_PRIV_H
 
 #include <liburing.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include "config/limits.h"
-#include "nbd_client/ublk.h"
-#include "nbd_client/ublk_abi.h"
+#include "nbd_client/ublk/ublk.h"
+#include "nbd_client/ublk/ublk_abi.h"
 
 #define UBLK_CONTROL_PATH "/dev/ublk-control"
 #define UBLK_DEV_NONE	  (-1)

@@ -12,8 +12,8 @@
  * 6.13    USER_RECOVERY_FAIL_IO
  * 6.16    UPDATE_SIZE, QUIESCE, PER_IO_DAEMON
  */
-#ifndef NBD_CLIENT_UBLK_ABI_H
-#define NBD_CLIENT_UBLK_ABI_H
+#ifndef NBD_CLIENT_UBLK_UBLK_ABI_H
+#define NBD_CLIENT_UBLK_UBLK_ABI_H
 
 #include <assert.h>
 #include <linux/ioctl.h>

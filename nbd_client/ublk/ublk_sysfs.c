@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "nbd_client/ublk_priv.h"
+#include "nbd_client/ublk/ublk_priv.h"
 
 #define PATH_BYTES     512
 #define LINE_BYTES     8192

@@ -11,7 +11,7 @@
  * Pure functions.
  */
 #include <errno.h>
-#include "nbd_client/ublk_priv.h"
+#include "nbd_client/ublk/ublk_priv.h"
 
 static int op_decode(uint32_t op_flags, uint8_t *op)
 {
