@@ -28,7 +28,7 @@
 #include "dataplane/net/net.h"
 #include "dataplane/port.h"
 #include "mempool_reserve/reserve.h"
-#include "nbd_client/bench.h"
+#include "nbd_client/bench/bench.h"
 #include "nbd_client/nbd_client.h"
 
 #define POOL_COUNT  16383u

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include "config/error.h"
 #include "dataplane/daemon.h"
-#include "nbd_client/bench.h"
+#include "nbd_client/bench/bench.h"
 
 enum bench_opt {
 	BENCH_OPT_RW,

@@ -12,7 +12,7 @@
 #include "dataplane/port.h"
 #include "dataplane/worker.h"
 #include "mempool_reserve/reserve.h"
-#include "nbd_client/bench.h"
+#include "nbd_client/bench/bench.h"
 #include "nbd_client/nbd_client.h"
 
 struct engine;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "nbd_client/bench.h"
+#include "nbd_client/bench/bench.h"
 #include "nbd_client/nbd_client.h"
 #include "tests/net/stream_socket.h"
 

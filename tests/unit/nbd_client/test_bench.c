@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "dataplane/net/stream.h"
-#include "nbd_client/bench.h"
+#include "nbd_client/bench/bench.h"
 
 #define DISK_BYTES (1u << 20)
 

@@ -3,7 +3,7 @@
  */
 #include "tests/unit/nbd_client/check.h"
 #include <stdlib.h>
-#include "nbd_client/bench_priv.h"
+#include "nbd_client/bench/bench_priv.h"
 
 #define BLOCK 4096u
 

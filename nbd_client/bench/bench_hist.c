@@ -7,7 +7,7 @@
  *
  * Always: count == sum of buckets.
  */
-#include "nbd_client/bench_priv.h"
+#include "nbd_client/bench/bench_priv.h"
 #include <assert.h>
 
 #define SUB_COUNT (1u << HIST_SUB_BITS)

@@ -11,7 +11,7 @@
  * may be made when asked has caught up with due.
  */
 #include <sys/eventfd.h>
-#include "nbd_client/bench_priv.h"
+#include "nbd_client/bench/bench_priv.h"
 
 int bench_think_init(struct bench_think *t)
 {

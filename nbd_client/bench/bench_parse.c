@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "nbd_client/bench.h"
+#include "nbd_client/bench/bench.h"
 
 int bench_rw_parse(const char *text, enum bench_rw *out, struct error *err)
 {

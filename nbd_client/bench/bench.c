@@ -22,7 +22,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "nbd_client/bench_priv.h"
+#include "nbd_client/bench/bench_priv.h"
 #include "dataplane/net/stream.h"
 
 enum bench_phase { PHASE_LOAD, PHASE_SYNC, PHASE_CHECK, PHASE_DONE };

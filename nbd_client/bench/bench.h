@@ -4,8 +4,8 @@
  * fio's words and units. Verify: each block carries its offset, a generation and a checksum, so a
  * read proves that it is the last data written there.
  */
-#ifndef NBD_CLIENT_BENCH_H
-#define NBD_CLIENT_BENCH_H
+#ifndef NBD_CLIENT_BENCH_BENCH_H
+#define NBD_CLIENT_BENCH_BENCH_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,12 +1,12 @@
 /*
  * bench_priv.h - what bench.c and its parts share
  */
-#ifndef NBD_CLIENT_BENCH_PRIV_H
-#define NBD_CLIENT_BENCH_PRIV_H
+#ifndef NBD_CLIENT_BENCH_BENCH_PRIV_H
+#define NBD_CLIENT_BENCH_BENCH_PRIV_H
 
 #include <stddef.h>
 #include "config/limits.h"
-#include "nbd_client/bench.h"
+#include "nbd_client/bench/bench.h"
 
 /* ---- bench_hist.c: latencies in nanoseconds, log-linear ---- */
 #define HIST_SUB_BITS 6	 /* 64 buckets an octave: an error of at most 1.6 % */

@@ -12,7 +12,7 @@
  * and a wrong one could hide. Memory is taken once, by bench_blocks_init(); after that it is the
  * worker's alone.
  */
-#include "nbd_client/bench_priv.h"
+#include "nbd_client/bench/bench_priv.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
