@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "dataplane/net/ip.h"
-#include "dataplane/net/nd.h"
+#include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp_table.h"
 

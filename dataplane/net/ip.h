@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "dataplane/net/neigh.h"
+#include "dataplane/net/link/neigh.h"
 #include "dataplane/net/stream.h"
 
 struct net;

@@ -22,9 +22,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "classifier/classifier.h"
-#include "dataplane/net/arp.h"
+#include "dataplane/net/link/arp.h"
 #include "dataplane/net/ip.h"
-#include "dataplane/net/nd.h"
+#include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/reass.h"
 #include "dataplane/net/tcp_table.h"

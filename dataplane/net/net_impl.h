@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 #include "classifier/classifier.h"
-#include "dataplane/net/neigh.h"
+#include "dataplane/net/link/neigh.h"
 #include "dataplane/net/net.h"
 #include "mempool_reserve/reserve.h"
 

@@ -13,7 +13,7 @@
 #include <rte_mbuf.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "dataplane/net/arp.h"
+#include "dataplane/net/link/arp.h"
 #include "dataplane/net/tcp_table.h"
 
 #define RX_COUNT  1024u

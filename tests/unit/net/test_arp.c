@@ -3,7 +3,7 @@
  */
 #include <string.h>
 #include <sys/socket.h>
-#include "dataplane/net/arp.h"
+#include "dataplane/net/link/arp.h"
 #include "tests/unit/net/net_script.h"
 
 static void arp_answers_who_asks_for_us(void **state)

@@ -1,8 +1,8 @@
 /*
  * arp.h - ARP for IPv4 (RFC 826, RFC 5227 for who may claim an address)
  */
-#ifndef NET_ARP_H
-#define NET_ARP_H
+#ifndef DATAPLANE_NET_LINK_ARP_H
+#define DATAPLANE_NET_LINK_ARP_H
 
 #include <stdint.h>
 #include "dataplane/net/stream.h"

@@ -8,7 +8,7 @@
  *
  * Questions and answers are header mbufs in the control queue; there is no state here.
  */
-#include "dataplane/net/arp.h"
+#include "dataplane/net/link/arp.h"
 
 #include <assert.h>
 #include <errno.h>

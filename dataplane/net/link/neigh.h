@@ -6,8 +6,8 @@
  * PROBE's first wait; IPv4 runs through the same machine, with unicast ARP as the probe
  * (RFC 1122 2.3.2.1). Packets wait in the entry, at most NEIGH_QUEUE_MAX, the oldest dropped.
  */
-#ifndef NET_NEIGH_H
-#define NET_NEIGH_H
+#ifndef DATAPLANE_NET_LINK_NEIGH_H
+#define DATAPLANE_NET_LINK_NEIGH_H
 
 #include <stdbool.h>
 #include <stdint.h>

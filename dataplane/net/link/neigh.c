@@ -22,16 +22,16 @@
  * relies on the order of the TX ring, and what waits here is not in it).
  * Always: queue_count > 0 only in INCOMPLETE.
  */
-#include "dataplane/net/neigh.h"
+#include "dataplane/net/link/neigh.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <rte_mbuf.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "dataplane/net/arp.h"
+#include "dataplane/net/link/arp.h"
 #include "dataplane/net/ip.h"
-#include "dataplane/net/nd.h"
+#include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
 
 static void set_deadline(struct net *net, struct neigh *n, uint64_t deadline_us)

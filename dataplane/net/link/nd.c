@@ -8,7 +8,7 @@
  *
  * There is no state here: answers go to the control queue, what was learnt to neigh.c.
  */
-#include "dataplane/net/nd.h"
+#include "dataplane/net/link/nd.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /*
  * nd.h - neighbour discovery for IPv6 (RFC 4861)
  */
-#ifndef NET_ND_H
-#define NET_ND_H
+#ifndef DATAPLANE_NET_LINK_ND_H
+#define DATAPLANE_NET_LINK_ND_H
 
 #include <stdint.h>
 #include "dataplane/net/stream.h"
