@@ -23,10 +23,10 @@
 #include <sys/socket.h>
 #include "classifier/classifier.h"
 #include "dataplane/net/link/arp.h"
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
-#include "dataplane/net/reass.h"
+#include "dataplane/net/ip/reass.h"
 #include "dataplane/net/tcp_table.h"
 
 /* A bijection of 64 bits in which each bit of the result depends on each of the argument. */

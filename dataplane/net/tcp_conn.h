@@ -13,7 +13,7 @@
 #include <sys/queue.h>
 #include "classifier/classifier.h"
 #include "config/limits.h"
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/stream.h"
 #include "dataplane/net/tcp_cc.h"
 #include "dataplane/net/tcp_rack.h"

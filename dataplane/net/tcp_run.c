@@ -19,7 +19,7 @@
 #include <assert.h>
 #include <string.h>
 #include <rte_mbuf.h>
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp_conn.h"
 

@@ -19,7 +19,7 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include "dataplane/net/net_impl.h"
-#include "dataplane/net/reass.h"
+#include "dataplane/net/ip/reass.h"
 #include "dataplane/net/tcp_conn.h"
 
 #define REPLIES_PER_SECOND 100u /* resets to strangers */

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "classifier/classifier.h"
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
 
 #define DEFEND_INTERVAL_US 10000000u

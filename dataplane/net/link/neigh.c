@@ -30,7 +30,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "dataplane/net/link/arp.h"
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
 

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "classifier/classifier.h"
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net.h"
 #include "dataplane/net/net_impl.h"
 #include "mempool_reserve/reserve.h"

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "dataplane/net/icmp.h"
+#include "dataplane/net/ip/icmp.h"
 #include "tests/unit/net/net_script.h"
 
 static const struct net_ip router4 = {AF_INET, {203, 0, 113, 1}};

@@ -8,7 +8,7 @@
 #include <rte_mbuf.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "dataplane/net/reass.h"
+#include "dataplane/net/ip/reass.h"
 #include "tests/unit/net/net_script.h"
 
 #define WHOLE 2020u /* L4 bytes of the datagram */

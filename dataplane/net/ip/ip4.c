@@ -16,10 +16,10 @@
 #include <rte_mbuf.h>
 #include "classifier/classifier.h"
 #include "dataplane/net/csum.h"
-#include "dataplane/net/icmp.h"
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/icmp.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
-#include "dataplane/net/reass.h"
+#include "dataplane/net/ip/reass.h"
 
 #define FRAG_UNIT_BYTES 8
 

@@ -11,9 +11,9 @@
 #include <netinet/in.h>
 #include <rte_mbuf.h>
 #include "dataplane/net/csum.h"
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
-#include "dataplane/net/reass.h"
+#include "dataplane/net/ip/reass.h"
 #include "dataplane/net/tcp_table.h"
 
 bool ip_trim(struct rte_mbuf *m, uint32_t end_off)

@@ -11,7 +11,7 @@
  *
  * Packets are eaten. State: the echo budget in struct net. One worker.
  */
-#include "dataplane/net/icmp.h"
+#include "dataplane/net/ip/icmp.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include <rte_mbuf.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp_table.h"

@@ -18,10 +18,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "classifier/classifier.h"
-#include "dataplane/net/icmp.h"
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/icmp.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
-#include "dataplane/net/reass.h"
+#include "dataplane/net/ip/reass.h"
 
 #define EXT_MAX	       8
 #define EXT_UNIT_BYTES 8

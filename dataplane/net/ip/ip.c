@@ -6,7 +6,7 @@
  * tcp_path_changed(). There is no routing table: a remote is on the link of one of our addresses,
  * or behind a gateway of its family, and that is all a storage client's port needs.
  */
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -4,8 +4,8 @@
  * Everything is bounded: REASS_MAX datagrams of REASS_FRAG_MAX fragments, charged to
  * OWNER_REASSEMBLY. An overlap drops the datagram (RFC 5722, applied to IPv4 too).
  */
-#ifndef NET_REASS_H
-#define NET_REASS_H
+#ifndef DATAPLANE_NET_IP_REASS_H
+#define DATAPLANE_NET_IP_REASS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,8 +6,8 @@
  * checksums, by offload where the port has it. Upwards: packets are checked, reassembled and
  * handed to tcp_packet() (tcp_table.h).
  */
-#ifndef NET_IP_H
-#define NET_IP_H
+#ifndef DATAPLANE_NET_IP_IP_H
+#define DATAPLANE_NET_IP_IP_H
 
 #include <stdbool.h>
 #include <stdint.h>

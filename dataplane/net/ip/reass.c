@@ -16,14 +16,14 @@
  * Holds: mbufs in pieces[], charged to OWNER_REASSEMBLY. Pieces are sorted by offset, disjoint, and
  * all but that at offset 0 are stripped of their headers. Always: a tombstone holds no piece.
  */
-#include "dataplane/net/reass.h"
+#include "dataplane/net/ip/reass.h"
 
 #include <assert.h>
 #include <rte_mbuf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
 
 #define REASS_US	 30000000u

@@ -1,8 +1,8 @@
 /*
  * icmp.h - ICMPv4 (RFC 792, 1122 3.2.2) and ICMPv6 (RFC 4443): echo, and errors about our segments
  */
-#ifndef NET_ICMP_H
-#define NET_ICMP_H
+#ifndef DATAPLANE_NET_IP_ICMP_H
+#define DATAPLANE_NET_IP_ICMP_H
 
 #include <stdint.h>
 

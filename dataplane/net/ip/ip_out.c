@@ -20,7 +20,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "dataplane/net/csum.h"
-#include "dataplane/net/ip.h"
+#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
 
 #define TCP_CSUM_OFF  16
