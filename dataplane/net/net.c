@@ -27,7 +27,7 @@
 #include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/ip/reass.h"
-#include "dataplane/net/tcp_table.h"
+#include "dataplane/net/tcp/tcp_table.h"
 
 /* A bijection of 64 bits in which each bit of the result depends on each of the argument. */
 static uint64_t mix64(uint64_t z)

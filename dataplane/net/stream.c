@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 #include "dataplane/net/net_impl.h"
-#include "dataplane/net/tcp_conn.h"
+#include "dataplane/net/tcp/tcp_conn.h"
 
 struct stream *stream_connect(
 	struct net *net, const struct stream_target *target, void *ctx, int *err)

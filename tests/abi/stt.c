@@ -17,8 +17,8 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 #include "classifier/classifier.h"
-#include "dataplane/net/tcp_cc.h"
-#include "dataplane/net/tcp_table.h"
+#include "dataplane/net/tcp/tcp_cc.h"
+#include "dataplane/net/tcp/tcp_table.h"
 #include "mempool_reserve/reserve.h"
 #include "tests/abi/stt_impl.h"
 

@@ -23,7 +23,7 @@
 #include "dataplane/net/ip/ip.h"
 #include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
-#include "dataplane/net/tcp_table.h"
+#include "dataplane/net/tcp/tcp_table.h"
 
 #define ICMP_HDR_BYTES	8
 #define QUOTE_L4_BYTES	8 /* ports and sequence number, all that RFC 792 promises */

@@ -14,7 +14,7 @@
 #include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/ip/reass.h"
-#include "dataplane/net/tcp_table.h"
+#include "dataplane/net/tcp/tcp_table.h"
 
 bool ip_trim(struct rte_mbuf *m, uint32_t end_off)
 {

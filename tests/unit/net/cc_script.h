@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include "dataplane/net/tcp_cc.h"
+#include "dataplane/net/tcp/tcp_cc.h"
 
 #define MS  1000u
 #define SEC 1000000ull

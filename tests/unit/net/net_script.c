@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "dataplane/net/link/arp.h"
-#include "dataplane/net/tcp_table.h"
+#include "dataplane/net/tcp/tcp_table.h"
 
 #define RX_COUNT  1024u
 #define HDR_COUNT 256u

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "dataplane/net/siphash.h"
+#include "dataplane/net/tcp/siphash.h"
 
 static void siphash_matches_the_published_vectors(void **state)
 {

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include "dataplane/net/tcp_hystart.h"
+#include "dataplane/net/tcp/tcp_hystart.h"
 
 #define MS 1000u
 

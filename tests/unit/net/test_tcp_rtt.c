@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include "dataplane/net/tcp_rtt.h"
+#include "dataplane/net/tcp/tcp_rtt.h"
 
 #define MS  1000u
 #define SEC 1000000ull

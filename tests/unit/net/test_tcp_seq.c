@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include "dataplane/net/tcp_seq.h"
+#include "dataplane/net/tcp/tcp_seq.h"
 
 static void seq_order_survives_the_wrap(void **state)
 {

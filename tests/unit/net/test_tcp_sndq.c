@@ -11,7 +11,7 @@
 #include <rte_eal.h>
 #include <rte_mbuf.h>
 #include "dataplane/net/net_impl.h"
-#include "dataplane/net/tcp_sndq.h"
+#include "dataplane/net/tcp/tcp_sndq.h"
 
 #define PAGE	  4096u
 #define PAGES	  8u

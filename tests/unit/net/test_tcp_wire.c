@@ -7,7 +7,7 @@
 #include <setjmp.h>
 #include <string.h>
 #include <cmocka.h>
-#include "dataplane/net/tcp_wire.h"
+#include "dataplane/net/tcp/tcp_wire.h"
 
 /* A segment with @n option bytes and @payload bytes behind the header. */
 static uint32_t segment(
