@@ -7,7 +7,7 @@
 #include "config/host/host.h"
 #include "dataplane/engine.h"
 #include "dataplane/clock.h"
-#include "dataplane/exception.h"
+#include "dataplane/exception/exception.h"
 #include "dataplane/shortage.h"
 #include "nbd_client/ublk/ublk_state.h"
 

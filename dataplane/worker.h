@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include "config/error.h"
 #include "dataplane/net/net.h"
-#include "dataplane/other.h"
+#include "dataplane/exception/other.h"
 #include "dataplane/port.h"
 #include "nbd_client/nbd_client.h"
 #include "nbd_client/ublk/ublk.h"

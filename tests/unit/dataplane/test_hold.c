@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "config/limits.h"
-#include "dataplane/hold.h"
+#include "dataplane/exception/hold.h"
 #include "tests/unit/mempool_reserve/pool.h"
 
 #define ROOM 64u

@@ -17,7 +17,7 @@
 #include <rte_ether.h>
 #include "classifier/classifier.h"
 #include "config/host/host.h"
-#include "dataplane/other.h"
+#include "dataplane/exception/other.h"
 #include "dataplane/port.h"
 #include "tests/unit/classifier/frame.h"
 #include "tests/unit/mempool_reserve/pool.h"

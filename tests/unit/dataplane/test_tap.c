@@ -16,7 +16,7 @@
 #include <rte_mbuf.h>
 #include <rte_tcp.h>
 #include "config/host/host.h"
-#include "dataplane/tap.h"
+#include "dataplane/exception/tap.h"
 #include "tests/unit/classifier/frame.h"
 
 #define ROOM 8192

@@ -10,7 +10,7 @@
  * A write allocates kernel memory, which under pressure may wait for writeback, which may wait for us.
  * So tap_write() and tap_read() are for a thread that nobody waits for; a worker only prepares.
  */
-#include "dataplane/tap.h"
+#include "dataplane/exception/tap.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -16,8 +16,8 @@
 #include <rte_ring.h>
 #include "config/host/host.h"
 #include "config/limits.h"
-#include "dataplane/exception_impl.h"
-#include "dataplane/tap.h"
+#include "dataplane/exception/exception_impl.h"
+#include "dataplane/exception/tap.h"
 
 #define WAIT_MS_MAX  1000 /* it looks around at least this often */
 #define FRAME_NS_MAX 1000000ull

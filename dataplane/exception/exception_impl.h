@@ -1,11 +1,11 @@
 /*
  * exception_impl.h - inside of the exception port: what a worker and its thread share, for exception.c and exception_thread.c
  */
-#ifndef DATAPLANE_EXCEPTION_IMPL_H
-#define DATAPLANE_EXCEPTION_IMPL_H
+#ifndef DATAPLANE_EXCEPTION_EXCEPTION_IMPL_H
+#define DATAPLANE_EXCEPTION_EXCEPTION_IMPL_H
 
 #include <pthread.h>
-#include "dataplane/exception.h"
+#include "dataplane/exception/exception.h"
 
 struct rte_ring;
 

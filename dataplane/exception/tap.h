@@ -3,8 +3,8 @@
  *
  * Plain descriptors; who calls may be put to sleep by the kernel, so no worker does.
  */
-#ifndef DATAPLANE_TAP_H
-#define DATAPLANE_TAP_H
+#ifndef DATAPLANE_EXCEPTION_TAP_H
+#define DATAPLANE_EXCEPTION_TAP_H
 
 #include <stdbool.h>
 #include <stdint.h>

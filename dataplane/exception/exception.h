@@ -4,8 +4,8 @@
  * A tap interface with the NIC's MAC, with as many queues as the NIC has. Each queue belongs to one
  * worker, and has a thread of its own between the worker and the kernel.
  */
-#ifndef DATAPLANE_EXCEPTION_H
-#define DATAPLANE_EXCEPTION_H
+#ifndef DATAPLANE_EXCEPTION_EXCEPTION_H
+#define DATAPLANE_EXCEPTION_EXCEPTION_H
 
 #include <stdbool.h>
 #include <stdint.h>

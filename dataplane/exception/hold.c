@@ -28,7 +28,7 @@
  * leaves as the oldest of all, so the oldest of its flow, or as the newest of its flow: never from the
  * middle of a flow, so that chain needs no mending. One worker.
  */
-#include "dataplane/hold.h"
+#include "dataplane/exception/hold.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
  * hold.h - other traffic that must wait a moment, and who goes first when there is too much of it
  */
-#ifndef DATAPLANE_HOLD_H
-#define DATAPLANE_HOLD_H
+#ifndef DATAPLANE_EXCEPTION_HOLD_H
+#define DATAPLANE_EXCEPTION_HOLD_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -26,7 +26,7 @@
  * Always: mbufs in down and done and with the thread <= EXCEPTION_RING_COUNT, and those in blank and up
  * and with the thread <= EXCEPTION_BLANK_COUNT.
  */
-#include "dataplane/exception_impl.h"
+#include "dataplane/exception/exception_impl.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -41,7 +41,7 @@
 #include <rte_ring.h>
 #include "config/limits.h"
 #include "config/log.h"
-#include "dataplane/tap.h"
+#include "dataplane/exception/tap.h"
 #include "mempool_reserve/reserve.h"
 
 #define VLAN_BYTES     8   /* two tags on top of the MTU */

@@ -25,7 +25,7 @@
  *
  * One worker. Everything here is bounded by the rings of exception.c and by the limits of owners.
  */
-#include "dataplane/other.h"
+#include "dataplane/exception/other.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -33,9 +33,9 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 #include "classifier/classifier.h"
-#include "dataplane/hold.h"
+#include "dataplane/exception/hold.h"
 #include "dataplane/port.h"
-#include "dataplane/tap.h"
+#include "dataplane/exception/tap.h"
 
 #define BURST_YELLOW	 (BURST_MAX / 4)
 #define RULE_ROOM	 BURST_MAX /* places on the way to the kernel that only a rule's frames get */

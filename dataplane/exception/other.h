@@ -1,13 +1,13 @@
 /*
  * other.h - the traffic that shares the NIC with the storage: to the kernel and back, or shed
  */
-#ifndef DATAPLANE_OTHER_H
-#define DATAPLANE_OTHER_H
+#ifndef DATAPLANE_EXCEPTION_OTHER_H
+#define DATAPLANE_EXCEPTION_OTHER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "dataplane/exception.h"
+#include "dataplane/exception/exception.h"
 #include "mempool_reserve/reserve.h"
 
 struct rte_mbuf;
