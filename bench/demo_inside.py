@@ -47,7 +47,7 @@ def run(*command, timeout=60):
 
 def program(name):
     build = os.environ["BUILD"]
-    for room in ("cli", "dataplane"):  # a walk through the whole directory takes seconds over the VM's 9p
+    for room in ("cli", "daemon"):  # a walk through the whole directory takes seconds over the VM's 9p
         path = os.path.join(build, room, name)
         if os.access(path, os.X_OK):
             return path

@@ -28,7 +28,7 @@ static bool names_config(char **argv)
 /* The daemon's path in @buf, or its bare name for execvp() to look for. */
 static const char *daemon_find(char *buf, size_t buf_bytes)
 {
-	static const char *const places[] = {"/sluiced", "/../dataplane/sluiced"};
+	static const char *const places[] = {"/sluiced", "/../daemon/sluiced"};
 	char self[4096];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;

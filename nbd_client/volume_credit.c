@@ -16,7 +16,7 @@
  * its rate rises no further.
  *
  * What is wanted is not taken. The control thread grants it where the sum of the port has room
- * (engine_credit.c), never less than quota_least_mbufs, into which the largest request fits, and never
+ * (device_credit.c), never less than quota_least_mbufs, into which the largest request fits, and never
  * more than quota_mbufs. WRITEs have their part whatever is granted, and READs theirs.
  *
  * An answer costs additions; divisions are made once a window. One worker; volume_info() reads.

@@ -63,7 +63,7 @@ plant client_reaching_dataplane_is_caught cli/main.c 'cli' '#include "dataplane/
 plant unrooted_include_is_caught config/conf.c 'root' '#include "limits.h"\n'
 plant second_ethdev_door_is_caught dataplane/worker.c 'one door' '#include <rte_ethdev.h>\n'
 plant second_liburing_door_is_caught nbd_client/nbd.c 'one door' '#include <liburing.h>\n'
-plant second_libnl_door_is_caught dataplane/main.c 'one door' '#include <netlink/netlink.h>\n'
+plant second_libnl_door_is_caught daemon/main.c 'one door' '#include <netlink/netlink.h>\n'
 plant mbuf_in_nbd_client_is_caught nbd_client/nbd.c 'mbufs stop' 'struct rte_mbuf *m;\n'
 fresh_tree
 mkdir util

@@ -65,7 +65,7 @@ die() { # claim, why: nothing further makes sense
 
 program() { # name: prints its path in the build directory
     local room
-    for room in cli dataplane; do # a search of the whole directory over 9p takes longer than what is asked for
+    for room in cli daemon; do # a search of the whole directory over 9p takes longer than what is asked for
         [ ! -x "$BUILD/$room/$1" ] || { echo "$BUILD/$room/$1"; return; }
     done
     find "$BUILD" -type f -name "$1" -perm -100 -print -quit

@@ -24,7 +24,7 @@ trap 'exit 130' INT TERM
 start_daemon() { # words…
     local line
     mkfifo "$tmp/ready"
-    "$BUILD/tests/unit/dataplane/fake_daemon" "$sock" "$@" >"$tmp/ready" 2>"$tmp/daemon.err" &
+    "$BUILD/tests/unit/daemon/fake_daemon" "$sock" "$@" >"$tmp/ready" 2>"$tmp/daemon.err" &
     daemon=$!
     read -r line <"$tmp/ready"
     rm "$tmp/ready"

@@ -1,0 +1,133 @@
+/*
+ * report_metrics.c - all counters as OpenMetrics text
+ *
+ * A registry is filled for the question and thrown away after it. So volumes may come and go with
+ * nobody keeping score, and two bearers that share a name (a volume that is being detached and its
+ * successor) cost a sample, not an error.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "daemon/admin/counters.h"
+#include "daemon/engine/engine.h"
+#include "daemon/admin/report.h"
+
+static void loop_read(const void *ctx, uint64_t *values)
+{
+	struct worker_stats stats;
+
+	worker_stats(ctx, &stats);
+	memcpy(values, &stats, sizeof(stats));
+}
+
+static void net_read(const void *ctx, uint64_t *values)
+{
+	struct net_stats stats;
+
+	net_stats(ctx, &stats);
+	memcpy(values, &stats, sizeof(stats));
+}
+
+static void other_read(const void *ctx, uint64_t *values)
+{
+	struct other_stats stats;
+
+	other_stats(ctx, &stats);
+	memcpy(values, &stats, sizeof(stats));
+}
+
+static void class_read(const void *ctx, uint64_t *values)
+{
+	worker_class_counts(ctx, values);
+}
+
+static void port_read(const void *ctx, uint64_t *values)
+{
+	memcpy(values, ctx, sizeof(struct port_stats));
+}
+
+static void op_read(const void *ctx, uint64_t *values)
+{
+	memcpy(values, ctx, BLOCK_OP_COUNT * sizeof(uint64_t));
+}
+
+static void volume_read(const void *ctx, uint64_t *values)
+{
+	const struct volume_info *v = ctx;
+	const uint64_t all[] = {v->in_flight, v->in_flight_max, v->limits.size_bytes, v->conn_ready,
+		v->reconnects, v->replayed, v->timeouts, v->protocol_errors};
+
+	memcpy(values, all, sizeof(all));
+}
+
+static void pool_read(const void *ctx, uint64_t *values)
+{
+	struct reserve_info r;
+
+	reserve_info(ctx, &r);
+	const uint64_t all[] = {r.total, r.floor, r.free, r.low_water, r.ring_debt, r.depth_pct,
+		r.level, r.dips, r.refused, r.refused_entitled, r.alarms, r.allocs, r.frees};
+
+	memcpy(values, all, sizeof(all));
+}
+
+static void workers_add(struct registry *r, struct engine *e)
+{
+	char label[16];
+
+	for (unsigned i = 0; i < engine_worker_count(e); i++) {
+		struct worker *w = engine_worker(e, i);
+
+		snprintf(label, sizeof(label), "%u", i);
+		registry_add(r, &counters_loop, label, loop_read, w);
+		registry_add(r, &counters_net, label, net_read, worker_net(w));
+		registry_add(r, &counters_other, label, other_read, worker_other(w));
+		registry_add(r, &counters_class, label, class_read, w);
+	}
+}
+
+static void volumes_add(
+	struct registry *r, const struct engine_volume_info *volumes, unsigned volume_count)
+{
+	for (unsigned i = 0; i < volume_count; i++) {
+		const struct volume_info *v = &volumes[i].volume;
+
+		registry_add(r, &counters_ops, v->name, op_read, v->ops);
+		registry_add(r, &counters_bytes, v->name, op_read, v->bytes);
+		registry_add(r, &counters_errors, v->name, op_read, v->errors);
+		registry_add(r, &counters_volume, v->name, volume_read, v);
+	}
+}
+
+static void pools_add(struct registry *r, struct engine *e)
+{
+	struct reserve_info info;
+
+	for (unsigned i = 0; i < engine_pool_count(e); i++) {
+		reserve_info(engine_pool(e, i), &info);
+		registry_add(r, &counters_pool, info.name, pool_read, engine_pool(e, i));
+	}
+}
+
+char *report_openmetrics(struct engine *e)
+{
+	struct engine_volume_info *volumes = calloc(VOLUME_MAX, sizeof(*volumes));
+	struct engine_port_info ports[PORT_MAX];
+	struct registry *r = registry_create();
+	char *text = NULL;
+
+	if (!volumes || !r)
+		goto out;
+	workers_add(r, e);
+	for (unsigned i = 0; i < engine_port_count(e); i++) {
+		engine_port_info(e, i, &ports[i]);
+		registry_add(r, &counters_port, ports[i].cfg->name, port_read, &ports[i].stats);
+	}
+	volumes_add(r, volumes, engine_volumes(e, volumes, VOLUME_MAX));
+	pools_add(r, e);
+	text = registry_openmetrics(r);
+out:
+	registry_destroy(r);
+	free(volumes);
+	return text;
+}

@@ -1,0 +1,185 @@
+/*
+ * daemon.c - the life of the process between a checked configuration and its end
+ *
+ * The control thread is the process's first thread. It comes up in the order that makes promises
+ * hold: own mount namespace before any thread (or exit can deadlock on our own device), DPDK and
+ * every pool, then mlockall over what is there, then volumes. From then on it is one loop around one
+ * poll: the control socket, signals, the engine's steps.
+ *
+ * At SIGTERM volumes are detached in order, but for those whose device is mounted, swapped on or
+ * open: what is answered is answered, and the device stays with its requests held, for the next
+ * daemon (takeover.c). So an upgrade is a restart, and nobody loses a page by it. With --keep every
+ * device stays. What does not end by itself, the second signal or END_MS_MAX ends.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+#include "config/host/host.h"
+#include "config/log.h"
+#include "daemon/admin/control.h"
+#include "daemon/eal.h"
+#include "daemon/engine/engine.h"
+#include "daemon/admin/methods.h"
+#include "daemon/engine/takeover.h"
+
+#define POLL_MS_MOVING	 2   /* something waits for the kernel or a worker */
+#define POLL_MS_QUIET	 100 /* worker events are looked for this often */
+#define END_MS_MAX	 60000
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void ready_notify(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+	sd_notify(0, state);
+#else
+	(void)state;
+#endif
+}
+
+struct engine *daemon_engine_start(const struct daemon_run *run, struct error *err)
+{
+	struct error note = {""};
+	struct eal_facts facts;
+	struct engine *e;
+	const char *why;
+	bool full;
+
+	if (host_process_protect(&note))
+		log_warn("%s", note.text);
+	if (host_stacks_fit())
+		log_warn("the stacks of threads are larger than they need be");
+	if (eal_start(run->cfg, engine_memory_mib(run->cfg), run->eal_argc, run->eal_argv, &facts, err))
+		return NULL;
+	e = engine_create(run->cfg, &facts, err);
+	if (!e) {
+		eal_stop();
+		return NULL;
+	}
+	note.text[0] = 0;
+	if (host_memory_lock(&note))
+		log_warn("%s", note.text);
+	full = engine_guarantee(e, &why);
+	log_info("guarantee: %s: %s", full ? "full" : "partial", why);
+	return e;
+}
+
+void daemon_engine_end(struct engine *e)
+{
+	engine_destroy(e);
+	eal_stop();
+}
+
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static unsigned signals_read(int fd)
+{
+	struct signalfd_siginfo info;
+	unsigned n = 0;
+
+	while (n < 8 && read(fd, &info, sizeof(info)) == sizeof(info))
+		n++;
+	return n;
+}
+
+static void turn(struct daemon_state *d)
+{
+	control_poll(d->control, engine_is_moving(d->engine) ? POLL_MS_MOVING : POLL_MS_QUIET);
+	engine_poll(d->engine);
+	if (!d->is_ending)
+		takeover_poll(d->takeover);
+}
+
+static void serve(struct daemon_state *d, int sigfd)
+{
+	while (!d->is_ending) {
+		turn(d);
+		d->is_ending |= signals_read(sigfd) > 0;
+	}
+}
+
+static void end(struct daemon_state *d, int sigfd)
+{
+	uint64_t force_us = monotonic_us() + END_MS_MAX * 1000ull;
+	bool forced = false;
+
+	ready_notify("STOPPING=1");
+	log_info("ending: %s %u volume(s); a second signal forces it", d->is_keeping ? "leaving" : "detaching",
+		engine_volume_count(d->engine));
+	engine_leave_all(d->engine, d->is_keeping);
+	engine_detach_all(d->engine, false);
+	while (engine_volume_count(d->engine)) {
+		turn(d);
+		if (!forced && (signals_read(sigfd) || monotonic_us() > force_us)) {
+			forced = true;
+			engine_detach_all(d->engine, true);
+		}
+	}
+}
+
+int daemon_main(const struct daemon_run *run, struct error *err)
+{
+	struct daemon_state d = {
+		.cfg = run->cfg, .is_keeping = run->is_keeping, .start_us = monotonic_us()};
+	int sigfd = signals_open(); /* before threads, so that none of them takes a signal */
+	const struct control_method *methods;
+	unsigned method_count;
+	int rc = -EIO;
+
+	if (sigfd < 0)
+		return error_set(err, -errno, "signalfd: %s", strerror(errno));
+	d.engine = daemon_engine_start(run, err);
+	if (!d.engine)
+		goto out_signals;
+	methods = methods_table(&method_count);
+	d.control = control_create(run->cfg->socket, methods, method_count, &d, err);
+	if (!d.control)
+		goto out_engine;
+	if (control_watch(d.control, sigfd))
+		log_warn("signals are looked for every %u ms only", POLL_MS_QUIET);
+	d.takeover = takeover_create(run->cfg, d.engine);
+	if (!d.takeover) {
+		error_set(err, -ENOMEM, "out of memory");
+		goto out_control;
+	}
+	ready_notify("READY=1");
+	log_info("sluiced %s is up: %s", SLUICE_VERSION, run->cfg->socket);
+	serve(&d, sigfd);
+	end(&d, sigfd);
+	rc = 0;
+	takeover_destroy(d.takeover);
+out_control:
+	control_destroy(d.control);
+out_engine:
+	daemon_engine_end(d.engine);
+out_signals:
+	close(sigfd);
+	return rc;
+}

@@ -1,0 +1,121 @@
+/*
+ * eal.c - DPDK's environment, started from our configuration and hidden behind it
+ *
+ * Users write YAML; nobody should have to learn EAL arguments to mount a disk. We build the
+ * argument vector ourselves: the PCI devices that are ours and no others (a bare EAL grabs every
+ * NIC bound to vfio), a vdev for each af_packet or af_xdp interface, IOVA as VA so that one address
+ * is good for us and for the IOMMU, no shared files (two daemons must not meet in /dev/hugepages).
+ *
+ * Hugepages are used when there are enough of them; without, ordinary memory, which mlockall keeps
+ * resident. The main lcore floats over all CPUs: it is the control thread, workers are threads of
+ * our own.
+ */
+#include "daemon/eal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include "config/host/host.h"
+
+#define EAL_ARG_MAX   64
+#define EAL_ARG_BYTES 128
+
+struct eal_args {
+	char text[EAL_ARG_MAX][EAL_ARG_BYTES];
+	char *argv[EAL_ARG_MAX + 1];
+	int argc;
+};
+
+__attribute__((format(printf, 2, 3))) static void arg_add(struct eal_args *a, const char *fmt, ...)
+{
+	va_list ap;
+
+	assert(a->argc < EAL_ARG_MAX);
+	va_start(ap, fmt);
+	vsnprintf(a->text[a->argc], EAL_ARG_BYTES, fmt, ap);
+	va_end(ap);
+	a->argv[a->argc] = a->text[a->argc];
+	a->argc++;
+	a->argv[a->argc] = NULL;
+}
+
+static void add_device(struct eal_args *a, const struct config_port *p, unsigned idx)
+{
+	switch (p->kind) {
+	case DEVICE_PCI:
+		arg_add(a, "--allow=%s", p->device);
+		break;
+	case DEVICE_AF_PACKET:
+		arg_add(a, "--vdev=net_af_packet%u,iface=%s,blocksz=65536,framesz=2048,framecnt=512,qpairs=%u",
+			idx, p->device, p->queues ? p->queues : 1);
+		break;
+	case DEVICE_AF_XDP:
+		arg_add(a, "--vdev=net_af_xdp%u,iface=%s,start_queue=0,queue_count=%u", idx, p->device,
+			p->queues ? p->queues : 1);
+		break;
+	}
+}
+
+/* One line for the user out of what rte_eal_init left behind. */
+static int init_failed(struct error *err)
+{
+	switch (rte_errno) {
+	case EACCES:
+		return error_set(err, -EACCES, "DPDK may not start: run sluiced as root");
+	case ENOMEM:
+		return error_set(err, -ENOMEM,
+			"DPDK found no memory: more hugepages "
+			"(echo 256 > /proc/sys/vm/nr_hugepages) or a smaller queue_depth");
+	default:
+		return error_set(err, -EIO, "DPDK did not start: %s; run `sluice doctor`",
+			rte_strerror(rte_errno));
+	}
+}
+
+int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **extra_argv, struct eal_facts *facts,
+	struct error *err)
+{
+	struct eal_args args = {0};
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	bool needs_pci = false;
+	unsigned i;
+
+	facts->has_hugepages = cfg->use_hugepages && host_hugepages_free() * 2 >= mib;
+	facts->memory_mib = mib;
+	arg_add(&args, "sluiced");
+	arg_add(&args, "--iova-mode=va");
+	arg_add(&args, "--no-telemetry");
+	arg_add(&args, "--log-level=%s", getenv("SLUICE_EAL_LOG") ? "debug" : "critical");
+	arg_add(&args, "--lcores=0@(0-%ld)", cpus > 0 ? cpus - 1 : 0);
+	if (facts->has_hugepages) {
+		arg_add(&args, "--in-memory");
+		arg_add(&args, "--socket-mem=%u", mib);
+	} else {
+		arg_add(&args, "--no-shconf"); /* --in-memory and --no-huge exclude each other */
+		arg_add(&args, "--no-huge");
+		arg_add(&args, "-m");
+		arg_add(&args, "%u", mib);
+	}
+	for (i = 0; i < cfg->port_count; i++) {
+		add_device(&args, &cfg->ports[i], i);
+		needs_pci |= cfg->ports[i].kind == DEVICE_PCI;
+	}
+	if (!needs_pci)
+		arg_add(&args, "--no-pci");
+	for (i = 0; (int)i < extra_argc && args.argc < EAL_ARG_MAX; i++)
+		arg_add(&args, "%s", extra_argv[i]);
+	if (rte_eal_init(args.argc, args.argv) < 0)
+		return init_failed(err);
+	return 0;
+}
+
+void eal_stop(void)
+{
+	rte_eal_cleanup();
+}

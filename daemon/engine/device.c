@@ -1,0 +1,421 @@
+/*
+ * device.c - a volume's way into the world and out of it
+ *
+ * Attach: resolve the servers, find the port that reaches them, see that the reserve can hold the
+ * volume's share, hand it to a worker, wait until it is READY; then make the block device from what
+ * the server said, let the worker fetch its tags, and start it. Detach is the way back, and its order
+ * is not free: the kernel's STOP_DEV waits for requests, so the worker must still serve them; only
+ * when every tag came home is the volume drained, and only when the worker let go is memory freed.
+ *
+ * Each step waits for one thing, named by enum volume_step; engine_volume_poll() looks whether it has
+ * come or its deadline has passed. A failure anywhere before STEP_SERVE takes the same way back and
+ * reports why. Control thread only.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "config/log.h"
+#include "dataplane/dma.h"
+#include "daemon/engine/engine_impl.h"
+
+#define STOP_MS_MAX  30000 /* the kernel's patience and ours with a device that is going */
+#define DRAIN_MS_MAX 10000
+#define START_MS_MAX 10000
+
+/* ---- steps ---- */
+
+static void step_set(struct engine_volume *v, enum volume_step step, uint64_t now_us, uint64_t ms)
+{
+	v->step = step;
+	v->deadline_us = now_us + ms * 1000;
+}
+
+static void done_call(struct engine_volume *v, int rc, const char *device)
+{
+	engine_done_fn *done = v->done;
+
+	v->done = NULL;
+	if (done)
+		done(v->arg, rc, device, &v->error);
+}
+
+/* Takes the way back, from wherever attach had come. */
+static void teardown_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	/* Whoever uses a device that was there before us must not lose it by our failing to serve it. */
+	v->is_kept |= v->is_recovery && v->step < STEP_SERVE && engine_ublk_may_stay(v);
+	if (v->ublk && v->step >= STEP_START && !v->is_kept) {
+		struct error err = {""};
+
+		if (ublk_stop(v->ublk, &err))
+			log_warn("volume %s: %s", v->cfg.name, err.text);
+		step_set(v, STEP_STOP, now_us, STOP_MS_MAX);
+		if (v->is_forced)
+			engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
+		return;
+	}
+	engine_parts_post(e, v,
+		(struct worker_cmd){.type = v->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,
+			.n = v->is_forced || !v->parts[0].was_ready ? 0 : DRAIN_MS_MAX * 1000ull});
+	step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
+}
+
+static void attach_fail(struct engine *e, struct engine_volume *v, int rc, uint64_t now_us)
+{
+	v->result = rc;
+	v->is_forced = true;
+	log_error("attach %s: %s", v->cfg.name, v->error.text);
+	teardown_begin(e, v, now_us);
+}
+
+/* Part @idx of the load: its share of the depth and of the region. */
+static int bench_make(struct engine_volume *v, unsigned idx, const struct block_limits *limits)
+{
+	struct engine_part *p = &v->parts[idx];
+	struct bench_config cfg = v->bench_cfg;
+	uint64_t region = cfg.size_bytes ? cfg.size_bytes : limits->size_bytes;
+	unsigned n = v->part_count;
+
+	cfg.limits = *limits;
+	if (n > 1) {
+		cfg.size_bytes = region / n / cfg.bs_max * cfg.bs_max;
+		cfg.offset_bytes = idx * cfg.size_bytes;
+		cfg.iodepth = (uint16_t)RTE_MAX(cfg.iodepth / n + (idx < cfg.iodepth % n), 1u);
+		cfg.seed += idx;
+	}
+	p->buf = dma_buf_create((uint64_t)cfg.iodepth * cfg.bs_max, &v->error);
+	cfg.buf = p->buf;
+	p->bench = p->buf ? bench_create(&cfg, &v->error) : NULL;
+	return p->bench ? 0 : -EINVAL;
+}
+
+static int front_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits)
+{
+	unsigned i;
+	int rc = 0;
+
+	if (v->front_kind == FRONT_UBLK)
+		return engine_ublk_make(e, v, limits);
+	for (i = 0; !rc && i < v->part_count; i++)
+		rc = bench_make(v, i, limits);
+	return rc;
+}
+
+static void front_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	struct volume_info info;
+	unsigned i;
+	int rc;
+
+	volume_info(v->parts[0].volume, &info);
+	rc = front_make(e, v, &info.limits);
+	if (rc) {
+		attach_fail(e, v, rc, now_us);
+		return;
+	}
+	for (i = 0; i < v->part_count; i++)
+		engine_part_post(e, v, &v->parts[i],
+			(struct worker_cmd){.type = WORKER_FRONT_SET,
+				.b = v->ublk ? ublk_front(v->ublk, i) : bench_front(v->parts[i].bench),
+				.c = v->ublk,
+				.n = i});
+	step_set(v, STEP_FRONT, now_us, START_MS_MAX);
+}
+
+static void spread_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	if (engine_spread_done(e, v, now_us))
+		front_begin(e, v, now_us);
+}
+
+/* The first part is READY: the others may follow. */
+static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	struct volume_info info;
+
+	volume_info(v->parts[0].volume, &info);
+	if (engine_spread_begin(e, v, &info.limits, now_us))
+		step_set(v, STEP_SPREAD, now_us, START_MS_MAX);
+	else
+		front_begin(e, v, now_us);
+}
+
+static void connect_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	const struct engine_part *first = &v->parts[0];
+
+	if (v->front_kind == FRONT_NONE && first->is_gone) { /* a probe ends by itself */
+		done_call(v, 0, "");
+		step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX);
+	} else if (first->was_ready)
+		connected(e, v, now_us);
+	else if (first->is_failed)
+		attach_fail(e, v, -ECONNABORTED, now_us);
+	else if (now_us > v->deadline_us) {
+		struct volume_info info;
+
+		volume_info(first->volume, &info);
+		error_set(&v->error, 0, "%s does not answer%s%s; is the server running, and reachable from %s?",
+			info.server[0] ? info.server : v->cfg.uris[0], info.error[0] ? ": " : "", info.error,
+			e->ports[v->port].cfg->name);
+		attach_fail(e, v, -ETIMEDOUT, now_us);
+	}
+}
+
+static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	char device[64] = "", sched[sizeof(v->scheduler)] = "";
+
+	step_set(v, STEP_SERVE, now_us, 0);
+	if (v->ublk) {
+		snprintf(device, sizeof(device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
+		if (ublk_scheduler_none(v->ublk, sched, sizeof(sched)))
+			log_warn("%s: scheduler is %s, not none: any elevator is wrong for a network device",
+				device, sched);
+		memcpy(v->scheduler, sched, sizeof(v->scheduler));
+		log_info("volume %s: %s serves %s by %u worker%s%s", v->cfg.name, device, v->cfg.uris[0],
+			v->part_count, v->part_count > 1 ? "s" : "",
+			v->is_recovery ? ", taken over with what was in flight" : "");
+	}
+	done_call(v, 0, device);
+}
+
+static void front_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	if (!engine_parts_done(e, v))
+		return;
+	if (!v->ublk) {
+		serve_begin(e, v, now_us);
+		return;
+	}
+	step_set(v, STEP_START, now_us, START_MS_MAX);
+	if (ublk_start(v->ublk, &v->error))
+		attach_fail(e, v, -EIO, now_us);
+}
+
+static void start_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	int rc = ublk_start_poll(v->ublk, &v->error);
+
+	if (rc == -EAGAIN && now_us > v->deadline_us)
+		rc = error_set(&v->error, -ETIMEDOUT, "the kernel did not start the device within %u s",
+			START_MS_MAX / 1000);
+	if (rc == 0)
+		serve_begin(e, v, now_us);
+	else if (rc != -EAGAIN)
+		attach_fail(e, v, rc, now_us);
+}
+
+static void stop_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	int rc = ublk_stop_poll(v->ublk, NULL);
+
+	if ((rc == -EAGAIN || !ublk_queue_stopped(v->ublk)) && now_us <= v->deadline_us)
+		return;
+	if (rc == -EAGAIN || !ublk_queue_stopped(v->ublk))
+		log_error("volume %s: the kernel did not give the device back within %u s", v->cfg.name,
+			STOP_MS_MAX / 1000);
+	engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_FRONT_SET});
+	engine_parts_post(e, v,
+		(struct worker_cmd){.type = WORKER_VOLUME_STOP,
+			.n = v->is_forced ? 0 : DRAIN_MS_MAX * 1000ull});
+	step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
+}
+
+static void drain_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	if (!engine_parts_gone(v) && now_us > v->deadline_us) {
+		log_error("volume %s: a worker does not let go; asking again", v->cfg.name);
+		engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
+		step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX);
+	}
+	if (!engine_parts_gone(v) || !engine_parts_done(e, v))
+		return;
+	if (!engine_linger_has_room(e))
+		return; /* staging of earlier volumes is still in TX rings; they move on */
+	if (v->ublk)
+		engine_ublk_end(e, v);
+	log_info("volume %s: gone", v->cfg.name);
+	done_call(v, v->result, "");
+	engine_volume_free(e, v);
+}
+
+void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	switch (v->step) {
+	case STEP_CONNECT:
+		connect_poll(e, v, now_us);
+		break;
+	case STEP_SPREAD:
+		spread_poll(e, v, now_us);
+		break;
+	case STEP_FRONT:
+		front_poll(e, v, now_us);
+		break;
+	case STEP_START:
+		start_poll(e, v, now_us);
+		break;
+	case STEP_STOP:
+		stop_poll(e, v, now_us);
+		break;
+	case STEP_DRAIN:
+		drain_poll(e, v, now_us);
+		break;
+	case STEP_SERVE:
+		engine_ublk_watch(v, now_us);
+		break;
+	case STEP_FREE:
+		break;
+	}
+}
+
+/* The part that is @volume, or NULL; @v is set to what it is a part of. */
+static struct engine_part *part_find(struct engine *e, const struct volume *volume, struct engine_volume **v)
+{
+	unsigned i, k;
+
+	for (i = 0; i < VOLUME_MAX; i++) {
+		*v = &e->volumes[i];
+		for (k = 0; (*v)->step != STEP_FREE && k < (*v)->part_count; k++)
+			if ((*v)->parts[k].volume == volume)
+				return &(*v)->parts[k];
+	}
+	return NULL;
+}
+
+void engine_volume_event(struct engine *e, const struct volume_event *ev)
+{
+	struct engine_volume *v;
+	struct engine_part *p = part_find(e, ev->volume, &v);
+
+	if (!p)
+		return;
+	if (ev->text[0])
+		log_line(ev->err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", ev->text);
+	if (ev->type == VOLUME_EVENT_STATE)
+		engine_part_event(v, p, ev);
+}
+
+/* ---- the calls ---- */
+
+static struct engine_volume *name_find(struct engine *e, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step != STEP_FREE && strcmp(e->volumes[i].cfg.name, name) == 0)
+			return &e->volumes[i];
+	return NULL;
+}
+
+bool engine_has(const struct engine *e, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step != STEP_FREE && strcmp(e->volumes[i].cfg.name, name) == 0)
+			return true;
+	return false;
+}
+
+static struct engine_volume *slot_take(struct engine *e)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step == STEP_FREE) {
+			memset(&e->volumes[i], 0, sizeof(e->volumes[i]));
+			return &e->volumes[i];
+		}
+	return NULL;
+}
+
+int engine_attach(struct engine *e, const struct engine_attach *how, struct error *err)
+{
+	uint64_t now_us = clock_now_us(&e->clock);
+	struct engine_volume *v;
+	int rc;
+
+	if (name_find(e, how->volume->name))
+		return error_set(err, -EEXIST, "volume %s is attached already; detach it or choose a name",
+			how->volume->name);
+	v = slot_take(e);
+	if (!v)
+		return error_set(err, -ENOSPC, "all %u volumes are in use", VOLUME_MAX);
+	v->cfg = *how->volume;
+	v->front_kind = how->front;
+	if (how->bench)
+		v->bench_cfg = *how->bench;
+	v->quota = engine_quota_most(&v->cfg);
+	v->quota_least = engine_quota_least(&v->cfg);
+	rc = how->front == FRONT_UBLK ? engine_ublk_shape(v, how->recover, err) : 0;
+	if (!rc)
+		rc = engine_volume_make(e, v, err);
+	if (rc) {
+		engine_volume_free(e, v);
+		return rc;
+	}
+	v->done = how->done;
+	v->arg = how->arg;
+	step_set(v, STEP_CONNECT, now_us, how->deadline_ms);
+	engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_ADD});
+	return 0;
+}
+
+int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
+	struct error *err)
+{
+	struct engine_volume *v = name_find(e, name);
+
+	if (!v)
+		return error_set(err, -ENOENT, "there is no volume %s; `sluice list` shows them", name);
+	if (v->step != STEP_SERVE)
+		return error_set(err, -EALREADY, "volume %s is %s", name,
+			v->step < STEP_SERVE ? "still being attached" : "being detached already");
+	if (v->ublk && !force && ublk_is_open(v->ublk))
+		return error_set(err, -EBUSY,
+			"/dev/ublkb%d is in use; unmount it or swapoff first, or use --force",
+			ublk_dev_id(v->ublk));
+	v->done = done;
+	v->arg = arg;
+	v->is_forced = force;
+	v->result = 0;
+	v->error.text[0] = 0;
+	teardown_begin(e, v, clock_now_us(&e->clock));
+	return 0;
+}
+
+void engine_leave_all(struct engine *e, bool all)
+{
+	uint64_t now_us = clock_now_us(&e->clock);
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++) {
+		struct engine_volume *v = &e->volumes[i];
+
+		if (v->step != STEP_SERVE || !engine_ublk_may_stay(v) || (!all && !ublk_is_open(v->ublk)))
+			continue;
+		v->is_kept = true;
+		teardown_begin(e, v, now_us);
+	}
+}
+
+void engine_detach_all(struct engine *e, bool force)
+{
+	uint64_t now_us = clock_now_us(&e->clock);
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++) {
+		struct engine_volume *v = &e->volumes[i];
+
+		if (v->step == STEP_FREE || v->step > STEP_SERVE)
+			continue;
+		v->is_forced = force;
+		if (v->step < STEP_SERVE) {
+			v->result = -ECANCELED;
+			error_set(&v->error, 0, "the daemon is ending");
+			v->is_forced = true;
+		}
+		teardown_begin(e, v, now_us);
+	}
+}

@@ -1,0 +1,184 @@
+/*
+ * device_make.c - what a volume needs before a worker can have it
+ *
+ * Its servers' addresses (the control thread asks the name server, so that a worker never waits for
+ * one), the port that reaches them, local TCP ports taken from the kernel; then its parts, each with
+ * its share of a worker (device_part.c). And the same list backwards.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "config/log.h"
+#include "dataplane/dma.h"
+#include "daemon/engine/engine_impl.h"
+
+/* ---- finding the way ---- */
+
+static bool prefix_has(const struct net_addr *a, const struct net_ip *ip)
+{
+	unsigned bytes = a->prefix_bits / 8, bits = a->prefix_bits % 8;
+
+	if (a->ip.family != ip->family || memcmp(a->ip.addr, ip->addr, bytes) != 0)
+		return false;
+	return bits == 0 || ((a->ip.addr[bytes] ^ ip->addr[bytes]) >> (8 - bits)) == 0;
+}
+
+/* The port whose subnet holds @ip, else the first with a gateway for its family, else -1. */
+static int port_choose(const struct engine *e, const struct net_ip *ip)
+{
+	int gateway = -1;
+	unsigned i, k;
+
+	for (i = 0; i < e->port_count; i++)
+		for (k = 0; k < e->ports[i].addr_count; k++) {
+			const struct net_addr *a = &e->ports[i].addrs[k];
+
+			if (prefix_has(a, ip))
+				return (int)i;
+			if (gateway < 0 && a->gateway.family == ip->family)
+				gateway = (int)i;
+		}
+	return gateway;
+}
+
+static int resolve(const struct nbd_uri *uri, struct net_ip *ip, struct error *err)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+	int rc = getaddrinfo(uri->host, NULL, &hints, &list);
+
+	if (rc)
+		return error_set(err, -EHOSTUNREACH, "%s: %s; check the name or write the address", uri->host,
+			gai_strerror(rc));
+	memset(ip, 0, sizeof(*ip));
+	ip->family = (uint8_t)list->ai_family;
+	if (list->ai_family == AF_INET)
+		memcpy(ip->addr, &((struct sockaddr_in *)(void *)list->ai_addr)->sin_addr, 4);
+	else
+		memcpy(ip->addr, &((struct sockaddr_in6 *)(void *)list->ai_addr)->sin6_addr, 16);
+	freeaddrinfo(list);
+	return 0;
+}
+
+/*
+ * Takes a TCP port from the kernel by binding a socket to it, so that both stacks never share one.
+ * Never listened on. Out: the socket, with *port set; -1 where the kernel has none to give.
+ */
+int engine_local_port_take(uint16_t *port)
+{
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
+	socklen_t len = sizeof(sa);
+	int off = 0, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) ||
+		getsockname(fd, (struct sockaddr *)&sa, &len)) {
+		close(fd);
+		return -1;
+	}
+	*port = ntohs(sa.sin6_port);
+	return fd;
+}
+
+/* ---- making the volume ---- */
+
+static int servers_resolve(struct engine_volume *v, struct volume_config *vc, struct error *err)
+{
+	unsigned i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < v->cfg.uri_count; i++) {
+		rc = nbd_uri_parse(v->cfg.uris[i], &vc->servers[i].uri, err);
+		if (!rc)
+			rc = resolve(&vc->servers[i].uri, &vc->servers[i].ip, err);
+	}
+	vc->server_count = v->cfg.uri_count;
+	return rc;
+}
+
+static void plan_fill(const struct engine_volume *v, struct volume_config *vc)
+{
+	vc->queue_depth = v->is_recovery ? v->state.queue_depth : v->cfg.queue_depth;
+	vc->io_bytes_max = v->cfg.io_bytes_max;
+	vc->on_dead = v->cfg.on_dead;
+	vc->dead_us = v->cfg.dead_ms * 1000ull;
+	vc->request_us = v->cfg.request_ms * 1000ull;
+	vc->connect_us = v->cfg.connect_ms * 1000ull;
+	vc->read_only = v->cfg.read_only;
+	vc->probe_only = v->front_kind == FRONT_NONE;
+	snprintf(vc->cc, sizeof(vc->cc), "%s", v->cfg.cc);
+	vc->quota_mbufs = v->quota;
+	vc->quota_least_mbufs = v->quota_least;
+	vc->mbuf_payload_min = PAYLOAD_MIN;
+}
+
+int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err)
+{
+	int port, rc;
+
+	v->plan = calloc(1, sizeof(*v->plan));
+	if (!v->plan)
+		return error_set(err, -ENOMEM, "out of memory");
+	plan_fill(v, v->plan);
+	rc = servers_resolve(v, v->plan, err);
+	if (rc)
+		return rc;
+	port = port_choose(e, &v->plan->servers[0].ip);
+	if (port < 0)
+		return error_set(err, -ENETUNREACH,
+			"no port reaches %s: give a port an address in its network, or a gateway",
+			v->plan->servers[0].uri.host);
+	v->port = (unsigned)port;
+	return engine_parts_make(e, v, err);
+}
+
+bool engine_linger_has_room(const struct engine *e)
+{
+	unsigned i;
+
+	for (i = 0; i < LINGER_MAX; i++)
+		if (!e->lingering[i])
+			return true;
+	return false;
+}
+
+void engine_linger_poll(struct engine *e, bool all)
+{
+	unsigned i;
+
+	for (i = 0; i < LINGER_MAX; i++) {
+		if (!e->lingering[i] || (!all && stream_buf_busy(e->lingering[i])))
+			continue;
+		dma_buf_destroy(e->lingering[i]);
+		e->lingering[i] = NULL;
+	}
+}
+
+/* Some drivers look at finished transmissions only when they send again: a buffer may be referred to
+ * long after its last byte was acknowledged. It is put aside, so that the detach need not wait. */
+void engine_buf_put_aside(struct engine *e, struct stream_buf *buf)
+{
+	unsigned i;
+
+	for (i = 0; buf && i < LINGER_MAX; i++)
+		if (!e->lingering[i]) {
+			e->lingering[i] = buf;
+			break;
+		}
+	engine_linger_poll(e, false);
+}
+
+void engine_volume_free(struct engine *e, struct engine_volume *v)
+{
+	while (v->part_count > 0)
+		engine_part_free(e, v, v->part_count - 1);
+	volume_group_destroy(v->group);
+	free(v->plan);
+	memset(v, 0, sizeof(*v));
+}

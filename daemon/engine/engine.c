@@ -1,0 +1,269 @@
+/*
+ * engine.c - ports, workers and volumes as one thing the control thread can operate
+ *
+ * Start-up in the only order that works: open a port (which settles its ring sizes), compute the
+ * pools from them, set the queues up on the pools, start the port, arm the reserve, start a worker
+ * on each queue. From then on the memory is fixed and the engine only moves volumes along
+ * (device.c). Tear-down is the same list backwards.
+ *
+ * Everything here runs on the control thread.
+ */
+#include "daemon/engine/engine.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <rte_mbuf.h>
+#include "config/log.h"
+#include "daemon/engine/engine_impl.h"
+#include "dataplane/handover.h"
+
+/* ---- addresses of a port ---- */
+
+void engine_gateway_set(struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface)
+{
+	const char *text = a->ip.family == AF_INET ? cfg->gateway : cfg->gateway6;
+	const struct host_addr *known = a->ip.family == AF_INET ? &iface->gateway : &iface->gateway6;
+
+	if (text[0] && inet_pton(a->ip.family, text, a->gateway.addr) == 1)
+		a->gateway.family = a->ip.family;
+	else if (known->family == a->ip.family) {
+		a->gateway.family = known->family;
+		memcpy(a->gateway.addr, known->addr, sizeof(known->addr));
+	}
+}
+
+/* From the file if it names any, else what the kernel interface carries. */
+static int addrs_collect(struct engine_port *p, struct error *err)
+{
+	const struct config_port *cfg = p->cfg;
+	unsigned i;
+
+	for (i = 0; i < cfg->address_count && p->addr_count < NET_ADDR_MAX; i++) {
+		struct net_addr *a = &p->addrs[p->addr_count];
+
+		if (config_cidr_parse(cfg->address[i], &a->ip.family, a->ip.addr, &a->prefix_bits))
+			return error_set(err, -EINVAL, "port %s: address %s is not CIDR", cfg->name,
+				cfg->address[i]);
+		p->addr_count++;
+	}
+	for (i = 0; !cfg->address_count && i < p->iface.addr_count && p->addr_count < NET_ADDR_MAX; i++) {
+		struct net_addr *a = &p->addrs[p->addr_count++];
+
+		a->ip.family = p->iface.addrs[i].family;
+		a->prefix_bits = p->iface.addrs[i].prefix_bits;
+		memcpy(a->ip.addr, p->iface.addrs[i].addr, sizeof(a->ip.addr));
+	}
+	if (!p->addr_count)
+		return error_set(err, -EINVAL,
+			"port %s has no address: write `address: 192.0.2.2/24` under it in the configuration",
+			cfg->name);
+	for (i = 0; i < p->addr_count; i++)
+		engine_gateway_set(&p->addrs[i], cfg, &p->iface);
+	return 0;
+}
+
+/* ---- start-up ---- */
+
+static int port_bring_up(struct engine *e, unsigned idx, struct error *err)
+{
+	struct engine_port *p = &e->ports[idx];
+	unsigned q;
+	int rc;
+
+	if (p->cfg->kind != DEVICE_PCI)
+		host_iface_read(p->cfg->device, &p->iface, NULL);
+	rc = addrs_collect(p, err);
+	if (rc)
+		return rc;
+	p->queue_count = p->cfg->queues ? p->cfg->queues : 1;
+	rc = port_open(p->cfg, idx, (uint16_t)p->queue_count, &p->port, err);
+	if (!rc)
+		p->stack_mtu = port_facts(p->port)->mtu;
+	if (!rc)
+		rc = engine_exception_open(p, idx, err);
+	if (!rc)
+		rc = engine_pools_create(e, p, idx, err);
+	for (q = 0; !rc && q < p->queue_count; q++)
+		rc = port_queue_setup(p->port, (uint16_t)q, p->queues[q].rx, err);
+	if (!rc)
+		rc = port_start(p->port, err);
+	for (q = 0; !rc && q < p->queue_count; q++) {
+		engine_floor_update(e, idx, q, "start");
+		reserve_arm(p->queues[q].rx);
+		reserve_arm(p->queues[q].hdr);
+	}
+	return rc;
+}
+
+/* Worker @n of the daemon: the core the file says, else from the last one down; the first is left to
+ * the control thread where there is more than one. */
+static int worker_cpu(const struct config_port *cfg, unsigned queue, unsigned n)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (queue < cfg->cpu_count)
+		return cfg->cpu[queue];
+	return cpus > 1 ? (int)(cpus - 1 - (long)n % cpus) : -1;
+}
+
+/*
+ * A worker's TCP ports, for as long as it lives: the kernel's stack must not use one on which ours may
+ * still wait in TIME-WAIT, and given back with each volume it would hand it out again at once. Where
+ * several workers share a port they also tell whose a packet is.
+ */
+static void local_ports_take(struct engine_port *p, unsigned queue, struct worker_config *wc)
+{
+	struct engine_queue *q = &p->queues[queue];
+	uint16_t port;
+
+	while (q->port_fd_count < LOCAL_PORT_MAX) {
+		int fd = engine_local_port_take(&port);
+
+		if (fd < 0)
+			break; /* the kernel has no more to give; the workers have what they have */
+		q->port_fds[q->port_fd_count++] = fd;
+		if (p->handover)
+			handover_port_add(p->handover, port, queue);
+		wc->local_ports[wc->local_port_count++] = port;
+	}
+}
+
+static int worker_make(struct engine *e, struct engine_port *p, unsigned q, unsigned idx, struct error *err)
+{
+	struct worker_config wc = {
+		.idx = idx,
+		.cpu = worker_cpu(p->cfg, q, idx),
+		.port = p->port,
+		.queue = (uint16_t)q,
+		.handover = p->handover,
+		.siblings = p->workers,
+		.conn_max = p->queues[q].conn_max,
+		.rx_pool = p->queues[q].rx,
+		.hdr_pool = p->queues[q].hdr,
+		.ext_pool = p->queues[q].ext,
+		.exception = p->exception ? exception_queue(p->exception, q) : NULL,
+		.addr_count = p->addr_count,
+		.rules = e->cfg.protect,
+		.rule_count = e->cfg.protect_count,
+	};
+
+	memcpy(wc.addrs, p->addrs, sizeof(wc.addrs));
+	local_ports_take(p, q, &wc);
+	p->queues[q].worker = p->workers[q] = worker_create(&wc, err);
+	return p->workers[q] ? 0 : -ENOMEM;
+}
+
+/* All are made before the first starts, for they look at one another. */
+static int workers_start(struct engine *e, unsigned idx, unsigned first, struct error *err)
+{
+	struct engine_port *p = &e->ports[idx];
+	unsigned q;
+	int rc = 0;
+
+	if (p->queue_count > 1) {
+		p->handover = handover_create(p->queue_count);
+		if (!p->handover)
+			return error_set(err, -ENOMEM, "out of memory");
+	}
+	for (q = 0; !rc && q < p->queue_count; q++)
+		rc = worker_make(e, p, q, first + q, err);
+	for (q = 0; !rc && q < p->queue_count; q++)
+		rc = worker_start(p->queues[q].worker, err);
+	return rc;
+}
+
+struct engine *engine_create(const struct config *cfg, const struct eal_facts *facts, struct error *err)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	unsigned i, first = 0;
+	int rc = 0;
+
+	if (!e) {
+		error_set(err, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	e->cfg = *cfg;
+	e->facts = *facts;
+	clock_init(&e->clock);
+	engine_shortage_start(e);
+	host_files_allow();
+	for (i = 0; !rc && i < cfg->port_count; i++) {
+		e->ports[i].cfg = &e->cfg.ports[i];
+		e->port_count = i + 1;
+		rc = port_bring_up(e, i, err);
+		if (!rc)
+			rc = workers_start(e, i, first, err);
+		first += e->ports[i].queue_count;
+	}
+	if (rc) {
+		engine_destroy(e);
+		return NULL;
+	}
+	engine_follow_start(e);
+	return e;
+}
+
+/* Workers first: they use the ports. Ports before pools: their rings hold mbufs of them. */
+void engine_destroy(struct engine *e)
+{
+	unsigned i, q;
+
+	if (!e)
+		return;
+	for (i = 0; i < e->port_count; i++) {
+		struct engine_port *p = &e->ports[i];
+
+		for (q = 0; q < p->queue_count; q++)
+			worker_join(p->queues[q].worker);
+		exception_stop(p->exception);
+		port_stop(p->port);
+		for (q = 0; q < p->queue_count; q++) {
+			worker_destroy(p->queues[q].worker);
+			while (p->queues[q].port_fd_count > 0)
+				close(p->queues[q].port_fds[--p->queues[q].port_fd_count]);
+		}
+		handover_destroy(p->handover);
+		port_close(p->port);
+		exception_destroy(p->exception);
+		engine_pools_destroy(p);
+	}
+	host_follow_destroy(e->follow);
+	engine_linger_poll(e, true);
+	free(e);
+}
+
+void engine_poll(struct engine *e)
+{
+	struct volume_event ev[16];
+	unsigned i, q, n, k;
+	uint64_t now_us = clock_now_us(&e->clock);
+
+	for (i = 0; i < e->port_count; i++)
+		for (q = 0; q < e->ports[i].queue_count; q++) {
+			n = worker_events(e->ports[i].queues[q].worker, ev, RTE_DIM(ev));
+			for (k = 0; k < n; k++)
+				engine_volume_event(e, &ev[k]);
+		}
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step != STEP_FREE)
+			engine_volume_poll(e, &e->volumes[i], now_us);
+	engine_linger_poll(e, false);
+	engine_alarm_poll(e);
+	engine_follow_poll(e, now_us);
+	engine_credit_poll(e, now_us);
+	engine_shortage_poll(e, now_us);
+}
+
+bool engine_is_moving(const struct engine *e)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step != STEP_FREE && e->volumes[i].step != STEP_SERVE)
+			return true;
+	return false;
+}

@@ -1,0 +1,233 @@
+/*
+ * engine_impl.h - inside of the engine, for engine.c, device.c and info.c
+ */
+#ifndef DAEMON_ENGINE_ENGINE_IMPL_H
+#define DAEMON_ENGINE_ENGINE_IMPL_H
+
+#include "config/host/host.h"
+#include "daemon/engine/engine.h"
+#include "dataplane/clock.h"
+#include "dataplane/exception/exception.h"
+#include "daemon/engine/shortage.h"
+#include "nbd_client/ublk/ublk_state.h"
+
+/*
+ * Quota of a connection, in bytes of reads in flight at the least payload per mbuf: it begins with the
+ * largest request, but not less than LEAST; the pool has room for PLAN planned, and credits grow to MOST.
+ */
+#define PAYLOAD_MIN	 (MBUF_DATA_BYTES / 4) /* compaction guarantees a quarter (tcp.md 2) */
+#define QUOTA_SLACK	 64
+#define QUOTA_BYTES_LEAST (256u << 10)
+#define QUOTA_BYTES_PLAN  (1u << 20)
+#define QUOTA_BYTES_MOST  (4u << 20)
+#define ESSENTIAL_COUNT	 64
+#define USER_PIECE_BYTES  NBD_BLOCK_BYTES_MAX /* of user copy's staging: no block is larger, so each fits a piece */
+#define USER_PIECES_TOTAL 64u		      /* 4 MiB: more WRITE payload in flight buys nothing */
+#define NORMAL_DEFAULT	 4096 /* normal mbufs beside the reserve */
+#define SPARE_DEVICES	 2    /* run-time attaches the pool has room for beyond the configured */
+#define HDR_POOL_COUNT	 8191
+#define EXT_POOL_COUNT	 16383
+
+#define CONN_SPARE	 16 /* slots of connections on their way out, beside those the pool can serve */
+
+#define ENGINE_BENCH_MAX (VOLUME_MAX * VOLUME_PART_MAX)
+#define LINGER_MAX	 (2 * VOLUME_MAX * VOLUME_PART_MAX)
+
+struct engine_queue {
+	struct reserve *rx, *hdr;
+	struct rte_mempool *ext;
+	struct worker *worker;
+	struct reserve_sum sum;
+	uint32_t floor, total;
+	uint32_t conn_max; /* TCP connections its worker has tables for */
+	uint64_t alarms_told; /* runs of failed refills the log has heard of */
+	bool is_alarmed;
+	int port_fds[LOCAL_PORT_MAX]; /* kernel sockets that hold this worker's TCP ports */
+	unsigned port_fd_count;
+};
+
+struct engine_port {
+	const struct config_port *cfg;
+	struct port *port;
+	struct host_iface iface; /* as last read: the kernel's own or its end of the exception port; may be empty */
+	struct net_addr addrs[NET_ADDR_MAX];
+	unsigned addr_count, queue_count;
+	struct worker_addrs follow_addrs;  /* posted to the workers: theirs until the tickets are done */
+	uint64_t follow_ticket[WORKER_MAX];
+	bool is_follow_due, is_link_up;
+	uint16_t stack_mtu; /* what the workers were told last */
+	struct exception *exception; /* NULL: none, and exception_why tells why */
+	char exception_iface[IF_NAMESIZE], exception_why[ERROR_TEXT_BYTES];
+	struct engine_queue queues[WORKER_MAX];
+	struct worker *workers[WORKER_MAX];
+	struct handover *handover; /* NULL: one queue */
+};
+
+/* What an attach or detach waits for; the order of attach, then of detach. */
+enum volume_step {
+	STEP_FREE,	/* slot unused */
+	STEP_CONNECT,	/* the first READY of the volume */
+	STEP_SPREAD,	/* the other workers' parts to be READY */
+	STEP_FRONT,	/* the workers to start the front end's queues */
+	STEP_START,	/* the kernel to accept the device */
+	STEP_SERVE,	/* nothing: it serves */
+	STEP_STOP,	/* the kernel to give the device back */
+	STEP_DRAIN,	/* the workers to be done with the volume */
+};
+
+/* A volume's share of one worker; see device_part.c. */
+struct engine_part {
+	struct volume *volume;
+	struct bench *bench;
+	struct stream_buf *buf;
+	unsigned queue; /* of the port, and so which worker */
+	unsigned connections;
+	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
+	uint64_t ticket;
+	/* device_credit.c: what each connection has in the sum, what the worker was told, and since when … */
+	uint32_t quota, told;
+	bool is_shrinking;
+	uint64_t credit_ticket, reads_seen, read_us, low_us;
+	bool is_gone, is_failed, was_ready, is_dismissed;
+};
+
+struct engine_volume {
+	enum volume_step step;
+	struct config_volume cfg;
+	enum engine_front front_kind;
+	struct bench_config bench_cfg;
+	struct volume_config *plan; /* what all parts have in common */
+	struct volume_group *group; /* NULL: one part was wanted */
+	struct engine_part parts[VOLUME_PART_MAX];
+	unsigned part_count, part_want;
+	uint64_t spread_us; /* parts that are not ready by then are left out */
+	char spread[192];   /* why it is on fewer workers than there are; empty = it is not */
+	struct ublk *ublk;
+	struct ublk_state state; /* what the next daemon will read, or what we read */
+	bool is_recovery;	 /* the device was there before us */
+	bool is_kept;		 /* the device stays when the volume goes */
+	bool is_user_copy;
+	char degraded[384];
+	char scheduler[32]; /* of the device, as last seen */
+	uint64_t watch_us;  /* when to look at it next */
+	unsigned port;
+	uint32_t quota, quota_least; /* of each connection: at most, and to begin with */
+	uint64_t deadline_us;
+	bool is_forced;
+	int result; /* of the attach, when it ends in teardown */
+	struct error error;
+	engine_done_fn *done;
+	void *arg;
+};
+
+struct engine {
+	struct config cfg;
+	struct eal_facts facts;
+	struct clock clock;
+	struct engine_port ports[PORT_MAX];
+	unsigned port_count;
+	struct engine_volume volumes[VOLUME_MAX];
+	struct host_follow *follow; /* NULL: nothing is followed */
+	uint64_t link_due_us, credit_due_us;
+	struct engine_shortage {
+		struct shortage is;
+		uint64_t due_us, count; /* times it began */
+	} shortage;
+	/* Staging of detached volumes that mbufs in a quiet TX ring still point into. */
+	struct stream_buf *lingering[LINGER_MAX];
+};
+
+/* device.c */
+void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us);
+void engine_volume_event(struct engine *e, const struct volume_event *ev);
+
+/*
+ * device_part.c. Make: the first part. Spread: the others, once the first is READY; begin answers
+ * whether there are any to wait for, done whether that is over.
+ */
+int engine_parts_make(struct engine *e, struct engine_volume *v, struct error *err);
+bool engine_spread_begin(struct engine *e, struct engine_volume *v, const struct block_limits *limits,
+	uint64_t now_us);
+bool engine_spread_done(struct engine *e, struct engine_volume *v, uint64_t now_us);
+void engine_part_free(struct engine *e, struct engine_volume *v, unsigned idx);
+/* Fills in the part's volume and posts @cmd to its worker; done says all last posts were carried out. */
+void engine_part_post(struct engine *e, const struct engine_volume *v, struct engine_part *p,
+	struct worker_cmd cmd);
+void engine_parts_post(struct engine *e, struct engine_volume *v, struct worker_cmd cmd);
+bool engine_parts_done(const struct engine *e, const struct engine_volume *v);
+bool engine_parts_gone(const struct engine_volume *v);
+void engine_part_limits(const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
+void engine_part_event(struct engine_volume *v, struct engine_part *p, const struct volume_event *ev);
+void engine_parts_info(const struct engine_volume *v, struct volume_info *out); /* their sum */
+
+/*
+ * device_ublk.c. Shape and staging before the volume is made, make once it is READY, end when the
+ * workers let go.
+ */
+int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover, struct error *err);
+int engine_ublk_staging(const struct engine_volume *v, struct engine_part *p, struct volume_config *vc,
+	struct error *err);
+int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits);
+bool engine_ublk_may_stay(const struct engine_volume *v); /* is there a device that can outlive us */
+/* While it serves: looks now and then whether somebody gave the device a scheduler. */
+void engine_ublk_watch(struct engine_volume *v, uint64_t now_us);
+void engine_ublk_degraded(const struct engine_volume *v, const char *scheduler, char *out, size_t bytes);
+void engine_ublk_end(struct engine *e, struct engine_volume *v);
+
+/*
+ * port_exception.c: makes the kernel's end of @p if it is to have one. 0, or -errno with @err where
+ * the configuration insists.
+ */
+void engine_exception_shape(const struct port_facts *f, struct exception_config *out); /* iface, mac, port apart */
+int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err);
+
+/* port_shortage.c: looks whether the kernel is short of memory, and has its frames rationed if so. */
+void engine_shortage_start(struct engine *e); /* says so if the kernel does not tell */
+void engine_shortage_poll(struct engine *e, uint64_t now_us);
+
+/* device_credit.c: credits follow what is measured, and the sum follows them. */
+void engine_credit_poll(struct engine *e, uint64_t now_us);
+
+/* port_follow.c: what changes on the kernel's end. */
+void engine_follow_start(struct engine *e);
+void engine_follow_poll(struct engine *e, uint64_t now_us);
+
+/* engine.c: the gateway of @a, from the file or else from @iface. */
+void engine_gateway_set(struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface);
+
+/* device_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done. */
+int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);
+void engine_volume_free(struct engine *e, struct engine_volume *v);
+
+/* Binds a kernel socket to a free TCP port, for us alone. The socket, with *port; -1: none to be had. */
+int engine_local_port_take(uint16_t *port);
+
+/* Takes memory that mbufs may still point into; NULL is fine. */
+void engine_buf_put_aside(struct engine *e, struct stream_buf *buf);
+/* Frees what no mbuf points into any more; all of it when @all (the ports are closed). */
+void engine_linger_poll(struct engine *e, bool all);
+bool engine_linger_has_room(const struct engine *e);
+
+/* budget.c */
+uint32_t engine_quota_least(const struct config_volume *v);
+uint32_t engine_quota_most(const struct config_volume *v);
+/* How much each connection of @p may have without taking what others may need. */
+uint32_t engine_quota_room(const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
+/* Recomputes the sum of a queue with the volumes it has and moves the floor. */
+void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why);
+/* Would a volume of @quota more fit? 0, or -ENOSPC with the numbers in @err. */
+int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota, struct error *err);
+/* Would every queue of @port hold the sum at that MTU? False: not, with the numbers in @err. */
+bool engine_mtu_fits(const struct engine *e, unsigned port, uint16_t mtu, struct error *err);
+/* Tells the log when a ring goes without refills, and when it is over. */
+void engine_alarm_poll(struct engine *e);
+/* What the pools of a queue are made of, names apart. @f may be planned: the volumes are the file's. */
+void engine_pools_shape(const struct config *cfg, const struct port_facts *f, bool has_exception,
+	struct reserve_config *rx, struct reserve_config *hdr);
+/* Connections a pool of so many mbufs can have at the least quota, and some that are on their way out. */
+uint32_t engine_conn_max(const struct config *cfg, uint32_t pool_total);
+uint64_t engine_ext_pool_bytes(void); /* of one queue, as planned */
+int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err);
+void engine_pools_destroy(struct engine_port *p);
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * memory.c - how much memory the daemon takes: before it starts, and by what once it runs
+ *
+ * All memory is taken at start and locked, so two questions have exact answers. How much DPDK must be
+ * given, is a sum over the configuration, of the same shapes and functions by which pools are made;
+ * only what a driver takes for itself is an allowance. What it is for, is a list of terms for each
+ * worker and one for the process, which `sluice reserve explain` prints; bench/memory holds their sum to
+ * what the kernel counts.
+ *
+ * Control thread only.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <rte_malloc.h>
+#include "config/host/host.h"
+#include "daemon/engine/engine_impl.h"
+#include "dataplane/handover.h"
+
+#define PAGE_BYTES	   4096u		/* the smaller ones: they waste most */
+#define HUGEPAGE_MIB	   2u
+#define DRIVER_BYTES	   (2ull << 20)		/* of a queue: its rings, the driver's contexts, rings between threads */
+#define EAL_BYTES	   (4ull << 20)		/* DPDK's own, and what its heap loses to alignment */
+#define EAL_THREADS	   1			/* its interrupts' */
+
+/* ---- before the start ---- */
+
+static bool has_exception_plan(const struct config_port *p)
+{
+	return p->exception == EXCEPTION_TAP || (p->exception == EXCEPTION_AUTO && p->kind != DEVICE_AF_PACKET);
+}
+
+static uint64_t queue_plan(const struct config *cfg, const struct config_port *port, const struct port_facts *f)
+{
+	bool has_exception = has_exception_plan(port);
+	struct exception_config exception;
+	struct reserve_config rx, hdr;
+	uint64_t bytes = DRIVER_BYTES;
+
+	engine_pools_shape(cfg, f, has_exception, &rx, &hdr);
+	bytes += reserve_bytes_plan(&rx, PAGE_BYTES) + reserve_bytes_plan(&hdr, PAGE_BYTES);
+	bytes += engine_ext_pool_bytes();
+	if (!has_exception)
+		return bytes;
+	engine_exception_shape(f, &exception);
+	exception_pool_shape(&exception, &rx);
+	return bytes + reserve_bytes_plan(&rx, PAGE_BYTES);
+}
+
+/* A part on each queue the volume may be spread over has its own. */
+static uint64_t staging_plan(const struct config_volume *v, unsigned queues)
+{
+	unsigned parts = v->connections ? RTE_MIN((unsigned)v->connections, queues) : queues;
+	uint64_t user = (uint64_t)USER_PIECES_TOTAL * USER_PIECE_BYTES;
+
+	return parts * (v->copy == COPY_USER ? user : (uint64_t)v->queue_depth * v->io_bytes_max);
+}
+
+uint32_t engine_memory_mib(const struct config *cfg)
+{
+	uint64_t bytes = EAL_BYTES, mib;
+	struct port_facts f;
+	unsigned queues = 1, i;
+
+	if (cfg->memory_mib)
+		return cfg->memory_mib;
+	for (i = 0; i < cfg->port_count; i++) {
+		port_facts_plan(&cfg->ports[i], &f);
+		bytes += f.queues * queue_plan(cfg, &cfg->ports[i], &f);
+		queues = RTE_MAX(queues, f.queues);
+	}
+	for (i = 0; i < cfg->volume_count; i++)
+		bytes += staging_plan(&cfg->volumes[i], queues);
+	bytes += (uint64_t)SPARE_DEVICES * QUEUE_DEPTH_DEFAULT * IO_BYTES_DEFAULT;
+	mib = (bytes + (HUGEPAGE_MIB << 20) - 1) / (HUGEPAGE_MIB << 20) * HUGEPAGE_MIB;
+	return (uint32_t)RTE_MIN(mib, (uint64_t)UINT32_MAX);
+}
+
+/* ---- what it is for ---- */
+
+static void term_add(struct engine_memory *m, const char *name, uint64_t count, uint64_t bytes)
+{
+	if (bytes == 0)
+		return;
+	assert(m->term_count < RTE_DIM(m->terms));
+	m->terms[m->term_count++] = (struct engine_memory_term){.name = name, .count = count, .bytes = bytes};
+	m->bytes += bytes;
+}
+
+static uint64_t pool_bytes(const struct engine_port *p, unsigned queue)
+{
+	const struct engine_queue *q = &p->queues[queue];
+	uint64_t bytes = reserve_bytes(q->rx) + reserve_bytes(q->hdr) + reserve_foreign_bytes(q->ext);
+
+	return bytes + (p->exception ? reserve_bytes(exception_pool(exception_queue(p->exception, queue))) : 0);
+}
+
+static size_t part_bytes(const struct engine_volume *v, const struct engine_part *p)
+{
+	size_t bytes = volume_bytes(p->volume) + (p->bench ? bench_bytes(p->bench) : 0);
+
+	/* The device's, and what its parts were made from, are counted with the first. */
+	if (p == &v->parts[0])
+		bytes += sizeof(*v->plan) + (v->ublk ? ublk_bytes(v->ublk) : 0);
+	return bytes;
+}
+
+/* Parts on @queue of @port: how many, their staging, their tables. */
+static unsigned parts_on(const struct engine *e, unsigned port, unsigned queue, uint64_t *staging, uint64_t *tables)
+{
+	unsigned i, k, count = 0;
+
+	*staging = *tables = 0;
+	for (i = 0; i < VOLUME_MAX; i++) {
+		const struct engine_volume *v = &e->volumes[i];
+
+		for (k = 0; v->step != STEP_FREE && v->port == port && k < v->part_count; k++) {
+			if (v->parts[k].queue != queue)
+				continue;
+			*staging += v->parts[k].buf ? v->parts[k].buf->bytes : 0;
+			*tables += part_bytes(v, &v->parts[k]);
+			count++;
+		}
+	}
+	return count;
+}
+
+void engine_memory_worker(const struct engine *e, unsigned pool_idx, struct engine_memory *out)
+{
+	unsigned port = 0, queue = pool_idx, parts;
+	const struct engine_port *p;
+	const struct engine_queue *q;
+	uint64_t staging, tables;
+
+	assert(pool_idx < engine_pool_count(e));
+	while (queue >= e->ports[port].queue_count)
+		queue -= e->ports[port++].queue_count;
+	p = &e->ports[port];
+	q = &p->queues[queue];
+	parts = parts_on(e, port, queue, &staging, &tables);
+	*out = (struct engine_memory){0};
+	term_add(out, "packets", q->total, reserve_bytes(q->rx));
+	term_add(out, "headers", HDR_POOL_COUNT, reserve_bytes(q->hdr));
+	term_add(out, "payload", EXT_POOL_COUNT, reserve_foreign_bytes(q->ext));
+	if (p->exception)
+		term_add(out, "exception", 1, reserve_bytes(exception_pool(exception_queue(p->exception, queue))));
+	term_add(out, "staging", parts, staging);
+	term_add(out, "volumes", parts, tables);
+	term_add(out, "connections", q->conn_max, net_bytes(q->conn_max));
+	term_add(out, "worker", 1, worker_bytes(q->conn_max) - net_bytes(q->conn_max) + THREAD_STACK_BYTES);
+}
+
+/* Bytes of DPDK's heaps: taken from the machine, and of that allocated. */
+static void heap_read(uint64_t *total, uint64_t *used)
+{
+	struct rte_malloc_socket_stats s;
+	int socket;
+
+	*total = *used = 0;
+	for (socket = 0; socket < RTE_MAX_NUMA_NODES; socket++) {
+		if (rte_malloc_get_socket_stats(socket, &s))
+			continue;
+		*total += s.heap_totalsz_bytes;
+		*used += s.heap_allocsz_bytes;
+	}
+}
+
+void engine_memory_process(const struct engine *e, struct engine_memory *out)
+{
+	uint64_t total, used, known = 0, staging, tables, handover = 0, exceptions = 0;
+	unsigned i, q;
+
+	for (i = 0; i < e->port_count; i++) {
+		const struct engine_port *p = &e->ports[i];
+
+		for (q = 0; q < p->queue_count; q++) {
+			parts_on(e, i, q, &staging, &tables);
+			known += pool_bytes(p, q) + staging;
+		}
+		handover += p->handover ? handover_bytes(p->queue_count) : 0;
+		exceptions += p->exception ? p->queue_count : 0;
+	}
+	heap_read(&total, &used);
+	*out = (struct engine_memory){0};
+	term_add(out, "drivers", 1, used > known ? used - known : 0);
+	term_add(out, "free", 1, total - used);
+	term_add(out, "engine", 1, sizeof(*e) + handover);
+	term_add(out, "threads", EAL_THREADS + exceptions, (EAL_THREADS + exceptions) * THREAD_STACK_BYTES);
+	term_add(out, "program", 1, host_memory_files());
+	out->resident = host_memory_resident();
+}

@@ -1,0 +1,383 @@
+/*
+ * takeover.c - the devices an earlier daemon left, and the volumes the file names
+ *
+ * A daemon that was killed, or was told to end while its devices were in use, leaves them in the
+ * kernel with their requests held, and a file for each in the run directory. Each is served again:
+ * connect to where it was served from, see that the export is the same, put our queue in the place
+ * of the dead one. Devices made by `sluice attach` come back like those the configuration names.
+ *
+ * Nobody above the device sees an error, however long it takes: a server that is away is tried
+ * again, with a pause that grows to RETRY_US_MAX. What cannot be taken over (another size, another
+ * daemon's) stays as it is, is shown in `status` with the reason, and `sluice detach --force` gives
+ * it up, because only a person may decide that.
+ *
+ * A volume of the file whose server is not there yet waits here too, in the same way but for the
+ * longer pauses: after a power cut the machines of a site do not come back in order.
+ *
+ * Where the file names a volume of that name it decides how the volume is served, as long as it
+ * still means the same export; otherwise the device keeps what it had, with a warning: nobody
+ * changes a disk below a mounted file system by editing a file.
+ *
+ * Control thread. Always: an item is here until its device is served, gone or given up. Each name is
+ * here once.
+ */
+#include "daemon/engine/takeover.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "config/log.h"
+#include "nbd_client/ublk/ublk.h"
+#include "nbd_client/ublk/ublk_state.h"
+
+#define ATTACH_MS    30000
+#define RETRY_US_MIN 1000000u
+#define RETRY_US_MAX 10000000u
+#define WAIT_US_MAX  60000000u /* nobody's requests are held meanwhile */
+#define DEVICE_MAX   256
+#define ITEM_MAX     (2 * VOLUME_MAX) /* all an earlier daemon left, all the file names */
+
+struct item {
+	struct takeover *owner;
+	struct ublk_state state; /* its volume is how it will be served */
+	bool is_used, is_attaching;
+	bool is_new;	  /* the file names it, and there is no device of it yet: state.dev_id is -1 */
+	bool is_given_up; /* while attaching: what comes of it is the engine's business */
+	uint64_t retry_us;
+	uint32_t pause_us;
+	struct error error;
+};
+
+struct takeover {
+	const struct config *cfg;
+	struct engine *engine;
+	struct item items[ITEM_MAX];
+};
+
+static const struct config_volume *configured(const struct config *cfg, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < cfg->volume_count; i++)
+		if (strcmp(cfg->volumes[i].name, name) == 0)
+			return &cfg->volumes[i];
+	return NULL;
+}
+
+/* ---- one device ---- */
+
+static struct item *item_named(struct takeover *t, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < ITEM_MAX; i++)
+		if (t->items[i].is_used && strcmp(t->items[i].state.volume.name, name) == 0)
+			return &t->items[i];
+	return NULL;
+}
+
+static bool shares_uri(const struct config_volume *a, const struct config_volume *b)
+{
+	unsigned i, k;
+
+	for (i = 0; i < a->uri_count; i++)
+		for (k = 0; k < b->uri_count; k++)
+			if (strcmp(a->uris[i], b->uris[k]) == 0)
+				return true;
+	return false;
+}
+
+/* How the device will be served: as the file says, within what the device is. */
+static void volume_choose(const struct config *cfg, struct ublk_state *s)
+{
+	const struct config_volume *file = configured(cfg, s->volume.name);
+	struct config_volume was = s->volume;
+
+	if (!file)
+		return;
+	if (!shares_uri(file, &was)) {
+		log_warn("volume %s: the file now says %s, /dev/ublkb%d is %s and stays that; detach it first",
+			was.name, file->uris[0], s->dev_id, was.uris[0]);
+		return;
+	}
+	s->volume = *file;
+	s->volume.queue_depth = was.queue_depth;
+	s->volume.io_bytes_max = was.io_bytes_max;
+	s->volume.copy = was.copy;
+	s->volume.read_only = was.read_only;
+}
+
+/* The device is served, gone or given up. */
+static void item_end(struct item *it)
+{
+	memset(it, 0, sizeof(*it));
+}
+
+static void item_wait(struct item *it, const struct error *why)
+{
+	uint32_t us_max = it->is_new ? WAIT_US_MAX : RETRY_US_MAX;
+
+	it->is_attaching = false;
+	it->retry_us = engine_now_us(it->owner->engine) + it->pause_us;
+	it->pause_us = it->pause_us * 2 < us_max ? it->pause_us * 2 : us_max;
+	if (strcmp(it->error.text, why->text) != 0 && it->is_new)
+		log_warn("volume %s: not attached yet, and tried again until it is: %s",
+			it->state.volume.name, why->text);
+	else if (strcmp(it->error.text, why->text) != 0)
+		log_error("volume %s: /dev/ublkb%d cannot be taken over yet, its requests wait: %s",
+			it->state.volume.name, it->state.dev_id, why->text);
+	it->error = *why;
+}
+
+static void taken(void *arg, int rc, const char *device, const struct error *err)
+{
+	struct item *it = arg;
+
+	(void)device;
+	if (rc == 0 || it->is_given_up)
+		item_end(it);
+	else
+		item_wait(it, err);
+}
+
+static void item_attach(struct item *it)
+{
+	const struct engine_attach how = {.volume = &it->state.volume,
+		.front = FRONT_UBLK,
+		.recover = it->is_new ? NULL : &it->state,
+		.deadline_ms = ATTACH_MS,
+		.done = taken,
+		.arg = it};
+	struct error err = {""};
+
+	it->is_attaching = true;
+	if (engine_attach(it->owner->engine, &how, &err))
+		item_wait(it, &err);
+}
+
+static void attach_new(struct takeover *t, const struct config_volume *volume)
+{
+	unsigned i;
+
+	for (i = 0; t->items[i].is_used; i++)
+		assert(i + 1 < ITEM_MAX);
+	t->items[i] = (struct item){
+		.owner = t, .is_used = true, .is_new = true, .pause_us = RETRY_US_MIN, .state.dev_id = -1};
+	t->items[i].state.volume = *volume;
+	item_attach(&t->items[i]);
+}
+
+/* The device is no more: what the file names is attached like any other. */
+static void item_gone(struct item *it, bool is_in_kernel)
+{
+	const struct config_volume *file = configured(it->owner->cfg, it->state.volume.name);
+	struct takeover *t = it->owner;
+	int id = it->state.dev_id;
+
+	if (is_in_kernel)
+		ublk_delete(id, NULL);
+	ublk_state_remove(t->cfg->run_dir, id);
+	log_info("volume %s: /dev/ublkb%d is gone: nothing to take over", it->state.volume.name, id);
+	item_end(it);
+	if (file)
+		attach_new(t, file);
+}
+
+static void item_try(struct item *it)
+{
+	struct ublk_look look;
+	struct error err = {""};
+	int rc;
+
+	if (it->is_new) {
+		item_attach(it);
+		return;
+	}
+	rc = ublk_look(it->state.dev_id, &look, &err);
+	if (rc == -ENODEV || (rc == 0 && !look.is_started)) {
+		item_gone(it, rc == 0);
+		return;
+	}
+	if (rc == 0 && look.is_served)
+		rc = error_set(&err, -EBUSY, "process %d serves it: stop that first", look.pid);
+	if (rc)
+		item_wait(it, &err);
+	else
+		item_attach(it);
+}
+
+void takeover_poll(struct takeover *t)
+{
+	uint64_t now_us = engine_now_us(t->engine);
+	unsigned i;
+
+	for (i = 0; i < ITEM_MAX; i++)
+		if (t->items[i].is_used && !t->items[i].is_attaching && t->items[i].retry_us <= now_us)
+			item_try(&t->items[i]);
+}
+
+/* ---- start and end ---- */
+
+static void states_read(struct takeover *t)
+{
+	int ids[VOLUME_MAX], count = ublk_state_list(t->cfg->run_dir, ids, VOLUME_MAX), i, rc;
+	struct error err = {""};
+
+	for (i = 0; i < count; i++) {
+		struct item *it = &t->items[i];
+
+		rc = ublk_state_read(t->cfg->run_dir, ids[i], &it->state, &err);
+		if (rc == -ESTALE)
+			ublk_state_remove(t->cfg->run_dir, ids[i]);
+		if (rc && rc != -ESTALE)
+			log_error("%s", err.text);
+		if (rc)
+			continue;
+		it->owner = t;
+		it->is_used = true;
+		it->pause_us = RETRY_US_MIN;
+		volume_choose(t->cfg, &it->state);
+	}
+}
+
+struct takeover *takeover_create(const struct config *cfg, struct engine *e)
+{
+	struct takeover *t = calloc(1, sizeof(*t));
+	unsigned i;
+
+	if (!t)
+		return NULL;
+	t->cfg = cfg;
+	t->engine = e;
+	states_read(t);
+	takeover_poll(t);
+	for (i = 0; i < cfg->volume_count; i++)
+		if (!item_named(t, cfg->volumes[i].name) && !engine_has(e, cfg->volumes[i].name))
+			attach_new(t, &cfg->volumes[i]);
+	return t;
+}
+
+void takeover_destroy(struct takeover *t)
+{
+	free(t);
+}
+
+bool takeover_has(struct takeover *t, const char *name)
+{
+	const struct item *it = item_named(t, name);
+
+	return it && !it->is_new;
+}
+
+/* ---- giving up ---- */
+
+bool takeover_waits(struct takeover *t, const char *name)
+{
+	const struct item *it = item_named(t, name);
+
+	return it && it->is_new;
+}
+
+void takeover_forget(struct takeover *t, const char *name)
+{
+	struct item *it = item_named(t, name);
+
+	assert(it && it->is_new);
+	if (it->is_attaching)
+		it->is_given_up = true;
+	else
+		item_end(it);
+}
+
+int takeover_drop(struct takeover *t, const char *name, struct error *err)
+{
+	struct item *it = NULL;
+	int id = -1, used = 0, rc;
+	unsigned i;
+
+	/* Of a partition's path nothing is to be guessed: what goes here is lost. */
+	if (sscanf(name, "/dev/ublkb%d%n", &id, &used) != 1 || name[used])
+		id = -1;
+	for (i = 0; i < ITEM_MAX; i++)
+		if (t->items[i].is_used && !t->items[i].is_new &&
+			(t->items[i].state.dev_id == id || strcmp(t->items[i].state.volume.name, name) == 0))
+			it = &t->items[i];
+	if (it && it->is_attaching)
+		return error_set(err, -EBUSY, "volume %s is being taken over: try again in a moment", name);
+	if (!it && id < 0)
+		return -ENOENT;
+	id = it ? it->state.dev_id : id;
+	rc = ublk_delete(id, err);
+	if (rc && rc != -ENODEV)
+		return rc;
+	ublk_state_remove(t->cfg->run_dir, id);
+	log_warn("/dev/ublkb%d is given up: what it held has failed", id);
+	if (it)
+		item_end(it);
+	return 0;
+}
+
+/* ---- facts ---- */
+
+void takeover_report(const struct takeover *t, json_t *volumes)
+{
+	char device[32];
+	unsigned i;
+
+	for (i = 0; i < ITEM_MAX; i++) {
+		const struct item *it = &t->items[i];
+
+		if (!it->is_used || it->is_attaching)
+			continue;
+		device[0] = '\0';
+		if (!it->is_new)
+			snprintf(device, sizeof(device), "/dev/ublkb%d", it->state.dev_id);
+		json_array_append_new(volumes,
+			json_pack("{s:s s:s s:s s:s s:s s:I s:i s:i s:s}", "name",
+				it->state.volume.name, "device", device, "state", it->is_new ? "waiting" : "held", "step",
+				"waiting", "uri", it->state.volume.uris[0], "size_bytes",
+				(json_int_t)it->state.limits.size_bytes, "block_size",
+				(int)it->state.limits.block_min, "connections", 0, "error",
+				it->error.text));
+	}
+}
+
+static void doctor_line(json_t *lines, int id, const char *text, const char *name)
+{
+	char what[32], remedy[160];
+
+	snprintf(what, sizeof(what), "/dev/ublkb%d", id);
+	snprintf(remedy, sizeof(remedy), "if its data may be lost: sluice detach %s --force", name ? name : what);
+	json_array_append_new(lines, json_pack("{s:s s:b s:b s:s s:s}", "what", what, "good", 0, "required",
+					     0, "text", text, "remedy", remedy));
+}
+
+static const struct item *item_of(const struct takeover *t, int id)
+{
+	unsigned i;
+
+	for (i = 0; i < ITEM_MAX; i++)
+		if (t->items[i].is_used && t->items[i].state.dev_id == id)
+			return &t->items[i];
+	return NULL;
+}
+
+void takeover_doctor(const struct takeover *t, json_t *lines)
+{
+	int ids[DEVICE_MAX], count = ublk_devices(ids, DEVICE_MAX), i;
+	struct ublk_look look;
+	char text[ERROR_TEXT_BYTES + 64];
+
+	for (i = 0; i < count; i++) {
+		const struct item *it = item_of(t, ids[i]);
+
+		if (it && !it->is_attaching) {
+			snprintf(text, sizeof(text), "waits to be taken over: %s", it->error.text);
+			doctor_line(lines, ids[i], text, it->state.volume.name);
+		} else if (!it && ublk_look(ids[i], &look, NULL) == 0 && !look.is_served) {
+			doctor_line(lines, ids[i], "nobody serves it, and no file of ours says what it is", NULL);
+		}
+	}
+}

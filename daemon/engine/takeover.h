@@ -1,0 +1,39 @@
+/*
+ * takeover.h - the devices an earlier daemon left, and the volumes the file names
+ */
+#ifndef DAEMON_ENGINE_TAKEOVER_H
+#define DAEMON_ENGINE_TAKEOVER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include "config/config.h"
+#include "config/error.h"
+#include "daemon/engine/engine.h"
+
+struct takeover;
+
+/*
+ * Reads the run directory and begins: devices that wait for us are taken over, the other volumes of
+ * the file are attached. NULL: out of memory. Control thread, once, when workers run.
+ */
+struct takeover *takeover_create(const struct config *cfg, struct engine *e);
+void takeover_destroy(struct takeover *t); /* NULL is fine */
+void takeover_poll(struct takeover *t);
+
+/* Does a device of a volume called @name still wait for us? */
+bool takeover_has(struct takeover *t, const char *name);
+/* Or does a volume of the file, called @name, wait for its server? It may be connecting at this moment. */
+bool takeover_waits(struct takeover *t, const char *name);
+/* Such a one is not tried again; what the engine has of it is the engine's. */
+void takeover_forget(struct takeover *t, const char *name);
+/*
+ * Gives a device up that nobody serves, by its volume's name or as /dev/ublkbN: what it holds
+ * fails. 0; -ENOENT: none such; -EBUSY: it is served, or being taken over; -errno with @err.
+ */
+int takeover_drop(struct takeover *t, const char *name, struct error *err);
+
+/* Adds to `list` and `status` what waits, to `doctor` also devices nobody knows. */
+void takeover_report(const struct takeover *t, json_t *volumes);
+void takeover_doctor(const struct takeover *t, json_t *lines);
+
+#endif

@@ -1,0 +1,179 @@
+/*
+ * main.c - sluiced: from a command line to a daemon, and back out
+ *
+ * The order matters and is the whole file. First everything that can be wrong is looked for, while a
+ * sentence on stderr still reaches the person who typed the command: the file, the machine, another
+ * daemon. Then the process protects itself (own mount namespace, OOM score, PR_SET_IO_FLUSHER),
+ * because what it serves may be the disk it would otherwise wait for. Then DPDK, ports and workers;
+ * memory is locked once it is all there. Then volumes, and the control socket, until a signal.
+ *
+ * SIGTERM and SIGINT detach every volume in order, and leave those in use to the next daemon.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "config/config.h"
+#include "config/host/host.h"
+#include "config/log.h"
+#include "daemon/bench_main.h"
+#include "daemon/daemon.h"
+
+#define EXIT_USAGE 2
+
+static const char usage_text[] =
+	"usage: sluiced -c FILE [--check] [--keep] [-- EAL-ARGUMENT...]\n"
+	"       sluiced -c FILE --bench URI [BENCH-OPTION...]\n"
+	"\n"
+	"  -c, --config FILE  configuration, see sluice.yaml(5)\n"
+	"  --check            look for mistakes in FILE and on this machine, then exit\n"
+	"  --keep             at the end leave every device to the next sluiced\n"
+	"  --bench URI        run one load against URI in this process, print the result, exit; in fio's words:\n"
+	"                     --rw=RW --bs=SIZE[-SIZE] --iodepth=N --runtime=S --size=SIZE --rwmixread=PERCENT\n"
+	"                     --seed=N --thinktime=US --verify --json\n"
+	"  --version          print the version\n"
+	"  -h, --help         this\n"
+	"\n"
+	"Status: 0 good, 1 failed, 2 wrong usage. More in sluiced(8).\n";
+
+enum { OPT_CHECK = 256, OPT_BENCH, OPT_VERSION, OPT_KEEP, OPT_NO_UBLK, OPT_BENCH_FIRST };
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"bench", no_argument, NULL, OPT_BENCH},
+	{"keep", no_argument, NULL, OPT_KEEP},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{"no-ublk", no_argument, NULL, OPT_NO_UBLK}, /* for tests: probe and status, on any kernel */
+	{"help", no_argument, NULL, 'h'},
+	{"rw", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_RW},
+	{"bs", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_BS},
+	{"iodepth", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_IODEPTH},
+	{"runtime", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_RUNTIME},
+	{"size", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_SIZE},
+	{"rwmixread", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_MIX},
+	{"seed", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_SEED},
+	{"thinktime", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_THINK},
+	{"verify", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_VERIFY},
+	{"json", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_JSON},
+	{"starve", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_STARVE},
+	{"level", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_LEVEL},
+	{"volumes", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_VOLUMES},
+	{"busy", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_BUSY},
+	{"plant-allocation", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_ALLOC},
+	{NULL, 0, NULL, 0},
+};
+
+struct cmdline {
+	const char *config;
+	bool is_check, is_bench, is_keeping, has_no_ublk;
+	struct bench_args bench;
+	int eal_argc;
+	char **eal_argv;
+};
+
+/* Out: -1 to go on, else the exit status. */
+static int cmdline_parse(int argc, char **argv, struct cmdline *c)
+{
+	struct error err = {""};
+	int opt, i;
+
+	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		if (opt >= OPT_BENCH_FIRST) {
+			if (bench_arg(&c->bench, opt - OPT_BENCH_FIRST, optarg, &err)) {
+				fprintf(stderr, "sluiced: %s\n", err.text);
+				return EXIT_USAGE;
+			}
+			continue;
+		}
+		switch (opt) {
+		case 'c':
+			c->config = optarg;
+			break;
+		case OPT_CHECK:
+			c->is_check = true;
+			break;
+		case OPT_BENCH:
+			c->is_bench = true;
+			break;
+		case OPT_KEEP:
+			c->is_keeping = true;
+			break;
+		case OPT_NO_UBLK:
+			c->has_no_ublk = true;
+			break;
+		case OPT_VERSION:
+			printf("sluiced %s\n", SLUICE_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage_text, stdout);
+			return 0;
+		default:
+			fputs(usage_text, stderr);
+			return EXIT_USAGE;
+		}
+	}
+	for (i = optind; i < argc && strcmp(argv[i - 1], "--") != 0; i++)
+		c->bench.uri = argv[i];
+	c->eal_argc = argc - i;
+	c->eal_argv = argv + i;
+	if (c->config && c->is_bench == (c->bench.uri != NULL))
+		return -1;
+	fputs(usage_text, stderr);
+	return EXIT_USAGE;
+}
+
+static int fail(const struct error *err)
+{
+	fprintf(stderr, "sluiced: %s\n", err->text);
+	return EXIT_FAILURE;
+}
+
+static int check_only(const struct config *cfg)
+{
+	struct error err = {""};
+
+	if (host_check(cfg, true, &err))
+		return fail(&err);
+	printf("sluiced: configuration and machine are good: %u port(s), %u volume(s)\n", cfg->port_count,
+		cfg->volume_count);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	static struct config cfg; /* large; the process has one */
+	struct cmdline c = {.bench.cfg.rwmix_read_pct = 50}; /* as fio has it */
+	struct error err = {""};
+	struct daemon_run run;
+	int rc = cmdline_parse(argc, argv, &c), lock = -1;
+
+	if (rc >= 0)
+		return rc;
+	signal(SIGPIPE, SIG_IGN);
+	config_defaults(&cfg);
+	if (config_load(c.config, &cfg, &err))
+		return fail(&err);
+	log_level_set(cfg.log_level);
+	if (c.is_check)
+		return check_only(&cfg);
+	if (host_check(&cfg, !c.is_bench && !c.has_no_ublk, &err))
+		return fail(&err);
+	if (!c.is_bench) {
+		lock = host_lock(cfg.run_dir, &err);
+		if (lock < 0)
+			return fail(&err);
+	}
+	run = (struct daemon_run){
+		.cfg = &cfg, .is_keeping = c.is_keeping, .eal_argc = c.eal_argc, .eal_argv = c.eal_argv};
+	rc = c.is_bench ? bench_main(&run, &c.bench, &err) : daemon_main(&run, &err);
+	if (rc < 0)
+		rc = fail(&err);
+	if (lock >= 0)
+		close(lock);
+	return rc;
+}
