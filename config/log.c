@@ -3,8 +3,8 @@
  *
  * A line is formatted on the stack and written with one write(2), so lines of several threads do
  * not mix and logging allocates nothing. What does not fit is cut; newlines inside a line (a
- * server's words, say) become spaces, so nobody can forge a second line. The level goes in front
- * as systemd reads it, except on a terminal, where a person reads.
+ * server's words, say) become spaces, so nobody can forge a second line. What stands in front of it
+ * depends on what stderr is (log_prefix.c).
  */
 #include <assert.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "config/log.h"
+#include "config/log_prefix.h"
 
 #define LINE_BYTES 1024
 
@@ -41,8 +42,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 
 	if ((int)level > atomic_load_explicit(&level_max, memory_order_relaxed))
 		return;
-	if (!isatty(STDERR_FILENO))
-		at = (size_t)snprintf(line, sizeof(line), "<%d>", (int)level);
+	at = log_prefix(line, STDERR_FILENO, level);
 	va_start(ap, fmt);
 	n = vsnprintf(line + at, sizeof(line) - at - 1, fmt, ap);
 	va_end(ap);

@@ -265,6 +265,27 @@ static void logged(void (*say)(void), char *out, size_t out_bytes)
 	out[got] = '\0';
 }
 
+static void (*said)(void);
+
+/* As systemd does it: the variable has the numbers of the descriptor that is stderr. */
+static void say_to_journal(void)
+{
+	struct stat st;
+	char text[64];
+
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	assert_int_equal(setenv("JOURNAL_STREAM", text, 1), 0);
+	said();
+	unsetenv("JOURNAL_STREAM");
+}
+
+static void logged_to_journal(void (*say)(void), char *out, size_t out_bytes)
+{
+	said = say;
+	logged(say_to_journal, out, out_bytes);
+}
+
 static void say_levels(void)
 {
 	log_level_set(LOG_LEVEL_WARN);
@@ -287,11 +308,31 @@ static void say_much(void)
 	log_info("%s", text);
 }
 
+/* A pipe is no journal, whatever JOURNAL_STREAM says of another descriptor. */
+static void log_lines_of_a_file_carry_time_and_name(void **state)
+{
+	char out[256], name[64], level[32], text[64];
+	int y, mo, d, h, mi, s, ms, pid;
+
+	assert_int_equal(setenv("JOURNAL_STREAM", "1:2", 1), 0);
+	logged(say_levels, out, sizeof(out));
+	unsetenv("JOURNAL_STREAM");
+	assert_int_equal(sscanf(out, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %63[a-z_][%d] %31[a-z]: %63[^\n]\n", &y, &mo,
+				 &d, &h, &mi, &s, &ms, name, &pid, level, text),
+		11);
+	assert_true(y >= 2024);
+	assert_int_equal(pid, getpid());
+	assert_string_equal(name, program_invocation_short_name);
+	assert_string_equal(level, "error");
+	assert_string_equal(text, "one 1");
+	assert_non_null(strstr(out, " warning: two\n"));
+}
+
 static void log_lines_carry_their_level(void **state)
 {
 	char out[256];
 
-	logged(say_levels, out, sizeof(out));
+	logged_to_journal(say_levels, out, sizeof(out));
 	assert_string_equal(out, "<3>one 1\n<4>two\n");
 }
 
@@ -299,7 +340,7 @@ static void log_lines_cannot_be_forged(void **state)
 {
 	char out[256];
 
-	logged(say_evil, out, sizeof(out));
+	logged_to_journal(say_evil, out, sizeof(out));
 	assert_string_equal(out, "<6>server said \"a <3>forged [2J \"\n");
 }
 
@@ -324,6 +365,7 @@ int main(void)
 		cmocka_unit_test(every_refused_protection_is_named),
 		cmocka_unit_test(memory_is_locked_now_and_later),
 		cmocka_unit_test(log_lines_carry_their_level),
+		cmocka_unit_test(log_lines_of_a_file_carry_time_and_name),
 		cmocka_unit_test(log_lines_cannot_be_forged),
 		cmocka_unit_test(overlong_log_line_is_cut_to_one_line),
 	};
