@@ -54,6 +54,7 @@ int cli_bench(bool is_json, char **argv)
 	struct error err = {""};
 	unsigned count = 0;
 	char path[4200];
+	int rc;
 
 	args[count++] = daemon_find(path, sizeof(path));
 	if (!names_config(argv)) {
@@ -69,7 +70,7 @@ int cli_bench(bool is_json, char **argv)
 		return cli_usage("bench takes at most %d arguments", ARG_MAX_COUNT);
 	args[count] = NULL;
 	execvp(args[0], (char *const *)(uintptr_t)args);
-	error_set(&err, -errno, "cannot run sluiced: %s; install it beside sluice, or in PATH",
+	rc = error_set(&err, -errno, "cannot run sluiced: %s; install it beside sluice, or in PATH",
 		strerror(errno));
-	return cli_fail(&cli, &err);
+	return cli_fail(&cli, rc, &err);
 }

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include "cli/cli.h"
 #include "cli/rpc.h"
+#include "config/error_code.h"
 
 int cli_print_json(const json_t *json)
 {
@@ -17,11 +18,14 @@ int cli_print_json(const json_t *json)
 	return STATUS_GOOD;
 }
 
-int cli_fail(const struct cli *cli, const struct error *err)
+int cli_fail(const struct cli *cli, int rc, const struct error *err)
 {
+	const struct error_code *code = error_code_of(rc);
+
 	fprintf(stderr, "sluice: %s\n", err->text);
 	if (cli->is_json) {
-		json_t *json = json_pack("{s:{s:s}}", "error", "message", err->text);
+		json_t *json = json_pack("{s:{s:i s:s s:s}}", "error", "code", code->code, "name", code->name,
+			"message", err->text);
 
 		cli_print_json(json);
 		json_decref(json);
@@ -46,9 +50,10 @@ int cli_ask(const struct cli *cli, const char *method, json_t *params, int timeo
 {
 	struct error err = {""};
 	json_t *result;
+	int rc = rpc_call(cli->socket, method, params, timeout_ms, &result, &err);
 
-	if (rpc_call(cli->socket, method, params, timeout_ms, &result, &err))
-		return cli_fail(cli, &err);
+	if (rc)
+		return cli_fail(cli, rc, &err);
 	if (cli->is_json)
 		cli_print_json(result);
 	else if (print)

@@ -30,8 +30,11 @@ int cli_ask(const struct cli *cli, const char *method, json_t *params, int timeo
 /* Prints @json on stdout as one line. Answers STATUS_GOOD. */
 int cli_print_json(const json_t *json);
 
-/* Says what went wrong: on stderr, and with --json as an object on stdout. STATUS_FAILED. */
-int cli_fail(const struct cli *cli, const struct error *err);
+/*
+ * Prints what went wrong: on stderr, and with --json as an object on stdout, with the code of @rc, a
+ * negative errno. STATUS_FAILED.
+ */
+int cli_fail(const struct cli *cli, int rc, const struct error *err);
 
 /* "sluice: …; `sluice -h` lists …" on stderr. STATUS_USAGE. */
 __attribute__((format(printf, 1, 2))) int cli_usage(const char *fmt, ...);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "cli/rpc.h"
+#include "config/error_code.h"
 
 #define ANSWER_BYTES_MAX  (8u << 20)
 #define ANSWER_BYTES_STEP (64u << 10)
@@ -39,6 +40,8 @@ static int daemon_connect(const char *path, struct error *err)
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int fd, rc;
 
+	if (!*path)
+		return error_set(err, -EINVAL, "--socket is empty; give the path of sluiced's control socket");
 	if (strlen(path) >= sizeof(sa.sun_path))
 		return error_set(err, -ENAMETOOLONG,
 			"the socket's path is longer than %zu bytes: %s", sizeof(sa.sun_path) - 1,
@@ -53,7 +56,7 @@ static int daemon_connect(const char *path, struct error *err)
 	close(fd);
 	if (rc == -EACCES || rc == -EPERM)
 		return error_set(err, -EACCES, "%s is not open to you; run it as root", path);
-	return error_set(err, -ECONNREFUSED,
+	return error_set(err, -ENOTCONN,
 		"no sluiced answers at %s (%s); start it, or name its socket with --socket PATH",
 		path, strerror(-rc));
 }
@@ -148,12 +151,13 @@ static int answer_parse(const char *text, json_t **result, struct error *err)
 {
 	json_error_t why;
 	json_t *answer = json_loads(text, 0, &why), *found = json_object_get(answer, "result");
-	const char *said =
-		json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
+	const json_t *refusal = json_object_get(answer, "error");
+	const char *said = json_string_value(json_object_get(refusal, "message"));
+	json_int_t code = json_integer_value(json_object_get(refusal, "code"));
 	int rc = 0;
 
 	if (said)
-		rc = error_set(err, -EREMOTEIO, "%s", said);
+		rc = error_set(err, error_code_numbered((int)code)->rc, "%s", said);
 	else if (!found)
 		rc = error_set(err, -EPROTO, "what answers at the socket is not sluiced");
 	else

@@ -9,8 +9,8 @@
 
 /*
  * Calls @method on the daemon at @socket. @params is eaten and may be NULL. Out: 0 with *result a
- * new reference; -ECONNREFUSED: nobody is there; -EREMOTEIO: the daemon said no; other -errno. In
- * each case @err is one sentence.
+ * new reference; -ENOTCONN: no daemon answers there; else what the daemon's code stands for
+ * (error_code.h), or -errno of the exchange itself. In each case @err is one sentence.
  */
 int rpc_call(const char *socket, const char *method, json_t *params, int timeout_ms,
 	json_t **result, struct error *err);

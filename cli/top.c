@@ -5,6 +5,7 @@
  * A daemon that goes away is said on the last line, and asked again: top survives a restart.
  */
 #include <assert.h>
+#include <errno.h>
 #include <ncurses.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -176,15 +177,17 @@ int cli_top(const struct cli *cli)
 	static struct view view;
 	struct error err = {""};
 	json_t *status;
+	int rc;
 
 	if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO) || cli->is_json)
 		return cli_usage("top draws on a terminal; for a script use status --json");
-	if (rpc_call(cli->socket, "status", NULL, ASK_MS, &status, &err))
-		return cli_fail(cli, &err);
+	rc = rpc_call(cli->socket, "status", NULL, ASK_MS, &status, &err);
+	if (rc)
+		return cli_fail(cli, rc, &err);
 	json_decref(status);
 	if (!newterm(NULL, stdout, stdin)) {
-		error_set(&err, -1, "this terminal cannot be drawn on; set TERM");
-		return cli_fail(cli, &err);
+		rc = error_set(&err, -ENOTTY, "this terminal cannot be drawn on; set TERM");
+		return cli_fail(cli, rc, &err);
 	}
 	noecho();
 	curs_set(0);

@@ -25,13 +25,13 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "config/error_code.h"
 
 #define IDLE_MS_MAX    60000
 #define WATCH_MAX      4
 #define RPC_PARSE      (-32700)
 #define RPC_REQUEST    (-32600)
 #define RPC_NO_METHOD  (-32601)
-#define RPC_FAILED     (-32000)
 
 struct client {
 	int fd; /* -1 = free slot */
@@ -46,7 +46,7 @@ struct client {
 
 struct control_call {
 	struct client *client; /* NULL once the client has gone */
-	json_t *id;
+	json_t *id;	       /* NULL: a notification, which is never answered (JSON-RPC 2.0, section 4.1) */
 };
 
 struct control {
@@ -123,33 +123,29 @@ static void client_answer(struct client *cl, json_t *answer)
 	client_flush(cl);
 }
 
-/* Either a result or an error. Eats @result; @id is borrowed and may be NULL. */
-static void client_result(struct client *cl, json_t *id, int code, json_t *result, const char *text)
+/* The request cannot be run. @id is borrowed; NULL, where it is not known, becomes null. */
+static void client_refuse(struct client *cl, json_t *id, int code, const char *name, const char *text)
 {
-	json_t *answer;
-
-	if (code == 0)
-		answer = json_pack("{s:s s:O? s:o}", "jsonrpc", "2.0", "id", id, "result",
-			result ? result : json_object());
-	else
-		answer = json_pack("{s:s s:O? s:{s:i s:s}}", "jsonrpc", "2.0", "id", id, "error", "code", code,
-			"message", text && text[0] ? text : "failed");
-	if (code)
-		json_decref(result);
-	client_answer(cl, answer);
+	client_answer(cl, json_pack("{s:s s:O? s:{s:i s:s s:{s:s}}}", "jsonrpc", "2.0", "id", id, "error", "code",
+				  code, "message", text[0] ? text : "failed", "data", "name", name));
 }
 
 void control_reply(struct control_call *call, int rc, json_t *result, const struct error *err)
 {
+	const struct error_code *code = error_code_of(rc);
 	struct client *cl = call->client;
 
 	if (cl) {
 		assert(cl->call == call);
 		cl->call = NULL;
-		client_result(cl, call->id, rc ? RPC_FAILED : 0, result, err ? err->text : NULL);
-	} else {
-		json_decref(result);
+		cl->heard_ms = now_ms();
 	}
+	if (cl && call->id && rc)
+		client_refuse(cl, call->id, code->code, code->name, err ? err->text : "");
+	else if (cl && call->id)
+		client_answer(cl, json_pack("{s:s s:O s:o}", "jsonrpc", "2.0", "id", call->id, "result",
+					  result ? json_incref(result) : json_object()));
+	json_decref(result);
 	json_decref(call->id);
 	free(call);
 }
@@ -194,18 +190,18 @@ static void line_run(struct control *c, struct client *cl, const char *line, siz
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
 	const char *name = json_string_value(json_object_get(request, "method"));
 	const struct control_method *m = name ? method_lookup(c, name) : NULL;
+	json_t *id = json_object_get(request, "id");
 	char text[192];
 
 	if (!request) {
 		snprintf(text, sizeof(text), "not JSON: %s", why.text);
-		client_result(cl, NULL, RPC_PARSE, NULL, text);
+		client_refuse(cl, NULL, RPC_PARSE, "not-json", text);
 	} else if (!name) {
-		client_result(cl, json_object_get(request, "id"), RPC_REQUEST, NULL,
-			"a request is an object with \"method\"");
-	} else if (!m) {
+		client_refuse(cl, id, RPC_REQUEST, "no-request", "a request is an object with \"method\"");
+	} else if (!m && id) {
 		snprintf(text, sizeof(text), "there is no method \"%.100s\"", name);
-		client_result(cl, json_object_get(request, "id"), RPC_NO_METHOD, NULL, text);
-	} else {
+		client_refuse(cl, id, RPC_NO_METHOD, "no-method", text);
+	} else if (m) {
 		method_run(c, cl, m, request);
 	}
 	json_decref(request);
@@ -227,7 +223,7 @@ static void lines_run(struct control *c, struct client *cl)
 		memmove(cl->in, end + 1, cl->in_bytes);
 	}
 	if (cl->fd >= 0 && cl->in_bytes == CONTROL_LINE_BYTES_MAX && !cl->call) {
-		client_result(cl, NULL, RPC_REQUEST, NULL, "the line is too long");
+		client_refuse(cl, NULL, RPC_REQUEST, "no-request", "the line is too long");
 		client_close(cl);
 	}
 }

@@ -98,6 +98,8 @@ answers version_as_json '.version | test("^[0-9]+\\.")' --json version
 tells absent_daemon_is_told 1 'no sluiced answers at .*control.sock.*start it' status
 run --json list; rc=$?
 verdict absent_daemon_as_json "$([ $rc -eq 1 ] && jq -e '.error.message | test("no sluiced")' "$tmp/out" >/dev/null && echo true || echo false)"
+verdict absent_daemon_has_a_code "$(jq -e '.error.code == -32020 and .error.name == "no-daemon"' "$tmp/out" >/dev/null && echo true || echo false)"
+tells empty_socket_path_is_named 1 'sluice: --socket is empty' --socket '' status
 python3 -c 'import socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1])' "$sock"
 tells dead_daemon_is_told 1 'no sluiced answers at' status
 long=$(printf 'x%.0s' {1..200})
@@ -119,6 +121,8 @@ answers attach_as_json '.device == "/dev/ublkb2" and .name == "mine"' attach --j
 says list_shows_volumes 0 '^mine +/dev/ublkb2 +ready +10 GiB +4096' list
 answers list_as_json 'length == 3' list --json
 tells refused_attach_carries_the_daemons_words 1 '^sluice: 10.0.0.9:10809 refused the connection$' attach nbd://10.0.0.9/refuse
+run --json detach nobody; rc=$?
+verdict refusal_has_the_daemons_code "$([ $rc -eq 1 ] && jq -e '.error.code == -32001 and .error.name == "not-found"' "$tmp/out" >/dev/null && echo true || echo false)"
 says detach_is_silent 0 '' detach mine
 tells unknown_volume_is_told 1 'there is no volume mine' detach mine
 says attach_mounted 0 '^/dev/ublkb2$' attach nbd://10.0.0.9/mounted

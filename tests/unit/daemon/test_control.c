@@ -23,7 +23,48 @@ static void refusal_carries_its_sentence(void **state)
 	int fd = client_open(w);
 
 	say(w, fd, "{\"id\":1,\"method\":\"refuse\"}\n");
-	hears_error(w, fd, -32000, "no, and \"why\" is\nthis");
+	hears_error(w, fd, -32003, "no, and \"why\" is\nthis");
+	close(fd);
+}
+
+/* Each kind keeps its number: programs compare it. */
+static void kinds_of_failure_have_codes_of_their_own(void **state)
+{
+	static const struct {
+		int rc, code;
+		const char *name;
+	} kinds[] = {{-ENOENT, -32001, "not-found"}, {-EEXIST, -32002, "exists"}, {-EBUSY, -32003, "busy"},
+		{-ENOSPC, -32004, "no-room"}, {-ENOTSUP, -32005, "unsupported"}, {-ETIMEDOUT, -32006, "timed-out"},
+		{-EALREADY, -32007, "under-way"}, {-ECONNREFUSED, -32011, "server"}, {-EINVAL, -32602, "invalid"},
+		{-EXDEV, -32000, "failed"}};
+	struct world *w = *state;
+	struct error err = {"so"};
+	int fd = client_open(w);
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		char want[160];
+
+		say(w, fd, "{\"id\":1,\"method\":\"slow\"}\n");
+		control_reply(w->held, kinds[i].rc, NULL, &err);
+		snprintf(want, sizeof(want),
+			"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":%d,\"message\":\"so\",\"data\":"
+			"{\"name\":\"%s\"}}}", kinds[i].code, kinds[i].name);
+		hears(w, fd, want);
+	}
+	close(fd);
+}
+
+static void notification_is_done_and_not_answered(void **state)
+{
+	struct world *w = *state;
+	int fd = client_open(w);
+
+	say(w, fd, "{\"method\":\"echo\"}\n{\"method\":\"refuse\"}\n{\"method\":\"nothing\"}\n");
+	say(w, fd, "{\"method\":\"slow\"}\n");
+	control_reply(w->held, 0, json_string("done"), NULL);
+	say(w, fd, "{\"id\":7,\"method\":\"echo\"}\n");
+	hears(w, fd, "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}");
+	assert_int_equal(w->call_count, 2);
 	close(fd);
 }
 
@@ -141,6 +182,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_WORLD(request_is_answered_with_its_id),
 		IN_WORLD(refusal_carries_its_sentence),
+		IN_WORLD(kinds_of_failure_have_codes_of_their_own),
+		IN_WORLD(notification_is_done_and_not_answered),
 		IN_WORLD(many_lines_at_once_are_answered_in_order),
 		IN_WORLD(socket_is_for_its_owner_only),
 		IN_WORLD(stale_socket_is_replaced_and_a_file_is_not),

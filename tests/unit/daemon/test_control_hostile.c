@@ -108,7 +108,7 @@ static void longest_line_is_answered(void **state)
 	memcpy(text, head, sizeof(head) - 1);
 	memcpy(text + sizeof(text) - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
 	say_bytes(w, fd, text, sizeof(text));
-	hears_error(w, fd, -32000, "no, and");
+	hears_error(w, fd, -32003, "no, and");
 	close(fd);
 }
 
@@ -159,7 +159,7 @@ static void unread_answers_have_a_bound(void **state)
 	int deaf = client_open(w), good = client_open(w);
 
 	for (unsigned i = 0; i < 6; i++) {
-		if (send(deaf, "{\"method\":\"big\",\"params\":{\"bytes\":1000000}}\n", 44,
+		if (send(deaf, "{\"id\":1,\"method\":\"big\",\"params\":{\"bytes\":1000000}}\n", 51,
 			    MSG_NOSIGNAL) < 0)
 			break;
 		control_poll(w->control, 0);
