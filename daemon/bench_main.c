@@ -337,8 +337,8 @@ static int faults_begin(struct engine *e, const struct bench_args *a, struct err
 		return error_set(err, -ENOTSUP, "--starve needs a build with -Dfault_injection=true");
 	if (a->level && engine_level(e, a->level, err))
 		return -EINVAL;
-	if (a->is_trapped)
-		engine_spring_alloc_trap(e);
+	if (a->is_trapped && !engine_spring_alloc_trap(e))
+		return error_set(err, -EAGAIN, "the first worker's command ring is full");
 	return 0;
 }
 

@@ -378,7 +378,7 @@ void worker_join(struct worker *w)
 
 	if (!w || !w->is_started)
 		return;
-	while (!worker_post(w, &end))
+	while (!worker_post(w, &end, NULL)) /* its ring is emptied each turn */
 		sched_yield();
 	pthread_join(w->thread, NULL);
 	w->is_started = false;
@@ -401,17 +401,20 @@ void worker_destroy(struct worker *w)
 	free(w);
 }
 
-uint64_t worker_post(struct worker *w, const struct worker_cmd *cmd)
+bool worker_post(struct worker *w, const struct worker_cmd *cmd, uint64_t *ticket)
 {
 	if (rte_ring_sp_enqueue_elem(w->cmds, (void *)(uintptr_t)cmd, sizeof(*cmd)))
-		return 0;
+		return false;
 	w->posted_count++;
+	if (ticket)
+		*ticket = w->posted_count;
 	idle_wake(w);
-	return w->posted_count;
+	return true;
 }
 
 bool worker_done(const struct worker *w, uint64_t ticket)
 {
+	assert(ticket > 0);
 	return __atomic_load_n(&w->done_count, __ATOMIC_ACQUIRE) >= ticket;
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <rte_common.h>
 #include "config/error.h"
 #include "dataplane/net/net.h"
 #include "dataplane/exception/other.h"
@@ -76,8 +77,13 @@ struct worker_addrs {
 	unsigned count;
 };
 
-/* Out: a ticket for worker_done(), or 0 if the queue is full (the caller tries again later). */
-uint64_t worker_post(struct worker *w, const struct worker_cmd *cmd);
+/*
+ * Puts @cmd into the worker's command ring; control thread. True: posted, and *ticket (NULL: not asked for) is
+ * what worker_done() takes, never 0. False: the ring is full and nothing was posted; the caller keeps the
+ * command and posts it again later, for which daemon/engine/backlog.h has a place.
+ */
+bool worker_post(struct worker *w, const struct worker_cmd *cmd, uint64_t *ticket) __rte_warn_unused_result;
+/* Whether the worker has carried out the command of @ticket, which worker_post() gave. */
 bool worker_done(const struct worker *w, uint64_t ticket);
 
 /* What the worker has to say, oldest first. Control thread. */

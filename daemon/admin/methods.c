@@ -281,6 +281,8 @@ static int fault_leak(void *ctx, const json_t *params, struct control_call *call
 	json_int_t count = json_integer_value(json_object_get(params, "count"));
 	int rc = owner && count > 0 ? engine_fault_leak(d->engine, owner, (uint32_t)count) : -EINVAL;
 
+	if (rc == -EAGAIN)
+		return error_set(err, rc, "the command ring of the worker is full; try again");
 	if (rc)
 		return error_set(err, rc,
 			"fault leak wants an owner `sluice reserve` shows, and a count, in a build with "
@@ -296,6 +298,8 @@ static int fault_refill(void *ctx, const json_t *params, struct control_call *ca
 	json_int_t count = json_integer_value(json_object_get(params, "count"));
 	int rc = count > 0 ? engine_fault_refill(d->engine, (uint32_t)count) : -EINVAL;
 
+	if (rc == -EAGAIN)
+		return error_set(err, rc, "the command ring of the worker is full; try again");
 	if (rc)
 		return error_set(err, rc,
 			"fault refill wants a count, in a build with -Dfault_injection=true");

@@ -120,7 +120,7 @@ void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const 
 		return;
 	cmd.n = q->floor;
 	if (q->worker)
-		worker_post(q->worker, &cmd);
+		backlog_post(&q->backlog, q->worker, &cmd);
 	else
 		reserve_floor_set(q->rx, q->floor);
 	log_info("reserve %s queue %u: %u -> %u of %u mbufs (%s)", e->ports[port].cfg->name, queue,

@@ -242,6 +242,7 @@ static void drain_poll(struct engine *e, struct engine_volume *v, uint64_t now_u
 
 void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
+	engine_parts_poll(e, v);
 	switch (v->step) {
 	case STEP_CONNECT:
 		connect_poll(e, v, now_us);

@@ -21,17 +21,15 @@
 
 static bool is_told(const struct engine_queue *q, const struct engine_part *p)
 {
-	return worker_done(q->worker, p->credit_ticket);
+	return p->credit_ticket == 0 || worker_done(q->worker, p->credit_ticket);
 }
 
 static bool tell(const struct engine_queue *q, struct engine_part *p, uint32_t mbufs)
 {
 	const struct worker_cmd cmd = {.type = WORKER_CREDIT_SET, .a = p->volume, .n = mbufs};
-	uint64_t ticket = worker_post(q->worker, &cmd);
 
-	if (!ticket)
-		return false; /* the queue is full: the next look tries again */
-	p->credit_ticket = ticket;
+	if (!worker_post(q->worker, &cmd, &p->credit_ticket))
+		return false; /* the ring is full: the next look tries again */
 	p->told = mbufs;
 	return true;
 }

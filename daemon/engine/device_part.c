@@ -35,7 +35,7 @@ void engine_part_post(struct engine *e, const struct engine_volume *v, struct en
 	struct worker_cmd cmd)
 {
 	cmd.a = p->volume;
-	p->ticket = worker_post(worker_of(e, v, p), &cmd);
+	backlog_post(&p->backlog, worker_of(e, v, p), &cmd);
 }
 
 void engine_parts_post(struct engine *e, struct engine_volume *v, struct worker_cmd cmd)
@@ -46,12 +46,18 @@ void engine_parts_post(struct engine *e, struct engine_volume *v, struct worker_
 		engine_part_post(e, v, &v->parts[i], cmd);
 }
 
+void engine_parts_poll(struct engine *e, struct engine_volume *v)
+{
+	for (unsigned i = 0; i < v->part_count; i++)
+		backlog_poll(&v->parts[i].backlog, worker_of(e, v, &v->parts[i]));
+}
+
 bool engine_parts_done(const struct engine *e, const struct engine_volume *v)
 {
 	unsigned i;
 
 	for (i = 0; i < v->part_count; i++)
-		if (!worker_done(worker_of(e, v, &v->parts[i]), v->parts[i].ticket))
+		if (!backlog_done(&v->parts[i].backlog, worker_of(e, v, &v->parts[i])))
 			return false;
 	return true;
 }
@@ -311,7 +317,7 @@ bool engine_spread_done(struct engine *e, struct engine_volume *v, uint64_t now_
 	for (i = v->part_count; i-- > 1;) {
 		struct engine_part *p = &v->parts[i];
 
-		if (p->is_dismissed && p->is_gone && worker_done(worker_of(e, v, p), p->ticket))
+		if (p->is_dismissed && p->is_gone && backlog_done(&p->backlog, worker_of(e, v, p)))
 			engine_part_free(e, v, i);
 	}
 	return false;

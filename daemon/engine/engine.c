@@ -244,7 +244,10 @@ void engine_poll(struct engine *e)
 
 	for (i = 0; i < e->port_count; i++)
 		for (q = 0; q < e->ports[i].queue_count; q++) {
-			n = worker_events(e->ports[i].queues[q].worker, ev, RTE_DIM(ev));
+			struct engine_queue *queue = &e->ports[i].queues[q];
+
+			backlog_poll(&queue->backlog, queue->worker);
+			n = worker_events(queue->worker, ev, RTE_DIM(ev));
 			for (k = 0; k < n; k++)
 				engine_volume_event(e, &ev[k]);
 		}

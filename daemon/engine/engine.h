@@ -133,10 +133,10 @@ bool engine_guarantee(const struct engine *e, const char **why);
 int engine_starve(struct engine *e, bool on); /* 0, -ENOTSUP without fault injection */
 /* Holds every pool at level "green", "yellow" or "red"; "off" lets go. 0, or -errno with @err. */
 int engine_level(struct engine *e, const char *level, struct error *err);
-/* Loses @count mbufs in the name of @owner. 0, -ENOENT, -ENOTSUP */
+/* Loses @count mbufs in the name of @owner. 0, -ENOENT, -ENOTSUP; -EAGAIN: the worker's command ring is full */
 int engine_fault_leak(struct engine *e, const char *owner, uint32_t count);
-int engine_fault_refill(struct engine *e, uint32_t count); /* of the first worker; 0, -ENOTSUP */
-void engine_spring_alloc_trap(struct engine *e);
+int engine_fault_refill(struct engine *e, uint32_t count); /* of the first worker; 0, -ENOTSUP, -EAGAIN */
+bool engine_spring_alloc_trap(struct engine *e); /* false: the command ring is full, try again */
 /* What a probe (FRONT_NONE) found, from its done call until it returns. NULL: no such volume. */
 const struct volume_probe *engine_probe(const struct engine *e, const char *name);
 /* Asks for requests that a pause held back, where they are due. Out: nanoseconds until the next; UINT64_MAX: none known. */

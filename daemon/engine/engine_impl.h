@@ -5,6 +5,7 @@
 #define DAEMON_ENGINE_ENGINE_IMPL_H
 
 #include "config/host/host.h"
+#include "daemon/engine/backlog.h"
 #include "daemon/engine/engine.h"
 #include "dataplane/clock.h"
 #include "dataplane/exception/exception.h"
@@ -37,6 +38,7 @@ struct engine_queue {
 	struct reserve *rx, *hdr;
 	struct rte_mempool *ext;
 	struct worker *worker;
+	struct backlog backlog; /* of what concerns the worker as a whole: floor, addresses, MTU */
 	struct reserve_sum sum;
 	uint32_t floor, total;
 	uint32_t conn_max; /* TCP connections its worker has tables for */
@@ -52,8 +54,7 @@ struct engine_port {
 	struct host_iface iface; /* as last read: the kernel's own or its end of the exception port; may be empty */
 	struct net_addr addrs[NET_ADDR_MAX];
 	unsigned addr_count, queue_count;
-	struct worker_addrs follow_addrs;  /* posted to the workers: theirs until the tickets are done */
-	uint64_t follow_ticket[WORKER_MAX];
+	struct worker_addrs follow_addrs; /* posted to the workers: theirs until the queues' backlogs are done */
 	bool is_follow_due, is_link_up;
 	uint16_t stack_mtu; /* what the workers were told last */
 	struct exception *exception; /* NULL: none, and exception_why tells why */
@@ -83,7 +84,7 @@ struct engine_part {
 	unsigned queue; /* of the port, and so which worker */
 	unsigned connections;
 	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
-	uint64_t ticket;
+	struct backlog backlog; /* of commands about this part */
 	/* device_credit.c: what each connection has in the sum, what the worker was told, and since when … */
 	uint32_t quota, told;
 	bool is_shrinking;
@@ -150,10 +151,14 @@ bool engine_spread_begin(struct engine *e, struct engine_volume *v, const struct
 	uint64_t now_us);
 bool engine_spread_done(struct engine *e, struct engine_volume *v, uint64_t now_us);
 void engine_part_free(struct engine *e, struct engine_volume *v, unsigned idx);
-/* Fills in the part's volume and posts @cmd to its worker; done says all last posts were carried out. */
+/*
+ * Fills in the part's volume and posts @cmd to its worker, at once or, where the command ring is full, by a later
+ * engine_parts_poll(). Done says that all that was posted has been carried out.
+ */
 void engine_part_post(struct engine *e, const struct engine_volume *v, struct engine_part *p,
 	struct worker_cmd cmd);
 void engine_parts_post(struct engine *e, struct engine_volume *v, struct worker_cmd cmd);
+void engine_parts_poll(struct engine *e, struct engine_volume *v);
 bool engine_parts_done(const struct engine *e, const struct engine_volume *v);
 bool engine_parts_gone(const struct engine_volume *v);
 void engine_part_limits(const struct engine *e, const struct engine_volume *v, const struct engine_part *p);

@@ -169,12 +169,12 @@ bool engine_guarantee(const struct engine *e, const char **why)
 int engine_starve(struct engine *e, bool on)
 {
 	struct worker_cmd cmd = {.type = WORKER_STARVE, .n = on};
-	unsigned i;
 
 	if (!SLUICE_FAULT_INJECTION)
 		return -ENOTSUP;
-	for (i = 0; i < engine_worker_count(e); i++)
-		worker_post(engine_worker(e, i), &cmd);
+	for (unsigned i = 0; i < e->port_count; i++)
+		for (unsigned q = 0; q < e->ports[i].queue_count; q++)
+			backlog_post(&e->ports[i].queues[q].backlog, e->ports[i].queues[q].worker, &cmd);
 	return 0;
 }
 
@@ -220,8 +220,7 @@ int engine_fault_leak(struct engine *e, const char *owner, uint32_t count)
 		if (id < 0)
 			continue;
 		cmd.a = (void *)(uintptr_t)id;
-		worker_post(engine_worker(e, i), &cmd);
-		return 0;
+		return worker_post(engine_worker(e, i), &cmd, NULL) ? 0 : -EAGAIN;
 	}
 	return -ENOENT;
 }
@@ -233,16 +232,14 @@ int engine_fault_refill(struct engine *e, uint32_t count)
 	if (!SLUICE_FAULT_INJECTION)
 		return -ENOTSUP;
 	/* The first only: that the others are not touched is what can be claimed then. */
-	worker_post(engine_worker(e, 0), &cmd);
-	return 0;
+	return worker_post(engine_worker(e, 0), &cmd, NULL) ? 0 : -EAGAIN;
 }
 
-void engine_spring_alloc_trap(struct engine *e)
+bool engine_spring_alloc_trap(struct engine *e)
 {
 	struct worker_cmd cmd = {.type = WORKER_ALLOC};
 
-	if (alloc_trap_is_built())
-		worker_post(engine_worker(e, 0), &cmd);
+	return !alloc_trap_is_built() || worker_post(engine_worker(e, 0), &cmd, NULL);
 }
 
 /* The benches that make a load, one for each part of each volume. Out: their number. */

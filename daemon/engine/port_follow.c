@@ -27,14 +27,14 @@ static const char *iface_of(const struct engine_port *p)
 static void post_all(struct engine_port *p, const struct worker_cmd *cmd)
 {
 	for (unsigned q = 0; q < p->queue_count; q++)
-		p->follow_ticket[q] = worker_post(p->queues[q].worker, cmd);
+		backlog_post(&p->queues[q].backlog, p->queues[q].worker, cmd);
 }
 
-/* True while a worker may still read what was posted last. */
+/* True while a worker may still read follow_addrs. */
 static bool is_posted(const struct engine_port *p)
 {
 	for (unsigned q = 0; q < p->queue_count; q++)
-		if (p->follow_ticket[q] && !worker_done(p->queues[q].worker, p->follow_ticket[q]))
+		if (!backlog_done(&p->queues[q].backlog, p->queues[q].worker))
 			return true;
 	return false;
 }
@@ -149,7 +149,8 @@ static void neigh_follow(struct engine *e, const struct host_neigh *n)
 	memcpy(cmd.mac, n->mac, sizeof(cmd.mac));
 	for (unsigned i = 0; i < e->port_count; i++)
 		for (unsigned q = 0; e->ports[i].iface.index == n->index && q < e->ports[i].queue_count; q++)
-			worker_post(e->ports[i].queues[q].worker, &cmd); /* a hint: may be missed */
+			if (!worker_post(e->ports[i].queues[q].worker, &cmd, NULL))
+				break; /* only a hint: the worker resolves the neighbour itself */
 }
 
 /* ---- link ---- */
