@@ -8,7 +8,9 @@
  * program links no DPDK.
  */
 #include <assert.h>
+#include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cli/cli.h"
@@ -61,11 +63,19 @@ static int run_attach(const struct cli *cli)
 	return cli_ask(cli, "attach", params, CHANGE_MS, print_attached);
 }
 
+/* A path of a device by whatever link it was given, as the kernel calls it; all else as it is. */
+static const char *device_path(const char *name, char resolved[PATH_MAX])
+{
+	return name[0] == '/' && realpath(name, resolved) ? resolved : name;
+}
+
 static int run_detach(const struct cli *cli)
 {
-	json_t *params = json_pack("{s:s s:b}", "name", cli->args[0], "force", cli->is_force);
+	char resolved[PATH_MAX];
+	const char *name = device_path(cli->args[0], resolved);
 
-	return cli_ask(cli, "detach", params, CHANGE_MS, NULL);
+	return cli_ask(cli, "detach", json_pack("{s:s s:b}", "name", name, "force", cli->is_force), CHANGE_MS,
+		NULL);
 }
 
 static int run_stats(const struct cli *cli)
@@ -96,6 +106,17 @@ static int run_probe(const struct cli *cli)
 		cli, "probe", json_pack("{s:s}", "uri", cli->args[0]), CHANGE_MS, print_probe);
 }
 
+/* A count as a number; what is none is sent as text, and the daemon says what it must be. */
+static json_t *count_arg(const char *text)
+{
+	char *end;
+	long long n;
+
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	return errno || end == text || *end ? json_string(text) : json_integer(n);
+}
+
 static int run_fault(const struct cli *cli)
 {
 	bool is_on = strcmp(cli->args[1], "on") == 0;
@@ -105,9 +126,9 @@ static int run_fault(const struct cli *cli)
 			print_level);
 	if (strcmp(cli->args[0], "leak") == 0 && cli->arg_count == 3)
 		return cli_ask(cli, "fault.leak",
-			json_pack("{s:s s:i}", "owner", cli->args[1], "count", atoi(cli->args[2])), READ_MS, NULL);
+			json_pack("{s:s s:o}", "owner", cli->args[1], "count", count_arg(cli->args[2])), READ_MS, NULL);
 	if (strcmp(cli->args[0], "refill") == 0)
-		return cli_ask(cli, "fault.refill", json_pack("{s:i}", "count", atoi(cli->args[1])), READ_MS, NULL);
+		return cli_ask(cli, "fault.refill", json_pack("{s:o}", "count", count_arg(cli->args[1])), READ_MS, NULL);
 	if (strcmp(cli->args[0], "starve") != 0 || (!is_on && strcmp(cli->args[1], "off") != 0))
 		return cli_usage("fault %s %s is not known; say fault starve on, or off, or fault level LEVEL",
 			cli->args[0], cli->args[1]);

@@ -91,6 +91,14 @@ int config_load(const char *path, struct config *cfg, struct error *err);
 /* One volume from a URI as `sluice attach URI` gives it, with default settings. 0 or -EINVAL. */
 int config_volume_from_uri(const char *uri, struct config_volume *out, struct error *err);
 
+/*
+ * The one rule for names of volumes and ports, in the file, on the command line and over the control
+ * socket: 1 to NAME_BYTES_MAX - 1 letters, digits, '.', '_' and '-', the first a letter or digit
+ * or '_'. So a name is never a path, and fits a line of a state file. 0, or -EINVAL with the sentence in
+ * @err.
+ */
+int config_name_check(const char *name, struct error *err);
+
 /* "10.0.0.2/24" or "fd00::2/64" → family, address in network order, bits. 0 or -EINVAL. */
 int config_cidr_parse(const char *text, uint8_t *family, uint8_t addr[16], uint8_t *prefix_bits);
 

@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include "config/config.h"
 #include "config/config_item.h"
 #include "config/config_nearest.h"
 
@@ -182,6 +183,9 @@ int item_name_check(const char *text, struct error *why)
 		return error_set(why, -EINVAL, "a name has 1 to %d characters, this one %zu",
 			NAME_BYTES_MAX - 1, len);
 	for (size_t i = 0; i < len; i++) {
+		if (iscntrl((unsigned char)text[i]))
+			return error_set(why, -EINVAL,
+				"a name has no control characters; use letters, digits, '.', '_' and '-'");
 		if (!isalnum((unsigned char)text[i]) && !strchr("._-", text[i]))
 			return error_set(why, -EINVAL,
 				"\"%s\" is no name; use letters, digits, '.', '_' and '-'", text);
@@ -190,6 +194,11 @@ int item_name_check(const char *text, struct error *why)
 		return error_set(
 			why, -EINVAL, "\"%s\" is no name; start it with a letter or a digit", text);
 	return 0;
+}
+
+int config_name_check(const char *name, struct error *err)
+{
+	return item_name_check(name, err);
 }
 
 static int text_store(const struct item *item, const char *text, char *out, struct error *why)

@@ -32,6 +32,7 @@
 #define RPC_PARSE      (-32700)
 #define RPC_REQUEST    (-32600)
 #define RPC_NO_METHOD  (-32601)
+#define RPC_PARAMS     (-32602)
 
 struct client {
 	int fd; /* -1 = free slot */
@@ -186,6 +187,7 @@ static void method_run(struct control *c, struct client *cl, const struct contro
 
 static void line_run(struct control *c, struct client *cl, const char *line, size_t len)
 {
+	struct error err = {""};
 	json_error_t why;
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
 	const char *name = json_string_value(json_object_get(request, "method"));
@@ -201,6 +203,9 @@ static void line_run(struct control *c, struct client *cl, const char *line, siz
 	} else if (!m && id) {
 		snprintf(text, sizeof(text), "there is no method \"%.100s\"", name);
 		client_refuse(cl, id, RPC_NO_METHOD, "no-method", text);
+	} else if (m && control_params_check(m->name, m->params, json_object_get(request, "params"), &err)) {
+		if (id)
+			client_refuse(cl, id, RPC_PARAMS, "invalid", err.text);
 	} else if (m) {
 		method_run(c, cl, m, request);
 	}

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include "config/error.h"
+#include "daemon/admin/control_param.h"
 
 #define CONTROL_CLIENT_MAX 16
 #define CONTROL_LINE_BYTES_MAX 65536
@@ -25,6 +26,8 @@ struct control_method {
 	 */
 	int (*call)(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 		struct error *err);
+	/* What it takes, ended by a name of NULL; NULL: nothing. The rest is refused before the call. */
+	const struct control_param *params;
 };
 
 /*

@@ -15,6 +15,7 @@
 #include "config/host/host.h"
 #include "daemon/admin/report.h"
 #include "daemon/engine/takeover.h"
+#include "nbd_client/ublk/ublk.h"
 
 #define ATTACH_MS_DEFAULT 30000
 #define PROBE_MS	  15000
@@ -166,8 +167,10 @@ static int attach(void *ctx, const json_t *params, struct control_call *call, js
 	const char *name = json_string_value(json_object_get(params, "name"));
 	const json_t *depth = json_object_get(params, "queue_depth");
 	struct config_volume v;
-	int rc;
+	int rc = name ? config_name_check(name, err) : 0;
 
+	if (rc)
+		return rc;
 	if (!uri)
 		return error_set(err, -EINVAL, "attach wants a URI such as nbd://192.0.2.1/export");
 	rc = config_volume_from_uri(uri, &v, err);
@@ -176,9 +179,7 @@ static int attach(void *ctx, const json_t *params, struct control_call *call, js
 	if (name)
 		snprintf(v.name, sizeof(v.name), "%s", name);
 	if (json_is_integer(depth))
-		v.queue_depth = (uint16_t)json_integer_value(depth);
-	if (v.queue_depth < 1 || v.queue_depth > QUEUE_DEPTH_MAX)
-		return error_set(err, -EINVAL, "queue_depth goes from 1 to %u", QUEUE_DEPTH_MAX);
+		v.queue_depth = (uint16_t)json_integer_value(depth); /* within its bounds: checked */
 	if (takeover_has(d->takeover, v.name))
 		return error_set(err, -EEXIST, "volume %s waits to be taken over; `sluice list` says why", v.name);
 	if (takeover_waits(d->takeover, v.name))
@@ -187,20 +188,81 @@ static int attach(void *ctx, const json_t *params, struct control_call *call, js
 	return attach_begin(d, pending_make(d, call, v.name), &v, FRONT_UBLK, ATTACH_MS_DEFAULT, err);
 }
 
+/*
+ * The volume that @text means: its name, or the path of its block device. A path means that device
+ * always, so nothing can be called like one. Out: 0 with *name, NULL if no volume here has that device;
+ * -EINVAL: a partition, or no path of ublk's.
+ */
+static int volume_name_find(struct daemon_state *d, const char *text, const char **name, struct error *err)
+{
+	int id, partition;
+
+	*name = text;
+	if (text[0] != '/')
+		return config_name_check(text, err);
+	if (ublk_path_parse(text, &id, &partition))
+		return error_set(err, -EINVAL,
+			"%s is not a volume: give its name or its device, /dev/ublkbN; `sluice list` shows both",
+			text);
+	if (partition)
+		return error_set(err, -EINVAL, "%s is a partition: give the whole device, /dev/ublkb%d", text, id);
+	*name = engine_name_of_device(d->engine, id);
+	if (!*name)
+		*name = takeover_name_of_device(d->takeover, id);
+	return 0;
+}
+
+/* @path is a device that no volume of this daemon has. */
+static int orphan_drop(struct daemon_state *d, const char *path, bool is_forced, json_t **result,
+	struct error *err)
+{
+	int id = -1, partition, rc;
+
+	if (!is_forced)
+		return error_set(err, -ENOENT, "no volume has the device %s; `sluice list` shows them", path);
+	rc = ublk_path_parse(path, &id, &partition);
+	if (!rc)
+		rc = takeover_drop_device(d->takeover, id, err);
+	if (rc)
+		return rc;
+	*result = json_object();
+	return 0;
+}
+
+static int detach_begin(struct daemon_state *d, const char *name, bool is_forced, struct control_call *call,
+	struct error *err)
+{
+	struct pending *p = pending_make(d, call, name);
+	int rc;
+
+	if (!p)
+		return error_set(err, -ENOMEM, "out of memory");
+	rc = engine_detach(d->engine, name, is_forced, pending_done, p, err);
+	if (rc) {
+		free(p);
+		return rc;
+	}
+	return -EINPROGRESS;
+}
+
 static int detach(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 	struct error *err)
 {
 	struct daemon_state *d = ctx;
-	const char *name = json_string_value(json_object_get(params, "name"));
+	const char *text = json_string_value(json_object_get(params, "name")), *name;
 	bool is_forced = json_is_true(json_object_get(params, "force"));
-	struct pending *p;
 	int rc;
 
+	if (!text)
+		return error_set(err, -EINVAL, "detach needs a volume's name; `sluice list` shows them");
+	rc = volume_name_find(d, text, &name, err);
+	if (rc)
+		return rc;
 	if (!name)
-		return error_set(err, -EINVAL, "detach wants a volume's name; `sluice list` shows them");
+		return orphan_drop(d, text, is_forced, result, err);
 	if (takeover_has(d->takeover, name) && !is_forced)
 		return error_set(err, -EBUSY,
-			"volume %s waits to be taken over, with what it holds; --force gives that up", name);
+			"volume %s is waiting for takeover with requests held; --force discards them", name);
 	if (takeover_waits(d->takeover, name)) {
 		takeover_forget(d->takeover, name);
 		if (!engine_has(d->engine, name)) {
@@ -213,15 +275,7 @@ static int detach(void *ctx, const json_t *params, struct control_call *call, js
 		*result = json_object();
 		return rc;
 	}
-	p = pending_make(d, call, name);
-	if (!p)
-		return error_set(err, -ENOMEM, "out of memory");
-	rc = engine_detach(d->engine, name, is_forced, pending_done, p, err);
-	if (rc) {
-		free(p);
-		return rc;
-	}
-	return -EINPROGRESS;
+	return detach_begin(d, name, is_forced, call, err);
 }
 
 static int probe(void *ctx, const json_t *params, struct control_call *call, json_t **result,
@@ -318,24 +372,40 @@ static int shutdown_daemon(void *ctx, const json_t *params, struct control_call 
 	return 0;
 }
 
+/* ---- what each takes ---- */
+
+#define FAULT_COUNT_MAX 65536 /* mbufs to lose, refills to fail: more than any pool or ring has */
+
+static const struct control_param stats_params[] = {{"format", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},
+	attach_params[] = {{"uri", CONTROL_TEXT, 0, 0}, {"name", CONTROL_TEXT, 0, 0},
+		{"queue_depth", CONTROL_NUMBER, 1, QUEUE_DEPTH_MAX}, {NULL, 0, 0, 0}},
+	detach_params[] = {{"name", CONTROL_TEXT, 0, 0}, {"force", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}},
+	probe_params[] = {{"uri", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},
+	starve_params[] = {{"on", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}},
+	level_params[] = {{"level", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},
+	leak_params[] = {{"owner", CONTROL_TEXT, 0, 0}, {"count", CONTROL_NUMBER, 1, FAULT_COUNT_MAX},
+		{NULL, 0, 0, 0}},
+	refill_params[] = {{"count", CONTROL_NUMBER, 1, FAULT_COUNT_MAX}, {NULL, 0, 0, 0}},
+	shutdown_params[] = {{"keep", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}};
+
 const struct control_method *methods_table(unsigned *count)
 {
 	static const struct control_method table[] = {
-		{"status", status},
-		{"list", list},
-		{"stats", stats},
-		{"reserve", reserve},
-		{"reserve.explain", reserve_explain},
-		{"reserve.leaks", leaks},
-		{"doctor", doctor},
-		{"attach", attach},
-		{"detach", detach},
-		{"probe", probe},
-		{"fault.starve", fault_starve},
-		{"fault.level", fault_level},
-		{"fault.leak", fault_leak},
-		{"fault.refill", fault_refill},
-		{"shutdown", shutdown_daemon},
+		{"status", status, NULL},
+		{"list", list, NULL},
+		{"stats", stats, stats_params},
+		{"reserve", reserve, NULL},
+		{"reserve.explain", reserve_explain, NULL},
+		{"reserve.leaks", leaks, NULL},
+		{"doctor", doctor, NULL},
+		{"attach", attach, attach_params},
+		{"detach", detach, detach_params},
+		{"probe", probe, probe_params},
+		{"fault.starve", fault_starve, starve_params},
+		{"fault.level", fault_level, level_params},
+		{"fault.leak", fault_leak, leak_params},
+		{"fault.refill", fault_refill, refill_params},
+		{"shutdown", shutdown_daemon, shutdown_params},
 	};
 
 	*count = sizeof(table) / sizeof(table[0]);

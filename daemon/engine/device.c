@@ -319,6 +319,19 @@ bool engine_has(const struct engine *e, const char *name)
 	return false;
 }
 
+const char *engine_name_of_device(const struct engine *e, int dev_id)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++) {
+		const struct engine_volume *v = &e->volumes[i];
+
+		if (v->step != STEP_FREE && v->ublk && ublk_dev_id(v->ublk) == dev_id)
+			return v->cfg.name;
+	}
+	return NULL;
+}
+
 static struct engine_volume *slot_take(struct engine *e)
 {
 	unsigned i;

@@ -53,6 +53,8 @@ void engine_poll(struct engine *e);
 bool engine_is_moving(const struct engine *e); /* something waits for the next poll */
 unsigned engine_volume_count(const struct engine *e);
 bool engine_has(const struct engine *e, const char *name);
+/* The name of the volume whose block device is /dev/ublkb@dev_id; the engine's, until the volume is gone. NULL: none. */
+const char *engine_name_of_device(const struct engine *e, int dev_id);
 
 /* Detaches all; engine_volume_count() says when it is done. */
 void engine_detach_all(struct engine *e, bool force);

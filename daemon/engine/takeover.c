@@ -271,6 +271,16 @@ bool takeover_has(struct takeover *t, const char *name)
 	return it && !it->is_new;
 }
 
+const char *takeover_name_of_device(const struct takeover *t, int dev_id)
+{
+	unsigned i;
+
+	for (i = 0; i < ITEM_MAX; i++)
+		if (t->items[i].is_used && !t->items[i].is_new && t->items[i].state.dev_id == dev_id)
+			return t->items[i].state.volume.name;
+	return NULL;
+}
+
 /* ---- giving up ---- */
 
 bool takeover_waits(struct takeover *t, const char *name)
@@ -291,32 +301,30 @@ void takeover_forget(struct takeover *t, const char *name)
 		item_end(it);
 }
 
-int takeover_drop(struct takeover *t, const char *name, struct error *err)
+int takeover_drop_device(struct takeover *t, int dev_id, struct error *err)
 {
-	struct item *it = NULL;
-	int id = -1, used = 0, rc;
-	unsigned i;
+	int rc = ublk_delete(dev_id, err);
 
-	/* Of a partition's path nothing is to be guessed: what goes here is lost. */
-	if (sscanf(name, "/dev/ublkb%d%n", &id, &used) != 1 || name[used])
-		id = -1;
-	for (i = 0; i < ITEM_MAX; i++)
-		if (t->items[i].is_used && !t->items[i].is_new &&
-			(t->items[i].state.dev_id == id || strcmp(t->items[i].state.volume.name, name) == 0))
-			it = &t->items[i];
-	if (it && it->is_attaching)
-		return error_set(err, -EBUSY, "volume %s is being taken over: try again in a moment", name);
-	if (!it && id < 0)
-		return -ENOENT;
-	id = it ? it->state.dev_id : id;
-	rc = ublk_delete(id, err);
 	if (rc && rc != -ENODEV)
 		return rc;
-	ublk_state_remove(t->cfg->run_dir, id);
-	log_warn("/dev/ublkb%d is given up: what it held has failed", id);
-	if (it)
-		item_end(it);
+	ublk_state_remove(t->cfg->run_dir, dev_id);
+	log_warn("/dev/ublkb%d is given up: what it held has failed", dev_id);
 	return 0;
+}
+
+int takeover_drop(struct takeover *t, const char *name, struct error *err)
+{
+	struct item *it = item_named(t, name);
+	int rc;
+
+	if (!it || it->is_new)
+		return -ENOENT;
+	if (it->is_attaching)
+		return error_set(err, -EBUSY, "volume %s is being taken over: try again in a moment", name);
+	rc = takeover_drop_device(t, it->state.dev_id, err);
+	if (rc == 0)
+		item_end(it);
+	return rc;
 }
 
 /* ---- facts ---- */

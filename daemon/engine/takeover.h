@@ -26,11 +26,15 @@ bool takeover_has(struct takeover *t, const char *name);
 bool takeover_waits(struct takeover *t, const char *name);
 /* Such a one is not tried again; what the engine has of it is the engine's. */
 void takeover_forget(struct takeover *t, const char *name);
+/* The volume whose device /dev/ublkb@dev_id waits for us, until it is served or gone. NULL: none. */
+const char *takeover_name_of_device(const struct takeover *t, int dev_id);
 /*
- * Gives a device up that nobody serves, by its volume's name or as /dev/ublkbN: what it holds
- * fails. 0; -ENOENT: none such; -EBUSY: it is served, or being taken over; -errno with @err.
+ * Gives up a device that nobody serves, known here as volume @name, or, by its number, not known
+ * here: what it holds fails. 0; -ENOENT: no such volume; -EBUSY: it is served, or being taken over;
+ * -errno with @err.
  */
 int takeover_drop(struct takeover *t, const char *name, struct error *err);
+int takeover_drop_device(struct takeover *t, int dev_id, struct error *err);
 
 /* Adds to `list` and `status` what waits, to `doctor` also devices nobody knows. */
 void takeover_report(const struct takeover *t, json_t *volumes);

@@ -106,6 +106,11 @@ struct ublk_look {
 int ublk_look(int dev_id, struct ublk_look *out, struct error *err);
 /* Numbers of all devices there are, ascending, at most @max. Out: their number, or -errno. */
 int ublk_devices(int *dev_ids, unsigned max);
+/*
+ * Takes /dev/ublkbN or /dev/ublkbNpP apart, without asking the kernel. Out: 0 with *dev_id, and
+ * *partition, 0 for the whole device; -EINVAL: no such path. Any thread.
+ */
+int ublk_path_parse(const char *path, int *dev_id, int *partition);
 /* Scheduler of /sys/block/ublkbN: set to none; answers what it is now. 0, or -errno. */
 int ublk_scheduler_none(struct ublk *u, char *now, unsigned len);
 int ublk_scheduler_read(const struct ublk *u, char *now, unsigned len); /* only answers */

@@ -242,10 +242,20 @@ static int end(void *ctx, const json_t *params, struct control_call *call, json_
 	return 0;
 }
 
-static const struct control_method methods[] = {{"status", status}, {"list", list},
-	{"stats", stats}, {"reserve", reserve}, {"reserve.explain", explain},
-	{"reserve.leaks", leaks}, {"doctor", doctor}, {"probe", probe}, {"attach", attach},
-	{"detach", detach}, {"fault.starve", starve}, {"shutdown", end}};
+#define TEXT(name) {name, CONTROL_TEXT, 0, 0}
+#define FLAG(name) {name, CONTROL_FLAG, 0, 0}
+#define LAST	   {NULL, 0, 0, 0}
+
+static const struct control_param stats_params[] = {TEXT("format"), LAST}, uri_params[] = {TEXT("uri"), LAST},
+	attach_params[] = {TEXT("uri"), TEXT("name"), LAST},
+	detach_params[] = {TEXT("name"), FLAG("force"), LAST}, starve_params[] = {FLAG("on"), LAST},
+	end_params[] = {FLAG("keep"), LAST};
+
+static const struct control_method methods[] = {{"status", status, NULL}, {"list", list, NULL},
+	{"stats", stats, stats_params}, {"reserve", reserve, NULL}, {"reserve.explain", explain, NULL},
+	{"reserve.leaks", leaks, NULL}, {"doctor", doctor, NULL}, {"probe", probe, uri_params},
+	{"attach", attach, attach_params}, {"detach", detach, detach_params},
+	{"fault.starve", starve, starve_params}, {"shutdown", end, end_params}};
 
 static void turn(struct fake *f)
 {

@@ -12,8 +12,25 @@ static void request_is_answered_with_its_id(void **state)
 	hears(w, fd, ECHO_1_SAID);
 	say(w, fd, "{\"id\":\"x\",\"method\":\"echo\"}\n");
 	hears(w, fd, "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"result\":{}}");
+	close(fd);
+}
+
+static void unfit_parameters_never_reach_the_method(void **state)
+{
+	struct world *w = *state;
+	int fd = client_open(w);
+
 	say(w, fd, "{\"id\":2,\"method\":\"echo\",\"params\":[1]}\n");
-	hears(w, fd, "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}");
+	hears_error(w, fd, -32602, "params must be an object");
+	say(w, fd, "{\"id\":3,\"method\":\"echo\",\"params\":{\"a\":101}}\n");
+	hears_error(w, fd, -32602, "a must be a whole number from 0 to 100");
+	say(w, fd, "{\"id\":4,\"method\":\"echo\",\"params\":{\"b\":1}}\n");
+	hears_error(w, fd, -32602, "has no parameter \"b\"");
+	say(w, fd, "{\"id\":5,\"method\":\"refuse\",\"params\":{\"b\":1}}\n");
+	hears_error(w, fd, -32602, "takes no parameters");
+	assert_int_equal(w->call_count, 0);
+	say(w, fd, ECHO_1);
+	hears(w, fd, ECHO_1_SAID);
 	close(fd);
 }
 
@@ -181,6 +198,7 @@ int main(void)
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, world_start, world_end)
 	const struct CMUnitTest tests[] = {
 		IN_WORLD(request_is_answered_with_its_id),
+		IN_WORLD(unfit_parameters_never_reach_the_method),
 		IN_WORLD(refusal_carries_its_sentence),
 		IN_WORLD(kinds_of_failure_have_codes_of_their_own),
 		IN_WORLD(notification_is_done_and_not_answered),

@@ -98,7 +98,7 @@ static void line_too_long_ends_the_client_and_no_other(void **state)
 
 static void longest_line_is_answered(void **state)
 {
-	static const char head[] = "{\"id\":1,\"method\":\"refuse\",\"params\":{\"a\":\"",
+	static const char head[] = "{\"id\":1,\"method\":\"refuse\",\"other\":{\"a\":\"",
 			  tail[] = "\"}}\n";
 	static char text[CONTROL_LINE_BYTES_MAX];
 	struct world *w = *state;

@@ -434,11 +434,13 @@ static void devices_are_given_up_by_their_path_too(void **state)
 		.look = {.is_held = true, .is_started = true}}; /* of no file of ours */
 	daemon_starts();
 	ends(-EINVAL, "not the same disk");
-	assert_int_equal(takeover_drop(takeover, "/dev/ublkb3p1", &err), -ENOENT);
-	assert_int_equal(takeover_drop(takeover, "/dev/ublkb5", &err), 0);
+	assert_string_equal(takeover_name_of_device(takeover, 3), "disk");
+	assert_null(takeover_name_of_device(takeover, 5));
+	assert_int_equal(takeover_drop(takeover, "/dev/ublkb5", &err), -ENOENT);
+	assert_int_equal(takeover_drop_device(takeover, 5, &err), 0);
 	assert_int_equal(kernel[5].deleted, 1);
 	assert_int_equal(kernel[3].deleted, 0);
-	assert_int_equal(takeover_drop(takeover, "/dev/ublkb3", &err), 0);
+	assert_int_equal(takeover_drop(takeover, "disk", &err), 0);
 	assert_int_equal(kernel[3].deleted, 1);
 	assert_false(takeover_has(takeover, "disk"));
 }
