@@ -182,14 +182,16 @@ void volume_set_state(struct volume *v, enum volume_state state)
 		[VOLUME_DRAINING] = TO(VOLUME_GONE),
 		[VOLUME_GONE] = 0,
 	};
+	/* Empty: what follows has its own line, of an attach that fails and of the end (engine/device.c). */
 	static const char *const texts[] = {
 		[VOLUME_CONNECTING] = "connecting",
 		[VOLUME_READY] = "ready",
 		[VOLUME_LOST] = "no server: requests are held",
-		[VOLUME_FAILED] = "given up: requests fail",
+		[VOLUME_FAILED] = "no server: requests fail",
 		[VOLUME_DRAINING] = "draining",
-		[VOLUME_GONE] = "gone",
+		[VOLUME_GONE] = "",
 	};
+	const char *text = v->state == VOLUME_CONNECTING && state == VOLUME_FAILED ? "" : texts[state];
 	struct volume_event *ev = nbd_client_event_slot(v->client);
 
 	assert(arcs[v->state] & TO(state));
@@ -198,8 +200,8 @@ void volume_set_state(struct volume *v, enum volume_state state)
 			.volume = v, .type = VOLUME_EVENT_STATE, .state = state};
 	else
 		volume_stat_add(&v->events_lost, 1);
-	if (ev)
-		snprintf(ev->text, sizeof(ev->text), "volume %s: %s", v->cfg.name, texts[state]);
+	if (ev && text[0])
+		snprintf(ev->text, sizeof(ev->text), "volume %s: %s", v->cfg.name, text);
 	__atomic_store_n(&v->state, state, __ATOMIC_RELEASE);
 }
 

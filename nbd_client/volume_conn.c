@@ -123,6 +123,8 @@ static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 		volume_stat_add(&v->reconnects, vc->attempts > 0);
 	else
 		volume_export_adopt(v, x);
+	if (v->conn_ready == (v->limits.can_multi_conn ? v->cfg.connections : 1u))
+		v->error[0] = '\0'; /* the outage it tells of is over */
 	if (v->in_flight == 0)
 		volume_progress(v);
 	if (v->state == VOLUME_READY || v->state == VOLUME_DRAINING)

@@ -22,7 +22,7 @@ const char *volume_stream_reason(int err)
 {
 	switch (err) {
 	case -ECONNREFUSED:
-		return "connection refused: is the server running, and on this port?";
+		return "connection refused; start the server, or correct host and port in the URI";
 	case -ECONNRESET:
 		return "the server reset the connection";
 	case -ETIMEDOUT:

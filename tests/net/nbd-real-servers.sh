@@ -146,7 +146,7 @@ bench_pid=$!
 read -rt 0.7 <> <(:)
 server_stop KILL
 claim nbdkit-gone-fails-in-time eval '! wait "$bench_pid" && said "requests failed"'
-claim nobody-there-is-refused refused "is the server running"
+claim nobody-there-is-refused refused "connection refused; start the server"
 
 # ---- nbd-server ----
 truncate -s 64M "$tmp/nbd-server.img"

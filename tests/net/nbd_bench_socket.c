@@ -200,7 +200,8 @@ static void events_print(struct run *r)
 	struct volume_event ev;
 
 	while (nbd_client_events(r->nc, &ev, 1)) {
-		fprintf(stderr, "%s\n", ev.text);
+		if (ev.text[0])
+			fprintf(stderr, "%s\n", ev.text);
 		if (ev.type == VOLUME_EVENT_STATE && ev.state == VOLUME_FAILED && !r->bench)
 			r->is_failed = true;
 	}

@@ -222,6 +222,11 @@ static void volume_fails_over_to_a_live_connection(void **state)
 	assert_int_equal(world_info(w).state, VOLUME_READY);
 	assert_int_equal(world_info(w).conn_ready, 1);
 	assert_has(w->last_event, "1 of 2 connections serve on");
+	assert_has(world_info(w).error, "1 of 2 connections serve on");
+	w->net->syn_error = 0;
+	world_turns(w, 20000);
+	assert_int_equal(world_info(w).conn_ready, 2);
+	assert_string_equal(world_info(w).error, "");
 	world_destroy(w);
 }
 
@@ -240,11 +245,13 @@ static void volume_hold_holds_until_the_server_is_back(void **state)
 	assert_int_equal(world_info(w).state, VOLUME_LOST);
 	assert_false(w->reqs[r].is_done);
 	assert_true(w->net->opened < 40); /* back-off, up to 10 s */
+	assert_has(world_info(w).error, "connection refused");
 	w->net->syn_error = 0;
 	w->srv->is_silent = false;
 	assert_true(world_settle(w, 13000000));
 	assert_int_equal(w->reqs[r].result, 0);
 	assert_int_equal(world_info(w).state, VOLUME_READY);
+	assert_string_equal(world_info(w).error, "");
 	world_destroy(w);
 }
 

@@ -34,7 +34,7 @@ static void volume_refusals_say_what_to_do(void **state)
 	refused(w, "no export ''");
 	w = world_create();
 	w->net->syn_error = -ECONNREFUSED;
-	refused(w, "is the server running");
+	refused(w, "connection refused; start the server");
 	w = world_create();
 	w->net->connect_error = -ENETUNREACH;
 	refused(w, "network unreachable");
