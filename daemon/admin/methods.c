@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 #include "config/host/host.h"
+#include "config/log.h"
 #include "daemon/admin/report.h"
 #include "daemon/engine/takeover.h"
 #include "nbd_client/ublk/ublk.h"
@@ -124,6 +125,8 @@ static void pending_done(void *arg, int rc, const char *device, const struct err
 	struct pending *p = arg;
 	json_t *result = NULL;
 
+	if (rc && !p->is_probe)
+		log_error("volume %s: %s", p->name, err->text);
 	if (rc == 0 && p->is_probe) {
 		result = report_probe(p->daemon->engine, p->name);
 	} else if (rc == 0) {

@@ -16,7 +16,6 @@
 #include "nbd_client/nbd_proto.h"
 
 static const char *const level_names[] = {"green", "yellow", "red"};
-static const char *const state_names[] = {"idle", "connecting", "ready", "lost", "failed", "draining", "gone"};
 
 static json_t *addresses(const struct engine_port_info *p)
 {
@@ -79,32 +78,6 @@ static json_t *port_json(struct engine *e, unsigned idx)
 		"exception", exception_json(&p));
 }
 
-json_t *report_credits(const struct engine_volume_info *v)
-{
-	const struct volume_info *i = &v->volume;
-
-	return json_pack("{s:i s:i s:i s:i s:i s:i s:f s:I}", "mbufs", (int)i->credit_granted_mbufs, "least",
-		(int)v->quota_least_mbufs, "most", (int)v->quota_mbufs, "wanted", (int)i->credit_wanted_mbufs,
-		"reads_mbufs", (int)i->read_credit_mbufs, "reads_used", (int)i->read_credit_used_mbufs,
-		"read_mb_s", (double)i->read_bytes_per_s / 1e6, "read_delay_us", (json_int_t)i->read_delay_us);
-}
-
-static json_t *volume_json(const struct engine_volume_info *v)
-{
-	const struct volume_info *i = &v->volume;
-
-	return json_pack("{s:s s:s s:s s:s s:s s:s s:I s:i s:i s:i s:s s:s s:i s:I s:I s:I s:s s:b s:s s:I s:i s:s s:i s:o}", "name",
-		i->name, "device", v->device, "state", state_names[i->state], "step", v->step, "server",
-		i->server, "uri", v->uri, "size_bytes", (json_int_t)i->limits.size_bytes, "block_size",
-		(int)i->limits.block_min, "connections", (int)i->conn_count, "connections_ready",
-		(int)i->conn_ready, "scheduler", v->scheduler, "degraded", v->degraded, "in_flight",
-		(int)i->in_flight, "reconnects", (json_int_t)i->reconnects, "replayed",
-		(json_int_t)i->replayed, "timeouts", (json_int_t)i->timeouts, "error", i->error, "read_only",
-		i->limits.is_read_only, "copy", v->is_user_copy ? "user" : "default", "staging_bytes",
-		(json_int_t)v->staging_bytes, "workers", (int)v->worker_count, "spread", v->spread,
-		"connections_astray", (int)i->conn_astray, "credits", report_credits(v));
-}
-
 json_t *report_list(struct engine *e)
 {
 	struct engine_volume_info *v = calloc(VOLUME_MAX, sizeof(*v));
@@ -112,7 +85,7 @@ json_t *report_list(struct engine *e)
 	json_t *list = json_array();
 
 	for (i = 0; i < n; i++)
-		json_array_append_new(list, volume_json(&v[i]));
+		json_array_append_new(list, report_volume(&v[i]));
 	free(v);
 	return list;
 }

@@ -41,18 +41,33 @@ static json_t *volume_numbers(const struct engine_volume_info *v)
 		(json_int_t)i->protocol_errors);
 }
 
+/* The NIC's own counters: what it dropped before any worker saw it. */
+static json_t *port_numbers(struct engine *e, unsigned idx)
+{
+	struct engine_port_info p;
+	json_t *port;
+
+	engine_port_info(e, idx, &p);
+	port = registry_values(&counters_port, (const uint64_t *)&p.stats);
+	json_object_set_new(port, "name", json_string(p.cfg->name));
+	return port;
+}
+
 json_t *report_stats(struct engine *e)
 {
 	struct engine_volume_info *v = calloc(VOLUME_MAX, sizeof(*v));
 	unsigned i, n = v ? engine_volumes(e, v, VOLUME_MAX) : 0;
-	json_t *workers = json_array(), *volumes = json_array();
+	json_t *workers = json_array(), *volumes = json_array(), *ports = json_array();
 
+	for (i = 0; i < engine_port_count(e); i++)
+		json_array_append_new(ports, port_numbers(e, i));
 	for (i = 0; i < engine_worker_count(e); i++)
 		json_array_append_new(workers, worker_json(engine_worker(e, i)));
 	for (i = 0; i < n; i++)
 		json_array_append_new(volumes, volume_numbers(&v[i]));
 	free(v);
-	return json_pack("{s:o s:o s:o}", "workers", workers, "volumes", volumes, "reserve", report_reserve(e));
+	return json_pack("{s:o s:o s:o s:o}", "ports", ports, "workers", workers, "volumes", volumes, "reserve",
+		report_reserve(e));
 }
 
 json_t *report_owners(const struct reserve *r)

@@ -64,7 +64,6 @@ static void attach_fail(struct engine *e, struct engine_volume *v, int rc, uint6
 {
 	v->result = rc;
 	v->is_forced = true;
-	log_error("attach %s: %s", v->cfg.name, v->error.text);
 	teardown_begin(e, v, now_us);
 }
 
@@ -155,7 +154,7 @@ static void connect_poll(struct engine *e, struct engine_volume *v, uint64_t now
 		struct volume_info info;
 
 		volume_info(first->volume, &info);
-		error_set(&v->error, 0, "%s does not answer%s%s; is the server running, and reachable from %s?",
+		error_set(&v->error, 0, "%s does not answer%s%s; start it, or see that port %s reaches it",
 			info.server[0] ? info.server : v->cfg.uris[0], info.error[0] ? ": " : "", info.error,
 			e->ports[v->port].cfg->name);
 		attach_fail(e, v, -ETIMEDOUT, now_us);
@@ -235,7 +234,8 @@ static void drain_poll(struct engine *e, struct engine_volume *v, uint64_t now_u
 		return; /* staging of earlier volumes is still in TX rings; they move on */
 	if (v->ublk)
 		engine_ublk_end(e, v);
-	log_info("volume %s: gone", v->cfg.name);
+	if (v->result == 0) /* else whoever asked for it says what became of it */
+		log_info("volume %s: gone", v->cfg.name);
 	done_call(v, v->result, "");
 	engine_volume_free(e, v);
 }
@@ -291,7 +291,10 @@ void engine_volume_event(struct engine *e, const struct volume_event *ev)
 
 	if (!p)
 		return;
-	if (ev->text[0])
+	/* The refusal of a first connection is the attach's answer, logged by whoever asked for it. */
+	bool is_answer = p == &v->parts[0] && !p->was_ready && ev->type == VOLUME_EVENT_REFUSED;
+
+	if (ev->text[0] && !is_answer)
 		log_line(ev->err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", ev->text);
 	if (ev->type == VOLUME_EVENT_STATE)
 		engine_part_event(v, p, ev);

@@ -337,7 +337,7 @@ void engine_part_event(struct engine_volume *v, struct engine_part *p, const str
 	if (p != &v->parts[0])
 		return;
 	volume_info(p->volume, &info);
-	error_set(&v->error, 0, "%s: %s", v->cfg.uris[0], info.error[0] ? info.error : ev->text);
+	error_set(&v->error, 0, "%s", info.error[0] ? info.error : "the server did not accept the connection");
 }
 
 static void info_add(struct volume_info *sum, const struct volume_info *part)

@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "config/log.h"
+#include "daemon/admin/report.h"
 #include "nbd_client/ublk/ublk.h"
 #include "nbd_client/ublk/ublk_state.h"
 
@@ -329,27 +330,30 @@ int takeover_drop(struct takeover *t, const char *name, struct error *err)
 
 /* ---- facts ---- */
 
+/* @it in the shape of a volume that is served. Eats nothing; a new reference. */
+static json_t *item_json(const struct item *it)
+{
+	struct engine_volume_info info = {.step = "waiting", .volume.limits = it->state.limits};
+	json_t *row;
+
+	snprintf(info.volume.name, sizeof(info.volume.name), "%s", it->state.volume.name);
+	snprintf(info.volume.error, sizeof(info.volume.error), "%.*s", (int)sizeof(info.volume.error) - 1,
+		it->error.text);
+	snprintf(info.uri, sizeof(info.uri), "%s", it->state.volume.uris[0]);
+	if (!it->is_new)
+		snprintf(info.device, sizeof(info.device), "/dev/ublkb%d", it->state.dev_id);
+	row = report_volume(&info);
+	json_object_set_new(row, "state", json_string(it->is_new ? "waiting" : "held"));
+	return row;
+}
+
 void takeover_report(const struct takeover *t, json_t *volumes)
 {
-	char device[32];
 	unsigned i;
 
-	for (i = 0; i < ITEM_MAX; i++) {
-		const struct item *it = &t->items[i];
-
-		if (!it->is_used || it->is_attaching)
-			continue;
-		device[0] = '\0';
-		if (!it->is_new)
-			snprintf(device, sizeof(device), "/dev/ublkb%d", it->state.dev_id);
-		json_array_append_new(volumes,
-			json_pack("{s:s s:s s:s s:s s:s s:I s:i s:i s:s}", "name",
-				it->state.volume.name, "device", device, "state", it->is_new ? "waiting" : "held", "step",
-				"waiting", "uri", it->state.volume.uris[0], "size_bytes",
-				(json_int_t)it->state.limits.size_bytes, "block_size",
-				(int)it->state.limits.block_min, "connections", 0, "error",
-				it->error.text));
-	}
+	for (i = 0; i < ITEM_MAX; i++)
+		if (t->items[i].is_used && !t->items[i].is_attaching)
+			json_array_append_new(volumes, item_json(&t->items[i]));
 }
 
 static void doctor_line(json_t *lines, int id, const char *text, const char *name)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "daemon/admin/report.h"
 #include "daemon/engine/takeover.h"
 #include "nbd_client/ublk/ublk.h"
 #include "nbd_client/ublk/ublk_state.h"
@@ -190,6 +191,22 @@ static bool has_state_file(int id)
 	return ublk_state_read(cfg.run_dir, id, &s, &err) != -ENOENT;
 }
 
+/* A program that reads the list finds every key in every row, whether it is served or waits. */
+static void keys_are_a_served_ones(json_t *row)
+{
+	struct engine_volume_info info = {.step = "serving", .device = "/dev/ublkb7", .volume.state = VOLUME_READY};
+	json_t *served = report_volume(&info);
+
+	assert_string_equal(json_string_value(json_object_get(served, "device")), "/dev/ublkb7");
+	assert_true(json_object_size(served) > 20);
+	for (void *at = json_object_iter(served); at; at = json_object_iter_next(served, at)) {
+		if (!json_object_get(row, json_object_iter_key(at)))
+			fail_msg("%s is missing", json_object_iter_key(at));
+	}
+	assert_int_equal(json_object_size(row), json_object_size(served));
+	json_decref(served);
+}
+
 /* What `sluice list` shows of the only one that waits; without @how: that none does. */
 static void waits_as(const char *how, const char *why)
 {
@@ -201,6 +218,8 @@ static void waits_as(const char *how, const char *why)
 		v = json_array_get(volumes, 0);
 		assert_string_equal(json_string_value(json_object_get(v, "state")), how);
 		assert_non_null(strstr(json_string_value(json_object_get(v, "error")), why));
+		assert_true(json_is_null(json_object_get(v, "device")) == (strcmp(how, "waiting") == 0));
+		keys_are_a_served_ones(v);
 	}
 	json_decref(volumes);
 }
