@@ -4,8 +4,14 @@
  * - Flags are named UBLK_IO_F_* where they lie in op_flags: bits 8 and up, unshifted (the header's
  *   own helper shifts them and then no name fits).
  * - A FLUSH lies nowhere: its sector is -1 and its length means nothing.
- * - READ and WRITE are answered with their byte count, all others with 0, errors with -errno. A
- * READ answered short is asked for again for its rest, one answered with 0 fails.
+ * - READ and WRITE are answered with their byte count, all others with 0, errors with -errno. Never
+ *   short: what a kernel makes of a WRITE answered short differs (7.3 takes it for the whole).
+ * - The block layer gives some errnos a meaning of its own (errno_to_blk_status() in block/blk-core.c):
+ *   EOPNOTSUPP is "never ask for this again" and lets fsync() return 0 after a FLUSH, ENOMEM is "short
+ *   of a resource of this machine", EOVERFLOW concerns zones, EAGAIN and EREMCHG are retried. A server
+ *   means none of these. Only two are passed on, for requests where both mean the same thing: ENOSPC of
+ *   what may allocate, EOPNOTSUPP of TRIM and WRITE_ZEROES (the kernel then writes zeroes itself). Any
+ *   error of a FLUSH or a FUA is EIO: all it says is that data is not on stable storage.
  * - Sectors are 512 bytes, whatever the block size.
  *
  * Pure functions.
@@ -62,11 +68,24 @@ int ublk_desc_decode(const struct ublksrv_io_desc *desc, struct block_req *req)
 	return 0;
 }
 
+/* What the kernel is to hear of -errno @result. */
+static int error_for_kernel(const struct block_req *req, int result)
+{
+	bool allocates = req->op != BLOCK_READ && req->op != BLOCK_FLUSH;
+	bool is_optional = req->op == BLOCK_TRIM || req->op == BLOCK_WRITE_ZEROES;
+
+	if (req->op == BLOCK_FLUSH || (req->flags & BLOCK_FUA))
+		return -EIO;
+	if ((result == -ENOSPC && allocates) || (result == -EOPNOTSUPP && is_optional))
+		return result;
+	return -EIO;
+}
+
 int32_t ublk_commit_result(const struct block_req *req, int result)
 {
 	assert(result <= 0);
 	if (result < 0)
-		return result;
+		return error_for_kernel(req, result);
 	return req->op == BLOCK_READ || req->op == BLOCK_WRITE ? (int32_t)req->bytes : 0;
 }
 

@@ -64,7 +64,7 @@ real_servers() {
 
 # Every operation can be made to fail by a file on the host; the plugin's words become the NBD errno.
 errors() {
-    local dir=/tmp/sluice-guest-err-$$ errno op
+    local dir=/tmp/sluice-guest-err-$$ errno op told
     fails_if() { echo "if [ -e $dir/$1 ]; then cat $dir/$1 >&2; exit 1; fi"; }
     fail() { server run sh -c "echo '$2 on purpose' >$dir/$1"; } # operation, errno
     heal() { server run rm "$dir/$1"; }
@@ -89,6 +89,7 @@ PY
         pwrite="$(fails_if write); dd of=$dir/disk seek=\$4 conv=notrunc oflag=seek_bytes status=none" \
         flush="$(fails_if flush)" trim="$(fails_if trim)" zero="$(fails_if zero)" can_write='exit 0' can_flush='exit 0' \
         can_trim='exit 0' can_zero='exit 0' || return
+    # ENOSPC of a READ or a FLUSH would mislead, and a FLUSH that failed with EOPNOTSUPP is taken for a success by the kernel.
     declare -A words=([EIO]='Input/output error' [ENOSPC]='No space left on device') way=(
         [read]='os.preadv(f, [b], 1 << 20)'
         [write]='os.pwritev(f, [b], 1 << 20)'
@@ -97,10 +98,16 @@ PY
     for errno in EIO ENOSPC; do
         for op in read write flush trim; do
             fail $op $errno
-            claim "${errno,,}_of_${op}_is_${errno,,}" tells "${words[$errno]}" "${way[$op]}"
+            case $op in read | flush) told=EIO ;; *) told=$errno ;; esac
+            claim "${errno,,}_of_${op}_is_${told,,}" tells "${words[$told]}" "${way[$op]}"
             heal $op
             claim "stream_goes_on_after_${errno,,}_of_${op}" goes_on
         done
+    done
+    for errno in EOPNOTSUPP EPERM ENOMEM; do
+        fail flush $errno
+        claim "${errno,,}_of_flush_is_eio" tells "${words[EIO]}" "${way[flush]}"
+        heal flush
     done
     claim no_error_cost_a_connection volume '.reconnects == 0 and .timeouts == 0'
     unserve

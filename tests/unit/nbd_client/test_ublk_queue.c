@@ -371,6 +371,35 @@ static void decode(uint32_t op_flags, uint32_t sectors, int rc, uint8_t op, uint
 	assert_int_equal(req.offset, op == BLOCK_FLUSH ? 0 : 1024);
 }
 
+static int committed(enum block_op op, uint8_t flags, int result)
+{
+	const struct block_req req = {.op = (uint8_t)op, .flags = flags, .bytes = 4096};
+
+	return ublk_commit_result(&req, result);
+}
+
+/* The errnos block/blk-core.c gives a status of their own, and those a server may send. */
+static void kernel_hears_no_errno_that_means_something_else_to_it(void **state)
+{
+	static const int errnos[] = {EPERM, EIO, ENOMEM, EINVAL, ENOSPC, EOVERFLOW, EOPNOTSUPP,
+		ESHUTDOWN, ETIMEDOUT, ENOLINK, EREMOTEIO, EBADE, ENODATA, EILSEQ, EAGAIN, ENODEV,
+		EREMCHG, ETIME, ETOOMANYREFS};
+
+	for (unsigned i = 0; i < sizeof(errnos) / sizeof(*errnos); i++) {
+		int e = -errnos[i], space = e == -ENOSPC ? e : -EIO;
+		int optional = e == -EOPNOTSUPP ? e : space;
+
+		assert_int_equal(committed(BLOCK_READ, 0, e), -EIO);
+		assert_int_equal(committed(BLOCK_FLUSH, 0, e), -EIO);
+		assert_int_equal(committed(BLOCK_WRITE, BLOCK_FUA, e), -EIO);
+		assert_int_equal(committed(BLOCK_WRITE_ZEROES, BLOCK_FUA, e), -EIO);
+		assert_int_equal(committed(BLOCK_WRITE, 0, e), space);
+		assert_int_equal(committed(BLOCK_WRITE, BLOCK_SWAP, e), space);
+		assert_int_equal(committed(BLOCK_TRIM, 0, e), optional);
+		assert_int_equal(committed(BLOCK_WRITE_ZEROES, 0, e), optional);
+	}
+}
+
 static void flags_are_read_where_the_kernel_puts_them(void **state)
 {
 	decode(0, 1, 0, BLOCK_READ, 0);
@@ -423,6 +452,7 @@ int main(void)
 		QUEUE_TEST(refused_fetch_is_told_and_counts_as_gone),
 		cmocka_unit_test_setup_teardown(user_copy_moves_bytes_at_the_requests_position,
 			dev_make_user_copy, dev_remove),
+		cmocka_unit_test(kernel_hears_no_errno_that_means_something_else_to_it),
 		cmocka_unit_test(flags_are_read_where_the_kernel_puts_them),
 		cmocka_unit_test(flush_is_taken_wherever_it_says_it_lies),
 		cmocka_unit_test(copy_position_is_queue_tag_and_offset),
