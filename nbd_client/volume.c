@@ -62,6 +62,8 @@ static void volume_init(struct volume *v)
 {
 	TAILQ_INIT(&v->free_ios);
 	TAILQ_INIT(&v->writes_open);
+	TAILQ_INIT(&v->fuas_open);
+	TAILQ_INIT(&v->flush.riders);
 	TAILQ_INIT(&v->free_subs);
 	for (unsigned i = 0; i < CLASS_COUNT; i++)
 		TAILQ_INIT(&v->waiting[i]);
@@ -86,7 +88,7 @@ size_t volume_bytes(const struct volume *v)
 {
 	return sizeof(*v) + v->cfg.queue_depth * sizeof(*v->ios) + KIND_COUNT * v->sub_max * sizeof(*v->subs) +
 	       v->cfg.connections * sizeof(*v->conns) + (v->staging_count + 1) * sizeof(*v->staging_free) +
-	       (v->probe ? sizeof(*v->probe) : 0);
+	       (v->probe ? sizeof(*v->probe) : 0) + (v->own_sync ? volume_sync_bytes() : 0);
 }
 
 struct volume *volume_create(const struct volume_config *cfg, struct error *err)
@@ -108,7 +110,10 @@ struct volume *volume_create(const struct volume_config *cfg, struct error *err)
 	v->conns = calloc(cfg->connections, sizeof(*v->conns));
 	v->staging_free = calloc(v->staging_count + 1, sizeof(*v->staging_free));
 	v->probe = cfg->probe_only ? calloc(1, sizeof(*v->probe)) : NULL;
-	if (!v->ios || !v->subs || !v->conns || !v->staging_free || (cfg->probe_only && !v->probe))
+	v->own_sync = cfg->group ? NULL : volume_sync_create();
+	v->sync = cfg->group ? volume_group_sync(cfg->group) : v->own_sync;
+	if (!v->ios || !v->subs || !v->conns || !v->staging_free || !v->sync ||
+		(cfg->probe_only && !v->probe))
 		goto err_parts;
 	volume_init(v);
 	volume_credit_init(v);
@@ -126,6 +131,7 @@ void volume_destroy(struct volume *v)
 	if (!v)
 		return;
 	assert(v->state == VOLUME_IDLE || v->state == VOLUME_GONE);
+	volume_sync_destroy(v->own_sync);
 	free(v->probe);
 	free(v->staging_free);
 	free(v->conns);
@@ -252,6 +258,8 @@ static void volume_end(struct volume *v)
 	}
 	if (!v->is_left)
 		volume_fail_held(v, -EIO);
+	else
+		volume_flush_drop(v);
 }
 
 static void front_kick(const struct volume *v)
@@ -293,6 +301,7 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 		}
 	}
 	volume_group_follow_leader(v);
+	volume_flush_turn(v);
 	for (unsigned i = 0; i < v->cfg.connections; i++)
 		volume_conn_turn(&v->conns[i]);
 	volume_credit_turn(v);
@@ -304,6 +313,7 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 	if (is_over)
 		volume_end(v);
 	volume_group_publish(v);
+	volume_flush_publish(v);
 	front_kick(v);
 	if (is_over)
 		volume_set_state(v, VOLUME_GONE); /* the last touch */
@@ -370,6 +380,7 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->replayed = stat_read(&v->replayed);
 	out->timeouts = stat_read(&v->timeouts);
 	out->protocol_errors = stat_read(&v->protocol_errors);
+	out->unstable_bytes = volume_unstable_bytes(v);
 	out->dirty_reconnects = stat_read(&v->dirty_reconnects);
 	out->events_lost = stat_read(&v->events_lost);
 	out->structured = v->identity.is_structured;

@@ -159,7 +159,10 @@ static void conn_answer(struct volume_conn *vc, struct volume_sub *sub, int resu
 		return;
 	}
 	sub->conn = NULL;
-	volume_sub_done(v, sub, result);
+	if (sub->nbd.type == NBD_CMD_FLUSH)
+		volume_flush_answered(v, sub, result);
+	else
+		volume_sub_done(v, sub, result);
 }
 
 static void conn_event(struct volume_conn *vc, struct nbd_event *ev)

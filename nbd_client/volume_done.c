@@ -81,14 +81,12 @@ void volume_complete(struct volume *v, struct block_req *req, int result)
 	v->front->ops->complete(v->front, req, result);
 }
 
-static void unflushed_note(struct volume *v, const struct block_req *req, int result)
+static void unstable_note(struct volume *v, const struct block_req *req, int result)
 {
-	if (result < 0 || req->op == BLOCK_READ)
+	if (result < 0 || req->op == BLOCK_READ || req->op == BLOCK_FLUSH)
 		return;
-	if (req->op == BLOCK_FLUSH)
-		v->unflushed = 0;
-	else if (v->limits.can_flush && !(req->flags & BLOCK_FUA))
-		v->unflushed++;
+	if (v->limits.can_flush && !(req->flags & BLOCK_FUA))
+		volume_unstable_add(v, req->bytes);
 }
 
 static void io_end(struct volume *v, struct volume_io *io)
@@ -102,7 +100,9 @@ static void io_end(struct volume *v, struct volume_io *io)
 		TAILQ_REMOVE(&v->writes_open, io, open_link);
 		volume_group_write_ended(v);
 	}
-	unflushed_note(v, req, result);
+	if (io->is_fua)
+		volume_fua_ended(v, io);
+	unstable_note(v, req, result);
 	io->req = NULL;
 	req->volume_priv = NULL;
 	TAILQ_INSERT_HEAD(&v->free_ios, io, link);
@@ -148,12 +148,21 @@ void volume_sub_done(struct volume *v, struct volume_sub *sub, int result)
 	io_settle(v, io);
 }
 
+void volume_io_done(struct volume *v, struct volume_io *io, int result)
+{
+	assert(io->req && io->subs_open == 0 && result <= 0);
+	if (result < 0 && io->result == 0)
+		io->result = result;
+	io_settle(v, io);
+}
+
 void volume_fail_held(struct volume *v, int result)
 {
 	struct volume_sub *sub;
 
 	if (v->front)
 		v->front->is_barred = true;
+	volume_flush_drop(v);
 	for (unsigned i = 0; i <= KIND_COUNT; i++) {
 		while ((sub = TAILQ_FIRST(&v->replay[i]))) {
 			TAILQ_REMOVE(&v->replay[i], sub, link);

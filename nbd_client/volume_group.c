@@ -41,6 +41,7 @@ struct volume_group {
 	struct part parts[VOLUME_PART_MAX];
 	_Alignas(64) _Atomic uint32_t server_idx; /* where the leader is, or wants to be */
 	_Atomic bool is_led;			  /* the leader serves there */
+	struct volume_sync *sync;
 };
 
 struct volume_group *volume_group_create(void)
@@ -52,12 +53,24 @@ struct volume_group *volume_group_create(void)
 	memset(g, 0, sizeof(*g));
 	for (unsigned i = 0; i < VOLUME_PART_MAX; i++)
 		g->parts[i].oldest = NONE_OPEN;
+	g->sync = volume_sync_create();
+	if (!g->sync) {
+		free(g);
+		return NULL;
+	}
 	return g;
 }
 
 void volume_group_destroy(struct volume_group *g)
 {
+	if (g)
+		volume_sync_destroy(g->sync);
 	free(g);
+}
+
+struct volume_sync *volume_group_sync(struct volume_group *g)
+{
+	return g->sync;
 }
 
 void volume_follow(struct volume *v, const struct volume *first)

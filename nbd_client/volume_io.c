@@ -13,7 +13,7 @@
  * first. A FLUSH is sent when no older one is left there, on whichever connection: then all it
  * covers was answered on every connection, and that is what CAN_MULTI_CONN promises to be enough.
  * Younger writes pass it. Where other workers have parts of the device, their open writes count too
- * (volume_group.c). Replay keeps this by itself: a FLUSH that was ever sent had nothing older
+ * (volume_group.c). One is in flight per device (volume_flush.c). Replay keeps this by itself: a FLUSH that was ever sent had nothing older
  * open.
  *
  * What no client can mend: a WRITE the old connection had passed to the server may still be carried
@@ -101,11 +101,14 @@ static void io_start(struct volume *v, struct block_req *req)
 	};
 	io->needs_flush = io->is_write && is_fua && v->limits.can_flush &&
 			  !(v->identity.flags & NBD_FLAG_SEND_FUA);
+	io->is_fua = io->is_write && is_fua && (v->identity.flags & NBD_FLAG_SEND_FUA);
 	req->volume_priv = io;
 	__atomic_store_n(&v->in_flight, v->in_flight + 1, __ATOMIC_RELAXED);
 	if (io->is_write) {
 		TAILQ_INSERT_TAIL(&v->writes_open, io, open_link);
 		volume_group_write_taken(v, io->seq);
+		if (io->is_fua)
+			volume_fua_taken(v, io);
 	} else if (req->op == BLOCK_FLUSH) {
 		volume_group_flush_taken(v, io);
 	}
@@ -177,6 +180,8 @@ void volume_sub_replay(struct volume *v, struct volume_sub *sub)
 	struct volume_sub *after = TAILQ_LAST(&v->replay[line], volume_sub_list);
 
 	assert(!sub->conn);
+	if (line == REPLAY_FLUSH)
+		volume_flush_lost(v, sub);
 	while (after &&
 		(after->io->seq > sub->io->seq ||
 			(after->io->seq == sub->io->seq && after->nbd.offset > sub->nbd.offset)))
@@ -312,18 +317,21 @@ static int sub_queue(struct volume *v, struct volume_conn *vc, struct volume_sub
 /* Sends @sub where there is credit and room. False: not now. */
 static bool sub_send(struct volume *v, struct volume_sub *sub)
 {
+	bool is_flush = sub->nbd.type == NBD_CMD_FLUSH;
 	struct nbd_wire_request hdr;
 	struct volume_conn *vc;
 
 	if (sub->kind == KIND_READ)
 		sub->cost_mbufs = volume_read_cost(v, sub->nbd.bytes);
 	vc = conn_pick(v, sub);
-	if (!vc || nbd_conn_request(&vc->nbd, &sub->nbd, &hdr) < 0)
+	if (!vc || (is_flush && !volume_flush_begin(v, sub)))
 		return false;
+	if (nbd_conn_request(&vc->nbd, &sub->nbd, &hdr) < 0)
+		goto err_flush;
 	if (sub_queue(v, vc, sub, &hdr) < 0) {
 		/* Full after all, or dying: the event that follows says which. */
 		nbd_conn_forget(&vc->nbd, &sub->nbd);
-		return false;
+		goto err_flush;
 	}
 	sub->conn = vc;
 	sub->sent_us = v->now_us;
@@ -336,22 +344,48 @@ static bool sub_send(struct volume *v, struct volume_sub *sub)
 	/* Credits may have shrunk below what is in flight: then no READ leaves, but WRITEs do. */
 	assert(sub->kind != KIND_READ || vc->read_used_mbufs <= volume_read_quota(v));
 	assert(vc->write_used_mbufs <= volume_write_quota(v));
+	if (is_flush)
+		volume_flush_sent(v, sub);
 	return true;
+
+err_flush:
+	if (is_flush)
+		volume_flush_undo(v);
+	return false;
+}
+
+/* Was every write that @io, a FLUSH of the front end, covers answered? */
+static bool flush_may_go(struct volume *v, const struct volume_io *io)
+{
+	const struct volume_io *oldest = TAILQ_FIRST(&v->writes_open);
+
+	if (oldest && oldest->seq < io->seq)
+		return false;
+	if (volume_group_flush_may_go(v, io))
+		return true;
+	v->flush_poll_us = v->now_us + NBD_FLUSH_POLL_US;
+	return false;
+}
+
+/* A FLUSH was sent just now: what waits in line for one and is covered by it needs none of its own. */
+static void flush_riders_board(struct volume *v)
+{
+	struct volume_io *io;
+
+	while ((io = TAILQ_FIRST(&v->waiting[CLASS_FUA_FLUSH])))
+		volume_flush_ride(v, io);
+	while ((io = TAILQ_FIRST(&v->waiting[CLASS_FLUSH])) && flush_may_go(v, io))
+		volume_flush_ride(v, io);
 }
 
 /* Sends the next piece of the first in line. False: no credit, no room, or not its turn. */
 static bool io_send_next(struct volume *v, struct volume_io *io)
 {
-	struct volume_io *oldest = TAILQ_FIRST(&v->writes_open);
 	struct volume_sub *sub;
 	int rc;
 
-	if (io->class == CLASS_FLUSH && oldest && oldest->seq < io->seq)
+	if (io->class == CLASS_FLUSH && !flush_may_go(v, io))
 		return false;
-	if (io->class == CLASS_FLUSH && !volume_group_flush_may_go(v, io)) {
-		v->flush_poll_us = v->now_us + NBD_FLUSH_POLL_US;
-		return false;
-	}
 	sub = sub_take(v, kind_of(io->class));
 	if (!sub)
 		return false;
@@ -373,6 +407,8 @@ static bool io_send_next(struct volume *v, struct volume_io *io)
 		TAILQ_REMOVE(&v->waiting[io->class], io, link);
 		io->is_queued = false;
 	}
+	if (sub->nbd.type == NBD_CMD_FLUSH)
+		flush_riders_board(v);
 	return true;
 }
 

@@ -9,6 +9,7 @@
  *   volume_io.c      requests in: take, check, cut into subs, send within the credits
  *   volume_credit.c  how many credits its READs could use
  *   volume_done.c    replies out: payload, results, FLUSH and FUA, completion
+ *   volume_flush.c   one FLUSH in flight per device, FUAs beside it, what is unstable
  *   volume_group.c   what parts of one device on several workers agree on
  *   volume_policy.c  what an export must be, who it is, when to give up
  */
@@ -36,6 +37,7 @@ enum volume_class {
 struct volume_io {
 	TAILQ_ENTRY(volume_io) link;	  /* free list or a waiting line */
 	TAILQ_ENTRY(volume_io) open_link; /* volume.writes_open */
+	TAILQ_ENTRY(volume_io) fua_link;  /* volume.fuas_open */
 	struct block_req *req;		  /* NULL = free */
 	uint64_t seq;			  /* order of take() */
 	uint32_t issued_bytes;		  /* of req->bytes, given to subs */
@@ -45,6 +47,7 @@ struct volume_io {
 	uint8_t class;
 	bool is_queued;	  /* stands in a waiting line */
 	bool is_write;	  /* a FLUSH taken later must wait for it */
+	bool is_fua;	  /* the server is asked for FUA */
 	bool needs_flush; /* FUA, and the server has only FLUSH */
 	bool is_issued;	  /* nothing of it is left to be cut off */
 };
@@ -105,6 +108,17 @@ struct volume_credit {
 	uint64_t bytes_per_s, shown_delay_us; /* read by any thread */
 };
 
+/* The FLUSH of this part; volume_flush.c. */
+struct volume_flush {
+	struct volume_sub *sub; /* in flight, in line for replay, or held back; NULL */
+	struct volume_io_list riders; /* requests that end with it */
+	bool has_token, is_answered, is_waiting, polls;
+	uint64_t wait_us;    /* since when it polls; 0 = it does not */
+	uint64_t fua_errors; /* of the device, when it was sent */
+	uint64_t answered_bytes[VOLUME_PART_MAX]; /* of each part, when it was sent */
+	uint64_t fua_newest[VOLUME_PART_MAX];	  /* of each part, when it was answered */
+};
+
 struct volume {
 	struct volume_config cfg;
 	enum volume_state state;
@@ -124,13 +138,14 @@ struct volume {
 	uint32_t read_piece_bytes, write_piece_bytes;
 	uint64_t lost_us;   /* no answer since then although somebody waits; 0 = all is well */
 	uint64_t flush_poll_us; /* a FLUSH waits for other workers: look again then; 0 = none does */
-	uint64_t unflushed; /* WRITEs answered since the last FLUSH */
 	uint64_t jitter;
 
 	/* requests */
 	struct volume_io *ios;
 	struct volume_sub *subs;
-	struct volume_io_list free_ios, writes_open, waiting[CLASS_COUNT];
+	struct volume_io_list free_ios, writes_open, fuas_open, waiting[CLASS_COUNT];
+	struct volume_flush flush;
+	struct volume_sync *sync, *own_sync; /* the device's; NULL unless it is this volume's alone */
 	struct volume_sub_list free_subs, replay[KIND_COUNT + 1]; /* the last: FLUSH */
 	uint32_t sub_used[KIND_COUNT], sub_max;
 	uint64_t seq;
@@ -197,10 +212,41 @@ void volume_credit_turn(struct volume *v);
 void volume_payload(struct volume_sub *sub, const struct nbd_event *ev);
 /* @sub was answered and its memory is free again. */
 void volume_sub_done(struct volume *v, struct volume_sub *sub, int result);
+/* An io none of whose subs is open ended with @result, 0 or -errno. */
+void volume_io_done(struct volume *v, struct volume_io *io, int result);
 /* Answers everything held with @result. No sub may be in flight. */
 void volume_fail_held(struct volume *v, int result);
 /* Gives @req back to the front end, counted. */
 void volume_complete(struct volume *v, struct block_req *req, int result);
+
+/* ---- volume_flush.c; worker thread but for create and destroy ---- */
+/* What all parts of a device share. NULL: no memory. The caller's; NULL may be destroyed. */
+struct volume_sync *volume_sync_create(void);
+void volume_sync_destroy(struct volume_sync *s);
+size_t volume_sync_bytes(void);
+/* The volume's group's (volume_group.c). */
+struct volume_sync *volume_group_sync(struct volume_group *g);
+/* A FUA that the server is asked for was taken; it ended with io->result. */
+void volume_fua_taken(struct volume *v, struct volume_io *io);
+void volume_fua_ended(struct volume *v, struct volume_io *io);
+/* May @sub, a FLUSH, be sent now? True: the token is taken; sent or undo must follow at once. */
+bool volume_flush_begin(struct volume *v, const struct volume_sub *sub);
+void volume_flush_sent(struct volume *v, struct volume_sub *sub);
+void volume_flush_undo(struct volume *v);
+/* @io, which waits in line for a FLUSH, is covered by the one just sent: it shares its result. */
+void volume_flush_ride(struct volume *v, struct volume_io *io);
+/* The connection of @sub, a FLUSH, ended before its answer: it goes to the replay line. */
+void volume_flush_lost(struct volume *v, const struct volume_sub *sub);
+/* The server answered @sub, a FLUSH, 0 or -errno: settled now, or when the FUAs beside it are over. */
+void volume_flush_answered(struct volume *v, struct volume_sub *sub, int result);
+/* First, and last, of a turn. */
+void volume_flush_turn(struct volume *v);
+void volume_flush_publish(struct volume *v);
+/* Forgets this part's FLUSH: its ios are answered by the caller, or by another daemon. */
+void volume_flush_drop(struct volume *v);
+/* @bytes were answered that only a FLUSH makes stable. How many of this part are not stable yet? */
+void volume_unstable_add(struct volume *v, uint64_t bytes);
+uint64_t volume_unstable_bytes(const struct volume *v);
 
 /* ---- volume_group.c ---- */
 /* A WRITE was put among writes_open; one was taken out. */

@@ -217,7 +217,7 @@ static void answer_honestly(struct fake_server *srv, struct stream *s, const str
 	bool is_structured = srv->is_structured[s - srv->net->streams];
 	struct nbd_wire_error e = {htobe32(srv->error), htobe16(3)};
 
-	if (srv->error && srv->error_type == c->type) {
+	if (c->is_failed) {
 		if (is_structured && c->type == NBD_CMD_READ)
 			chunk(s, c, NBD_CHUNK_FLAG_DONE, NBD_CHUNK_ERROR, &e, sizeof(e), "why", 3);
 		else
@@ -350,7 +350,9 @@ static void answer_what_may(struct fake_server *srv)
 		struct fake_cmd *c = &srv->cmds[i];
 
 		if (c->is_answered || c->stream->is_released || srv->is_silent ||
-			(srv->held_types & (1u << c->type)) || srv->held_stream == c->stream)
+			((srv->held_types & (1u << c->type)) &&
+				(c->flags & srv->held_flags) == srv->held_flags) ||
+			srv->held_stream == c->stream)
 			continue;
 		answer(srv, c);
 	}
@@ -358,11 +360,21 @@ static void answer_what_may(struct fake_server *srv)
 
 /* ---- commands ---- */
 
-static void execute(struct fake_server *srv, const struct fake_cmd *c, const uint8_t *payload)
+static bool is_to_fail(const struct fake_server *srv, const struct fake_cmd *c)
+{
+	return srv->error && srv->error_type == c->type &&
+	       (c->flags & srv->error_flags) == srv->error_flags &&
+	       (srv->errors_max == 0 || srv->errors_told < srv->errors_max);
+}
+
+static void execute(struct fake_server *srv, struct fake_cmd *c, const uint8_t *payload)
 {
 	assert(c->offset + c->bytes <= srv->size_bytes);
-	if (srv->error && srv->error_type == c->type)
+	if (is_to_fail(srv, c)) {
+		c->is_failed = true;
+		srv->errors_told++;
 		return;
+	}
 	if (c->type == NBD_CMD_WRITE)
 		memcpy(srv->disk + c->offset, payload, c->bytes);
 	else if (c->type == NBD_CMD_TRIM || c->type == NBD_CMD_WRITE_ZEROES)
@@ -400,7 +412,7 @@ static bool command(struct fake_server *srv, struct stream *s, unsigned idx)
 	assert(srv->cmd_count < FAKE_CMD_MAX);
 	c = &srv->cmds[srv->cmd_count++];
 	*c = (struct fake_cmd){s, be16toh(r.type), be16toh(r.flags), be64toh(r.cookie),
-		be64toh(r.offset), be32toh(r.length), false, srv->answered_count};
+		be64toh(r.offset), be32toh(r.length), false, false, srv->answered_count};
 	execute(srv, c, at + sizeof(r));
 	return true;
 }

@@ -44,7 +44,7 @@ struct fake_cmd {
 	uint16_t type, flags;
 	uint64_t cookie, offset;
 	uint32_t bytes;
-	bool is_answered;
+	bool is_answered, is_failed;
 	unsigned answered_before; /* commands answered when this one came */
 };
 
@@ -63,13 +63,16 @@ struct fake_server {
 	enum fake_shape shape;
 	uint32_t error; /* NBD errno for commands of error_type */
 	uint16_t error_type;
+	uint16_t error_flags;	    /* … that have all of these command flags */
+	unsigned errors_max;	    /* so many in all; 0 = every one */
 	uint32_t held_types;	    /* bit 1 << command: not answered until let go */
+	uint16_t held_flags;	    /* … of them those with all of these flags */
 	struct stream *held_stream; /* and everything on this one */
 	bool is_silent, stays_after_disc;
 	/* what it saw */
 	uint8_t *disk;
 	struct fake_cmd cmds[FAKE_CMD_MAX];
-	unsigned cmd_count, answered_count, disc_count, abort_count, lies_told;
+	unsigned cmd_count, answered_count, errors_told, disc_count, abort_count, lies_told;
 	uint32_t read_bytes_open, read_bytes_open_max; /* of READs asked for and not answered */
 	uint8_t phase[FAKE_STREAM_MAX];
 	bool is_structured[FAKE_STREAM_MAX];
