@@ -223,9 +223,31 @@ bool stream_is_astray(const struct stream *s)
 	return tcp_conn_of_const(s)->is_astray;
 }
 
+void stream_expect(struct stream *s, bool is_expecting)
+{
+	struct tcp_conn *conn = tcp_conn_of(s);
+
+	conn->is_expecting = is_expecting;
+	if (!is_expecting || s->error || conn->keepalive_busy_us == 0 ||
+		conn->timers.at_us[TIMER_KEEPALIVE] <= conn->net->now_us + conn->keepalive_busy_us)
+		return; /* it looks in time; if it was too early, it looks again */
+	tcp_timer_keepalive_start(conn, conn->net->now_us);
+	tcp_conn_touch(conn);
+}
+
+static int keepalive_set(struct tcp_conn *conn, uint32_t *us, uint64_t value)
+{
+	if (value > UINT32_MAX)
+		return -EINVAL;
+	*us = (uint32_t)value;
+	tcp_timer_keepalive_start(conn, conn->net->now_us);
+	return 0;
+}
+
 int stream_option(struct stream *s, enum stream_option option, uint64_t value)
 {
 	struct tcp_conn *conn = tcp_conn_of(s);
+	int rc = 0;
 
 	if (s->error)
 		return s->error;
@@ -234,12 +256,13 @@ int stream_option(struct stream *s, enum stream_option option, uint64_t value)
 		conn->is_nodelay = value != 0;
 		break;
 	case STREAM_OPTION_KEEPALIVE_US:
-		if (value > UINT32_MAX)
-			return -EINVAL;
-		conn->keepalive_us = (uint32_t)value;
-		tcp_timer_stop(conn, TIMER_KEEPALIVE);
-		if (value && tcp_is_synchronized(conn))
-			tcp_timer_set(conn, TIMER_KEEPALIVE, conn->net->now_us + value);
+		rc = keepalive_set(conn, &conn->keepalive_us, value);
+		break;
+	case STREAM_OPTION_KEEPALIVE_BUSY_US:
+		rc = keepalive_set(conn, &conn->keepalive_busy_us, value);
+		break;
+	case STREAM_OPTION_KEEPALIVE_STEP_US:
+		rc = keepalive_set(conn, &conn->keepalive_step_us, value);
 		break;
 	case STREAM_OPTION_USER_TIMEOUT_US:
 		if (value > UINT32_MAX)
@@ -262,7 +285,7 @@ int stream_option(struct stream *s, enum stream_option option, uint64_t value)
 	}
 	tcp_conn_touch(conn);
 	tcp_conn_settle(conn);
-	return 0;
+	return rc;
 }
 
 uint32_t stream_rtt_us(const struct stream *s)

@@ -43,7 +43,10 @@ struct stream_target {
 	uint16_t owner_ooo;	   /* ledger owner out-of-order mbufs are charged to */
 	uint32_t connect_us_max;   /* give up the open after this long; 0 = default */
 	uint32_t user_timeout_us;  /* RFC 9293 3.8.3: unacknowledged for this long = dead; 0 = default */
-	uint32_t keepalive_us;	   /* idle time before a probe; 0 = none */
+	uint32_t keepalive_us;	   /* silence before a keep-alive probe; 0 = none */
+	uint32_t keepalive_busy_us; /* the same while stream_expect() is on; 0 = keepalive_us */
+	uint32_t keepalive_step_us; /* between probes, five of which go unanswered before -ETIMEDOUT; 0 = a
+				     * quarter of the silence, between 1 and 75 s */
 	uint32_t send_bytes_max;   /* most bytes queued unacknowledged; 0 = default */
 	const char *cc;		   /* "cubic", "newreno" or "dctcp"; NULL or empty = "cubic" */
 };
@@ -153,10 +156,20 @@ int stream_error(const struct stream *s);
 /* Did packets of it arrive at another worker's queue? They were handed over, which costs a copy. */
 bool stream_is_astray(const struct stream *s);
 
+/*
+ * The owner awaits an answer from the peer, or no longer does. While it does, silence is judged by
+ * keepalive_busy_us: dead after that and five steps. Cheap enough for each request; the stream's
+ * worker only. Keep-alives are sent while nothing is unacknowledged (RFC 9293 3.8.4); what is, is the
+ * user timeout's affair.
+ */
+void stream_expect(struct stream *s, bool is_expecting);
+
 /* Settings of one stream. MSS (the largest segment, options included) before the SYN left only. */
 enum stream_option {
 	STREAM_OPTION_NODELAY,	       /* default 1: small pieces do not wait for an ACK */
 	STREAM_OPTION_KEEPALIVE_US,    /* 0 = off */
+	STREAM_OPTION_KEEPALIVE_BUSY_US, /* as in struct stream_target */
+	STREAM_OPTION_KEEPALIVE_STEP_US,
 	STREAM_OPTION_USER_TIMEOUT_US, /* 0 = default */
 	STREAM_OPTION_MSS,
 };

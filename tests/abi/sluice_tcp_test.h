@@ -81,7 +81,10 @@ int stt_shutdown(struct stt *t, int conn); /* FIN behind what is queued */
 int stt_close(struct stt *t, int conn);	   /* and nobody reads any more: unread data means RST */
 int stt_abort(struct stt *t, int conn);	   /* RST */
 
-/* "nodelay", "keepalive_us", "user_timeout_us", "mss" (before the SYN left). */
+/*
+ * "nodelay", "keepalive_us", "keepalive_busy_us", "keepalive_step_us", "expect" (an answer is awaited, or
+ * not), "user_timeout_us", "mss" (before the SYN left).
+ */
 int stt_set(struct stt *t, int conn, const char *name, int64_t value);
 
 /* One IP packet from the peer. -ENOBUFS: there was no buffer for it, as a NIC would drop it. */

@@ -196,6 +196,8 @@ int stt_set(struct stt *t, int id, const char *name, int64_t value)
 	} names[] = {
 		{"nodelay", STREAM_OPTION_NODELAY},
 		{"keepalive_us", STREAM_OPTION_KEEPALIVE_US},
+		{"keepalive_busy_us", STREAM_OPTION_KEEPALIVE_BUSY_US},
+		{"keepalive_step_us", STREAM_OPTION_KEEPALIVE_STEP_US},
 		{"user_timeout_us", STREAM_OPTION_USER_TIMEOUT_US},
 		{"mss", STREAM_OPTION_MSS},
 	};
@@ -205,6 +207,10 @@ int stt_set(struct stt *t, int id, const char *name, int64_t value)
 		return -EBADF;
 	if (value < 0)
 		return -EINVAL;
+	if (strcmp(name, "expect") == 0) {
+		stream_expect(c->stream, value != 0);
+		return stream_error(c->stream);
+	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i].name, name) == 0)
 			return stream_option(c->stream, names[i].option, (uint64_t)value);

@@ -97,6 +97,8 @@ void tcp_conn_open(struct tcp_conn *conn, const struct stream_target *target, ui
 	conn->has_ts = !cfg->tcp_no_ts;
 	conn->has_wscale = !cfg->tcp_no_wscale;
 	conn->keepalive_us = target->keepalive_us;
+	conn->keepalive_busy_us = target->keepalive_busy_us;
+	conn->keepalive_step_us = target->keepalive_step_us;
 	conn->user_timeout_us =
 		target->user_timeout_us ? target->user_timeout_us : TCP_USER_TIMEOUT_US;
 	conn->sndq.bytes_max =
@@ -191,8 +193,7 @@ void tcp_conn_established(struct tcp_conn *conn, uint64_t now_us)
 	}
 	conn->syn_due = false;
 	tcp_timer_stop_all(conn);
-	if (conn->keepalive_us)
-		tcp_timer_set(conn, TIMER_KEEPALIVE, now_us + conn->keepalive_us);
+	tcp_timer_keepalive_start(conn, now_us);
 	ip_path_confirm(conn->net, &conn->path, now_us);
 	if (conn->fin_queued)
 		tcp_state_set(conn, TCP_STATE_FIN_WAIT_1);

@@ -124,7 +124,8 @@ struct tcp_conn {
 	uint8_t syn_tries, probe_backoff, keepalive_tries;
 	uint8_t challenge_left;
 	uint64_t challenge_until_us;
-	uint32_t keepalive_us, user_timeout_us;
+	uint32_t keepalive_us, keepalive_busy_us, keepalive_step_us, user_timeout_us;
+	bool is_expecting; /* the owner awaits an answer: the busy period counts */
 	uint64_t syn_sent_us;
 	bool is_flow_inserted;
 	bool is_astray; /* packets of it arrived at another worker's queue */

@@ -277,12 +277,18 @@ static enum tcp_out out_probe(struct tcp_conn *conn, struct rte_mbuf **out, uint
 	return rc;
 }
 
-/* Last: nothing but an acknowledgement. A keep-alive is one from just before the window. */
+/* Last: nothing but an acknowledgement. A keep-alive is one from just before the window, while all is acknowledged. */
 static enum tcp_out out_ack(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
 {
-	struct tcp_plan plan = {.seq = conn->snd_nxt - conn->keepalive_due};
-	enum tcp_out rc = tcp_packet_send(conn, &plan, out, now_us);
+	struct tcp_plan plan = {.seq = conn->snd_nxt};
+	enum tcp_out rc;
 
+	if (tcp_rtx_flight(&conn->rtx) > 0)
+		conn->keepalive_due = false;
+	if (!conn->ack_now && !conn->keepalive_due)
+		return TCP_OUT_NONE;
+	plan.seq -= conn->keepalive_due;
+	rc = tcp_packet_send(conn, &plan, out, now_us);
 	if (rc == TCP_OUT_SENT)
 		conn->keepalive_due = false;
 	return rc;

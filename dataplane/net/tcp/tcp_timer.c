@@ -157,18 +157,41 @@ static void persist_timeout(struct tcp_conn *conn)
 	conn->net->stats.tcp_zero_window_probe++;
 }
 
+/* Silence that draws a probe; 0 = none. */
+static uint32_t keepalive_period_us(const struct tcp_conn *conn)
+{
+	return conn->is_expecting && conn->keepalive_busy_us ? conn->keepalive_busy_us : conn->keepalive_us;
+}
+
+void tcp_timer_keepalive_start(struct tcp_conn *conn, uint64_t now_us)
+{
+	uint32_t period_us = keepalive_period_us(conn);
+
+	tcp_timer_stop(conn, TIMER_KEEPALIVE);
+	if (period_us && tcp_is_synchronized(conn) && conn->state != TCP_STATE_TIME_WAIT)
+		tcp_timer_set(conn, TIMER_KEEPALIVE, now_us + period_us);
+}
+
+static uint32_t keepalive_step_us(const struct tcp_conn *conn, uint32_t period_us)
+{
+	if (conn->keepalive_step_us)
+		return conn->keepalive_step_us;
+	return RTE_MAX(KEEPALIVE_STEP_US_MIN, RTE_MIN(period_us / 4, KEEPALIVE_STEP_US_MAX));
+}
+
+/*
+ * RFC 9293 3.8.4: only with nothing outstanding. Where there is, retransmission or window probes ask, and the user
+ * timeout judges the answer. Those who hear nothing for a period after that are asked TCP_KEEPALIVE_PROBES times.
+ */
 static void keepalive_timeout(struct tcp_conn *conn, uint64_t now_us)
 {
-	uint64_t due_us = conn->last_heard_us + conn->keepalive_us;
-	uint64_t step_us = RTE_MAX(
-		KEEPALIVE_STEP_US_MIN, RTE_MIN(conn->keepalive_us / 4, KEEPALIVE_STEP_US_MAX));
+	uint32_t period_us = keepalive_period_us(conn);
+	bool is_idle = tcp_rtx_flight(&conn->rtx) == 0 && !tcp_out_has_unsent(conn);
+	uint64_t due_us = is_idle ? conn->last_heard_us + period_us : now_us + period_us;
 
-	if (conn->keepalive_us == 0 || !tcp_is_synchronized(conn) ||
-		conn->state == TCP_STATE_TIME_WAIT)
-		return;
-	if (due_us > now_us) {
+	if (due_us > now_us || period_us == 0) {
 		conn->keepalive_tries = 0;
-		tcp_timer_set(conn, TIMER_KEEPALIVE, due_us);
+		tcp_timer_keepalive_start(conn, due_us - period_us);
 		return;
 	}
 	if (conn->keepalive_tries >= TCP_KEEPALIVE_PROBES) {
@@ -177,7 +200,9 @@ static void keepalive_timeout(struct tcp_conn *conn, uint64_t now_us)
 	}
 	conn->keepalive_tries++;
 	conn->keepalive_due = true;
-	tcp_timer_set(conn, TIMER_KEEPALIVE, now_us + step_us);
+	if (conn->keepalive_tries == TCP_R1_RETRIES)
+		ip_path_doubt(conn->net, &conn->path, now_us);
+	tcp_timer_set(conn, TIMER_KEEPALIVE, now_us + keepalive_step_us(conn, period_us));
 }
 
 /* RFC 9293 3.9.1.1: the user's patience, also with the open. */

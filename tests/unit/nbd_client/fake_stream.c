@@ -278,6 +278,12 @@ uint64_t stream_queued(const struct stream *s)
 	return s->to_server.len;
 }
 
+void stream_expect(struct stream *s, bool is_expecting)
+{
+	assert(!s->is_released);
+	s->is_expecting = is_expecting;
+}
+
 bool stream_is_astray(const struct stream *s)
 {
 	return s->is_astray;

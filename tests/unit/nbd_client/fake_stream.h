@@ -17,7 +17,7 @@ struct fake_pipe {
 struct stream {
 	struct net *net;
 	bool is_astray; /* opened while net.astray_next > 0 */
-	bool is_open, is_connected, is_shut, is_aborted, is_released;
+	bool is_open, is_connected, is_shut, is_aborted, is_released, is_expecting;
 	void *ctx;
 	uint32_t bits;
 	int error;

@@ -174,6 +174,82 @@ static void tcp_keepalive_survives_lost_answers(void **state)
 	}
 }
 
+/* Time goes from deadline to deadline for @us. Out: keep-alive probes (no text, SND.NXT - 1 = @seq) on the way. */
+static unsigned probes_within(uint64_t us, uint32_t seq)
+{
+	uint64_t end_us = stt_now_us(conv.stt) + us, next_us;
+	unsigned probes = 0;
+
+	while (info().state != STT_CLOSED && (next_us = stt_deadline_us(conv.stt)) <= end_us) {
+		stt_advance_us(conv.stt, next_us);
+		while (tx_any())
+			probes += conv.last.len == 0 && conv.last.seq == seq && !(conv.last.flags & RST);
+	}
+	if (stt_now_us(conv.stt) < end_us)
+		stt_advance_us(conv.stt, end_us);
+	return probes;
+}
+
+/* MUST-26: the retransmission asks, and the user timeout is what ends it. */
+static void tcp_keepalive_is_silent_beside_a_retransmission(void **state)
+{
+	open_with(.rtt_ms = 10);
+	stt_set(conv.stt, conv.id, "keepalive_us", 10000000);
+	stt_set(conv.stt, conv.id, "user_timeout_us", 200000000);
+	send_bytes(500);
+	assert_int_equal(probes_within(150000000, 600), 0);
+	assert_int_equal(info().state, STT_ESTABLISHED);
+	rx(.flags = ACK, .seq = 901, .ack = 601);
+	assert_int_equal(probes_within(9900000, 600), 0);
+	assert_int_equal(probes_within(200000, 600), 1);
+}
+
+/* MUST-26, and a shut window has probes of its own. */
+static void tcp_keepalive_is_silent_beside_a_window_probe(void **state)
+{
+	open_with(.rtt_ms = 10);
+	stt_set(conv.stt, conv.id, "keepalive_us", 10000000);
+	rx(.flags = ACK, .seq = 901, .ack = 101, .is_shut = true);
+	send_bytes(500);
+	assert_int_equal(probes_within(150000000, 100), 0);
+	assert_int_equal(info().state, STT_ESTABLISHED);
+}
+
+/* Idle for long, then an answer is awaited: its own period counts from there, and so does the end. */
+static void tcp_keepalive_is_quicker_while_an_answer_is_awaited(void **state)
+{
+	open_with(.rtt_ms = 10);
+	stt_set(conv.stt, conv.id, "keepalive_us", 60000000);
+	stt_set(conv.stt, conv.id, "keepalive_busy_us", 5000000);
+	stt_set(conv.stt, conv.id, "keepalive_step_us", 2000000);
+	assert_int_equal(probes_within(30000000, 100), 0);
+	send_bytes(28);
+	tx(.flags = ACK, .seq = 101, .len = 28);
+	stt_set(conv.stt, conv.id, "expect", 1);
+	rx(.flags = ACK, .seq = 901, .ack = 129);
+	assert_int_equal(probes_within(4900000, 128), 0);
+	assert_int_equal(probes_within(200000, 128), 1);
+	rx(.flags = ACK, .seq = 901, .ack = 129);
+	assert_int_equal(probes_within(14800000, 128), 5);
+	assert_int_equal(info().state, STT_ESTABLISHED);
+	probes_within(200000, 128);
+	read_fails(ETIMEDOUT);
+}
+
+/* What was awaited has come: the long period again. */
+static void tcp_keepalive_is_slow_again_after_the_answer(void **state)
+{
+	open_with(.rtt_ms = 10);
+	stt_set(conv.stt, conv.id, "keepalive_us", 60000000);
+	stt_set(conv.stt, conv.id, "keepalive_busy_us", 5000000);
+	stt_set(conv.stt, conv.id, "expect", 1);
+	after_ms(1000);
+	rx(.flags = ACK, .seq = 901, .ack = 101, .len = 16);
+	stt_set(conv.stt, conv.id, "expect", 0);
+	assert_int_equal(probes_within(59900000, 100), 0);
+	assert_int_equal(probes_within(200000, 100), 1);
+}
+
 static void tcp_close_to_a_dead_peer_ends(void **state)
 {
 	open_with();
@@ -214,6 +290,10 @@ int main(void)
 		/* RFC 9293 3.8.4: keep-alives */
 		conv_test(tcp_keepalive_waits_for_silence),
 		conv_test(tcp_keepalive_survives_lost_answers),
+		conv_test(tcp_keepalive_is_silent_beside_a_retransmission),
+		conv_test(tcp_keepalive_is_silent_beside_a_window_probe),
+		conv_test(tcp_keepalive_is_quicker_while_an_answer_is_awaited),
+		conv_test(tcp_keepalive_is_slow_again_after_the_answer),
 		/* RFC 9293 3.8.3: R1 and R2 */
 		conv_test(tcp_close_to_a_dead_peer_ends),
 		conv_test(tcp_r2_is_at_least_a_hundred_seconds),
