@@ -112,6 +112,7 @@
 #define NBD_TURN_BYTES_MAX  (1u << 20) /* parsed per connection and turn */
 #define NBD_SPAN_MAX	    32	/* spans looked at in one go */
 #define NBD_EVENT_MAX	    64	/* volume events waiting for the control thread */
+#define NBD_KEEPALIVE_US    60000000u /* idle this long: a probe. Firewalls forget after 5 minutes, some after 4 or 2 */
 #define NBD_SEND_BYTES_MIN  (4u << 20) /* send queue of a connection, at least */
 #define BENCH_BLOCK_MAX	    (1u << 26) /* blocks bench keeps a generation of: 256 MiB of table */
 

@@ -55,6 +55,7 @@ static void conn_open(struct volume_conn *vc)
 		.owner_ooo = v->cfg.owner_ooo[vc->idx],
 		.connect_us_max = us_clamp(v->cfg.connect_us),
 		.user_timeout_us = us_clamp(v->cfg.request_us),
+		.keepalive_us = NBD_KEEPALIVE_US,
 		.cc = v->cfg.cc,
 	};
 	int err = 0;

@@ -57,6 +57,31 @@ static void volume_at_rest_hears_that_the_server_is_gone(void **state)
 	}
 }
 
+/* A firewall between forgets an idle connection after 300 s, some after 120 s: two probes may get lost. */
+static void volume_at_rest_is_kept_known_to_firewalls(void **state)
+{
+	struct world *w = at_rest();
+	const struct stream_target *target = &w->net->streams[0].target;
+
+	assert_in_range(target->keepalive_us, 1, 120000000 / 2);
+	world_destroy(w);
+}
+
+/* The keep-alive found nobody: a new connection serves before anything is asked for. */
+static void volume_at_rest_replaces_a_dead_connection(void **state)
+{
+	struct world *w = at_rest();
+
+	w->net->streams[0].error = -ETIMEDOUT;
+	w->net->streams[0].bits |= STREAM_DEAD;
+	world_turns(w, 50);
+	assert_int_equal(world_info(w).conn_ready, 1);
+	assert_int_equal(world_info(w).reconnects, 1);
+	assert_int_equal(w->net->opened, 2);
+	assert_serves(w);
+	world_destroy(w);
+}
+
 static void volume_at_rest_hears_a_server_that_speaks_unasked(void **state)
 {
 	struct world *w = at_rest();
@@ -116,6 +141,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(volume_at_rest_takes_what_is_asked_for),
 		cmocka_unit_test(volume_at_rest_hears_that_the_server_is_gone),
+		cmocka_unit_test(volume_at_rest_is_kept_known_to_firewalls),
+		cmocka_unit_test(volume_at_rest_replaces_a_dead_connection),
 		cmocka_unit_test(volume_at_rest_hears_a_server_that_speaks_unasked),
 		cmocka_unit_test(volume_at_rest_stops_in_the_next_turn),
 		cmocka_unit_test(volume_at_rest_is_given_up_in_the_next_turn),
