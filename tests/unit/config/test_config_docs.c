@@ -5,6 +5,7 @@
  * every key of the schema. DOCS_DIR comes from the build.
  */
 #include "config/config_raw.h"
+#include "tests/unit/between.h"
 #include "tests/unit/config/yaml_file.h"
 
 static char text[1 << 16];
@@ -19,7 +20,7 @@ static void document_read(const char *name)
 	file = fopen(path, "r");
 	assert_non_null(file);
 	bytes = fread(text, 1, sizeof(text) - 1, file);
-	assert_in_range(bytes, 100, sizeof(text) - 2);
+	assert_between(bytes, 100, sizeof(text) - 2);
 	text[bytes] = '\0';
 	fclose(file);
 }

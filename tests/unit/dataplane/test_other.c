@@ -19,6 +19,7 @@
 #include "config/host/host.h"
 #include "dataplane/exception/other.h"
 #include "dataplane/port.h"
+#include "tests/unit/between.h"
 #include "tests/unit/classifier/frame.h"
 #include "tests/unit/mempool_reserve/pool.h"
 
@@ -188,7 +189,7 @@ static void other_holds_at_yellow_what_is_more_than_its_share(void **state)
 	assert_true(other_has_work(w->other));
 	for (unsigned turn = 2; turn <= BURST_MAX / SHARE + 1; turn++) {
 		other_turn(w->other, w->now_us);
-		assert_in_range(sent(w), SHARE, turn * SHARE);
+		assert_between(sent(w), SHARE, turn * SHARE);
 	}
 	assert_int_equal(stats(w).released, BURST_MAX - SHARE);
 	assert_int_equal(sent(w), BURST_MAX);
@@ -239,7 +240,7 @@ static void other_is_bounded_when_the_kernel_takes_nothing(void **state)
 		other_turn(w->other, w->now_us);
 	}
 	assert_int_equal(sent(w), EXCEPTION_RING_COUNT - RULE_ROOM);
-	assert_in_range(owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), 1, HOLD_MAX);
+	assert_between(owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), 1, HOLD_MAX);
 	assert_true(stats(w).shed_flow > 0);
 	/* The worker may sleep until the kernel has taken something, or the oldest is too old. */
 	assert_false(other_has_work(w->other));
@@ -325,13 +326,13 @@ static void other_rations_what_the_kernel_gets_when_its_memory_is_short(void **s
 	assert_int_equal(rationed_turn(w, 1, 0), 0);
 	assert_false(other_can_release(w->other)); /* the worker may nap … */
 	due_us = other_deadline(w->other);	   /* … until so much is earned that it is worth it */
-	assert_in_range(due_us - w->now_us, 4 * 200 - 10, 4 * 200 + 10);
+	assert_between(due_us - w->now_us, 4 * 200 - 10, 4 * 200 + 10);
 	assert_int_equal(rationed_turn(w, due_us - w->now_us, 0), 0); /* which this turn finds out */
 	assert_true(other_can_release(w->other));
 	assert_int_equal(rationed_turn(w, 1, 0), 4);
 	for (start_us = w->now_us, went = 0; w->now_us < start_us + 30000;)
 		went += rationed_turn(w, 50, 4);
-	assert_in_range(went, 146, 154); /* one each 200 us */
+	assert_between(went, 146, 154); /* one each 200 us */
 	assert_true(stats(w).rationed > 0);
 	exception_ration(w->exception, false);
 	other_turn(w->other, w->now_us);
@@ -430,7 +431,7 @@ static void other_ration_follows_what_a_frame_takes(void **state)
 	exception_ration(w->exception, true);
 	assert_int_equal(exception_frame_ns(w->queue), 10000);
 	ns = measured_ns(w, 0, &all_ns);
-	assert_in_range(ns, all_ns / 2, all_ns * 2);
+	assert_between(ns, all_ns / 2, all_ns * 2);
 	exception_ration(w->exception, false);
 	assert_int_equal(exception_frame_ns(w->queue), 0);
 }
@@ -440,7 +441,7 @@ static void other_ration_is_not_for_what_the_kernel_sends(void **state)
 	struct world *w = world(state);
 	uint64_t all_ns, ns = measured_ns(w, 64, &all_ns);
 
-	assert_in_range(ns, 1, all_ns / 3);
+	assert_between(ns, 1, all_ns / 3);
 }
 
 /* The levels are swept up and down while frames come; the kernel must see rising numbers. */
@@ -494,7 +495,7 @@ static void other_wakes_the_kernels_side_for_many_frames_at_once(void **state)
 		usleep(us);
 	}
 	exception_stats(w->queue, &s);
-	assert_in_range(s.kicks, 1, 2 + frames * us / 500 + frames / BURST_MAX);
+	assert_between(s.kicks, 1, 2 + frames * us / 500 + frames / BURST_MAX);
 	other_sleep(w->other);
 	for (unsigned tries = 0; tries < 1000 && s.to_kernel < frames; tries++) {
 		usleep(1000);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "dataplane/pace.h"
+#include "tests/unit/between.h"
 
 #define RING 256u
 
@@ -41,9 +42,9 @@ static void nap_is_a_share_of_the_time_between_answers(void **state)
 	struct pace p = {0};
 	uint64_t now_us = run(&p, 1000000, 100, 20, 800);
 
-	assert_in_range(pace_nap_us(&p, RING, now_us), 180, 200);
+	assert_between(pace_nap_us(&p, RING, now_us), 180, 200);
 	now_us = run(&p, now_us, 100, 20, 400);
-	assert_in_range(pace_nap_us(&p, RING, now_us), 90, 110);
+	assert_between(pace_nap_us(&p, RING, now_us), 90, 110);
 }
 
 /* A device that answers in 80 microseconds must not wait 200 for its worker. */
@@ -62,7 +63,7 @@ static void storage_at_rest_allows_the_longest(void **state)
 
 	now_us = run(&p, now_us, 20, 20, 0);
 	longest = pace_nap_us(&p, RING, now_us);
-	assert_in_range(longest, 200, 1000);
+	assert_between(longest, 200, 1000);
 	now_us = run(&p, now_us, 100, 20, 20000);
 	assert_int_equal(pace_nap_us(&p, RING, now_us), longest);
 }
@@ -74,7 +75,7 @@ static void nap_ends_before_the_ring_is_full(void **state)
 
 	for (unsigned i = 0; i < 8; i++) /* 800 packets in this millisecond */
 		pace_turn(&p, 100, 0, now_us + i * 100);
-	assert_in_range(pace_nap_us(&p, RING, now_us + 800), 50, RING * 1000 / 800);
+	assert_between(pace_nap_us(&p, RING, now_us + 800), 50, RING * 1000 / 800);
 	for (unsigned i = 0; i < 40; i++)
 		pace_turn(&p, 100, 0, now_us + 800 + i);
 	assert_int_equal(pace_nap_us(&p, RING, now_us + 850), 0);
@@ -136,10 +137,10 @@ static void rest_ends_before_the_ring_is_full(void **state)
 	pace_turn(&p, 0, 320, now_us);
 	pace_turn(&p, 320, 320, now_us + 500);
 	/* 960 places taken in a millisecond: a quarter of the ring lasts 66 us. */
-	assert_in_range(rest_us(&p, 32, 2000, false), 60, 70);
+	assert_between(rest_us(&p, 32, 2000, false), 60, 70);
 	/* The millisecond after it was quiet so far, and is not trusted yet. */
 	pace_turn(&p, 0, 1, now_us + 1100);
-	assert_in_range(rest_us(&p, 32, 2000, false), 60, 70);
+	assert_between(rest_us(&p, 32, 2000, false), 60, 70);
 	now_us = run(&p, now_us + 2000, 5, 0, 1000);
 	assert_int_equal(rest_us(&p, 32, 2000, false), 250);
 }

@@ -5,6 +5,7 @@
  */
 #include <rte_malloc.h>
 #include "tests/unit/mempool_reserve/pool.h"
+#include "tests/unit/between.h"
 
 #define PAGE_BYTES 4096 /* this EAL has no hugepages */
 
@@ -21,7 +22,7 @@ static uint64_t heap_used(void)
 
 static void assert_close(uint64_t told, uint64_t taken)
 {
-	assert_in_range(told, taken - taken / 100, taken + taken / 100);
+	assert_between(told, taken - taken / 100, taken + taken / 100);
 }
 
 static void check(const struct reserve_config *cfg)
@@ -61,7 +62,7 @@ static void pool_that_is_not_ours_is_counted_too(void **state)
 
 	assert_non_null(mp);
 	taken = heap_used() - before;
-	assert_in_range(reserve_foreign_bytes(mp), taken - taken / 20, taken);
+	assert_between(reserve_foreign_bytes(mp), taken - taken / 20, taken);
 	rte_mempool_free(mp);
 }
 

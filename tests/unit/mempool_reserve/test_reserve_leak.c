@@ -2,6 +2,7 @@
  * test_reserve_leak.c - a planted leak is named, with its owner and its age
  */
 #include "tests/unit/mempool_reserve/pool.h"
+#include "tests/unit/between.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -53,7 +54,7 @@ static void reserve_names_the_owner_and_age_of_a_planted_leak(void **state)
 	assert_int_equal(leak->count, 8);
 	assert_int_equal(leak->ages[1], 5);
 	assert_int_equal(leak->ages[5], 3);
-	assert_in_range(leak->oldest_us, 30 * SECOND - 2048, 30 * SECOND + 2048);
+	assert_between(leak->oldest_us, 30 * SECOND - 2048, 30 * SECOND + 2048);
 	assert_int_equal(ring->count, 8);
 	rte_pktmbuf_free_bulk(m, 16);
 }
@@ -68,11 +69,11 @@ static void reserve_age_is_that_of_the_last_hand_over(void **state)
 	assert_true(reserve_move(m, OWNER_HOLD, 10 * SECOND));
 	assert_true(reserve_move(m, OWNER_HOLD, 15 * SECOND)); /* it had it already */
 	assert_int_equal(reserve_leaks(r, 20 * SECOND, rows, 4), 1);
-	assert_in_range(rows[0].oldest_us, 10 * SECOND - 2048, 10 * SECOND + 2048);
+	assert_between(rows[0].oldest_us, 10 * SECOND - 2048, 10 * SECOND + 2048);
 	assert_true(reserve_move(m, OWNER_EXCEPTION, 15 * SECOND));
 	assert_int_equal(reserve_leaks(r, 20 * SECOND, rows, 4), 1);
 	assert_int_equal(rows[0].owner, OWNER_EXCEPTION);
-	assert_in_range(rows[0].oldest_us, 5 * SECOND - 2048, 5 * SECOND + 2048);
+	assert_between(rows[0].oldest_us, 5 * SECOND - 2048, 5 * SECOND + 2048);
 	rte_pktmbuf_free(m);
 }
 

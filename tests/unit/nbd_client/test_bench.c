@@ -8,6 +8,7 @@
 #include <time.h>
 #include "dataplane/net/stream.h"
 #include "nbd_client/bench/bench.h"
+#include "tests/unit/between.h"
 
 #define DISK_BYTES (1u << 20)
 
@@ -155,8 +156,8 @@ static void bench_keeps_the_mix_and_the_sizes(void **state)
 	rig_start(r);
 	out = run(r);
 	assert_true(out.ios[0] > out.ios[1]);
-	assert_in_range(out.ios[0] * 100 / (out.ios[0] + out.ios[1]), 65, 75);
-	assert_in_range(out.bytes[0] / out.ios[0], 9000, 11500); /* mean of 4, 8, 12, 16 KiB */
+	assert_between(out.ios[0] * 100 / (out.ios[0] + out.ios[1]), 65, 75);
+	assert_between(out.bytes[0] / out.ios[0], 9000, 11500); /* mean of 4, 8, 12, 16 KiB */
 	assert_true(out.p50_us <= out.p99_us && out.p99_us <= out.max_us * 1.02);
 	rig_free(r);
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "nbd_client/ublk/ublk_priv.h"
+#include "tests/unit/between.h"
 
 #define DEV_ID	 3
 #define PID_DEAD 0x3fffffff /* above any pid_max */
@@ -187,7 +188,7 @@ static void kernel_that_is_never_ready_is_not_waited_for_for_ever(void **state)
 
 	kernel.busy = UINT32_MAX;
 	recovers(&cfg, "the kernel still holds what the dead daemon had");
-	assert_in_range(now_us, 1000000 + UBLK_RECOVER_US_MAX, 1000000 + UBLK_RECOVER_US_MAX + UBLK_RECOVER_US_STEP);
+	assert_between(now_us, 1000000 + UBLK_RECOVER_US_MAX, 1000000 + UBLK_RECOVER_US_MAX + UBLK_RECOVER_US_STEP);
 }
 
 static void process_that_lives_is_named(void **state)

@@ -5,6 +5,7 @@
  * the rate.
  */
 #include "tests/unit/nbd_client/check.h"
+#include "tests/unit/between.h"
 #include "tests/unit/nbd_client/world.h"
 
 #define ROUND_TURNS 10u
@@ -62,9 +63,9 @@ static void volume_credit_wants_twice_what_a_delay_brings(void **state)
 
 	rounds(w, 14, 5);
 	i = world_info(w);
-	assert_in_range(i.read_delay_us, 9000, 11000);
-	assert_in_range(i.read_bytes_per_s, 5 * READ_BYTES * 80, 5 * READ_BYTES * 120);
-	assert_in_range(i.credit_wanted_mbufs, 2 * 5 * READ_COST * 8 / 10, 2 * 5 * READ_COST * 12 / 10 + WRITES);
+	assert_between(i.read_delay_us, 9000, 11000);
+	assert_between(i.read_bytes_per_s, 5 * READ_BYTES * 80, 5 * READ_BYTES * 120);
+	assert_between(i.credit_wanted_mbufs, 2 * 5 * READ_COST * 8 / 10, 2 * 5 * READ_COST * 12 / 10 + WRITES);
 	assert_int_equal(i.credit_granted_mbufs, LEAST); /* wanting is not having */
 	volume_credit_set(w->volume, i.credit_wanted_mbufs);
 	rounds(w, 2, 12);

@@ -4,6 +4,7 @@
 #include "tests/unit/nbd_client/check.h"
 #include <errno.h>
 #include <stdlib.h>
+#include "tests/unit/between.h"
 #include "tests/unit/nbd_client/world.h"
 
 static struct world *ready(struct world *w)
@@ -48,7 +49,7 @@ static void volume_tells_what_is_under_way(void **state)
 	assert_true(world_settle(w, 100000));
 	nbd_client_load(w->nc, &load);
 	assert_true(load.in_flight == 0 && !load.is_answering);
-	assert_in_range(load.latency_us, 4 * WORLD_TURN_US / 16, 20 * WORLD_TURN_US / 16);
+	assert_between(load.latency_us, 4 * WORLD_TURN_US / 16, 20 * WORLD_TURN_US / 16);
 	world_destroy(w);
 }
 

@@ -2,6 +2,7 @@
  * test_tcp_cc_dctcp.c - RFC 8257: alpha window by window
  */
 #include "tests/unit/net/cc_script.h"
+#include "tests/unit/between.h"
 
 #define ONE (1u << TCP_DCTCP_SHIFT)
 
@@ -55,9 +56,9 @@ static void dctcp_alpha_converges_to_the_marked_share(void **state)
 	cc_start(&cc, &tcp_cc_dctcp, 100000);
 	for (uint64_t i = 0; i < 200; i++)
 		window(&cc, 100000, 50000, i);
-	assert_in_range(cc.u.dctcp.alpha_fp, ONE / 2 - 16, ONE / 2 + 16);
+	assert_between(cc.u.dctcp.alpha_fp, ONE / 2 - 16, ONE / 2 + 16);
 	tcp_cc_on_ecn(&cc, 100000, 300);
-	assert_in_range(cc.cwnd_bytes, 74980, 75020);
+	assert_between(cc.cwnd_bytes, 74980, 75020);
 }
 
 static void dctcp_alpha_reaches_zero(void **state)

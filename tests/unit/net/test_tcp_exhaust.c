@@ -5,6 +5,7 @@
  * test_tcp_memory.c.
  */
 #include "tests/unit/net/conv.h"
+#include "tests/unit/between.h"
 
 #define ALL    UINT32_MAX
 #define RTT_MS 10
@@ -107,7 +108,7 @@ static void tcp_timeouts_without_memory_do_not_back_off(void **state)
 	tx(.flags = ACK, .seq = 101, .len = 1000);
 	memory_gone();
 	after_ms(20000);
-	assert_in_range(info().backoff, 0, 1);
+	assert_between(info().backoff, 0, 1);
 	memory_back();
 	after_ms(2 * info().rto_us / 1000);
 	tx(.flags = ACK, .seq = 101, .len = 1000);
@@ -194,7 +195,7 @@ static void tcp_overlap_flood_costs_the_neighbour_nothing(void **state)
 	for (uint32_t i = 1; i < 2000; i++) {
 		rx(.flags = ACK, .seq = 901 + i, .ack = 101, .len = 1000);
 		rx(.flags = ACK, .seq = 901 + 3 * i, .ack = 101, .len = 2);
-		assert_in_range(info().held_mbufs, 1, 16);
+		assert_between(info().held_mbufs, 1, 16);
 		if (i % 500 == 0)
 			rx(.flags = ACK, .seq = 901 + 2 * (i - 500), .ack = iss + 1, .len = 1000,
 				.dport = LOCAL_PORT + 1);
@@ -212,7 +213,7 @@ static void tcp_split_acks_do_not_speed_us_up(void **state)
 		rx(.flags = ACK, .seq = 901, .ack = 101 + 10 * i);
 		tx_drain();
 	}
-	assert_in_range(info().cwnd_bytes, 10000, 20000);
+	assert_between(info().cwnd_bytes, 10000, 20000);
 }
 
 static void tcp_rst_with_text_is_a_rst(void **state)

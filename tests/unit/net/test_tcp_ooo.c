@@ -2,6 +2,7 @@
  * test_tcp_ooo.c - data beyond a hole: RFC 2018 and 2883 as receiver, bounds and shedding
  */
 #include "tests/unit/net/conv.h"
+#include "tests/unit/between.h"
 
 static void tcp_hole_is_reported_by_sack(void **state)
 {
@@ -106,7 +107,7 @@ static void tcp_out_of_order_data_stays_below_its_share(void **state)
 	for (uint32_t i = 0; i < 60; i++)
 		rx(.flags = ACK, .seq = 1901 + i * 600, .ack = 101, .len = 590);
 	tx_drain();
-	assert_in_range(info().held_mbufs, 1, 30);
+	assert_between(info().held_mbufs, 1, 30);
 }
 
 static void tcp_shedding_takes_the_highest_first(void **state)
@@ -136,7 +137,7 @@ static void tcp_segment_at_rcv_nxt_is_always_admitted(void **state)
 	rx(.flags = ACK, .seq = 901, .ack = 101, .len = 1000);
 	tx(.flags = ACK);
 	assert_true((int32_t)(conv.last.ack - 1901) >= 0);
-	assert_in_range(info().held_mbufs, 1, 16);
+	assert_between(info().held_mbufs, 1, 16);
 	read_bytes(1000 + 480);
 }
 
@@ -146,7 +147,7 @@ static void tcp_one_byte_segments_do_not_break_the_quota(void **state)
 	for (uint32_t i = 0; i < 5000; i++) {
 		rx(.flags = ACK, .seq = 901 + i, .ack = 101, .len = 1);
 		tx_drain();
-		assert_in_range(info().held_mbufs, 1, 16);
+		assert_between(info().held_mbufs, 1, 16);
 	}
 	read_bytes(5000);
 }
@@ -158,7 +159,7 @@ static void tcp_one_byte_overlaps_do_not_break_the_quota(void **state)
 	for (uint32_t i = 1; i < 3000; i++) {
 		rx(.flags = ACK, .seq = 901 + i, .ack = 101, .len = 1000);
 		tx_drain();
-		assert_in_range(info().held_mbufs, 1, 16);
+		assert_between(info().held_mbufs, 1, 16);
 	}
 	read_bytes(3999);
 }
@@ -169,7 +170,7 @@ static void tcp_runs_of_one_byte_are_bounded(void **state)
 	for (uint32_t i = 0; i < 1000; i++)
 		rx(.flags = ACK, .seq = 903 + 2 * i, .ack = 101, .len = 1);
 	tx_drain();
-	assert_in_range(info().held_mbufs, 1, 128);
+	assert_between(info().held_mbufs, 1, 128);
 	for (uint32_t i = 0; i < 1001; i++)
 		rx(.flags = ACK, .seq = 901 + 2 * i, .ack = 101, .len = 2);
 	tx_drain();

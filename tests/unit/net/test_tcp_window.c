@@ -2,6 +2,7 @@
  * test_tcp_window.c - flow control: RFC 9293 3.8.6, RFC 7323 2, the quota behind our window
  */
 #include "tests/unit/net/conv.h"
+#include "tests/unit/between.h"
 
 static void tcp_sends_no_more_than_the_window(void **state)
 {
@@ -144,7 +145,7 @@ static void tcp_unread_data_closes_our_window(void **state)
 		tx_drain();
 	}
 	assert_true(conv.last.wnd < first);
-	assert_in_range(info().held_mbufs, 1, 16);
+	assert_between(info().held_mbufs, 1, 16);
 }
 
 static void tcp_reader_that_catches_up_reopens_the_window(void **state)
@@ -216,7 +217,7 @@ static void tcp_full_queue_says_try_again(void **state)
 	while ((n = stt_send(conv.stt, conv.id, bytes, sizeof(bytes))) > 0)
 		total += n;
 	assert_int_equal(n, -EAGAIN);
-	assert_in_range(total, 1 << 20, 4 << 20);
+	assert_between(total, 1 << 20, 4 << 20);
 	conv.queued = (uint64_t)total;
 }
 

@@ -7,6 +7,7 @@
  * the same script, the difference is the claim.
  */
 #include "tests/unit/net/conv.h"
+#include "tests/unit/between.h"
 
 #define LOTS 400000u /* more than any window here */
 
@@ -86,8 +87,8 @@ static uint32_t six_seconds_after_a_loss(const char *cc)
 /* RFC 9438 4.2: K is 1.96 s here, and four seconds past it W is 35; a segment a round trip is 12. */
 static void tcp_cubic_grows_by_time_and_newreno_by_round_trips(void **state)
 {
-	assert_in_range(six_seconds_after_a_loss("newreno"), 9, 13);
-	assert_in_range(six_seconds_after_a_loss("cubic"), 15, 40);
+	assert_between(six_seconds_after_a_loss("newreno"), 9, 13);
+	assert_between(six_seconds_after_a_loss("cubic"), 15, 40);
 }
 
 /* Window after two rounds of slow start, the second of which took half as long again. */
@@ -109,7 +110,7 @@ static uint32_t two_rounds(const char *cc, uint64_t second_ms)
 static void tcp_slow_start_slows_down_when_the_delay_grows(void **state)
 {
 	assert_int_equal(two_rounds("cubic", 40), 40000);
-	assert_in_range(two_rounds("cubic", 60), 24000, 34000);
+	assert_between(two_rounds("cubic", 60), 24000, 34000);
 	assert_int_equal(two_rounds("newreno", 60), 40000);
 }
 
@@ -140,9 +141,9 @@ static uint32_t kept_after_a_mark(const char *cc, int quiet_rounds)
 /* RFC 8257 3.3: alpha shrinks by a sixteenth each round without a mark. */
 static void tcp_dctcp_gives_way_as_far_as_was_marked(void **state)
 {
-	assert_in_range(kept_after_a_mark("dctcp", 1), 45, 60);
-	assert_in_range(kept_after_a_mark("dctcp", 20), 80, 95);
-	assert_in_range(kept_after_a_mark("newreno", 20), 30, 60);
+	assert_between(kept_after_a_mark("dctcp", 1), 45, 60);
+	assert_between(kept_after_a_mark("dctcp", 20), 80, 95);
+	assert_between(kept_after_a_mark("newreno", 20), 30, 60);
 }
 
 /* Forty segments of window, nothing in flight. */
@@ -188,7 +189,7 @@ static void tcp_window_that_was_not_used_is_forgotten_at_a_loss(void **state)
 	assert_int_equal(tx_drain(), 8);
 	lose_the_first(40);
 	/* Used eight, one sent again: (8 - 1) / 2, where CUBIC alone would keep 5.6. */
-	assert_in_range(info().cwnd_bytes, 2000, 4000);
+	assert_between(info().cwnd_bytes, 2000, 4000);
 }
 
 static void tcp_burst_after_a_pause_is_spread(void **state)
@@ -199,7 +200,7 @@ static void tcp_burst_after_a_pause_is_spread(void **state)
 	after_ms(1000);
 	send_bytes(40000);
 	first = sent = tx_drain();
-	assert_in_range(first, 10, 14);
+	assert_between(first, 10, 14);
 	for (int i = 0; i < 10; i++) {
 		unsigned now;
 
@@ -225,7 +226,7 @@ static void tcp_pace_does_not_wait_for_an_ack(void **state)
 		after_ms(4);
 		sent += tx_drain();
 	}
-	assert_in_range(sent, 18, 22); /* of 30, at 0.8 ms each */
+	assert_between(sent, 18, 22); /* of 30, at 0.8 ms each */
 }
 
 /* docs/adr/0009: ten segments are what a path must take in one piece (RFC 6928). */
