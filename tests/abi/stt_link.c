@@ -134,8 +134,8 @@ static void answer_nd(struct stt *t, const struct rte_ipv6_hdr *ask)
 	ip->payload_len = rte_cpu_to_be_16(NA_BYTES);
 	ip->proto = IPPROTO_ICMPV6;
 	ip->hop_limits = 255;
-	memcpy(ip->src_addr, t->cfg.peer_ip6, 16);
-	memcpy(ip->dst_addr, ask->src_addr, 16);
+	memcpy(&ip->src_addr, t->cfg.peer_ip6, 16);
+	memcpy(&ip->dst_addr, &ask->src_addr, 16);
 	na->nd_na_type = ND_NEIGHBOR_ADVERT;
 	na->nd_na_flags_reserved = ND_NA_FLAG_SOLICITED | ND_NA_FLAG_OVERRIDE;
 	memcpy(&na->nd_na_target, t->cfg.peer_ip6, 16);

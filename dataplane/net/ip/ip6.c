@@ -177,8 +177,8 @@ void ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 
 	assert(info->l3_off + IP6_HDR_BYTES <= rte_pktmbuf_data_len(m));
 	ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv6_hdr *, info->l3_off);
-	in.src = ip6_addr(ip->src_addr);
-	in.dst = ip6_addr(ip->dst_addr);
+	in.src = ip6_addr(&ip->src_addr);
+	in.dst = ip6_addr(&ip->dst_addr);
 	in.ecn = rte_be_to_cpu_32(ip->vtc_flow) >> 20 & 3;
 	in.ttl = ip->hop_limits;
 	w.next = ip->proto;

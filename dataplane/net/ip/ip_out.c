@@ -131,8 +131,8 @@ static void ip6_prepend(const struct ip_path *path, struct rte_mbuf *m, uint8_t 
 	ip->payload_len = rte_cpu_to_be_16((uint16_t)len);
 	ip->proto = proto;
 	ip->hop_limits = IP_TTL_DEFAULT;
-	memcpy(ip->src_addr, path->local.addr, 16);
-	memcpy(ip->dst_addr, path->remote.addr, 16);
+	memcpy(&ip->src_addr, path->local.addr, 16);
+	memcpy(&ip->dst_addr, path->remote.addr, 16);
 	m->ol_flags |= RTE_MBUF_F_TX_IPV6;
 	m->l3_len = IP6_HDR_BYTES;
 }

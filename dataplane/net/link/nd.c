@@ -76,8 +76,8 @@ static int emit(struct net *net, uint8_t type, uint8_t flags, const struct net_i
 	ip->payload_len = rte_cpu_to_be_16(len);
 	ip->proto = IPPROTO_ICMPV6;
 	ip->hop_limits = ND_HOP_LIMIT;
-	memcpy(ip->src_addr, src->addr, 16);
-	memcpy(ip->dst_addr, dst->addr, 16);
+	memcpy(&ip->src_addr, src->addr, 16);
+	memcpy(&ip->dst_addr, dst->addr, 16);
 	nd = (uint8_t *)(ip + 1);
 	nd[0] = type;
 	nd[4] = flags;
