@@ -83,16 +83,8 @@ static bool step_sequence(struct tcp_conn *conn, const struct tcp_seg *seg, uint
 
 	if (is_paws_reject(conn, seg, now_us))
 		return false;
-	if (is_acceptable(conn, seg)) {
-		/* RFC 7323 4.3 (2): what spans Last.ACK.sent is echoed. Older than TS.Recent it can only be because
-		 * that has outlived its 24 days (5.5), and then it is the one to go. */
-		if (conn->has_ts && seg->has_ts && !(seg->flags & TCP_RST) &&
-			seq_le(seg->seq, conn->rcv.acked)) {
-			conn->ts_recent = seg->tsval;
-			conn->ts_recent_us = now_us;
-		}
+	if (is_acceptable(conn, seg))
 		return true;
-	}
 	conn->net->stats.tcp_out_of_window++;
 	if (seg->flags & TCP_RST)
 		return false;
@@ -347,6 +339,19 @@ static bool syn_sent(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t 
 	return true;
 }
 
+/*
+ * RFC 7323 4.3 (2): what spans Last.ACK.sent is echoed, and what passed every step only: a segment that RFC 5961 refuses
+ * leaves no trace, or its timestamp would make all that follow look old. Older than TS.Recent it can only be because that
+ * has outlived its 24 days (5.5); then TS.Recent is replaced.
+ */
+static void ts_remember(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us)
+{
+	if (!conn->has_ts || !seg->has_ts || seq_gt(seg->seq, conn->rcv.acked))
+		return;
+	conn->ts_recent = seg->tsval;
+	conn->ts_recent_us = now_us;
+}
+
 /* All steps for a segment in a state other than SYN-SENT. Out: the text is still to be taken. */
 static bool synchronized(struct tcp_conn *conn, struct tcp_seg *seg, uint8_t ecn, uint64_t now_us)
 {
@@ -365,10 +370,11 @@ static bool synchronized(struct tcp_conn *conn, struct tcp_seg *seg, uint8_t ecn
 	if (!step_sequence(conn, seg, now_us) || !step_rst(conn, seg, now_us) ||
 		!step_syn(conn, seg, now_us))
 		return false;
-	conn->last_heard_us = now_us;
-	conn->keepalive_tries = 0;
 	if (!step_ack(conn, seg, now_us))
 		return false;
+	conn->last_heard_us = now_us;
+	conn->keepalive_tries = 0;
+	ts_remember(conn, seg, now_us);
 	tcp_ecn_received(conn, seg, ecn);
 	return true;
 }

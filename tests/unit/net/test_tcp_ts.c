@@ -58,6 +58,33 @@ static void tcp_old_timestamp_is_acknowledged_and_dropped(void **state)
 	read_nothing();
 }
 
+/* 4.3 and RFC 5961 4 and 5: what is refused, whoever guessed it, does not move TS.Recent. */
+static void tcp_refused_segment_leaves_no_timestamp(void **state)
+{
+	const struct segment refused[] = {
+		{.flags = ACK, .seq = 901, .len = 5, .ack = 102},	    /* not sent yet */
+		{.flags = ACK, .seq = 901, .len = 5, .ack = 101 - 70000u}, /* older than any window */
+		{.flags = SYN | ACK, .seq = 901, .ack = 101},
+		{.flags = PSH, .seq = 901, .len = 5},
+	};
+
+	for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		struct segment s = refused[i];
+
+		open_with(.ts = true);
+		s.has_ts = true;
+		s.tsval = TSVAL_PEER + (1u << 30);
+		conv_rx(&s);
+		tx_drain();
+		read_nothing();
+		after_ms(10);
+		rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101);
+		read_bytes(10);
+		tx(.flags = ACK, .ack = 911, .tsecr = TSVAL_PEER + 10);
+		assert_int_equal(conv_end(NULL), 0);
+	}
+}
+
 /* 5.5: after 24 days of silence the peer's clock may have wrapped. */
 static void tcp_old_timestamp_is_taken_after_24_days(void **state)
 {
@@ -144,6 +171,7 @@ int main(void)
 		conv_test(tcp_reset_without_timestamp_is_taken),
 		/* RFC 7323 5: PAWS */
 		conv_test(tcp_old_timestamp_is_acknowledged_and_dropped),
+		conv_test(tcp_refused_segment_leaves_no_timestamp),
 		conv_test(tcp_old_timestamp_is_taken_after_24_days),
 		conv_test(tcp_timestamp_of_24_days_ago_is_forgotten),
 		conv_test(tcp_timestamp_offset_differs_between_connections),
