@@ -230,6 +230,9 @@ void tcp_recovery_ack(struct tcp_conn *conn, const struct tcp_seg *seg, struct t
 		r->can_undo = false;
 	if (is_spurious(conn, seg, d, info))
 		undo(conn, info->now_us);
+	/* Without a recovery it follows SND.UNA: left behind by 2 GiB it would lie ahead of it. */
+	if (r->phase == RECOVERY_NONE && seq_gt(conn->snd_una, r->point))
+		r->point = conn->snd_una;
 	if (r->phase != RECOVERY_NONE && seq_ge(conn->snd_una, r->point)) {
 		leave(conn, info->now_us);
 		tcp_rack_recovered(&conn->rack);
