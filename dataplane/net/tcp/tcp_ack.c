@@ -37,9 +37,8 @@ static void window_update(struct tcp_conn *conn, const struct tcp_seg *seg, bool
 		return;
 	if (before == 0) {
 		/* What went into the shut window was a probe, or the peer shrank it: neither was
-		 * taken. */
-		if (tcp_rtx_flight(&conn->rtx) > 0 && seg->ack == conn->snd_una &&
-			conn->recovery.phase == RECOVERY_NONE) {
+		 * taken, and what was sent again in a recovery was not either. */
+		if (tcp_rtx_flight(&conn->rtx) > 0 && seg->ack == conn->snd_una) {
 			tcp_rtx_mark_all_lost(&conn->rtx);
 			conn->rto_due = true;
 		}

@@ -110,6 +110,47 @@ static void tcp_data_beyond_a_shrunk_edge_does_not_end_the_connection(void **sta
 	assert_int_equal(info().state, STT_ESTABLISHED);
 }
 
+/* Shut and opened again by ACKs of one number, within a recovery: what is missing leaves at once. */
+static void shut_and_open(uint32_t ack)
+{
+	rx(.flags = ACK, .seq = 901, .ack = ack, .is_shut = true);
+	for (int i = 0; i < 30; i++) {
+		after_ms(100);
+		while (tx_any())
+			rx(.flags = ACK, .seq = 901, .ack = ack, .is_shut = true);
+	}
+	rx(.flags = ACK, .seq = 901, .ack = ack, .wnd = 5000);
+	assert_true(tx_any());
+	assert_int_equal(conv.last.seq, ack);
+	assert_int_equal(conv.last.len, 1000);
+}
+
+static void tcp_window_reopened_in_rto_recovery_is_used_at_once(void **state)
+{
+	open_with(.rtt_ms = 100, .wnd = 5000);
+	send_bytes(5000);
+	assert_int_equal(tx_drain(), 5);
+	for (int i = 0; i < 20; i++) { /* two seconds of silence: the timeout has backed off */
+		after_ms(100);
+		tx_drain();
+	}
+	rx(.flags = ACK, .seq = 901, .ack = 1101);
+	assert_true(tx_drain() >= 1); /* what follows is on its way again */
+	shut_and_open(1101);
+}
+
+static void tcp_window_reopened_in_fast_recovery_is_used_at_once(void **state)
+{
+	open_with(.rtt_ms = 100, .wnd = 6000);
+	send_bytes(6000);
+	assert_int_equal(tx_drain(), 6);
+	after_ms(100);
+	rx(.flags = ACK, .seq = 901, .ack = 101, .sacks = 1, .sack = {{1101, 4101}});
+	tx(.flags = ACK, .seq = 101, .len = 1000);
+	rx(.flags = ACK, .seq = 901, .ack = 4101, .wnd = 2000);
+	shut_and_open(4101);
+}
+
 static void tcp_silly_window_is_overridden_in_the_end(void **state)
 {
 	open_with(.rtt_ms = 100, .wnd = 3000);
@@ -280,6 +321,8 @@ int main(void)
 		conv_test(tcp_nothing_new_goes_into_a_shrunk_window),
 		conv_test(tcp_inside_a_shrunk_window_data_is_sent_again),
 		conv_test(tcp_data_beyond_a_shrunk_edge_does_not_end_the_connection),
+		conv_test(tcp_window_reopened_in_rto_recovery_is_used_at_once),
+		conv_test(tcp_window_reopened_in_fast_recovery_is_used_at_once),
 		/* RFC 9293 3.8.6.1: zero-window probing */
 		conv_test(tcp_first_probe_comes_after_one_timeout),
 		conv_test(tcp_probe_interval_doubles_up_to_a_minute),
