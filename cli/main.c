@@ -97,7 +97,7 @@ static int run_reserve(const struct cli *cli)
 	if (strcmp(view, "leaks") == 0)
 		return cli_ask(cli, "reserve.leaks", NULL, READ_MS, print_reserve_leaks);
 	return cli_usage(
-		"reserve %s is not known; say reserve, reserve explain or reserve leaks", view);
+		"reserve %s is not known; give reserve, reserve explain or reserve leaks", view);
 }
 
 static int run_probe(const struct cli *cli)
@@ -106,6 +106,7 @@ static int run_probe(const struct cli *cli)
 		cli, "probe", json_pack("{s:s}", "uri", cli->args[0]), CHANGE_MS, print_probe);
 }
 
+#if SLUICE_FAULT_INJECTION
 /* A count as a number; what is none is sent as text, and the daemon says what it must be. */
 static json_t *count_arg(const char *text)
 {
@@ -130,11 +131,12 @@ static int run_fault(const struct cli *cli)
 	if (strcmp(cli->args[0], "refill") == 0)
 		return cli_ask(cli, "fault.refill", json_pack("{s:o}", "count", count_arg(cli->args[1])), READ_MS, NULL);
 	if (strcmp(cli->args[0], "starve") != 0 || (!is_on && strcmp(cli->args[1], "off") != 0))
-		return cli_usage("fault %s %s is not known; say fault starve on, or off, or fault level LEVEL",
-			cli->args[0], cli->args[1]);
+		return cli_usage("fault %s %s is not known; give starve on|off, level green|yellow|red|off, "
+				 "leak OWNER N, or refill N", cli->args[0], cli->args[1]);
 	return cli_ask(
 		cli, "fault.starve", json_pack("{s:b}", "on", is_on), READ_MS, print_starved);
 }
+#endif
 
 static int run_shutdown(const struct cli *cli)
 {
@@ -161,16 +163,18 @@ static const struct command commands[] = {
 		1, run_attach},
 	{"detach", "NAME [--force]", "f", "take a block device away", 1, 1, run_detach},
 	{"list", "", "", "the volumes", 0, 0, run_list},
-	{"stats", "[--openmetrics]", "o", "every counter there is", 0, 0, run_stats},
+	{"stats", "[--openmetrics]", "o", "counters of ports, workers, volumes and pools", 0, 0, run_stats},
 	{"reserve", "[explain|leaks]", "", "the packet reserve: who holds it, why so much", 0, 1,
 		run_reserve},
 	{"doctor", "[-c FILE]", "c", "what this machine lacks, with the remedies", 0, 0,
 		cli_doctor},
-	{"probe", "URI", "", "what a server says of an export", 1, 1, run_probe},
+	{"probe", "URI", "", "what a server says of an export, and its other exports", 1, 1, run_probe},
 	{"bench", "[-c FILE] URI [OPTION...]", "",
 		"measure an export; takes sluiced --bench's options", 0, 0, NULL},
+#if SLUICE_FAULT_INJECTION /* a daemon of another build refuses it */
 	{"fault", "starve|level|leak|refill ...", "",
-		"fault-injection builds: starve on|off, level LEVEL, leak OWNER N, refill N", 2, 3, run_fault},
+		"starve on|off, level green|yellow|red|off, leak OWNER N, refill N", 2, 3, run_fault},
+#endif
 	{"top", "", "", "a live view", 0, 0, cli_top},
 	{"shutdown", "[--keep]", "k", "end the daemon; devices in use stay for the next, or all", 0, 0,
 		run_shutdown},
@@ -188,7 +192,9 @@ static void help_print(FILE *to)
 	fputs("\n"
 	      "  --json         print what the daemon answered\n"
 	      "  --socket PATH  its control socket (default " CONFIG_SOCKET_DEFAULT ")\n"
+	      "  -c, --config FILE  of doctor and bench: the configuration (default " CONFIG_PATH_DEFAULT ")\n"
 	      "  -h, --help     this, or after a command: what it takes\n"
+	      "  -V, --version  the version of this program\n"
 	      "\n"
 	      "Status: 0 good, 1 failed, 2 wrong usage. More in sluice(1).\n",
 		to);
@@ -241,9 +247,29 @@ static int command_help(const struct command *command)
 	return STATUS_GOOD;
 }
 
+/*
+ * The option getopt_long() stopped at: @opt is its letter, or 0 for an unknown word, which is the
+ * argument read last. Where letters stand together (-xh) that argument is not behind us yet, so
+ * letters are named by themselves.
+ */
+static const char *option_name(int opt, char **argv, char text[3])
+{
+	if (opt == 0 || strncmp(argv[optind - 1], "--", 2) == 0)
+		return argv[optind - 1];
+	for (const struct option *o = long_options; o->name; o++) {
+		if (o->val == opt && optind >= 2 && strncmp(argv[optind - 2], "--", 2) == 0)
+			return argv[optind - 2];
+	}
+	text[0] = '-';
+	text[1] = (char)opt;
+	text[2] = '\0';
+	return text;
+}
+
 /* Reads what stands behind the command's name. Out: -1 to run it, else the exit status. */
 static int command_parse(struct cli *cli, const struct command *command, int argc, char **argv)
 {
+	char text[3];
 	int opt;
 
 	optind = 0; /* glibc: forget that the options before the command had to come first */
@@ -251,23 +277,25 @@ static int command_parse(struct cli *cli, const struct command *command, int arg
 		if (opt == 'h')
 			return command_help(command);
 		if (opt == ':')
-			return cli_usage("%s wants a value", argv[optind - 1]);
+			return cli_usage("%s needs a value", option_name(optopt, argv, text));
 		if (opt == '?' || !option_store(cli, command, opt))
-			return cli_usage("%s has no option %s; usage: sluice %s %s", command->name,
-				argv[optind - 1], command->name, command->args);
+			return cli_usage("%s has no option %s; usage: sluice %s%s%s", command->name,
+				option_name(opt == '?' ? optopt : opt, argv, text), command->name,
+				*command->args ? " " : "", command->args);
 	}
 	cli->args = (const char **)(uintptr_t)(argv + optind);
 	cli->arg_count = argc - optind;
 	if (cli->arg_count >= command->arg_min && cli->arg_count <= command->arg_max)
 		return -1;
-	return cli_usage("%s %s; usage: sluice %s %s", command->name,
+	return cli_usage("%s %s; usage: sluice %s%s%s", command->name,
 		cli->arg_count < command->arg_min ? "lacks an argument" : "has too many arguments",
-		command->name, command->args);
+		command->name, *command->args ? " " : "", command->args);
 }
 
 /* Options before the command. Out: -1 with optind at the command, else the exit status. */
 static int global_parse(struct cli *cli, int argc, char **argv)
 {
+	char text[3];
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "+:hV", long_options, NULL)) != -1) {
@@ -278,10 +306,10 @@ static int global_parse(struct cli *cli, int argc, char **argv)
 		if (opt == 'V')
 			return run_version(cli);
 		if (opt == ':')
-			return cli_usage("%s wants a value", argv[optind - 1]);
+			return cli_usage("%s needs a value", option_name(optopt, argv, text));
 		if (opt == '?' || !option_store(cli, NULL, opt))
-			return cli_usage(
-				"there is no option %s before the command", argv[optind - 1]);
+			return cli_usage("there is no option %s before the command",
+				option_name(opt == '?' ? optopt : opt, argv, text));
 	}
 	if (optind < argc)
 		return -1;

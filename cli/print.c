@@ -57,6 +57,11 @@ static const struct column doctor_columns[] = {
 	{"FOUND", "text", CELL_TEXT},
 };
 
+static const struct column export_columns[] = {
+	{"EXPORT", "name", CELL_TEXT},
+	{"DESCRIPTION", "description", CELL_TEXT},
+};
+
 const json_t *print_rows(const json_t *result, const char *key)
 {
 	const json_t *inner = json_object_get(result, key);
@@ -72,13 +77,14 @@ static void sentences_print(const json_t *volumes, const char *key)
 	for (size_t i = 0; i < json_array_size(volumes); i++) {
 		const json_t *volume = json_array_get(volumes, i);
 		const char *text = json_string_value(json_object_get(volume, key));
-		char name[CELL_BYTES], sentence[CELL_BYTES];
+		char name[CELL_BYTES], sentence[CELL_BYTES], line[3 * CELL_BYTES];
 
 		if (!text || !*text)
 			continue;
 		cell_format(json_object_get(volume, "name"), CELL_TEXT, name);
 		cell_format(json_object_get(volume, key), CELL_TEXT, sentence);
-		printf("%s: %s: %s\n", name, key, sentence);
+		snprintf(line, sizeof(line), "%s: %s: %s", name, key, sentence);
+		text_print(stdout, line);
 	}
 }
 
@@ -87,15 +93,17 @@ static void credits_print(const json_t *volumes)
 {
 	for (size_t i = 0; i < json_array_size(volumes); i++) {
 		const json_t *volume = json_array_get(volumes, i), *c = json_object_get(volume, "credits");
-		char name[CELL_BYTES];
+		char name[CELL_BYTES], line[2 * CELL_BYTES];
 
-		if (!c)
-			continue;
+		if (!c || json_integer_value(json_object_get(c, "most")) == 0)
+			continue; /* a volume that waits has none */
 		cell_format(json_object_get(volume, "name"), CELL_TEXT, name);
-		printf("%s: credits: %lld mbufs a connection (%lld to %lld), by %.1f MB/s x %lld us\n", name,
+		snprintf(line, sizeof(line),
+			"%s: credits: %lld mbufs a connection (%lld to %lld), by %.1f MB/s x %lld us", name,
 			json_integer_value(json_object_get(c, "mbufs")), json_integer_value(json_object_get(c, "least")),
 			json_integer_value(json_object_get(c, "most")), json_number_value(json_object_get(c, "read_mb_s")),
 			json_integer_value(json_object_get(c, "read_delay_us")));
+		text_print(stdout, line);
 	}
 }
 
@@ -123,13 +131,14 @@ static void uptime_print(json_int_t seconds)
 
 static void guarantee_print(const json_t *guarantee)
 {
-	char level[CELL_BYTES], why[CELL_BYTES];
+	char level[CELL_BYTES], why[CELL_BYTES], line[3 * CELL_BYTES];
 
 	if (!json_is_object(guarantee))
 		return;
 	cell_format(json_object_get(guarantee, "level"), CELL_TEXT, level);
 	cell_format(json_object_get(guarantee, "why"), CELL_TEXT, why);
-	printf("guarantee: %s: %s\n", level, why);
+	snprintf(line, sizeof(line), "guarantee: %s: %s", level, why);
+	text_print(stdout, line);
 }
 
 static void shortage_print(const json_t *memory)
@@ -137,7 +146,7 @@ static void shortage_print(const json_t *memory)
 	const char *state = json_string_value(json_object_get(memory, "state"));
 
 	if (state && strcmp(state, "short") == 0)
-		puts("the kernel is short of memory: other traffic on its way there is rationed");
+		text_print(stdout, "the kernel is short of memory: other traffic on its way there is rationed");
 }
 
 /* Where other traffic goes, a line for each port. */
@@ -145,15 +154,17 @@ static void exceptions_print(const json_t *ports)
 {
 	for (size_t i = 0; i < json_array_size(ports); i++) {
 		const json_t *port = json_array_get(ports, i), *x = json_object_get(port, "exception");
-		char name[CELL_BYTES], text[CELL_BYTES];
+		char name[CELL_BYTES], text[CELL_BYTES], line[3 * CELL_BYTES];
 
 		if (!json_is_object(x))
 			continue;
 		cell_format(json_object_get(port, "name"), CELL_TEXT, name);
 		cell_format(json_object_get(x, json_object_get(x, "iface") ? "iface" : "why"), CELL_TEXT, text);
-		printf(json_object_get(x, "iface") ? "%s: other traffic goes to the kernel by %s\n"
-						   : "%s: other traffic is dropped: %s\n",
+		snprintf(line, sizeof(line),
+			json_object_get(x, "iface") ? "%s: other traffic goes to the kernel by %s"
+						    : "%s: no exception port: %s",
 			name, text);
+		text_print(stdout, line);
 	}
 }
 
@@ -205,13 +216,23 @@ void print_starved(const json_t *result)
 	printf("starve is %s\n", json_is_true(json_object_get(result, "starved")) ? "on" : "off");
 }
 
-/* Facts of an export, one a line; its size in words too. */
+/* What the server lists, the export asked about among them. */
+static void exports_print(const json_t *list)
+{
+	if (json_array_size(list) == 0)
+		return;
+	putchar('\n');
+	table_print(stdout, export_columns, COUNT_OF(export_columns), list, "");
+}
+
+/* Facts of an export, one a line, its size in words too; then all exports of the server. */
 void print_probe(const json_t *result)
 {
-	json_t *facts = json_deep_copy(result); /* iterating wants it writable */
+	json_t *facts = json_deep_copy(result); /* iterating needs it writable */
 	void *at;
 	size_t width = 0;
 
+	json_object_del(facts, "exports");
 	for (at = json_object_iter(facts); at; at = json_object_iter_next(facts, at)) {
 		size_t len = strlen(json_object_iter_key(at));
 
@@ -230,6 +251,7 @@ void print_probe(const json_t *result)
 		}
 		putchar('\n');
 	}
+	exports_print(json_object_get(result, "exports"));
 	json_decref(facts);
 }
 

@@ -10,12 +10,20 @@
  */
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include "cli/table.h"
 
-#define COLUMN_MAX 16
+#define COLUMN_MAX	16
+#define GAP		2  /* blanks between two columns */
+#define WIDTH_DEFAULT	80 /* of a terminal that does not say */
+#define SENTENCE_INDENT 2  /* of what is folded */
+#define FOLD_MIN	20 /* places a folded cell needs below itself, else it goes to the left edge */
 
 static void size_format(double bytes, char *buf)
 {
@@ -120,36 +128,106 @@ static unsigned column_width(const struct column *column, const json_t *rows)
 	return is_known ? (width > cell_width ? width : cell_width) : 0;
 }
 
-/* @text in @width places, after two blanks unless it is the first. */
-static void cell_print(FILE *to, const char *text, unsigned width, bool is_right, bool is_first)
+/* Columns of @to's terminal; UINT_MAX where it is none: a file has lines of any length. */
+static unsigned width_limit(FILE *to)
 {
-	unsigned have = text_width(text), pad = width > have ? width - have : 0;
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
 
-	fprintf(to, "%s%*s%s%*s", is_first ? "" : "  ", is_right ? (int)pad : 0, "", text,
-		is_right ? 0 : (int)pad, "");
+	if (!isatty(fileno(to)))
+		return UINT_MAX;
+	if (ioctl(fileno(to), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return columns && atoi(columns) > 0 ? (unsigned)atoi(columns) : WIDTH_DEFAULT;
 }
 
-/* @row NULL: the titles. */
-static void row_print(FILE *to, const struct column *columns, const unsigned *widths,
-	unsigned column_count, const json_t *row)
+/* Bytes of @text that take at most @room places, cut behind a word if there is one. At least one. */
+static size_t line_bytes(const char *text, unsigned room)
+{
+	size_t at = 0, word = 0;
+	unsigned width = 0;
+
+	for (; text[at]; at++) {
+		width += ((unsigned char)text[at] & 0xc0) != 0x80;
+		if (width > room)
+			return word ? word : (at ? at : 1);
+		if (text[at] == ' ')
+			word = at + 1;
+	}
+	return at;
+}
+
+/* @text from place @at on, of @limit: what does not fit goes on below, behind @indent blanks. */
+static void text_fold(FILE *to, const char *text, unsigned at, unsigned indent, unsigned limit)
+{
+	for (;;) {
+		size_t bytes = line_bytes(text, limit > at ? limit - at : 1);
+
+		fprintf(to, "%.*s", (int)bytes, text);
+		text += bytes;
+		if (!*text)
+			break;
+		fprintf(to, "\n%*s", (int)indent, "");
+		at = indent;
+	}
+}
+
+void text_print(FILE *to, const char *text)
+{
+	text_fold(to, text, 0, SENTENCE_INDENT, width_limit(to));
+	fputc('\n', to);
+}
+
+static bool is_right(const struct column *column)
+{
+	return column->cell != CELL_TEXT && column->cell != CELL_SWITCH;
+}
+
+/* Some of a table's columns side by side: as many as the terminal has room for. */
+struct block {
+	unsigned idx[COLUMN_MAX], count;
+};
+
+/* Takes column 0, which names the row, and those from *next on that fit; moves *next behind them. */
+static void block_fill(struct block *b, const unsigned *widths, unsigned column_count, unsigned limit, unsigned *next)
+{
+	unsigned width = widths[0];
+
+	b->count = 0;
+	b->idx[b->count++] = 0;
+	for (; *next < column_count; ++*next) {
+		if (widths[*next] == 0)
+			continue;
+		width += GAP + widths[*next];
+		if (width > limit && b->count > 1)
+			return;
+		b->idx[b->count++] = *next;
+	}
+}
+
+/* @row NULL: the titles. A text in the last column that is too long is folded. */
+static void row_print(FILE *to, const struct column *columns, const unsigned *widths, const struct block *b,
+	unsigned limit, const json_t *row)
 {
 	char buf[CELL_BYTES];
-	bool is_first = true;
-	unsigned last = 0;
+	unsigned at = 0;
 
-	for (unsigned i = 0; i < column_count; i++)
-		last = widths[i] ? i : last;
-	for (unsigned i = 0; i < column_count; i++) {
-		bool is_right = columns[i].cell != CELL_TEXT && columns[i].cell != CELL_SWITCH;
+	for (unsigned i = 0; i < b->count; i++) {
+		const struct column *c = &columns[b->idx[i]];
+		unsigned width = widths[b->idx[i]], pad;
 
-		if (widths[i] == 0)
-			continue;
 		if (row)
-			cell_format(json_object_get(row, columns[i].key), columns[i].cell, buf);
+			cell_format(json_object_get(row, c->key), c->cell, buf);
 		else
-			snprintf(buf, sizeof(buf), "%s", columns[i].title);
-		cell_print(to, buf, i == last && !is_right ? 0 : widths[i], is_right, is_first);
-		is_first = false;
+			snprintf(buf, sizeof(buf), "%s", c->title);
+		pad = width > text_width(buf) ? width - text_width(buf) : 0;
+		fprintf(to, "%*s%*s", i ? GAP : 0, "", is_right(c) ? (int)pad : 0, "");
+		at += (i ? GAP : 0) + (is_right(c) ? pad : 0);
+		if (i + 1 == b->count)
+			text_fold(to, buf, at, at + FOLD_MIN < limit ? at : SENTENCE_INDENT, limit);
+		else
+			fprintf(to, "%s%*s", buf, is_right(c) ? 0 : (int)pad, "");
+		at += width - (is_right(c) ? pad : 0);
 	}
 	fputc('\n', to);
 }
@@ -157,16 +235,20 @@ static void row_print(FILE *to, const struct column *columns, const unsigned *wi
 void table_print(FILE *to, const struct column *columns, unsigned column_count, const json_t *rows,
 	const char *when_empty)
 {
-	unsigned widths[COLUMN_MAX];
+	unsigned widths[COLUMN_MAX], next = 1, limit = width_limit(to);
+	struct block block;
 
-	assert(column_count <= COLUMN_MAX);
+	assert(column_count > 0 && column_count <= COLUMN_MAX);
 	if (json_array_size(rows) == 0) {
 		fprintf(to, "%s\n", when_empty);
 		return;
 	}
 	for (unsigned i = 0; i < column_count; i++)
 		widths[i] = column_width(&columns[i], rows);
-	row_print(to, columns, widths, column_count, NULL);
-	for (size_t i = 0; i < json_array_size(rows); i++)
-		row_print(to, columns, widths, column_count, json_array_get(rows, i));
+	do {
+		block_fill(&block, widths, column_count, limit, &next);
+		row_print(to, columns, widths, &block, limit, NULL);
+		for (size_t i = 0; i < json_array_size(rows); i++)
+			row_print(to, columns, widths, &block, limit, json_array_get(rows, i));
+	} while (next < column_count);
 }

@@ -34,7 +34,13 @@ static const char usage_text[] =
 	"  --keep             at the end leave every device to the next sluiced\n"
 	"  --bench URI        run one load against URI in this process, print the result, exit; in fio's words:\n"
 	"                     --rw=RW --bs=SIZE[-SIZE] --iodepth=N --runtime=S --size=SIZE --rwmixread=PERCENT\n"
-	"                     --seed=N --thinktime=US --verify --json\n"
+	"                     --seed=N --thinktime=US --verify --json; and of our own: --volumes=N (at the same URI),\n"
+	"                     --busy=N (of these, how many have a load)\n"
+	"  --no-ublk          start without the kernel's ublk driver: probe and status, no block devices\n"
+#if SLUICE_FAULT_INJECTION
+	"  --starve, --level=green|yellow|red, --plant-allocation\n"
+	"                     with --bench, in this build with fault injection: see sluice fault; an allocation on a worker\n"
+#endif
 	"  --version          print the version\n"
 	"  -h, --help         this\n"
 	"\n"
@@ -48,7 +54,7 @@ static const struct option options[] = {
 	{"bench", no_argument, NULL, OPT_BENCH},
 	{"keep", no_argument, NULL, OPT_KEEP},
 	{"version", no_argument, NULL, OPT_VERSION},
-	{"no-ublk", no_argument, NULL, OPT_NO_UBLK}, /* for tests: probe and status, on any kernel */
+	{"no-ublk", no_argument, NULL, OPT_NO_UBLK},
 	{"help", no_argument, NULL, 'h'},
 	{"rw", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_RW},
 	{"bs", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_BS},
@@ -60,11 +66,13 @@ static const struct option options[] = {
 	{"thinktime", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_THINK},
 	{"verify", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_VERIFY},
 	{"json", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_JSON},
-	{"starve", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_STARVE},
-	{"level", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_LEVEL},
 	{"volumes", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_VOLUMES},
 	{"busy", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_BUSY},
+#if SLUICE_FAULT_INJECTION
+	{"starve", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_STARVE},
+	{"level", required_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_LEVEL},
 	{"plant-allocation", no_argument, NULL, OPT_BENCH_FIRST + BENCH_OPT_ALLOC},
+#endif
 	{NULL, 0, NULL, 0},
 };
 

@@ -14,6 +14,7 @@ sock=$tmp/control.sock
 status_all=0
 
 cleanup() {
+    tmux -L "cli-$$" kill-server 2>/dev/null
     [ -z "${daemon:-}" ] || kill -KILL "$daemon" 2>/dev/null
     wait 2>/dev/null
     rm -rf "$tmp"
@@ -84,14 +85,35 @@ tells unknown_option_is_told 2 'status has no option --frob' status --frob
 tells option_of_another_command_is_told 2 'status has no option --force' status --force
 tells missing_argument_is_told 2 'attach lacks an argument; usage: sluice attach URI' attach
 tells surplus_argument_is_told 2 'list has too many arguments' list x
-tells missing_value_is_told 2 '--name wants a value' attach nbd://h/x --name
+tells missing_value_is_told 2 '--name needs a value' attach nbd://h/x --name
+tells letters_that_stand_together_are_told_apart 2 'status has no option -x;' status -xh
+tells letters_before_the_command_are_told_apart 2 'no option -x before' -xh status
 tells unknown_reserve_view_is_told 2 'reserve frob is not known' reserve frob
-tells unknown_fault_is_told 2 'say fault starve on' fault starve maybe
+tells unknown_fault_lists_all_four 2 'starve on\|off, level green\|yellow\|red\|off, leak OWNER N, or refill N' fault starve maybe
 tells top_without_a_terminal_is_told 2 'top draws on a terminal' top
 says help_is_good 0 '^usage: sluice .*COMMAND' --help
+# Every option there is in the source is in the text that lists them.
+options_are_listed() { # source, command…
+    local option source=$1
+    shift
+    "$@" >"$tmp/out" 2>"$tmp/err"
+    while read -r option; do
+        grep -qE -- "--$option\b" "$tmp/out" || { echo "--$option is not listed"; return 1; }
+    done < <(sed -nE 's/^\t\{"([a-z-]+)", (no|required)_argument.*/\1/p' "$root/$source")
+}
+verdict every_option_of_the_client_is_listed "$(options_are_listed cli/main.c "$sluice" --help >&2 && echo true || echo false)"
+verdict every_option_of_the_daemon_is_listed "$(options_are_listed daemon/main.c "$BUILD/daemon/sluiced" --help >&2 && echo true || echo false)"
+plain=$BUILD/tests/unit/daemon/sluice_plain
+"$plain" --help >"$tmp/out" 2>"$tmp/err"
+verdict build_without_faults_shows_none "$(grep -q attach "$tmp/out" && ! grep -qw fault "$tmp/out" && echo true || echo false)"
+"$plain" fault starve on >"$tmp/out" 2>"$tmp/err"; rc=$?
+verdict build_without_faults_knows_none "$([ $rc -eq 2 ] && grep -q 'there is no command "fault"' "$tmp/err" && echo true || echo false)"
 says help_of_a_command_is_good 0 'sluice.* detach NAME \[--force\]' detach -h
 says version_is_said 0 '^sluice [0-9]+\.' version
 answers version_as_json '.version | test("^[0-9]+\\.")' --json version
+
+# modprobe takes what follows the first name as that module's parameters.
+verdict documents_load_each_module "$(cd "$root" && ! grep -rnE 'modprobe [a-z][a-z_-]+ [a-z]' README.md docs >&2 && echo true || echo false)"
 
 ### nobody there
 
@@ -143,6 +165,55 @@ says starve_is_said 0 '^starve is on$' fault starve on
 says starve_ends 0 '^starve is off$' fault starve off
 printf q | TERM=xterm timeout 30 script -qec "$sluice --socket $sock top" /dev/null >"$tmp/out" 2>"$tmp/err"; rc=$?
 verdict top_draws_and_ends_at_q "$([ $rc -eq 0 ] && grep -q 'guarantee partial (no hugepages)' "$tmp/out" && grep -q 'p0q0' "$tmp/out" && echo true || echo false)"
+TERM=dumb timeout 30 script -qec "$sluice --socket $sock top" /dev/null >"$tmp/out" 2>"$tmp/err" </dev/null; rc=$?
+verdict top_refuses_a_dumb_terminal "$([ $rc -eq 1 ] && grep -q 'a terminal "dumb" cannot be drawn on' "$tmp/out" && echo true || echo false)"
+
+### on terminals of 80 and of 50 columns nothing is wider, and nothing is missing
+
+# columns, arguments…: what a terminal shows, in $tmp/out
+on_terminal() {
+    local columns=$1
+    shift
+    timeout 30 script -qec "stty cols $columns rows 24; $sluice --socket $sock $*" /dev/null 2>"$tmp/err" </dev/null |
+        tr -d '\r' >"$tmp/out"
+}
+fits() { [ "$(wc -L <"$tmp/out")" -le "$1" ]; }
+shows() { # words…: each stands somewhere
+    local word
+    for word; do grep -qF -- "$word" "$tmp/out" || { echo "$word is missing" >&2; return 1; }; done
+}
+facts=(p0 0000:00:03.0 net_e1000_em 1500 1234567 7654321 02:00:00:00:00:01 10.0.0.2/24 fd00::2/64 p0q0 2048 515 1792 late /dev/ublkb1
+    '10 GiB' 10.0.0.9:10809)
+for columns in 80 50; do
+    on_terminal $columns status
+    verdict "status_fits_${columns}_columns" "$(fits $columns && shows "${facts[@]}" && echo true || echo false)"
+    for view in list reserve 'reserve leaks' doctor; do
+        on_terminal $columns "$view"
+        verdict "${view// /_}_fits_${columns}_columns" "$([ -s "$tmp/out" ] && fits $columns && echo true || echo false)"
+    done
+done
+on_terminal 80 status
+verdict status_fits_24_lines "$([ "$(wc -l <"$tmp/out")" -le 24 ] && echo true || echo false)"
+run status
+verdict status_in_a_file_is_not_folded "$([ "$(grep -c '^PORT' "$tmp/out")" = 1 ] && echo true || echo false)"
+
+# The whole screen as a person sees it. More volumes than lines: they are counted, and the pools stay.
+screen() { # columns, lines
+    tmux -L "cli-$$" -f /dev/null new-session -d -x "$1" -y "$2" "$sluice --socket $sock top"
+    for ((i = 0; i < 200; i++)); do
+        tmux -L "cli-$$" capture-pane -p >"$tmp/out"
+        grep -q p0q0 "$tmp/out" && break
+        read -rt 0.05 <> <(:)
+    done
+    tmux -L "cli-$$" kill-server
+}
+for ((n = 0; n < 20; n++)); do run attach "nbd://10.0.0.9/v$n"; done
+screen 80 24
+verdict top_is_whole_on_80_by_24 "$(shows 'guarantee partial (no hugepages)' 'protected drops 0' 'IN FLIGHT' '/dev/ublkb1' 'more: `sluice list`' \
+    'DIPS' 2048 1500 && echo true || echo false)"
+screen 60 12
+verdict top_keeps_its_lines_on_60_columns "$([ "$(grep -c '^VOLUME' "$tmp/out")" = 1 ] && grep -A1 '^POOL' "$tmp/out" | grep -q '^p0q0' &&
+    [ "$(grep -vc . "$tmp/out")" -ge 2 ] && fits 60 && echo true || echo false)"
 says shutdown_is_taken 0 '' shutdown
 wait "$daemon"; rc=$?
 verdict daemon_ended "$([ $rc -eq 0 ] && echo true || echo false)"

@@ -71,6 +71,7 @@ agree probe_agrees_on_qemu_nbd disk qemu-nbd --format=qcow2 --persistent --share
 names() { jq -c '[.exports[] | [.name // ."export-name", .description]]' "$1"; }
 in_srv nbdinfo --no-content --list --json "nbd://$SERVER_IP:10809" >"$tmp/theirs"
 claim probe_lists_the_same_exports [ "$(names "$tmp/theirs")" = "$(names "$tmp/ours")" ]
+claim probe_shows_the_exports_in_text eval 'sluice probe "nbd://$SERVER_IP:10809/disk" | grep -Eq "^disk +a disk$"'
 claim probe_gives_the_description [ "$(jq -r '.exports[0].description' "$tmp/ours")" = 'a disk' ]
 claim probe_of_an_unknown_export_is_refused eval '! sluice probe "nbd://$SERVER_IP:10809/other" 2>"$tmp/said"; grep "no export" "$tmp/said"'
 # A server without options is left in transmission, by DISC and our FIN first; so each probe leaves a TIME-WAIT.
