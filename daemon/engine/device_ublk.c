@@ -73,6 +73,7 @@ int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct blo
 		.io_bytes_max = v->is_recovery ? v->state.io_bytes_max : io_bytes,
 		.limits = *limits,
 		.user_copy = v->is_user_copy,
+		.has_spares = v->cfg.on_dead == ON_DEAD_FAIL,
 		.is_recoverable = true,
 	};
 

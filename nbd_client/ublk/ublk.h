@@ -48,6 +48,11 @@ struct ublk_config {
 	uint32_t io_bytes_max; /* a multiple of the page size */
 	struct block_limits limits;
 	bool user_copy;
+	/*
+	 * Requests may be failed and the device goes on (on_dead: fail): each tag has a second buffer,
+	 * ordinary memory of the device's own, where the kernel puts WRITEs meanwhile.
+	 */
+	bool has_spares;
 	bool is_recoverable; /* the device outlives us: I/O waits for ublk_recover(); 6.1 and later
 			      */
 	/*
@@ -127,7 +132,7 @@ struct ublk_info {
 	uint64_t enter_errors;	 /* of these, refused (tried again next turn) */
 	uint64_t sleeps;	 /* times the event fd was armed */
 	uint64_t rejected;	 /* descriptors we could not serve, answered with an error */
-	uint64_t asked_again;	 /* WRITEs that arrived in the sink and were asked for again */
+	uint64_t from_spare;	 /* WRITEs that came into a spare buffer and were copied from it */
 	uint64_t command_errors; /* FETCH or COMMIT the kernel refused: our error, must stay 0 */
 	uint64_t queue_requests[UBLK_QUEUE_MAX]; /* requests, by queue */
 };

@@ -147,22 +147,32 @@ static int queue_prepare(struct ublk *u, unsigned idx, struct error *err)
 	q->size_bytes = u->cfg.limits.size_bytes;
 	q->is_user_copy = u->cfg.user_copy;
 	q->buf = u->cfg.user_copy ? NULL : u->cfg.buf[idx];
-	q->sink = u->sink;
+	q->has_spares = u->cfg.has_spares;
+	q->spare = u->spares;
+	if (u->cfg.has_spares)
+		q->spare += idx * (size_t)q->depth * q->io_bytes_max;
 	return ublk_queue_init(q, err);
 }
 
 /* Filled now: the kernel writes to it in a worker's name, when memory may be short. */
-static int sink_make(struct ublk *u, struct error *err)
+static int spares_make(struct ublk *u, struct error *err)
 {
+	size_t bytes = u->cfg.io_bytes_max;
 	void *map;
 
 	if (u->cfg.user_copy)
 		return 0;
-	map = mmap(NULL, u->cfg.io_bytes_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
+	if (u->cfg.has_spares)
+		bytes *= (size_t)u->queue_count * u->cfg.queue_depth;
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
 		-1, 0);
 	if (map == MAP_FAILED)
-		return error_set(err, -errno, "no memory for a block device");
-	u->sink = map;
+		return error_set(err, -errno,
+			"no %zu MiB for spare buffers (on_dead: fail has one for each request): lower "
+			"queue_depth or io_size_max",
+			(bytes >> 20) + 1);
+	u->spares = map;
+	u->spare_bytes = bytes;
 	return 0;
 }
 
@@ -173,7 +183,7 @@ int ublk_dev_queues(struct ublk *u, struct error *err)
 	if (rc < 0)
 		return rc;
 	u->queues[0].char_fd = rc;
-	rc = sink_make(u, err);
+	rc = spares_make(u, err);
 	if (rc < 0)
 		return rc;
 	/* It can be opened once only; so the queues have one file by several descriptors. */
@@ -195,9 +205,10 @@ static void queues_fini(struct ublk *u)
 {
 	for (unsigned i = 0; i < u->queue_count; i++)
 		ublk_queue_fini(&u->queues[i]);
-	if (u->sink)
-		munmap(u->sink, u->cfg.io_bytes_max);
-	u->sink = NULL;
+	if (u->spares)
+		munmap(u->spares, u->spare_bytes);
+	u->spares = NULL;
+	u->spare_bytes = 0;
 }
 
 struct ublk *ublk_dev_open(
@@ -432,7 +443,7 @@ bool ublk_copy_choose(enum config_copy want)
 
 size_t ublk_bytes(const struct ublk *u)
 {
-	return sizeof(*u) + u->queue_count * sizeof(u->queues[0]) + (u->sink ? u->cfg.io_bytes_max : 0);
+	return sizeof(*u) + u->queue_count * sizeof(u->queues[0]) + u->spare_bytes;
 }
 
 static uint64_t count_read(const _Atomic uint64_t *counter)
@@ -459,7 +470,7 @@ void ublk_info(const struct ublk *u, struct ublk_info *out)
 		out->enter_errors += count_read(&c->enter_errors);
 		out->sleeps += count_read(&c->sleeps);
 		out->rejected += count_read(&c->rejected);
-		out->asked_again += count_read(&c->asked_again);
+		out->from_spare += count_read(&c->from_spare);
 		out->command_errors += count_read(&c->command_errors);
 	}
 }

@@ -101,7 +101,7 @@ struct ublk_fifo {
 
 /* Single writer (the worker), read by anyone. */
 struct ublk_counters {
-	_Atomic uint64_t requests, swap_first, enters, enter_errors, sleeps, rejected, asked_again,
+	_Atomic uint64_t requests, swap_first, enters, enter_errors, sleeps, rejected, from_spare,
 		command_errors;
 };
 
@@ -117,14 +117,14 @@ struct ublk_queue {
 	uint32_t io_bytes_max;
 	uint64_t size_bytes;
 	struct stream_buf *buf; /* NULL: user copy */
-	uint8_t *sink;		/* io_bytes_max bytes nobody reads; the device's */
-	bool is_user_copy, is_ring_open, is_defer_taskrun;
+	uint8_t *spare;		/* io_bytes_max bytes, for each tag if has_spares; the device's */
+	bool has_spares, is_user_copy, is_ring_open, is_defer_taskrun;
 	bool is_armed; /* event fd may fire */
 	_Atomic bool is_started;
 	_Atomic uint32_t gone_count;
 	_Atomic int error;	       /* first refusal of a FETCH, -errno */
 	uint8_t tags[QUEUE_DEPTH_MAX]; /* enum ublk_tag */
-	bool is_sunk[QUEUE_DEPTH_MAX]; /* the tag's next WRITE goes to the sink */
+	bool is_diverted[QUEUE_DEPTH_MAX]; /* the tag's next WRITE comes into the spare */
 	struct ublk_fifo swap, normal;
 	struct block_req reqs[QUEUE_DEPTH_MAX];
 	struct ublk_counters count;
@@ -153,7 +153,8 @@ struct ublk {
 	bool is_recovery;  /* started by END_USER_RECOVERY */
 	bool is_in_kernel; /* ADD_DEV succeeded, DEL_DEV did not yet */
 	char sysfs_none[8];
-	uint8_t *sink;
+	uint8_t *spares; /* of all queues, one after the other */
+	size_t spare_bytes;
 	unsigned queue_count;
 	struct ublk_queue queues[]; /* each its worker's, once started */
 };

@@ -20,9 +20,11 @@
  * - In copy mode the address in COMMIT is where READ data is taken from *and* where the next WRITE
  *   of that tag will be put. It is the tag's own buffer, hence complete() must not be called before
  *   the volume is done with a WRITE's bytes. Where it must be all the same, the front end is barred
- *   (block.h), and the address is the sink's: memory that is never read, one piece for all tags. A
- *   WRITE that comes by the sink when the bar is gone has lost its bytes and gets them again: it is committed
- *   with 0 bytes done, for the kernel asks once more for what a WRITE left undone.
+ *   (block.h) and the address is the tag's spare: ordinary memory that no NIC reads. A WRITE that came
+ *   by the spare and may be carried after all is copied into the tag's buffer when it is taken.
+ * - A WRITE is never committed short: kernel 6.12 asks again for the rest, 7.3 takes any count for the
+ *   whole. Where a device has no spares (it fails requests only when it is given up for good) all tags
+ *   share one sink, whose bytes are lost: a WRITE that came by it ends with EIO.
  * - In user-copy mode the address must be 0, and data moves before the commit only.
  * - Only the thread that fetched may commit (before PER_IO_DAEMON): SINGLE_ISSUER enforces it.
  * - All tags are fetched by one submission: a daemon killed between two would leave a queue that
@@ -94,13 +96,18 @@ static void ring_enter(struct ublk_queue *q)
 		count_add(&q->count.enter_errors, 1);
 }
 
+static uint8_t *spare_of(const struct ublk_queue *q, uint16_t tag)
+{
+	return q->has_spares ? q->spare + (size_t)tag * q->io_bytes_max : q->spare;
+}
+
 /* Where READ data of @tag is, and where the kernel will put the bytes of its next WRITE. */
 static uint64_t data_address(struct ublk_queue *q, uint16_t tag)
 {
 	if (q->is_user_copy)
 		return 0;
-	q->is_sunk[tag] = q->front.is_barred;
-	return (uint64_t)(uintptr_t)(q->is_sunk[tag] ? q->sink : q->reqs[tag].buf);
+	q->is_diverted[tag] = q->front.is_barred;
+	return (uint64_t)(uintptr_t)(q->is_diverted[tag] ? spare_of(q, tag) : q->reqs[tag].buf);
 }
 
 /* Queues FETCH, or COMMIT_AND_FETCH with its result, for @tag. */
@@ -211,10 +218,21 @@ static bool has_requests(const struct ublk_queue *q)
 
 /* ---- the front end's operations ---- */
 
-/* A WRITE whose bytes went to the sink, and nothing bars them from the tag's buffer any more. */
-static bool must_ask_again(const struct ublk_queue *q, uint16_t tag)
+/* A WRITE that did not come into its tag's buffer, and nothing bars its bytes from there any more. */
+static bool is_to_be_moved(const struct ublk_queue *q, uint16_t tag)
 {
-	return q->is_sunk[tag] && !q->front.is_barred && q->reqs[tag].op == BLOCK_WRITE;
+	return q->is_diverted[tag] && !q->front.is_barred && q->reqs[tag].op == BLOCK_WRITE;
+}
+
+/* False: its bytes are lost. */
+static bool write_move(struct ublk_queue *q, uint16_t tag)
+{
+	if (!q->has_spares)
+		return false;
+	memcpy(q->reqs[tag].buf, spare_of(q, tag), q->reqs[tag].bytes);
+	q->is_diverted[tag] = false;
+	count_add(&q->count.from_spare, 1);
+	return true;
 }
 
 static unsigned front_take(
@@ -232,9 +250,9 @@ static unsigned front_take(
 		uint16_t tag = fifo_pop(fifo_is_empty(&q->swap) ? &q->normal : &q->swap);
 
 		assert(q->tags[tag] == UBLK_TAG_QUEUED);
-		if (must_ask_again(q, tag)) {
-			count_add(&q->count.asked_again, 1);
-			command_queue(q, q->op_commit, tag, 0);
+		if (is_to_be_moved(q, tag) && !write_move(q, tag)) {
+			count_add(&q->count.rejected, 1);
+			command_queue(q, q->op_commit, tag, -EIO);
 			continue;
 		}
 		q->tags[tag] = UBLK_TAG_LENT;
@@ -381,7 +399,7 @@ int ublk_queue_init(struct ublk_queue *q, struct error *err)
 
 	assert(q->depth > 0 && q->depth <= QUEUE_DEPTH_MAX);
 	assert(q->is_user_copy ||
-		(q->sink && q->buf && q->buf->bytes >= (uint64_t)q->depth * q->io_bytes_max));
+		(q->spare && q->buf && q->buf->bytes >= (uint64_t)q->depth * q->io_bytes_max));
 	for (uint16_t tag = 0; tag < q->depth; tag++) {
 		q->reqs[tag].tag = tag;
 		if (q->is_user_copy)
