@@ -99,7 +99,7 @@
 #define NBD_BLOCK_BYTES_MAX 65536u /* largest minimum block a server may insist on */
 #define NBD_BLOCK_BYTES_MIN 512u   /* smallest block a Linux block device has */
 #define NBD_SLOT_MAX	    (2 * QUEUE_DEPTH_MAX) /* requests in flight on one connection */
-#define NBD_RANGE_MAX	    32	/* disjoint pieces of one reply that may be waiting for the rest */
+#define NBD_RANGE_MAX	    64	/* disjoint pieces of one reply that may be waiting for the rest */
 #define NBD_INFO_MAX	    64	/* INFO replies to one option */
 #define NBD_LIST_MAX	    4096 /* names one LIST may answer with */
 #define NBD_PROBE_NAMES_MAX 64	/* of those, kept to be shown */
@@ -136,6 +136,7 @@ static_assert(REGISTRY_SERIES_MAX >= 4 * (VOLUME_MAX + WORKER_MAX + PORT_MAX),
 	"each volume, worker and port may bear a few families");
 static_assert(OWNER_MAX >= VOLUME_MAX + 2 * NET_CONN_MAX + 16, "every connection of a worker has its owners");
 static_assert(PORT_ADDRESS_MAX <= NET_ADDR_MAX, "what the file may give, the port can hold");
+static_assert(NBD_RANGE_MAX >= NBD_BLOCK_BYTES_MAX / NBD_BLOCK_BYTES_MIN / 2, "one block in sectors, in any order");
 static_assert(NBD_SLOT_MAX <= 65536, "a slot number has 16 bits of the cookie");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");
 static_assert(QUEUE_DEPTH_MAX <= 4096, "ublk's tags");

@@ -116,8 +116,8 @@ static void request_header(const struct nbd_req *req, struct nbd_wire_request *h
 	hdr->flags = htobe16(req->flags);
 	hdr->type = htobe16(req->type);
 	hdr->cookie = htobe64(req->cookie);
-	hdr->offset = htobe64(req->offset);
-	hdr->length = htobe32(req->bytes);
+	hdr->offset = htobe64(req->offset + req->ask.from);
+	hdr->length = htobe32(req->ask.to - req->ask.from);
 }
 
 int nbd_conn_request(struct nbd_conn *c, struct nbd_req *req, struct nbd_wire_request *hdr)
@@ -134,7 +134,7 @@ int nbd_conn_request(struct nbd_conn *c, struct nbd_req *req, struct nbd_wire_re
 	c->in_flight++;
 	req->cookie = ++c->generation << SLOT_BITS | slot;
 	req->result = 0;
-	req->range_count = 0;
+	nbd_range_ask(req, c->export.block_min);
 	request_header(req, hdr);
 	return 0;
 }

@@ -43,13 +43,24 @@ struct nbd_range {
 	uint32_t from, to; /* bytes of the request, [from, to) */
 };
 
-/* One request on the wire. The owner fills type, flags, offset and bytes. */
+/*
+ * One request on the wire. The owner fills type, flags, offset, bytes and piece_bytes, and clears
+ * is_partial. What is asked for at one time is @ask, a part of [0, bytes); the machine sets it.
+ */
 struct nbd_req {
 	uint64_t offset, cookie;
 	uint32_t bytes;
+	uint32_t piece_bytes; /* most to ask for at one time, whole blocks; 0 = everything */
 	uint16_t type, flags; /* enum nbd_cmd, NBD_CMD_FLAG_* */
 	int result;	      /* first error the server gave, -errno */
-	uint16_t range_count; /* what of a READ is here, sorted and disjoint */
+	bool is_partial;      /* ranges hold what was answered; to be lent again for the rest. Not in flight */
+	bool is_told;	      /* a chunk of the answer to @ask was read */
+	bool is_forgotten;    /* ranges had no room for a part of that answer */
+	bool is_again;	      /* ranges were not empty when it was asked for */
+	struct nbd_range ask;
+	uint32_t prefix_bytes; /* answered without a gap when it was asked for */
+	uint32_t told_bytes;   /* content of the answer to @ask, forgotten parts included */
+	uint16_t range_count; /* what was answered, sorted and disjoint */
 	struct nbd_range ranges[NBD_RANGE_MAX];
 };
 
@@ -68,7 +79,7 @@ struct nbd_event {
 	struct nbd_req *req;
 	const uint8_t *bytes;
 	uint32_t at, len;
-	bool is_done; /* req is the owner's again */
+	bool is_done; /* req is the owner's again; if req->is_partial, to be asked for the rest */
 	int result;   /* 0 or -errno, with is_done */
 	char name[256], text[256];
 };
@@ -131,8 +142,9 @@ const uint8_t *nbd_conn_output(const struct nbd_conn *c, size_t *len);
 void nbd_conn_sent(struct nbd_conn *c, size_t len);
 
 /*
- * Lends @req to the machine and builds its header. Out: 0, -ENOSPC (every slot is in flight), or
- * -ENOTCONN (not in transmission).
+ * Lends @req to the machine and builds its header, which asks for all of it or, if it is_partial, for
+ * what was not answered yet. Out: 0, -ENOSPC (every slot is in flight), or -ENOTCONN (not in
+ * transmission).
  */
 int nbd_conn_request(struct nbd_conn *c, struct nbd_req *req, struct nbd_wire_request *hdr);
 

@@ -22,6 +22,22 @@ bool nbd_conn_put(struct nbd_conn *c, const void *bytes, size_t len);
 /* Copies a string the server sent, cut to @room, unprintable bytes made '?'. */
 void nbd_conn_text(char *out, size_t room, const uint8_t *bytes, size_t len);
 
+/* ---- nbd_range.c ---- */
+enum nbd_range_fate {
+	NBD_RANGE_KEPT,
+	NBD_RANGE_FORGOTTEN, /* no room: a part of what was answered, not always this, is to be asked again */
+	NBD_RANGE_TWICE,     /* it overlaps what was answered before */
+};
+/* Chooses @req->ask for its next trip; @block_bytes, a power of two, is what asks are aligned to. */
+void nbd_range_ask(struct nbd_req *req, uint32_t block_bytes);
+/* Adds [from, to) of the request, to <= req->bytes, to what was answered. */
+enum nbd_range_fate nbd_range_add(struct nbd_req *req, uint32_t from, uint32_t to);
+bool nbd_range_is_whole(const struct nbd_req *req);
+/* Is nothing of req->ask missing? */
+bool nbd_range_is_answered(const struct nbd_req *req);
+/* Bytes of the request that are here without a gap from its first byte on. */
+uint32_t nbd_range_prefix(const struct nbd_req *req);
+
 /* One gathered piece: nbd_nego.c for the handshake, nbd_reply.c for transmission. */
 void nbd_nego_step(struct nbd_conn *c, struct nbd_event *ev);
 void nbd_reply_step(struct nbd_conn *c, struct nbd_event *ev);

@@ -3,10 +3,8 @@
  *
  * Either kind begins with 16 bytes that hold magic and cookie. A cookie must name a request in
  * flight, a READ must get exactly the bytes it asked for, nobody else gets any. Chunks of a
- * structured READ may come in any order and any size; the ranges that arrived are kept sorted and
- * merged, so a byte told twice or never told is seen. A reply in more than NBD_RANGE_MAX separate
- * pieces at one time is refused: that bound is ours, and no server we know comes near it (pieces
- * that come in order are one range).
+ * structured READ may come in any order, number and size: nbd_range.c keeps what arrived, so a byte
+ * told twice or never told is seen, and what it had no place for is asked for again.
  *
  * Errors: the first error of a reply is its result, later chunks are checked all the same. Error
  * chunks of unknown type are errors, as the protocol wants; any other unknown chunk ends the
@@ -30,41 +28,21 @@ static struct nbd_req *req_lookup(const struct nbd_conn *c, uint64_t cookie)
 	return req && req->cookie == cookie ? req : NULL;
 }
 
-static bool is_covered(const struct nbd_req *req)
+/*
+ * The answer to what was asked for has ended without an error. False: it lacks bytes of a READ that
+ * were not merely forgotten for want of a place.
+ */
+static bool answer_account(struct nbd_req *req)
 {
-	return req->range_count == 1 && req->ranges[0].from == 0 && req->ranges[0].to == req->bytes;
-}
+	const struct nbd_range *ask = &req->ask;
 
-/* Adds [from, to) to what has arrived. False: part of it arrived before, or too many pieces. */
-static bool range_add(struct nbd_req *req, uint32_t from, uint32_t to)
-{
-	struct nbd_range *r = req->ranges;
-	unsigned n = req->range_count, i = n;
-	bool joins_left, joins_right;
-
-	assert(from < to && to <= req->bytes);
-	while (i > 0 && r[i - 1].from >= to)
-		i--;
-	/* r[i - 1] begins before @to, r[i] not before it. */
-	if (i > 0 && r[i - 1].to > from)
+	if (req->type != NBD_CMD_READ && ask->from < ask->to)
+		(void)nbd_range_add(req, ask->from, ask->to);
+	if (!nbd_range_is_answered(req) &&
+		(!req->is_forgotten || req->told_bytes < ask->to - ask->from ||
+			nbd_range_prefix(req) <= req->prefix_bytes))
 		return false;
-	joins_left = i > 0 && r[i - 1].to == from;
-	joins_right = i < n && r[i].from == to;
-	if (joins_left && joins_right) {
-		r[i - 1].to = r[i].to;
-		memmove(&r[i], &r[i + 1], (n - i - 1) * sizeof(*r));
-		req->range_count--;
-	} else if (joins_left) {
-		r[i - 1].to = to;
-	} else if (joins_right) {
-		r[i].from = from;
-	} else if (n == NBD_RANGE_MAX) {
-		return false;
-	} else {
-		memmove(&r[i + 1], &r[i], (n - i) * sizeof(*r));
-		r[i] = (struct nbd_range){from, to};
-		req->range_count++;
-	}
+	req->is_partial = !nbd_range_is_whole(req);
 	return true;
 }
 
@@ -78,7 +56,7 @@ static void reply_end(struct nbd_conn *c, struct nbd_event *ev)
 		nbd_conn_expect(c, NBD_READY, sizeof(struct nbd_wire_simple));
 		return;
 	}
-	if (req->type == NBD_CMD_READ && req->result == 0 && !is_covered(req)) {
+	if (req->result == 0 && !answer_account(req)) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a READ was answered in part only");
 		return;
 	}
@@ -117,7 +95,7 @@ static void simple_reply(struct nbd_conn *c, struct nbd_event *ev)
 	c->cur = req;
 	c->is_chunk = false;
 	c->is_last_chunk = true;
-	if (req->range_count > 0 || req->result != 0) {
+	if (req->is_told) {
 		nbd_conn_die(
 			c, NBD_FAULT_LIE, ev, "a simple reply after chunks of a structured one");
 	} else if (error || req->type != NBD_CMD_READ) {
@@ -127,9 +105,9 @@ static void simple_reply(struct nbd_conn *c, struct nbd_event *ev)
 		nbd_conn_die(
 			c, NBD_FAULT_LIE, ev, "a simple reply to a READ, structured was agreed on");
 	} else {
-		(void)range_add(req, 0, req->bytes);
-		c->data_at = 0;
-		c->data_left = req->bytes;
+		(void)nbd_range_add(req, req->ask.from, req->ask.to);
+		c->data_at = req->ask.from;
+		c->data_left = req->ask.to - req->ask.from;
 		nbd_conn_expect(c, NBD_WAIT_DATA, 1);
 	}
 }
@@ -164,9 +142,14 @@ static void chunk_header(struct nbd_conn *c, struct nbd_event *ev)
 	c->is_last_chunk = flags & NBD_CHUNK_FLAG_DONE;
 	if (!c->cur) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a chunk for a request that is not in flight");
-	} else if (flags & ~NBD_CHUNK_FLAG_DONE) {
+		return;
+	}
+	c->cur->is_told = true;
+	if (flags & ~NBD_CHUNK_FLAG_DONE) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "unknown flags 0x%x in a reply", flags);
-	} else if (!chunk_length_fits(type, len)) {
+		return;
+	}
+	if (!chunk_length_fits(type, len)) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a chunk of type 0x%x with %u bytes", type, len);
 	} else if (type == NBD_CHUNK_NONE) {
 		if (!c->is_last_chunk) {
@@ -182,21 +165,30 @@ static void chunk_header(struct nbd_conn *c, struct nbd_event *ev)
 	}
 }
 
-/* Checks that a data or hole chunk lies inside its READ and tells nothing twice. */
+/* Checks that a data or hole chunk lies inside what was asked for and tells nothing twice. */
 static bool payload_fits(struct nbd_conn *c, uint64_t offset, uint32_t len, struct nbd_event *ev)
 {
 	struct nbd_req *req = c->cur;
 	uint64_t at = offset - req->offset;
+	enum nbd_range_fate fate;
 
-	if (req->type != NBD_CMD_READ)
+	if (req->type != NBD_CMD_READ) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "payload for a request that is not a READ");
-	else if (offset < req->offset || at >= req->bytes || len == 0 || len > req->bytes - at)
+		return false;
+	}
+	if (offset < req->offset || at < req->ask.from || at >= req->ask.to || len == 0 ||
+		len > req->ask.to - at) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "payload outside the READ it answers");
-	else if (!range_add(req, (uint32_t)at, (uint32_t)at + len))
-		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a READ answered twice, or in too many pieces");
-	else
-		return true;
-	return false;
+		return false;
+	}
+	fate = nbd_range_add(req, (uint32_t)at, (uint32_t)at + len);
+	if (fate == NBD_RANGE_TWICE || len > req->ask.to - req->ask.from - req->told_bytes) {
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a READ answered twice");
+		return false;
+	}
+	req->told_bytes += len;
+	req->is_forgotten |= fate == NBD_RANGE_FORGOTTEN;
+	return true;
 }
 
 static void chunk_data(struct nbd_conn *c, struct nbd_event *ev)
@@ -239,7 +231,7 @@ static void chunk_error(struct nbd_conn *c, struct nbd_event *ev)
 	}
 	if (offset_bytes) {
 		memcpy(&offset_be, c->in + c->need - offset_bytes, sizeof(offset_be));
-		if (be64toh(offset_be) - req->offset >= req->bytes) {
+		if (be64toh(offset_be) - req->offset - req->ask.from >= req->ask.to - req->ask.from) {
 			nbd_conn_die(
 				c, NBD_FAULT_LIE, ev, "an error outside the request it answers");
 			return;

@@ -145,7 +145,7 @@ static void conn_answer(struct volume_conn *vc, struct volume_sub *sub, int resu
 	vc->in_flight_bytes -= sub->nbd.bytes;
 	vc->read_used_mbufs -= sub->cost_mbufs;
 	vc->write_used_mbufs -= sub->kind == KIND_WRITE;
-	if (sub->kind == KIND_READ && result == 0)
+	if (sub->kind == KIND_READ && result == 0 && !sub->nbd.is_partial)
 		volume_credit_answer(v, sub);
 	if (result == -ESHUTDOWN) {
 		vc->state = CONN_LEAVING;
@@ -155,6 +155,11 @@ static void conn_answer(struct volume_conn *vc, struct volume_sub *sub, int resu
 	}
 	vc->attempts = 0;
 	volume_progress(v);
+	if (volume_sub_again(v, sub, &result)) {
+		sub->conn = NULL;
+		volume_sub_resend(v, sub);
+		return;
+	}
 	if (sub->nbd.type == NBD_CMD_WRITE && stream_acked(vc->stream) < sub->send_end) {
 		TAILQ_INSERT_TAIL(&vc->answered, sub, link);
 		return;

@@ -174,7 +174,7 @@ void volume_sub_give(struct volume *v, struct volume_sub *sub)
 	TAILQ_INSERT_HEAD(&v->free_subs, sub, link);
 }
 
-void volume_sub_replay(struct volume *v, struct volume_sub *sub)
+void volume_sub_resend(struct volume *v, struct volume_sub *sub)
 {
 	unsigned line = sub->nbd.type == NBD_CMD_FLUSH ? (unsigned)REPLAY_FLUSH : sub->kind;
 	struct volume_sub *after = TAILQ_LAST(&v->replay[line], volume_sub_list);
@@ -190,6 +190,11 @@ void volume_sub_replay(struct volume *v, struct volume_sub *sub)
 		TAILQ_INSERT_AFTER(&v->replay[line], after, sub, link);
 	else
 		TAILQ_INSERT_HEAD(&v->replay[line], sub, link);
+}
+
+void volume_sub_replay(struct volume *v, struct volume_sub *sub)
+{
+	volume_sub_resend(v, sub);
 	volume_stat_add(&v->replayed, 1);
 }
 
@@ -218,9 +223,11 @@ static void sub_cut(const struct volume *v, struct volume_io *io, struct volume_
 		[BLOCK_WRITE_ZEROES] = NBD_CMD_WRITE_ZEROES,
 	};
 	const struct block_req *req = io->req;
-	uint32_t max = v->limits.trim_bytes_max, left = req->bytes - io->issued_bytes;
+	uint32_t max = v->trim_piece_bytes, left = req->bytes - io->issued_bytes;
 
 	sub->io = io;
+	sub->nbd.piece_bytes = 0;
+	sub->nbd.is_partial = false;
 	if (io->class == CLASS_FUA_FLUSH || io->class == CLASS_FLUSH) {
 		sub->nbd.type = NBD_CMD_FLUSH;
 		sub->nbd.flags = 0;

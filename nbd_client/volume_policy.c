@@ -158,6 +158,7 @@ void volume_export_adopt(struct volume *v, const struct nbd_export *x)
 	l->can_fast_zero = l->can_write_zeroes && (x->flags & NBD_FLAG_SEND_FAST_ZERO);
 	l->can_multi_conn = x->flags & NBD_FLAG_CAN_MULTI_CONN;
 	v->read_piece_bytes = read_piece(v, l->io_bytes_max, block);
+	v->trim_piece_bytes = l->trim_bytes_max;
 	v->write_piece_bytes = l->io_bytes_max;
 	if (v->cfg.staging && v->write_piece_bytes > v->cfg.staging_bytes)
 		v->write_piece_bytes = v->cfg.staging_bytes / block * block;

@@ -10,6 +10,7 @@
  *   volume_credit.c  how many credits its READs could use
  *   volume_done.c    replies out: payload, results, FLUSH and FUA, completion
  *   volume_flush.c   one FLUSH in flight per device, FUAs beside it, what is unstable
+ *   volume_again.c   answers that settle a request only in part, or ask for a shorter one
  *   volume_group.c   what parts of one device on several workers agree on
  *   volume_policy.c  what an export must be, who it is, when to give up
  */
@@ -135,7 +136,7 @@ struct volume {
 	unsigned server_idx, tried_count;
 	struct nbd_export identity; /* of the first READY: what comes back must be the same */
 	struct block_limits limits;
-	uint32_t read_piece_bytes, write_piece_bytes;
+	uint32_t read_piece_bytes, write_piece_bytes, trim_piece_bytes;
 	uint64_t lost_us;   /* no answer since then although somebody waits; 0 = all is well */
 	uint64_t flush_poll_us; /* a FLUSH waits for other workers: look again then; 0 = none does */
 	uint64_t jitter;
@@ -200,7 +201,8 @@ void volume_take(struct volume *v);
 void volume_dispatch(struct volume *v);
 void volume_io_queue(struct volume *v, struct volume_io *io, enum volume_class class);
 void volume_sub_give(struct volume *v, struct volume_sub *sub);
-/* Puts an unanswered sub where it is sent again, in the order of its request. */
+/* Puts a sub where it is sent again, in the order of its request; replay: for it was not answered. */
+void volume_sub_resend(struct volume *v, struct volume_sub *sub);
 void volume_sub_replay(struct volume *v, struct volume_sub *sub);
 
 /* ---- volume_credit.c ---- */
@@ -247,6 +249,13 @@ void volume_flush_drop(struct volume *v);
 /* @bytes were answered that only a FLUSH makes stable. How many of this part are not stable yet? */
 void volume_unstable_add(struct volume *v, uint64_t bytes);
 uint64_t volume_unstable_bytes(const struct volume *v);
+
+/* ---- volume_again.c ---- */
+/*
+ * @sub, a copy of whose wire request was answered with @result (0 or -errno, perhaps changed here), and
+ * which is on no connection: must it be sent again (volume_sub_resend)? Never for a WRITE or a FLUSH.
+ */
+bool volume_sub_again(struct volume *v, struct volume_sub *sub, int *result);
 
 /* ---- volume_group.c ---- */
 /* A WRITE was put among writes_open; one was taken out. */

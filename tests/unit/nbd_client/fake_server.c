@@ -154,11 +154,11 @@ static bool option(struct fake_server *srv, struct stream *s, unsigned idx)
 
 /* ---- replies ---- */
 
-static void chunk(struct stream *s, const struct fake_cmd *c, uint16_t flags, uint16_t type,
-	const void *head, uint32_t head_bytes, const void *data, uint32_t data_bytes)
+static void chunk(const struct fake_server *srv, struct stream *s, const struct fake_cmd *c,
+	uint16_t flags, uint16_t type, const void *head, uint32_t head_bytes, const void *data, uint32_t data_bytes)
 {
-	struct nbd_wire_chunk h = {htobe32(NBD_MAGIC_CHUNK), htobe16(flags), htobe16(type),
-		htobe64(c->cookie), htobe32(head_bytes + data_bytes)};
+	struct nbd_wire_chunk h = {htobe32(NBD_MAGIC_CHUNK), htobe16(flags | srv->chunk_flags),
+		htobe16(type), htobe64(c->cookie), htobe32(head_bytes + data_bytes)};
 
 	fake_stream_write(s, &h, sizeof(h));
 	fake_stream_write(s, head, head_bytes);
@@ -179,21 +179,63 @@ static void chunk_data(struct fake_server *srv, struct stream *s, const struct f
 	static const uint8_t junk[8192];
 	bool is_on_disk = offset + bytes <= srv->size_bytes;
 
-	chunk(s, c, flags, NBD_CHUNK_OFFSET_DATA, &offset_be, sizeof(offset_be),
+	chunk(srv, s, c, flags, NBD_CHUNK_OFFSET_DATA, &offset_be, sizeof(offset_be),
 		is_on_disk ? srv->disk + offset : junk, bytes);
 }
 
-static void chunk_hole(struct stream *s, const struct fake_cmd *c, uint64_t offset, uint32_t bytes)
+static void chunk_hole(const struct fake_server *srv, struct stream *s, const struct fake_cmd *c,
+	uint64_t offset, uint32_t bytes)
 {
 	struct nbd_wire_hole h = {htobe64(offset), htobe32(bytes)};
 
-	chunk(s, c, 0, NBD_CHUNK_OFFSET_HOLE, &h, sizeof(h), NULL, 0);
+	chunk(srv, s, c, 0, NBD_CHUNK_OFFSET_HOLE, &h, sizeof(h), NULL, 0);
+}
+
+/* The @i-th of @n chunks to leave. */
+static uint32_t chunk_place(const struct fake_server *srv, uint32_t i, uint32_t n)
+{
+	uint32_t even = (n + 1) / 2, place = i;
+
+	if (srv->order == ORDER_EVEN_ODD)
+		place = i < even ? 2 * i : 2 * (i - even) + 1;
+	else if (srv->order == ORDER_ODD_EVEN_DOWN)
+		place = i < n / 2 ? 2 * i + 1 : 2 * (n - 1 - i);
+	return srv->order == ORDER_DOWN ? n - 1 - i : place;
+}
+
+static void read_in_chunks(struct fake_server *srv, struct stream *s, const struct fake_cmd *c)
+{
+	uint32_t n = (c->bytes + srv->chunk_bytes - 1) / srv->chunk_bytes;
+	uint32_t *places = calloc(n, sizeof(*places));
+
+	assert(places);
+	for (uint32_t i = 0; i < n; i++)
+		places[i] = chunk_place(srv, i, n);
+	for (uint32_t i = n; srv->order == ORDER_RANDOM && i > 1; i--) {
+		uint32_t other, was = places[i - 1];
+
+		srv->chunk_seed = srv->chunk_seed * 1664525u + 1013904223u;
+		other = (uint32_t)((uint64_t)srv->chunk_seed * i >> 32);
+		places[i - 1] = places[other];
+		places[other] = was;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = places[i] * srv->chunk_bytes, left = c->bytes - at;
+
+		chunk_data(srv, s, c, i == n - 1 ? NBD_CHUNK_FLAG_DONE : 0, c->offset + at,
+			left < srv->chunk_bytes ? left : srv->chunk_bytes);
+	}
+	free(places);
 }
 
 static void read_structured(struct fake_server *srv, struct stream *s, const struct fake_cmd *c)
 {
 	uint32_t piece = c->bytes / 4;
 
+	if (srv->shape == SHAPE_CHUNKS) {
+		read_in_chunks(srv, s, c);
+		return;
+	}
 	if (srv->shape == SHAPE_ONE || piece == 0) {
 		chunk_data(srv, s, c, NBD_CHUNK_FLAG_DONE, c->offset, c->bytes);
 		return;
@@ -205,23 +247,23 @@ static void read_structured(struct fake_server *srv, struct stream *s, const str
 		for (uint32_t b = 0; b < piece; b++)
 			is_zero &= srv->disk[at + b] == 0;
 		if (srv->shape == SHAPE_HOLES && is_zero)
-			chunk_hole(s, c, at, piece);
+			chunk_hole(srv, s, c, at, piece);
 		else
 			chunk_data(srv, s, c, 0, at, piece);
 	}
-	chunk(s, c, NBD_CHUNK_FLAG_DONE, NBD_CHUNK_NONE, NULL, 0, NULL, 0);
+	chunk(srv, s, c, NBD_CHUNK_FLAG_DONE, NBD_CHUNK_NONE, NULL, 0, NULL, 0);
 }
 
 static void answer_honestly(struct fake_server *srv, struct stream *s, const struct fake_cmd *c)
 {
 	bool is_structured = srv->is_structured[s - srv->net->streams];
-	struct nbd_wire_error e = {htobe32(srv->error), htobe16(3)};
+	struct nbd_wire_error e = {htobe32(c->error), htobe16(3)};
 
-	if (c->is_failed) {
+	if (c->error) {
 		if (is_structured && c->type == NBD_CMD_READ)
-			chunk(s, c, NBD_CHUNK_FLAG_DONE, NBD_CHUNK_ERROR, &e, sizeof(e), "why", 3);
+			chunk(srv, s, c, NBD_CHUNK_FLAG_DONE, NBD_CHUNK_ERROR, &e, sizeof(e), "why", 3);
 		else
-			simple(s, c->cookie, srv->error);
+			simple(s, c->cookie, c->error);
 	} else if (c->type == NBD_CMD_READ && is_structured) {
 		read_structured(srv, s, c);
 	} else {
@@ -267,15 +309,15 @@ static void lie_in_error(struct fake_server *srv, struct stream *s, const struct
 
 	if (srv->lie == LIE_NO_ERROR) {
 		e.error = 0;
-		chunk(s, c, done, NBD_CHUNK_ERROR, &e, sizeof(e), NULL, 0);
+		chunk(srv, s, c, done, NBD_CHUNK_ERROR, &e, sizeof(e), NULL, 0);
 	} else if (srv->lie == LIE_MESSAGE) {
 		e.message_bytes = htobe16(100);
-		chunk(s, c, done, NBD_CHUNK_ERROR, &e, sizeof(e), text, 50);
+		chunk(srv, s, c, done, NBD_CHUNK_ERROR, &e, sizeof(e), text, 50);
 	} else if (srv->lie == LIE_STRING) {
 		e.message_bytes = htobe16(sizeof(text));
-		chunk(s, c, done, NBD_CHUNK_ERROR, &e, sizeof(e), text, sizeof(text));
+		chunk(srv, s, c, done, NBD_CHUNK_ERROR, &e, sizeof(e), text, sizeof(text));
 	} else {
-		chunk(s, c, done, NBD_CHUNK_ERROR_OFFSET, &e, sizeof(e), &offset_be, 8);
+		chunk(srv, s, c, done, NBD_CHUNK_ERROR_OFFSET, &e, sizeof(e), &offset_be, 8);
 	}
 }
 
@@ -304,25 +346,25 @@ static void lie_in_chunk(struct fake_server *srv, struct stream *s, const struct
 		fake_stream_write(s, &huge, sizeof(huge));
 		return;
 	case LIE_FLAGS:
-		chunk(s, c, done | 2, NBD_CHUNK_NONE, NULL, 0, NULL, 0);
+		chunk(srv, s, c, done | 2, NBD_CHUNK_NONE, NULL, 0, NULL, 0);
 		return;
 	case LIE_TYPE:
-		chunk(s, c, done, 5, &offset_be, 8, NULL, 0);
+		chunk(srv, s, c, done, 5, &offset_be, 8, NULL, 0);
 		return;
 	case LIE_EMPTY:
-		chunk(s, c, done, NBD_CHUNK_OFFSET_DATA, &offset_be, 8, NULL, 0);
+		chunk(srv, s, c, done, NBD_CHUNK_OFFSET_DATA, &offset_be, 8, NULL, 0);
 		return;
 	case LIE_NOT_DONE:
-		chunk(s, c, 0, NBD_CHUNK_NONE, NULL, 0, NULL, 0);
+		chunk(srv, s, c, 0, NBD_CHUNK_NONE, NULL, 0, NULL, 0);
 		return;
 	case LIE_SIMPLE:
 		simple(s, c->cookie, 0);
 		return;
 	case LIE_PAYLOAD:
-		chunk(s, c, done, NBD_CHUNK_OFFSET_DATA, &offset_be, 8, srv->disk, 512);
+		chunk(srv, s, c, done, NBD_CHUNK_OFFSET_DATA, &offset_be, 8, srv->disk, 512);
 		return;
 	case LIE_HOLE:
-		chunk(s, c, done, NBD_CHUNK_OFFSET_HOLE, &offset_be, 8, NULL, 0);
+		chunk(srv, s, c, done, NBD_CHUNK_OFFSET_HOLE, &offset_be, 8, NULL, 0);
 		return;
 	default:
 		lie_in_error(srv, s, c);
@@ -360,21 +402,25 @@ static void answer_what_may(struct fake_server *srv)
 
 /* ---- commands ---- */
 
-static bool is_to_fail(const struct fake_server *srv, const struct fake_cmd *c)
+/* What @c is refused with; 0: it is carried out. */
+static uint32_t error_of(const struct fake_server *srv, const struct fake_cmd *c)
 {
-	return srv->error && srv->error_type == c->type &&
-	       (c->flags & srv->error_flags) == srv->error_flags &&
-	       (srv->errors_max == 0 || srv->errors_told < srv->errors_max);
+	if (srv->error && srv->error_type == c->type &&
+		(c->flags & srv->error_flags) == srv->error_flags &&
+		(srv->errors_max == 0 || srv->errors_told < srv->errors_max))
+		return srv->error;
+	if (c->type != NBD_CMD_WRITE && c->bytes > srv->too_long_bytes)
+		return srv->too_long_error;
+	return 0;
 }
 
 static void execute(struct fake_server *srv, struct fake_cmd *c, const uint8_t *payload)
 {
 	assert(c->offset + c->bytes <= srv->size_bytes);
-	if (is_to_fail(srv, c)) {
-		c->is_failed = true;
-		srv->errors_told++;
+	c->error = error_of(srv, c);
+	srv->errors_told += c->error != 0;
+	if (c->error)
 		return;
-	}
 	if (c->type == NBD_CMD_WRITE)
 		memcpy(srv->disk + c->offset, payload, c->bytes);
 	else if (c->type == NBD_CMD_TRIM || c->type == NBD_CMD_WRITE_ZEROES)
@@ -412,7 +458,7 @@ static bool command(struct fake_server *srv, struct stream *s, unsigned idx)
 	assert(srv->cmd_count < FAKE_CMD_MAX);
 	c = &srv->cmds[srv->cmd_count++];
 	*c = (struct fake_cmd){s, be16toh(r.type), be16toh(r.flags), be64toh(r.cookie),
-		be64toh(r.offset), be32toh(r.length), false, false, srv->answered_count};
+		be64toh(r.offset), be32toh(r.length), false, srv->answered_count, 0};
 	execute(srv, c, at + sizeof(r));
 	return true;
 }

@@ -37,15 +37,18 @@ enum fake_lie {
 	LIE_COUNT,
 };
 
-enum fake_shape { SHAPE_ONE, SHAPE_PIECES_BACKWARDS, SHAPE_HOLES };
+enum fake_shape { SHAPE_ONE, SHAPE_PIECES_BACKWARDS, SHAPE_HOLES, SHAPE_CHUNKS };
+/* The order of SHAPE_CHUNKS */
+enum fake_order { ORDER_UP, ORDER_DOWN, ORDER_EVEN_ODD, ORDER_ODD_EVEN_DOWN, ORDER_RANDOM, ORDER_COUNT };
 
 struct fake_cmd {
 	struct stream *stream;
 	uint16_t type, flags;
 	uint64_t cookie, offset;
 	uint32_t bytes;
-	bool is_answered, is_failed;
+	bool is_answered;
 	unsigned answered_before; /* commands answered when this one came */
+	uint32_t error;		  /* NBD errno it is answered with */
 };
 
 struct fake_server {
@@ -61,6 +64,12 @@ struct fake_server {
 	enum fake_lie lie;
 	uint16_t lie_type; /* the command it lies about */
 	enum fake_shape shape;
+	uint32_t chunk_bytes; /* of SHAPE_CHUNKS */
+	enum fake_order order;
+	uint32_t chunk_seed;
+	uint16_t chunk_flags;	    /* set in every chunk beside those that mean something */
+	uint32_t too_long_bytes;    /* a READ, TRIM or WRITE_ZEROES of more is refused … */
+	uint32_t too_long_error;    /* … with this errno */
 	uint32_t error; /* NBD errno for commands of error_type */
 	uint16_t error_type;
 	uint16_t error_flags;	    /* … that have all of these command flags */
