@@ -4,7 +4,8 @@
  * Either kind begins with 16 bytes that hold magic and cookie. A cookie must name a request in
  * flight, a READ must get exactly the bytes it asked for, nobody else gets any. Chunks of a
  * structured READ may come in any order, number and size: nbd_range.c keeps what arrived, so a byte
- * told twice or never told is seen, and what it had no place for is asked for again.
+ * told twice or never told is seen, and what it had no place for is asked for again. Unknown flags
+ * of a chunk are ignored, as the protocol wants.
  *
  * Errors: the first error of a reply is its result, later chunks are checked all the same. Error
  * chunks of unknown type are errors, as the protocol wants; any other unknown chunk ends the
@@ -145,10 +146,6 @@ static void chunk_header(struct nbd_conn *c, struct nbd_event *ev)
 		return;
 	}
 	c->cur->is_told = true;
-	if (flags & ~NBD_CHUNK_FLAG_DONE) {
-		nbd_conn_die(c, NBD_FAULT_LIE, ev, "unknown flags 0x%x in a reply", flags);
-		return;
-	}
 	if (!chunk_length_fits(type, len)) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a chunk of type 0x%x with %u bytes", type, len);
 	} else if (type == NBD_CHUNK_NONE) {

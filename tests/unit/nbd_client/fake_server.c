@@ -345,9 +345,6 @@ static void lie_in_chunk(struct fake_server *srv, struct stream *s, const struct
 	case LIE_HUGE:
 		fake_stream_write(s, &huge, sizeof(huge));
 		return;
-	case LIE_FLAGS:
-		chunk(srv, s, c, done | 2, NBD_CHUNK_NONE, NULL, 0, NULL, 0);
-		return;
 	case LIE_TYPE:
 		chunk(srv, s, c, done, 5, &offset_be, 8, NULL, 0);
 		return;

@@ -23,7 +23,6 @@ enum fake_lie {
 	LIE_OUTSIDE,  /* payload beyond the request */
 	LIE_BEFORE,   /* payload in front of it */
 	LIE_HUGE,     /* a chunk of almost 4 GiB */
-	LIE_FLAGS,    /* unknown chunk flags */
 	LIE_TYPE,     /* unknown chunk type that is no error */
 	LIE_EMPTY,    /* data chunk without data */
 	LIE_NOT_DONE, /* empty chunk that ends nothing */
