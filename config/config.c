@@ -18,7 +18,6 @@
 #include <unistd.h>
 #include "config/config_item.h"
 #include "config/config_section.h"
-#include "config/host/host.h"
 
 #define RESERVE_COUNT_MAX (1u << 20)
 #define MEMORY_BYTES_MIN  (16ull << 20)
@@ -50,7 +49,7 @@ void config_defaults(struct config *cfg)
 	snprintf(cfg->socket, sizeof(cfg->socket), CONFIG_SOCKET_DEFAULT);
 	snprintf(cfg->run_dir, sizeof(cfg->run_dir), CONFIG_RUN_DIR_DEFAULT);
 	cfg->log_level = LOG_LEVEL_INFO;
-	cfg->use_hugepages = host_hugepages_free() > 0;
+	cfg->use_hugepages = true;
 }
 
 /* "1.25" → 125. At most two digits after the point, since that is what is stored. */

@@ -75,7 +75,7 @@ struct config {
 	char socket[108]; /* default control.sock in run_dir */
 	char run_dir[96]; /* default /run/sluice: lock, state */
 	uint32_t memory_mib; /* DPDK memory; 0 = computed */
-	bool use_hugepages;  /* default true where there are any */
+	bool use_hugepages;  /* where the machine has them free; default true */
 	bool is_hugepages_given; /* the file says so; else a PCI port asks for them by itself */
 	enum log_level log_level;
 };
