@@ -40,8 +40,8 @@ static void cmd_front_set(struct worker *w, const struct worker_cmd *cmd)
 {
 	struct block_front *front = cmd->b;
 
-	if (cmd->c)
-		ublk_queue_start(cmd->c, (unsigned)cmd->n);
+	if (front && front->ops->start)
+		front->ops->start(front);
 	volume_front_set(cmd->a, front);
 	if (front && front->event_fd >= 0)
 		idle_front_add(w, front->event_fd);
@@ -175,6 +175,19 @@ static unsigned tx_turn(struct worker *w, uint64_t now_us)
 	return sent;
 }
 
+/* The kernel's frames. Out: how many the NIC took. */
+static unsigned others_send(struct worker *w, uint64_t now_us)
+{
+	struct rte_mbuf **frames;
+	unsigned n = other_tx(w->other, &frames, now_us);
+
+	if (n > 0) {
+		n = port_tx(w->cfg.port, w->cfg.queue, frames, n);
+		other_tx_done(w->other, n);
+	}
+	return n;
+}
+
 /* Stranded completions hide mbufs: ask for them when the pool is low, or now and then. */
 static void pressure_turn(struct worker *w)
 {
@@ -192,7 +205,7 @@ static unsigned worker_turn(struct worker *w, uint64_t now_us)
 	work += tx_turn(w, now_us);
 	w->moved_others = w->rx_others;
 	if (w->tx_at == w->tx_count) { /* storage first: the ring has room for others */
-		sent = other_tx(w->other, now_us);
+		sent = others_send(w, now_us);
 		w->moved_others += sent;
 		work += sent;
 	}
@@ -291,8 +304,6 @@ static struct other *other_make(const struct worker *w)
 {
 	const struct other_config oc = {
 		.exception = w->cfg.exception,
-		.port = w->cfg.port,
-		.queue = w->cfg.queue,
 		.rx_pool = w->cfg.rx_pool,
 	};
 

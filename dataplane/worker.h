@@ -12,7 +12,6 @@
 #include "dataplane/exception/other.h"
 #include "dataplane/port.h"
 #include "nbd_client/nbd_client.h"
-#include "nbd_client/ublk/ublk.h"
 
 struct worker;
 struct handover;
@@ -49,7 +48,7 @@ size_t worker_bytes(uint32_t conn_max);
 /* What the control thread can ask of a worker; done in order, each within a turn. */
 enum worker_cmd_type {
 	WORKER_VOLUME_ADD,  /* a: struct volume */
-	WORKER_FRONT_SET,   /* a: volume, b: front, c: struct ublk or NULL (its queue n is started first) */
+	WORKER_FRONT_SET,   /* a: volume, b: front, started first if it has a start; NULL: none from now on */
 	WORKER_VOLUME_STOP, /* a: volume, n: deadline in us from now, 0 = at once */
 	WORKER_VOLUME_FAIL,  /* a: volume; fails what there is and what comes: volume_fail() */
 	WORKER_VOLUME_LEAVE, /* the same, but what is unanswered then is not failed: volume_leave() */
@@ -66,7 +65,7 @@ enum worker_cmd_type {
 };
 struct worker_cmd {
 	uint64_t type;
-	void *a, *b, *c;
+	void *a, *b;
 	uint64_t n;
 	struct net_ip ip;
 	uint8_t mac[6];

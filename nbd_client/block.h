@@ -46,6 +46,11 @@ struct block_limits {
 };
 
 struct block_front_ops {
+	/*
+	 * Once, on the worker that will take(), before its first take(); NULL: nothing to start. An error is the front
+	 * end's own to keep for the thread that made it.
+	 */
+	void (*start)(struct block_front *f);
 	/* Next requests, at most @max. The volume owns them until complete(). */
 	unsigned (*take)(struct block_front *f, struct block_req **out, unsigned max, uint64_t now_us);
 	/* Ends @req: 0 or -errno. Never refused. The front end may batch; kick() ends the batch. */

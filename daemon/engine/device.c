@@ -115,9 +115,7 @@ static void front_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 	for (i = 0; i < v->part_count; i++)
 		engine_part_post(e, v, &v->parts[i],
 			(struct worker_cmd){.type = WORKER_FRONT_SET,
-				.b = v->ublk ? ublk_front(v->ublk, i) : bench_front(v->parts[i].bench),
-				.c = v->ublk,
-				.n = i});
+				.b = v->ublk ? ublk_front(v->ublk, i) : bench_front(v->parts[i].bench)});
 	step_set(v, STEP_FRONT, now_us, START_MS_MAX);
 }
 

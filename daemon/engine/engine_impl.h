@@ -10,6 +10,7 @@
 #include "dataplane/clock.h"
 #include "dataplane/exception/exception.h"
 #include "daemon/engine/shortage.h"
+#include "nbd_client/ublk/ublk.h"
 #include "nbd_client/ublk/ublk_state.h"
 
 /*
@@ -123,7 +124,7 @@ struct engine_volume {
 
 struct engine {
 	struct config cfg;
-	struct eal_facts facts;
+	struct engine_facts facts;
 	struct clock clock;
 	struct engine_port ports[PORT_MAX];
 	unsigned port_count;

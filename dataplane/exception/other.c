@@ -34,7 +34,6 @@
 #include <rte_mbuf.h>
 #include "classifier/classifier.h"
 #include "dataplane/exception/hold.h"
-#include "dataplane/port.h"
 #include "dataplane/exception/tap.h"
 
 #define BURST_YELLOW	 (BURST_MAX / 4)
@@ -326,10 +325,9 @@ void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info,
 
 /* ---- kernel to NIC ---- */
 
-unsigned other_tx(struct other *o, uint64_t now_us)
+unsigned other_tx(struct other *o, struct rte_mbuf ***frames, uint64_t now_us)
 {
 	bool is_green = reserve_level(o->cfg.rx_pool) == RESERVE_GREEN;
-	unsigned n;
 
 	if (!o->cfg.exception)
 		return 0;
@@ -340,13 +338,16 @@ unsigned other_tx(struct other *o, uint64_t now_us)
 		for (unsigned i = 0; i < o->tx_count; i++)
 			reserve_force(o->tx[i], OWNER_TX, now_us);
 	}
-	if (o->tx_at == o->tx_count)
-		return 0;
-	n = port_tx(o->cfg.port, o->cfg.queue, o->tx + o->tx_at, o->tx_count - o->tx_at);
+	*frames = o->tx + o->tx_at;
+	return o->tx_count - o->tx_at;
+}
+
+void other_tx_done(struct other *o, unsigned n)
+{
+	assert(n <= o->tx_count - o->tx_at);
 	o->tx_at += n;
 	for (unsigned i = 0; i < n; i++)
 		count(&o->stats.from_kernel);
-	return n;
 }
 
 static unsigned share(enum reserve_level level)

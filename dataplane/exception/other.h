@@ -12,13 +12,10 @@
 
 struct rte_mbuf;
 struct pkt_info;
-struct port;
 struct other;
 
 struct other_config {
 	struct exception_queue *exception; /* NULL: this port has none, and what is not ours is dropped */
-	struct port *port;
-	uint16_t queue;
 	struct reserve *rx_pool;
 };
 
@@ -46,8 +43,13 @@ void other_destroy(struct other *o); /* NULL is fine */
  */
 void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
 	uint64_t now_us);
-/* The other direction, after storage has sent what it had. Out: frames moved. */
-unsigned other_tx(struct other *o, uint64_t now_us);
+/*
+ * The other direction, after storage has sent what it had. Out: how many frames wait to be sent, and *frames, the first
+ * of them. The worker owns the port: it sends what the NIC takes and then says by other_tx_done() how many those were,
+ * which are its own from then on; the others are offered again.
+ */
+unsigned other_tx(struct other *o, struct rte_mbuf ***frames, uint64_t now_us);
+void other_tx_done(struct other *o, unsigned n);
 /* Once a turn, last: lets go of what is held, and hands over to the kernel what the turn collected. */
 void other_turn(struct other *o, uint64_t now_us);
 void other_sleep(struct other *o); /* before the worker sleeps: nothing is kept back for company any more */

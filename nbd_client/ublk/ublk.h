@@ -8,7 +8,7 @@
  *
  * The life of a device, in this order and no other (each step's reason is in ublk_dev.c):
  *
- *   ublk_create / ublk_recover → each worker: ublk_queue_start → ublk_start, ublk_start_poll until 0
+ *   ublk_create / ublk_recover → each worker: the start of its ublk_front() → ublk_start, ublk_start_poll until 0
  *   … I/O …
  *   ublk_stop (the workers still serve) → ublk_stop_poll until 0 → workers: ublk_queue_stopped
  *   → the workers let go → ublk_destroy
@@ -73,9 +73,10 @@ struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err);
  */
 struct ublk *ublk_recover(const struct ublk_config *cfg, struct error *err);
 unsigned ublk_queue_count(const struct ublk *u);
+/* Its start operation enables the ring of @queue on the worker's thread and fetches every tag. */
 struct block_front *ublk_front(struct ublk *u, unsigned queue);
 int ublk_dev_id(const struct ublk *u);
-/* Submits START_DEV; the workers run ublk_queue_start() already. Then poll until not -EAGAIN. */
+/* Submits START_DEV; the workers have started their queues already. Then poll until not -EAGAIN. */
 int ublk_start(struct ublk *u, struct error *err);
 int ublk_start_poll(struct ublk *u, struct error *err); /* 0 started, -EAGAIN, -errno */
 /*
@@ -139,8 +140,6 @@ struct ublk_info {
 void ublk_info(const struct ublk *u, struct ublk_info *out);
 
 /* ---- worker ---- */
-/* Enables the ring of @queue on this thread, fetches every tag of it. 0 or -errno. */
-int ublk_queue_start(struct ublk *u, unsigned queue);
 /*
  * Every tag of every queue that was started came back aborted: nothing in flight. Seen by take(), so
  * keep taking while stopping. Any thread.

@@ -340,7 +340,39 @@ static int front_copy_in(
 	return 0;
 }
 
+static int queue_enable(struct ublk_queue *q)
+{
+	int rc;
+
+	/* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
+	rc = io_uring_register((unsigned)q->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+	if (rc < 0)
+		return rc;
+	for (uint16_t tag = 0; tag < q->depth; tag++)
+		command_queue(q, q->op_fetch, tag, 0);
+	rc = io_uring_submit(&q->ring);
+	count_add(&q->count.enters, 1);
+	if (rc < 0)
+		return rc;
+	/* Should the kernel have taken only some (no memory), the next kick() submits the rest. */
+	atomic_store(&q->is_started, true);
+	return 0;
+}
+
+static void front_start(struct block_front *front)
+{
+	struct ublk_queue *q = queue_of(front);
+	int rc;
+
+	assert(!q->is_started);
+	rc = queue_enable(q);
+	/* The control thread polls START_DEV, which now would wait for ever: it must know. */
+	if (rc < 0)
+		atomic_store(&q->error, rc);
+}
+
 static const struct block_front_ops front_ops = {
+	.start = front_start,
 	.take = front_take,
 	.complete = front_complete,
 	.kick = front_kick,
@@ -433,39 +465,7 @@ void ublk_queue_fini(struct ublk_queue *q)
 	q->front.event_fd = -1;
 }
 
-/* ---- worker: start and end ---- */
-
-static int queue_enable(struct ublk_queue *q)
-{
-	int rc;
-
-	/* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
-	rc = io_uring_register((unsigned)q->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-	if (rc < 0)
-		return rc;
-	for (uint16_t tag = 0; tag < q->depth; tag++)
-		command_queue(q, q->op_fetch, tag, 0);
-	rc = io_uring_submit(&q->ring);
-	count_add(&q->count.enters, 1);
-	if (rc < 0)
-		return rc;
-	/* Should the kernel have taken only some (no memory), the next kick() submits the rest. */
-	atomic_store(&q->is_started, true);
-	return 0;
-}
-
-int ublk_queue_start(struct ublk *u, unsigned queue)
-{
-	struct ublk_queue *q = &u->queues[queue];
-	int rc;
-
-	assert(queue < u->queue_count && !q->is_started);
-	rc = queue_enable(q);
-	/* The control thread polls START_DEV, which now would wait for ever: it must know. */
-	if (rc < 0)
-		atomic_store(&q->error, rc);
-	return rc;
-}
+/* ---- end ---- */
 
 static bool is_stopped(const struct ublk_queue *q)
 {

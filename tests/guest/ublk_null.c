@@ -197,10 +197,8 @@ static void *worker_run(void *arg)
 	struct null *n = arg;
 	struct block_front *f = ublk_front(n->dev, 0);
 	unsigned empty = 0;
-	int rc = ublk_queue_start(n->dev, 0);
 
-	if (rc < 0)
-		return NULL;
+	f->ops->start(f);
 	while (!ublk_queue_stopped(n->dev)) {
 		empty = turn(n, f) ? 0 : empty + 1;
 		if (empty > n->opt.spin && !ublk_queue_stopped(n->dev))

@@ -36,10 +36,14 @@ struct world {
 	uint64_t now_us;
 };
 
-unsigned port_tx(struct port *p, uint16_t q, struct rte_mbuf **m, unsigned n)
+/* A NIC that takes everything. */
+static void kernel_frames_send(struct world *w)
 {
-	rte_pktmbuf_free_bulk(m, n);
-	return n;
+	struct rte_mbuf **frames;
+	unsigned n = other_tx(w->other, &frames, w->now_us);
+
+	rte_pktmbuf_free_bulk(frames, n);
+	other_tx_done(w->other, n);
 }
 
 static int setup(void **state)
@@ -410,7 +414,7 @@ static uint64_t measured_ns(struct world *w, unsigned in, uint64_t *all_ns)
 		rationed_turn(w, 50000, 4);
 		for (unsigned tries = 0; tries < 1000 && (s.to_kernel < 4 * i || s.from_kernel < sent); tries++) {
 			usleep(50);
-			other_tx(w->other, w->now_us);
+			kernel_frames_send(w);
 			other_turn(w->other, w->now_us += 50);
 			exception_stats(w->queue, &s);
 		}

@@ -72,7 +72,13 @@ static bool front_pending(struct block_front *f)
 }
 
 static const struct block_front_ops front_ops = {
-	front_take, front_complete, front_kick, front_copy_out, front_copy_in, front_pending};
+	.take = front_take,
+	.complete = front_complete,
+	.kick = front_kick,
+	.copy_out = front_copy_out,
+	.copy_in = front_copy_in,
+	.pending = front_pending,
+};
 
 static void server_set(struct volume_config *cfg, unsigned idx, const char *host)
 {
