@@ -58,7 +58,7 @@ static void ready_notify(const char *state)
 struct engine *daemon_engine_start(const struct daemon_run *run, struct error *err)
 {
 	struct error note = {""};
-	struct eal_facts facts;
+	struct engine_facts facts;
 	struct engine *e;
 	const char *why;
 	bool full;

@@ -78,7 +78,7 @@ static int init_failed(struct error *err)
 	}
 }
 
-int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **extra_argv, struct eal_facts *facts,
+int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **extra_argv, struct engine_facts *facts,
 	struct error *err)
 {
 	struct eal_args args = {0};

@@ -37,7 +37,7 @@ static int status(void *ctx, const json_t *params, struct control_call *call, js
 	struct daemon_state *d = ctx;
 
 	*result = report_status(d->engine, (monotonic_us() - d->start_us) / 1000000);
-	takeover_report(d->takeover, json_object_get(*result, "volumes"));
+	report_takeover(d->takeover, json_object_get(*result, "volumes"));
 	return 0;
 }
 
@@ -47,7 +47,7 @@ static int list(void *ctx, const json_t *params, struct control_call *call, json
 	struct daemon_state *d = ctx;
 
 	*result = report_list(d->engine);
-	takeover_report(d->takeover, *result);
+	report_takeover(d->takeover, *result);
 	return 0;
 }
 
@@ -106,7 +106,7 @@ static int doctor(void *ctx, const json_t *params, struct control_call *call, js
 			json_pack("{s:s s:b s:b s:s s:s}", "what", lines[i].what, "good", lines[i].is_good,
 				"required", lines[i].is_required, "text", lines[i].text, "remedy",
 				lines[i].remedy));
-	takeover_doctor(d->takeover, *result);
+	report_takeover_doctor(d->takeover, *result);
 	return 0;
 }
 

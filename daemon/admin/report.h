@@ -25,5 +25,10 @@ json_t *report_memory(struct engine *e);
 json_t *report_reserve_leaks(struct engine *e, uint64_t now_us);
 /* What `sluice probe` shows of a volume that negotiated. */
 json_t *report_probe(struct engine *e, const char *name);
+struct takeover;
+/* Appends to @volumes a row for each volume that waits for takeover or for its server. */
+void report_takeover(const struct takeover *t, json_t *volumes);
+/* Appends to @lines (doctor) the devices that no process serves. */
+void report_takeover_doctor(const struct takeover *t, json_t *lines);
 
 #endif

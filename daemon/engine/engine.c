@@ -176,7 +176,7 @@ static int workers_start(struct engine *e, unsigned idx, unsigned first, struct 
 	return rc;
 }
 
-struct engine *engine_create(const struct config *cfg, const struct eal_facts *facts, struct error *err)
+struct engine *engine_create(const struct config *cfg, const struct engine_facts *facts, struct error *err)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 	unsigned i, first = 0;

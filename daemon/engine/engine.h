@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include "config/config.h"
 #include "config/error.h"
-#include "daemon/eal.h"
 #include "dataplane/port.h"
 #include "dataplane/worker.h"
 #include "mempool_reserve/reserve.h"
@@ -18,8 +17,14 @@
 struct engine;
 struct ublk_state;
 
+/* What the process has for the engine. */
+struct engine_facts {
+	bool has_hugepages; /* memory is locked 2 MiB pages */
+	uint32_t memory_mib; /* what was asked for; without hugepages it is also all there is */
+};
+
 /* Opens ports, sizes and makes the pools, starts the workers. NULL with @err. After eal_start(). */
-struct engine *engine_create(const struct config *cfg, const struct eal_facts *facts, struct error *err);
+struct engine *engine_create(const struct config *cfg, const struct engine_facts *facts, struct error *err);
 void engine_destroy(struct engine *e); /* every volume must be gone; NULL is fine */
 
 /* What the volume's I/O comes from. */

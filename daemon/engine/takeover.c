@@ -29,7 +29,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "config/log.h"
-#include "daemon/admin/report.h"
 #include "nbd_client/ublk/ublk.h"
 #include "nbd_client/ublk/ublk_state.h"
 
@@ -330,66 +329,41 @@ int takeover_drop(struct takeover *t, const char *name, struct error *err)
 
 /* ---- facts ---- */
 
-/* @it in the shape of a volume that is served. Eats nothing; a new reference. */
-static json_t *item_json(const struct item *it)
+bool takeover_next(const struct takeover *t, unsigned *at, struct takeover_item *out)
 {
-	struct engine_volume_info info = {.step = "waiting", .volume.limits = it->state.limits};
-	json_t *row;
+	while (*at < ITEM_MAX) {
+		const struct item *it = &t->items[(*at)++];
 
-	snprintf(info.volume.name, sizeof(info.volume.name), "%s", it->state.volume.name);
-	snprintf(info.volume.error, sizeof(info.volume.error), "%.*s", (int)sizeof(info.volume.error) - 1,
-		it->error.text);
-	snprintf(info.uri, sizeof(info.uri), "%s", it->state.volume.uris[0]);
-	if (!it->is_new)
-		snprintf(info.device, sizeof(info.device), "/dev/ublkb%d", it->state.dev_id);
-	row = report_volume(&info);
-	json_object_set_new(row, "state", json_string(it->is_new ? "waiting" : "held"));
-	return row;
-}
-
-void takeover_report(const struct takeover *t, json_t *volumes)
-{
-	unsigned i;
-
-	for (i = 0; i < ITEM_MAX; i++)
-		if (t->items[i].is_used && !t->items[i].is_attaching)
-			json_array_append_new(volumes, item_json(&t->items[i]));
-}
-
-static void doctor_line(json_t *lines, int id, const char *text, const char *name)
-{
-	char what[32], remedy[160];
-
-	snprintf(what, sizeof(what), "/dev/ublkb%d", id);
-	snprintf(remedy, sizeof(remedy), "if its data may be lost: sluice detach %s --force", name ? name : what);
-	json_array_append_new(lines, json_pack("{s:s s:b s:b s:s s:s}", "what", what, "good", 0, "required",
-					     0, "text", text, "remedy", remedy));
-}
-
-static const struct item *item_of(const struct takeover *t, int id)
-{
-	unsigned i;
-
-	for (i = 0; i < ITEM_MAX; i++)
-		if (t->items[i].is_used && t->items[i].state.dev_id == id)
-			return &t->items[i];
-	return NULL;
-}
-
-void takeover_doctor(const struct takeover *t, json_t *lines)
-{
-	int ids[DEVICE_MAX], count = ublk_devices(ids, DEVICE_MAX), i;
-	struct ublk_look look;
-	char text[ERROR_TEXT_BYTES + 64];
-
-	for (i = 0; i < count; i++) {
-		const struct item *it = item_of(t, ids[i]);
-
-		if (it && !it->is_attaching) {
-			snprintf(text, sizeof(text), "waits to be taken over: %s", it->error.text);
-			doctor_line(lines, ids[i], text, it->state.volume.name);
-		} else if (!it && ublk_look(ids[i], &look, NULL) == 0 && !look.is_served) {
-			doctor_line(lines, ids[i], "nobody serves it, and no file of ours says what it is", NULL);
-		}
+		if (!it->is_used || it->is_attaching)
+			continue;
+		*out = (struct takeover_item){
+			.name = it->state.volume.name,
+			.uri = it->state.volume.uris[0],
+			.dev_id = it->is_new ? -1 : it->state.dev_id,
+			.limits = &it->state.limits,
+			.error = it->error.text,
+		};
+		return true;
 	}
+	return false;
+}
+
+static bool is_known(const struct takeover *t, int id)
+{
+	for (unsigned i = 0; i < ITEM_MAX; i++)
+		if (t->items[i].is_used && t->items[i].state.dev_id == id)
+			return true;
+	return false;
+}
+
+unsigned takeover_orphans(const struct takeover *t, int *out, unsigned max)
+{
+	int ids[DEVICE_MAX], count = ublk_devices(ids, DEVICE_MAX);
+	struct ublk_look look;
+	unsigned n = 0;
+
+	for (int i = 0; i < count && n < max; i++)
+		if (!is_known(t, ids[i]) && ublk_look(ids[i], &look, NULL) == 0 && !look.is_served)
+			out[n++] = ids[i];
+	return n;
 }

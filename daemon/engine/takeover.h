@@ -4,7 +4,6 @@
 #ifndef DAEMON_ENGINE_TAKEOVER_H
 #define DAEMON_ENGINE_TAKEOVER_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include "config/config.h"
 #include "config/error.h"
@@ -36,8 +35,15 @@ const char *takeover_name_of_device(const struct takeover *t, int dev_id);
 int takeover_drop(struct takeover *t, const char *name, struct error *err);
 int takeover_drop_device(struct takeover *t, int dev_id, struct error *err);
 
-/* Adds to `list` and `status` what waits, to `doctor` also devices nobody knows. */
-void takeover_report(const struct takeover *t, json_t *volumes);
-void takeover_doctor(const struct takeover *t, json_t *lines);
+/* What waits, for a device of an earlier daemon or for its server. Its strings are good until the next takeover_poll(). */
+struct takeover_item {
+	const char *name, *uri, *error; /* error: why the last try failed; "" = none yet */
+	int dev_id;			/* of the device whose requests are held; -1 = there is no device yet */
+	const struct block_limits *limits;
+};
+/* The next one from *@at on, which begins at 0 and is moved behind it. False: no more. */
+bool takeover_next(const struct takeover *t, unsigned *at, struct takeover_item *out);
+/* Numbers of ublk devices that no process serves and no state file describes. Out: how many, at most @max. */
+unsigned takeover_orphans(const struct takeover *t, int *out, unsigned max);
 
 #endif

@@ -7,15 +7,13 @@
  * The first has half of what the caller takes while TCP has anything: who floods us with questions shall
  * not have the NIC's ring for the answers alone.
  *
- * The control queue is a ring of finished frames, bounded; what does not fit is lost as it could be
- * on the wire, and whoever queued it asks again on a timer of its own.
- *
  * Everything here belongs to one worker and nothing allocates after net_create().
  */
 #include "dataplane/net/net.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <stdlib.h>
@@ -23,25 +21,12 @@
 #include <sys/socket.h>
 #include "classifier/classifier.h"
 #include "dataplane/net/link/arp.h"
+#include "dataplane/net/ip/icmp.h"
 #include "dataplane/net/ip/ip.h"
 #include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/ip/reass.h"
 #include "dataplane/net/tcp/tcp_table.h"
-
-/* A bijection of 64 bits in which each bit of the result depends on each of the argument. */
-static uint64_t mix64(uint64_t z)
-{
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
-}
-
-uint64_t net_random(struct net *net)
-{
-	net->random += 0x9e3779b97f4a7c15ull;
-	return mix64(net->random);
-}
 
 static uint64_t seed_of(const uint8_t secret[32])
 {
@@ -51,7 +36,7 @@ static uint64_t seed_of(const uint8_t secret[32])
 		uint64_t word;
 
 		memcpy(&word, secret + i * 8, sizeof(word));
-		seed = mix64(seed ^ word);
+		seed = net_mix64(seed ^ word);
 	}
 	return seed;
 }
@@ -138,76 +123,45 @@ void net_destroy(struct net *net)
 	free(net);
 }
 
-struct rte_mbuf *net_hdr_alloc(struct net *net)
+static void tcp_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(reserve_pool(net->cfg.hdr_pool));
-
-	if (!m) {
-		net->stats.hdr_alloc_failed++;
-		return NULL;
-	}
-	reserve_force(m, OWNER_TX, net->now_us);
-	return m;
-}
-
-void net_ether_prepend(const struct net *net, struct rte_mbuf *m, const uint8_t dst[6],
-	uint16_t ethertype)
-{
-	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)rte_pktmbuf_prepend(m, sizeof(*eth));
-
-	assert(eth); /* ip_output() asks for the headroom */
-	memcpy(&eth->dst_addr, dst, RTE_ETHER_ADDR_LEN);
-	memcpy(&eth->src_addr, net->cfg.mac, RTE_ETHER_ADDR_LEN);
-	eth->ether_type = rte_cpu_to_be_16(ethertype);
-	m->l2_len = sizeof(*eth);
-}
-
-uint8_t *net_frame_build(struct net *net, const uint8_t dst[6], uint16_t ethertype, uint16_t len,
-	struct rte_mbuf **m)
-{
-	struct rte_mbuf *frame = net_hdr_alloc(net);
-	uint8_t *body;
-
-	assert(len > sizeof(struct rte_ether_hdr));
-	if (!frame)
-		return NULL;
-	len -= sizeof(struct rte_ether_hdr);
-	body = (uint8_t *)rte_pktmbuf_append(frame, len);
-	assert(body);
-	memset(body, 0, len);
-	net_ether_prepend(net, frame, dst, ethertype);
-	*m = frame;
-	return body - sizeof(struct rte_ether_hdr);
-}
-
-void net_control_push(struct net *net, struct rte_mbuf *m)
-{
-	struct net_control *q = &net->control;
-
-	if (q->count == NET_CONTROL_MAX) {
-		rte_pktmbuf_free(m);
-		return;
-	}
-	q->slots[(q->head + q->count) % NET_CONTROL_MAX] = m;
-	q->count++;
-}
-
-void net_answer_push(struct net *net, struct rte_mbuf *m)
-{
-	if (net->control.count >= NET_ANSWER_MAX)
-		rte_pktmbuf_free(m);
+	assert(m->pkt_len == in->l4_off + in->l4_len);
+	if (in->l4_len < 20 || rte_pktmbuf_data_len(m) < in->l4_off + 20u)
+		net_drop(m, &net->stats.rx_bad_hdr);
+	else if (!ip_tcp_csum_good(net, m, in))
+		net_drop(m, &net->stats.rx_bad_csum);
 	else
-		net_control_push(net, m);
+		tcp_packet(net, m, in, now_us);
+}
+
+/* A quoted segment of ours, and what a router or the peer says about it; whether it was ever sent is TCP's to judge. */
+static void icmp_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us)
+{
+	struct icmp_error e;
+	bool is_error = in->proto == IPPROTO_ICMP ? icmp4_input(net, m, in, now_us, &e) : icmp6_input(net, m, in, now_us, &e);
+
+	if (is_error)
+		tcp_icmp_error(net, &e.quoted, e.sport, e.dport, e.seq, e.err, e.mtu, e.is_hard);
+}
+
+static void deliver(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us)
+{
+	if (in->proto == IPPROTO_TCP)
+		tcp_input(net, m, in, now_us);
+	else
+		icmp_input(net, m, in, now_us);
 }
 
 static void packet_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 	uint64_t now_us)
 {
+	struct ip_in in;
+
 	net->stats.rx_packets++;
 	net->stats.rx_bytes += m->pkt_len;
 	/* The stack has no VLANs, and what a rule protects is the exception path's, not ours. */
 	if (info->flags & (PKT_VLAN | PKT_RULE)) {
-		ip_drop(m, &net->stats.rx_not_ours);
+		net_drop(m, &net->stats.rx_not_ours);
 		return;
 	}
 	switch (info->l3) {
@@ -215,14 +169,17 @@ static void packet_input(struct net *net, struct rte_mbuf *m, const struct pkt_i
 		arp_input(net, m, info, now_us);
 		return;
 	case PKT_L3_IP4:
-		ip4_input(net, m, info, now_us);
-		return;
+		m = ip4_input(net, m, info, now_us, &in);
+		break;
 	case PKT_L3_IP6:
-		ip6_input(net, m, info, now_us);
-		return;
+		m = ip6_input(net, m, info, now_us, &in);
+		break;
 	default:
-		ip_drop(m, &net->stats.rx_bad_hdr);
+		net_drop(m, &net->stats.rx_bad_hdr);
+		return;
 	}
+	if (m)
+		deliver(net, m, &in, now_us);
 }
 
 void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,

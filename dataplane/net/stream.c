@@ -295,29 +295,5 @@ uint32_t stream_rtt_us(const struct stream *s)
 
 void stream_info(const struct stream *s, struct stream_info *out)
 {
-	const struct tcp_conn *conn = tcp_conn_of_const(s);
-
-	*out = (struct stream_info){
-		.state = conn->state,
-		.mss = tcp_out_mss(conn),
-		.cwnd_bytes = conn->cc.cwnd_bytes,
-		.ssthresh_bytes = conn->cc.ssthresh_bytes,
-		.rcv_wnd_bytes = tcp_rcv_wnd(&conn->rcv),
-		.snd_wnd_bytes = conn->snd_wnd,
-		.rto_us = tcp_rtt_rto_us(&conn->rtt),
-		.srtt_us = tcp_rtt_srtt_us(&conn->rtt),
-		.rttvar_us = tcp_rtt_rttvar_us(&conn->rtt),
-		.min_rtt_us = tcp_rtt_min_us(&conn->rtt),
-		.unacked_bytes = tcp_rtx_flight(&conn->rtx),
-		.sacked_bytes = conn->rtx.sacked_bytes,
-		.lost_bytes = conn->rtx.lost_bytes,
-		.retrans_segs = conn->retrans_segs,
-		.backoff = conn->rtt.backoff,
-		.held_mbufs = tcp_rcv_held(&conn->rcv),
-		.bytes_acked = conn->sndq.start,
-		.bytes_received = conn->rcv.received,
-		.delivery_rate_bps = conn->rate_bps,
-		.local_port = conn->local_port,
-		.peer_port = conn->peer_port,
-	};
+	tcp_conn_info(tcp_conn_of_const(s), out);
 }

@@ -11,13 +11,14 @@ failed=0
 
 fresh_tree() {
     rm -rf "$tmp/tree"
-    mkdir -p "$tmp/tree"/{config,mempool_reserve,classifier,dataplane/net,nbd_client,cli,tests/unit}
+    mkdir -p "$tmp/tree"/{config/host,mempool_reserve,classifier,dataplane/{net/{link,ip,tcp},exception},nbd_client/{ublk,bench},daemon/{engine,admin},cli,tests/unit}
     cd "$tmp/tree" || exit 1
     printf '#include <stdint.h>\nint limits(uint32_t n);\n' >config/limits.h
     printf '#include <stdint.h>\nint stream(uint32_t n);\n' >dataplane/net/stream.h
     printf 'int tcp(void);\n' >dataplane/net/tcp.h
     printf '#include "dataplane/net/stream.h"\n#include "config/limits.h"\n' >nbd_client/nbd.c
     printf '#include <rte_ethdev.h>\n#include "nbd_client/nbd.h"\n' >dataplane/port.c
+    printf '#include "dataplane/net/stream.h"\n#include "dataplane/net/link/arp.h"\n' >dataplane/net/tcp/tcp.c
     printf '#include "dataplane/net/tcp.h"\n#include <rte_ethdev.h>\n' >tests/unit/test_tcp.c
 }
 
@@ -64,11 +65,19 @@ plant unrooted_include_is_caught config/conf.c 'root' '#include "limits.h"\n'
 plant second_ethdev_door_is_caught dataplane/worker.c 'one door' '#include <rte_ethdev.h>\n'
 plant second_liburing_door_is_caught nbd_client/nbd.c 'one door' '#include <liburing.h>\n'
 plant second_libnl_door_is_caught daemon/main.c 'one door' '#include <netlink/netlink.h>\n'
+plant keys_reaching_host_is_caught config/conf.c 'may not include config/host' '#include "config/host/host.h"\n'
+plant link_reaching_ip_is_caught dataplane/net/link/arp.c 'may not include dataplane/net/ip' '#include "dataplane/net/ip/ip.h"\n'
+plant ip_reaching_tcp_is_caught dataplane/net/ip/ip4.c 'may not include dataplane/net/tcp' '#include "dataplane/net/tcp/tcp.h"\n'
+plant net_base_reaching_link_is_caught dataplane/net/frame.c 'may not include dataplane/net/link' '#include "dataplane/net/link/arp.h"\n'
+plant ublk_reaching_worker_is_caught nbd_client/ublk/q.c 'may not include dataplane' '#include "dataplane/worker.h"\n'
+plant exception_reaching_port_is_caught dataplane/exception/o.c 'may not include dataplane' '#include "dataplane/port.h"\n'
+plant engine_reaching_admin_is_caught daemon/engine/e.c 'may not include daemon/admin' '#include "daemon/admin/report.h"\n'
+plant worker_reaching_engine_is_caught dataplane/worker.c 'may not include daemon/engine' '#include "daemon/engine/engine.h"\n'
 plant mbuf_in_nbd_client_is_caught nbd_client/nbd.c 'mbufs stop' 'struct rte_mbuf *m;\n'
 fresh_tree
 mkdir util
 echo 'int list;' >util/list.c
-catches layers_stranger_room_is_caught '^util/list.c:1: .*in no room' "$ci/check-layers" "$tmp/tree"
+catches layers_stranger_room_is_caught '^util/list.c:1: .*in no folder' "$ci/check-layers" "$tmp/tree"
 
 body() { # lines
     local i

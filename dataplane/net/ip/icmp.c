@@ -4,8 +4,8 @@
  * An echo is answered in the mbuf it came in, turned round: nothing is allocated for a stranger. A
  * second's answers are bounded, and one that does not fit the link unfragmented is left out.
  *
- * An error is worth what it quotes. Only one that quotes a TCP segment from an address of ours goes
- * on, with the sequence number in it; whether that segment was ever sent is TCP's to judge
+ * An error is worth what it quotes. Only one that quotes a TCP segment from an address of ours is
+ * returned, with the sequence number in it; whether that segment was ever sent is TCP's to judge
  * (RFC 5927), and so is what to make of the message. Source quench is ignored (RFC 6633), redirects
  * too: the kernel's routes are the routes.
  *
@@ -23,7 +23,6 @@
 #include "dataplane/net/ip/ip.h"
 #include "dataplane/net/link/nd.h"
 #include "dataplane/net/net_impl.h"
-#include "dataplane/net/tcp/tcp_table.h"
 
 #define ICMP_HDR_BYTES	8
 #define QUOTE_L4_BYTES	8 /* ports and sequence number, all that RFC 792 promises */
@@ -54,13 +53,6 @@ struct verdict {
 	int err;
 	bool is_hard;
 	uint32_t mtu;
-};
-
-/* The quoted segment. */
-struct quote {
-	struct ip_in in;
-	uint16_t sport, dport;
-	uint32_t seq;
 };
 
 static uint16_t get16(const uint8_t *p)
@@ -126,15 +118,15 @@ static struct verdict verdict6(const uint8_t *icmp)
 	}
 }
 
-static void quote_l4(const uint8_t *l4, struct quote *q)
+static void quote_l4(const uint8_t *l4, struct icmp_error *e)
 {
-	q->sport = get16(l4);
-	q->dport = get16(l4 + 2);
-	q->seq = get32(l4 + 4);
+	e->sport = get16(l4);
+	e->dport = get16(l4 + 2);
+	e->seq = get32(l4 + 4);
 }
 
 /* Out: false when it is no first fragment of a TCP segment, or cut short. */
-static bool quote_read4(const uint8_t *ip, uint32_t len, struct quote *q)
+static bool quote_read4(const uint8_t *ip, uint32_t len, struct icmp_error *e)
 {
 	uint32_t hdr_len;
 
@@ -145,47 +137,45 @@ static bool quote_read4(const uint8_t *ip, uint32_t len, struct quote *q)
 		return false;
 	if (ip[9] != IPPROTO_TCP || (get16(ip + 6) & 0x1fff) != 0)
 		return false;
-	q->in = (struct ip_in){.src = ip4_addr(ip + 12), .dst = ip4_addr(ip + 16), .ttl = ip[8]};
-	quote_l4(ip + hdr_len, q);
+	e->quoted = (struct ip_in){.src = ip4_addr(ip + 12), .dst = ip4_addr(ip + 16), .ttl = ip[8]};
+	quote_l4(ip + hdr_len, e);
 	return true;
 }
 
 /* We send no extension headers, so a quotation that has any is not ours. */
-static bool quote_read6(const uint8_t *ip, uint32_t len, struct quote *q)
+static bool quote_read6(const uint8_t *ip, uint32_t len, struct icmp_error *e)
 {
 	if (len < IP6_HDR_BYTES + QUOTE_L4_BYTES || ip[0] >> 4 != 6 || ip[6] != IPPROTO_TCP)
 		return false;
-	q->in = (struct ip_in){.src = ip6_addr(ip + 8), .dst = ip6_addr(ip + 24), .ttl = ip[7]};
-	quote_l4(ip + IP6_HDR_BYTES, q);
+	e->quoted = (struct ip_in){.src = ip6_addr(ip + 8), .dst = ip6_addr(ip + 24), .ttl = ip[7]};
+	quote_l4(ip + IP6_HDR_BYTES, e);
 	return true;
 }
 
-/* Borrows @m. */
-static void error_input(struct net *net, const struct rte_mbuf *m, const struct ip_in *in,
-	const struct verdict *v)
+/* Borrows @m. Out: whether @e is a segment from an address of ours, with what is said about it. */
+static bool error_input(struct net *net, const struct rte_mbuf *m, const struct ip_in *in, const struct verdict *v,
+	struct icmp_error *e)
 {
 	uint8_t copy[QUOTE_BYTES_MAX];
 	uint32_t off = in->l4_off + ICMP_HDR_BYTES;
 	uint32_t len = in->l4_len - ICMP_HDR_BYTES;
 	const uint8_t *ip;
-	struct quote q;
 	bool is_read;
 
 	net->stats.icmp_unreach_rx++;
 	if (len > sizeof(copy))
 		len = sizeof(copy);
 	ip = rte_pktmbuf_read(m, off, len, copy);
-	if (!ip) {
+	is_read = ip && (in->dst.family == AF_INET ? quote_read4(ip, len, e) : quote_read6(ip, len, e));
+	if (!is_read || !ip_is_ours(net, &e->quoted.src)) {
 		net->stats.rx_bad_hdr++;
-		return;
+		return false;
 	}
-	is_read = in->dst.family == AF_INET ? quote_read4(ip, len, &q) : quote_read6(ip, len, &q);
-	if (!is_read || !ip_is_ours(net, &q.in.src)) {
-		net->stats.rx_bad_hdr++;
-		return;
-	}
-	q.in.flow = in->flow;
-	tcp_icmp_error(net, &q.in, q.sport, q.dport, q.seq, v->err, v->mtu, v->is_hard);
+	e->quoted.flow = in->flow;
+	e->err = v->err;
+	e->mtu = v->mtu;
+	e->is_hard = v->is_hard;
+	return true;
 }
 
 static bool echo_budget(struct net *net, uint64_t now_us)
@@ -230,55 +220,61 @@ static const uint8_t *message(struct net *net, struct rte_mbuf *m, const struct 
 	net->stats.icmp_rx++;
 	if (in->l4_len < ICMP_HDR_BYTES ||
 		rte_pktmbuf_data_len(m) < in->l4_off + (uint32_t)ICMP_HDR_BYTES) {
-		ip_drop(m, &net->stats.rx_bad_hdr);
+		net_drop(m, &net->stats.rx_bad_hdr);
 		return NULL;
 	}
 	if (!ip_l4_csum_good(m, in, proto)) {
-		ip_drop(m, &net->stats.rx_bad_csum);
+		net_drop(m, &net->stats.rx_bad_csum);
 		return NULL;
 	}
 	return rte_pktmbuf_mtod_offset(m, const uint8_t *, in->l4_off);
 }
 
-void icmp4_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us)
+bool icmp4_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us,
+	struct icmp_error *error)
 {
 	const uint8_t *icmp = message(net, m, in, IPPROTO_ICMP);
 	struct verdict v;
+	bool is_error = false;
 
 	if (!icmp)
-		return;
+		return false;
 	if (icmp[0] == ICMP4_ECHO) {
 		echo_input(net, m, in, ICMP4_ECHO_REPLY, now_us);
-		return;
+		return false;
 	}
 	v = verdict4(icmp);
 	if (v.err)
-		error_input(net, m, in, &v);
+		is_error = error_input(net, m, in, &v, error);
 	rte_pktmbuf_free(m);
+	return is_error;
 }
 
-void icmp6_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us)
+bool icmp6_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us,
+	struct icmp_error *error)
 {
 	const uint8_t *icmp = message(net, m, in, IPPROTO_ICMPV6);
 	struct verdict v;
+	bool is_error = false;
 
 	if (!icmp)
-		return;
+		return false;
 	if (icmp[0] == ICMP6_ND_SOLICIT || icmp[0] == ICMP6_ND_ADVERT) {
 		nd_input(net, m, in, now_us); /* who looks for duplicates has no address yet */
 		rte_pktmbuf_free(m);
-		return;
+		return false;
 	}
 	if (!ip_is_possible_source(net, &in->src)) {
-		ip_drop(m, &net->stats.rx_bad_hdr);
-		return;
+		net_drop(m, &net->stats.rx_bad_hdr);
+		return false;
 	}
 	if (icmp[0] == ICMP6_ECHO) {
 		echo_input(net, m, in, ICMP6_ECHO_REPLY, now_us);
-		return;
+		return false;
 	}
 	v = verdict6(icmp);
 	if (v.err && !ip_is_multicast(&in->dst))
-		error_input(net, m, in, &v);
+		is_error = error_input(net, m, in, &v, error);
 	rte_pktmbuf_free(m);
+	return is_error;
 }

@@ -3,21 +3,20 @@
  *
  * Downwards: a path (source address, next hop, MTU) is looked up once a connection and used for
  * each packet; ip_output() puts IP and Ethernet headers before what TCP built and finishes the
- * checksums, by offload where the port has it. Upwards: packets are checked, reassembled and
- * handed to tcp_packet() (tcp_table.h).
+ * checksums, by offload where the port has it. Upwards: packets are checked and reassembled, and
+ * net_input() (net.c) hands them to TCP or ICMP.
  */
 #ifndef DATAPLANE_NET_IP_IP_H
 #define DATAPLANE_NET_IP_IP_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/socket.h>
+#include "dataplane/net/addr.h"
+#include "dataplane/net/frame.h"
 #include "dataplane/net/link/neigh.h"
-#include "dataplane/net/stream.h"
 
 struct net;
-struct net_addr;
 struct rte_mbuf;
 struct pkt_info;
 struct reass_frag;
@@ -25,8 +24,6 @@ struct reass_frag;
 /* Explicit congestion notification, the low bits of TOS / traffic class (RFC 3168 5). */
 enum ip_ecn { IP_ECN_NOT_ECT = 0, IP_ECN_ECT1 = 1, IP_ECN_ECT0 = 2, IP_ECN_CE = 3 };
 
-#define IP4_HDR_BYTES 20
-#define IP6_HDR_BYTES 40
 #define IP_TTL_DEFAULT 64
 
 /* A plain value: copy it, keep it in the connection, find it again after tcp_path_changed(). */
@@ -71,53 +68,22 @@ void ip_path_doubt(struct net *net, struct ip_path *path, uint64_t now_us);
 /* New data was acknowledged over @path: the next hop is alive, no probe is needed. Cheap. */
 void ip_path_confirm(struct net *net, struct ip_path *path, uint64_t now_us);
 
-/* What goes up with a packet, and what an ICMP error quotes. */
-struct ip_in {
-	struct net_ip src, dst;
-	uint8_t ecn;	 /* enum ip_ecn */
-	uint8_t ttl;	 /* or hop limit */
-	bool was_fragment; /* IPv6: it had a fragment header, if only an atomic one */
-	uint16_t l4_off; /* from the start of the mbuf's data */
-	uint32_t l4_len; /* L4 header and payload; padding behind it was trimmed */
-	uint32_t flow;	 /* the classifier's cookie, FLOW_NONE if none */
-};
+/*
+ * Checks a packet of the family and says what it carries, for net_input() to hand on. Out: the datagram, whole, with *in
+ * filled in (in->flow comes from @info; in->proto is TCP or ICMP of the family, nothing else); NULL: eaten (dropped and
+ * counted, or a fragment that waits). Eats @m where it answers NULL. Worker thread.
+ */
+struct rte_mbuf *ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us,
+	struct ip_in *in);
+struct rte_mbuf *ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us,
+	struct ip_in *in);
 
-/* From net_input. Both eat @m. in.flow comes from @info. */
-void ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us);
-void ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us);
-
-/* Address helpers. */
-static inline bool ip_equal(const struct net_ip *a, const struct net_ip *b)
-{
-	if (a->family != b->family)
-		return false;
-	/* Two constant lengths, so that each is a comparison or two and no call. */
-	return a->family == AF_INET ? memcmp(a->addr, b->addr, 4) == 0 : memcmp(a->addr, b->addr, 16) == 0;
-}
-bool ip_is_ours(const struct net *net, const struct net_ip *ip);
-bool ip_is_multicast(const struct net_ip *ip);
-/* False for what no other host sends from: nobody, a group, loopback, a whole subnet, ourselves. */
-bool ip_is_possible_source(const struct net *net, const struct net_ip *ip);
-/* From four bytes in network order. */
-static inline struct net_ip ip4_addr(const void *bytes)
-{
-	struct net_ip ip = {.family = AF_INET};
-
-	memcpy(ip.addr, bytes, 4);
-	return ip;
-}
-
-struct net_ip ip6_addr(const void *bytes);
-/* The address of ours to ask the link about @ip from; NULL when there is none of its family. */
-const struct net_addr *ip_local_for(const struct net *net, const struct net_ip *ip);
 /* Pseudo header and all of the message add up (RFC 9293 3.1, RFC 4443 2.3). Any chain. */
 bool ip_l4_csum_good(const struct rte_mbuf *m, const struct ip_in *in, uint8_t proto);
 /* By the port's word, where it may be believed, or by ours: of the IPv4 header at @hdr_off, and of TCP. */
 bool ip4_hdr_csum_good(
 	const struct net *net, const struct rte_mbuf *m, uint32_t hdr_off, uint32_t hdr_len);
 bool ip_tcp_csum_good(const struct net *net, const struct rte_mbuf *m, const struct ip_in *in);
-/* TCP upwards: checksum by the NIC's word or by ours, then tcp_packet(). Eats @m. */
-void ip_tcp_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us);
 /*
  * Cuts off what lies behind @end_off. Out: false when the frame is shorter, or ends in more than
  * one mbuf of padding.
@@ -135,9 +101,5 @@ struct rte_mbuf *ip_reassemble(struct net *net, struct rte_mbuf *m, struct reass
  */
 void ip_reply(struct net *net, const struct ip_in *in, const uint8_t mac[6], struct rte_mbuf *m,
 	uint8_t proto);
-/* Counts and frees. */
-void ip_drop(struct rte_mbuf *m, uint64_t *counter);
-/* First @bits of both agree. Families must be equal. */
-bool ip_prefix_match(const struct net_ip *a, const struct net_ip *b, uint8_t bits);
 
 #endif

@@ -16,7 +16,6 @@
 #include <rte_mbuf.h>
 #include "classifier/classifier.h"
 #include "dataplane/net/csum.h"
-#include "dataplane/net/ip/icmp.h"
 #include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/ip/reass.h"
@@ -49,61 +48,53 @@ static struct rte_mbuf *fragment(struct net *net, struct rte_mbuf *m, const stru
 	};
 
 	if (ip->next_proto_id != IPPROTO_TCP) {
-		ip_drop(m, &net->stats.reass_drop);
+		net_drop(m, &net->stats.reass_drop);
 		return NULL;
 	}
 	return ip_reassemble(net, m, &frag, in, now_us);
 }
 
-static void deliver(struct net *net, struct rte_mbuf *m, uint8_t proto, const struct ip_in *in,
-	uint64_t now_us)
-{
-	if (proto == IPPROTO_TCP)
-		ip_tcp_input(net, m, in, now_us);
-	else if (proto == IPPROTO_ICMP)
-		icmp4_input(net, m, in, now_us);
-	else
-		ip_drop(m, &net->stats.rx_not_ours);
-}
-
-void ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+struct rte_mbuf *ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us,
+	struct ip_in *in)
 {
 	const struct rte_ipv4_hdr *ip;
-	struct ip_in in;
-	uint8_t proto;
 	bool is_known;
 
 	assert(info->l3_off + info->l3_len <= rte_pktmbuf_data_len(m));
 	assert(info->l3_len >= IP4_HDR_BYTES && info->l4_off == info->l3_off + info->l3_len);
 	ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, info->l3_off);
 	if (!ip4_hdr_csum_good(net, m, info->l3_off, info->l3_len)) {
-		ip_drop(m, &net->stats.rx_bad_csum);
-		return;
+		net_drop(m, &net->stats.rx_bad_csum);
+		return NULL;
 	}
-	in = (struct ip_in){
+	*in = (struct ip_in){
 		.src = ip4_addr(&ip->src_addr),
 		.dst = ip4_addr(&ip->dst_addr),
 		.ecn = ip->type_of_service & 3,
 		.ttl = ip->time_to_live,
+		.proto = ip->next_proto_id,
 		.l4_off = info->l4_off,
 		.l4_len = info->end_off - info->l4_off,
 		.flow = info->flow,
 	};
-	proto = ip->next_proto_id;
 	/* A flow of ours was found under these very addresses, so they need no second look. */
-	is_known = info->flow != FLOW_NONE && proto == IPPROTO_TCP;
-	if ((!is_known && !ip_is_ours(net, &in.dst)) || (info->flags & PKT_MULTICAST)) {
-		ip_drop(m, &net->stats.rx_not_ours);
-		return;
+	is_known = info->flow != FLOW_NONE && in->proto == IPPROTO_TCP;
+	if ((!is_known && !ip_is_ours(net, &in->dst)) || (info->flags & PKT_MULTICAST)) {
+		net_drop(m, &net->stats.rx_not_ours);
+		return NULL;
 	}
-	if ((!is_known && !ip_is_possible_source(net, &in.src)) || !ip_trim(m, info->end_off)) {
-		ip_drop(m, &net->stats.rx_bad_hdr);
-		return;
+	if ((!is_known && !ip_is_possible_source(net, &in->src)) || !ip_trim(m, info->end_off)) {
+		net_drop(m, &net->stats.rx_bad_hdr);
+		return NULL;
 	}
 	if (info->flags & PKT_FRAGMENT) {
-		m = fragment(net, m, ip, &in, now_us);
+		m = fragment(net, m, ip, in, now_us);
 		if (!m)
-			return;
+			return NULL;
 	}
-	deliver(net, m, proto, &in, now_us);
+	if (in->proto != IPPROTO_TCP && in->proto != IPPROTO_ICMP) {
+		net_drop(m, &net->stats.rx_not_ours);
+		return NULL;
+	}
+	return m;
 }

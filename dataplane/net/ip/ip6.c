@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "classifier/classifier.h"
-#include "dataplane/net/ip/icmp.h"
 #include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/ip/reass.h"
@@ -129,7 +128,7 @@ static struct rte_mbuf *fragment(struct net *net, struct rte_mbuf *m, struct wal
 	struct ip_in *in, uint64_t now_us)
 {
 	if (w->frag.proto != IPPROTO_TCP && !is_extension(w->frag.proto)) {
-		ip_drop(m, &net->stats.reass_drop);
+		net_drop(m, &net->stats.reass_drop);
 		return NULL;
 	}
 	m = ip_reassemble(net, m, &w->frag, in, now_us);
@@ -139,27 +138,12 @@ static struct rte_mbuf *fragment(struct net *net, struct rte_mbuf *m, struct wal
 	w->is_fragment = false;
 	walk_begin(w, m, in->l4_off, in->l4_off + in->l4_len);
 	if (!walk_headers(w) || w->is_fragment || w->next != IPPROTO_TCP) {
-		ip_drop(m, &net->stats.rx_bad_hdr);
+		net_drop(m, &net->stats.rx_bad_hdr);
 		return NULL;
 	}
 	in->l4_len -= w->off - in->l4_off;
 	in->l4_off = (uint16_t)w->off;
 	return m;
-}
-
-static void deliver(struct net *net, struct rte_mbuf *m, uint8_t proto, const struct ip_in *in,
-	uint64_t now_us)
-{
-	bool is_group = ip_is_multicast(&in->dst);
-
-	if (proto == IPPROTO_TCP && !ip_is_possible_source(net, &in->src))
-		ip_drop(m, &net->stats.rx_bad_hdr);
-	else if (proto == IPPROTO_TCP && !is_group)
-		ip_tcp_input(net, m, in, now_us);
-	else if (proto == IPPROTO_ICMPV6)
-		icmp6_input(net, m, in, now_us);
-	else
-		ip_drop(m, &net->stats.rx_not_ours);
 }
 
 static bool is_for_us(const struct net *net, const struct ip_in *in, const struct pkt_info *info)
@@ -169,35 +153,51 @@ static bool is_for_us(const struct net *net, const struct ip_in *in, const struc
 	return ip_is_ours(net, &in->dst) && !(info->flags & PKT_MULTICAST);
 }
 
-void ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+/* TCP from one host to us, or ICMP; anything else is dropped. */
+static struct rte_mbuf *sorted_out(struct net *net, struct rte_mbuf *m, const struct ip_in *in)
+{
+	if (in->proto == IPPROTO_ICMPV6)
+		return m;
+	if (in->proto == IPPROTO_TCP && !ip_is_possible_source(net, &in->src))
+		net_drop(m, &net->stats.rx_bad_hdr);
+	else if (in->proto == IPPROTO_TCP && !ip_is_multicast(&in->dst))
+		return m;
+	else
+		net_drop(m, &net->stats.rx_not_ours);
+	return NULL;
+}
+
+struct rte_mbuf *ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us,
+	struct ip_in *in)
 {
 	const struct rte_ipv6_hdr *ip;
 	struct walk w = {0};
-	struct ip_in in = {.flow = info->flow};
 
 	assert(info->l3_off + IP6_HDR_BYTES <= rte_pktmbuf_data_len(m));
 	ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv6_hdr *, info->l3_off);
-	in.src = ip6_addr(&ip->src_addr);
-	in.dst = ip6_addr(&ip->dst_addr);
-	in.ecn = rte_be_to_cpu_32(ip->vtc_flow) >> 20 & 3;
-	in.ttl = ip->hop_limits;
+	*in = (struct ip_in){.flow = info->flow};
+	in->src = ip6_addr(&ip->src_addr);
+	in->dst = ip6_addr(&ip->dst_addr);
+	in->ecn = rte_be_to_cpu_32(ip->vtc_flow) >> 20 & 3;
+	in->ttl = ip->hop_limits;
 	w.next = ip->proto;
-	if (!is_for_us(net, &in, info)) {
-		ip_drop(m, &net->stats.rx_not_ours);
-		return;
+	if (!is_for_us(net, in, info)) {
+		net_drop(m, &net->stats.rx_not_ours);
+		return NULL;
 	}
 	walk_begin(&w, m, info->l3_off + IP6_HDR_BYTES, info->end_off);
-	if (ip_is_multicast(&in.src) || !ip_trim(m, info->end_off) || !walk_headers(&w)) {
-		ip_drop(m, &net->stats.rx_bad_hdr);
-		return;
+	if (ip_is_multicast(&in->src) || !ip_trim(m, info->end_off) || !walk_headers(&w)) {
+		net_drop(m, &net->stats.rx_bad_hdr);
+		return NULL;
 	}
-	in.l4_off = (uint16_t)w.off;
-	in.l4_len = info->end_off - w.off;
-	in.was_fragment = w.has_frag_hdr;
+	in->l4_off = (uint16_t)w.off;
+	in->l4_len = info->end_off - w.off;
+	in->was_fragment = w.has_frag_hdr;
 	if (w.is_fragment) {
-		m = fragment(net, m, &w, &in, now_us);
+		m = fragment(net, m, &w, in, now_us);
 		if (!m)
-			return;
+			return NULL;
 	}
-	deliver(net, m, w.next, &in, now_us);
+	in->proto = w.next;
+	return sorted_out(net, m, in);
 }

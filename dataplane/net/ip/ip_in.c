@@ -14,7 +14,6 @@
 #include "dataplane/net/ip/ip.h"
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/ip/reass.h"
-#include "dataplane/net/tcp/tcp_table.h"
 
 bool ip_trim(struct rte_mbuf *m, uint32_t end_off)
 {
@@ -75,19 +74,3 @@ bool ip_tcp_csum_good(const struct net *net, const struct rte_mbuf *m, const str
 	return ip_l4_csum_good(m, in, IPPROTO_TCP);
 }
 
-void ip_drop(struct rte_mbuf *m, uint64_t *counter)
-{
-	++*counter;
-	rte_pktmbuf_free(m);
-}
-
-void ip_tcp_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us)
-{
-	assert(m->pkt_len == in->l4_off + in->l4_len);
-	if (in->l4_len < 20 || rte_pktmbuf_data_len(m) < in->l4_off + 20u)
-		ip_drop(m, &net->stats.rx_bad_hdr);
-	else if (!ip_tcp_csum_good(net, m, in))
-		ip_drop(m, &net->stats.rx_bad_csum);
-	else
-		tcp_packet(net, m, in, now_us);
-}

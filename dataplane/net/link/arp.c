@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "classifier/classifier.h"
-#include "dataplane/net/ip/ip.h"
+#include "dataplane/net/addr.h"
 #include "dataplane/net/net_impl.h"
 
 #define DEFEND_INTERVAL_US 10000000u
@@ -113,14 +113,14 @@ void arp_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
 
 	net->stats.arp_rx++;
 	if (rte_pktmbuf_data_len(m) < info->l3_off + sizeof(*arp)) {
-		ip_drop(m, &net->stats.rx_bad_hdr);
+		net_drop(m, &net->stats.rx_bad_hdr);
 		return;
 	}
 	arp = rte_pktmbuf_mtod_offset(m, const struct rte_arp_hdr *, info->l3_off);
 	if (arp->arp_hardware != rte_cpu_to_be_16(RTE_ARP_HRD_ETHER) ||
 		arp->arp_protocol != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4) || arp->arp_hlen != 6 ||
 		arp->arp_plen != 4) {
-		ip_drop(m, &net->stats.rx_bad_hdr);
+		net_drop(m, &net->stats.rx_bad_hdr);
 		return;
 	}
 	handle(net, arp, now_us);

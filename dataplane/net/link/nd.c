@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "dataplane/net/csum.h"
-#include "dataplane/net/ip/ip.h"
+#include "dataplane/net/addr.h"
 #include "dataplane/net/net_impl.h"
 
 #define ND_SOLICIT	 135

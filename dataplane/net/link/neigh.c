@@ -26,12 +26,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <rte_ether.h>
 #include <rte_mbuf.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "dataplane/net/link/arp.h"
-#include "dataplane/net/ip/ip.h"
 #include "dataplane/net/link/nd.h"
+#include "dataplane/net/addr.h"
 #include "dataplane/net/net_impl.h"
 
 static void set_deadline(struct net *net, struct neigh *n, uint64_t deadline_us)

@@ -300,4 +300,7 @@ void tcp_pmtu_timeout(
 void tcp_pmtu_acked(struct tcp_conn *conn);
 void tcp_pmtu_raise(struct tcp_conn *conn, uint64_t now_us); /* the timer of 8201 4 */
 
+/* What status shows of a connection (tcp_turn.c). */
+void tcp_conn_info(const struct tcp_conn *conn, struct stream_info *out);
+
 #endif

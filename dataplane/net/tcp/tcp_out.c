@@ -18,6 +18,7 @@
 #include "dataplane/net/tcp/tcp_conn.h"
 
 #include <assert.h>
+#include <rte_common.h>
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp/tcp_packet.h"
 #include "dataplane/net/tcp/tcp_seq.h"

@@ -13,6 +13,7 @@
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp/tcp_seq.h"
 
+#include <rte_common.h>
 #include <sys/socket.h>
 
 #define MTU_FLOOR_IP4                                                                              \

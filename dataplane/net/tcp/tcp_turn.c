@@ -191,6 +191,33 @@ void tcp_icmp_error(struct net *net, const struct ip_in *quoted, uint16_t sport,
 	tcp_conn_settle(conn);
 }
 
+void tcp_conn_info(const struct tcp_conn *conn, struct stream_info *out)
+{
+	*out = (struct stream_info){
+		.state = conn->state,
+		.mss = tcp_out_mss(conn),
+		.cwnd_bytes = conn->cc.cwnd_bytes,
+		.ssthresh_bytes = conn->cc.ssthresh_bytes,
+		.rcv_wnd_bytes = tcp_rcv_wnd(&conn->rcv),
+		.snd_wnd_bytes = conn->snd_wnd,
+		.rto_us = tcp_rtt_rto_us(&conn->rtt),
+		.srtt_us = tcp_rtt_srtt_us(&conn->rtt),
+		.rttvar_us = tcp_rtt_rttvar_us(&conn->rtt),
+		.min_rtt_us = tcp_rtt_min_us(&conn->rtt),
+		.unacked_bytes = tcp_rtx_flight(&conn->rtx),
+		.sacked_bytes = conn->rtx.sacked_bytes,
+		.lost_bytes = conn->rtx.lost_bytes,
+		.retrans_segs = conn->retrans_segs,
+		.backoff = conn->rtt.backoff,
+		.held_mbufs = tcp_rcv_held(&conn->rcv),
+		.bytes_acked = conn->sndq.start,
+		.bytes_received = conn->rcv.received,
+		.delivery_rate_bps = conn->rate_bps,
+		.local_port = conn->local_port,
+		.peer_port = conn->peer_port,
+	};
+}
+
 unsigned tcp_conn_infos(const struct net *net, struct stream_info *out, unsigned max)
 {
 	const struct tcp_table *t = net->tcp;
@@ -198,6 +225,6 @@ unsigned tcp_conn_infos(const struct net *net, struct stream_info *out, unsigned
 
 	for (uint32_t i = 0; i < t->conn_max && n < max; i++)
 		if (t->is_taken[i])
-			stream_info(&t->conns[i].stream, &out[n++]);
+			tcp_conn_info(&t->conns[i], &out[n++]);
 	return n;
 }

@@ -107,11 +107,11 @@ char *report_openmetrics(struct engine *e)
 	return NULL;
 }
 
-void takeover_report(const struct takeover *t, json_t *volumes)
+void report_takeover(const struct takeover *t, json_t *volumes)
 {
 }
 
-void takeover_doctor(const struct takeover *t, json_t *lines)
+void report_takeover_doctor(const struct takeover *t, json_t *lines)
 {
 }
 

@@ -212,7 +212,7 @@ static void waits_as(const char *how, const char *why)
 {
 	json_t *volumes = json_array(), *v;
 
-	takeover_report(takeover, volumes);
+	report_takeover(takeover, volumes);
 	assert_int_equal(json_array_size(volumes), how ? 1 : 0);
 	if (how) {
 		v = json_array_get(volumes, 0);
@@ -485,7 +485,7 @@ static void doctor_names_what_waits_and_what_nobody_knows(void **state)
 		(struct kernel_device){.look = {.is_served = true, .is_started = true, .pid = 1}};
 	daemon_starts();
 	ends(-EINVAL, "not the same disk");
-	takeover_doctor(takeover, lines);
+	report_takeover_doctor(takeover, lines);
 	assert_int_equal(json_array_size(lines), 2);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(lines, 0), "text")),
 		"waits to be taken over: not the same disk");

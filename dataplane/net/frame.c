@@ -1,0 +1,98 @@
+/*
+ * frame.c - what every layer of the stack makes frames from: headers, queue, chance
+ *
+ * A header mbuf comes from the header pool, which receiving can never empty, and is charged to OWNER_TX. The control
+ * queue is a ring of finished frames, bounded: what does not fit is lost as it could be on the wire, and each
+ * protocol that queues a frame sends it again by a timer of its own.
+ *
+ * Below ARP, ND, IP and TCP. Mbufs are eaten by the two pushes and by net_drop(). Nothing allocates; worker thread.
+ */
+#include "dataplane/net/frame.h"
+
+#include <assert.h>
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+#include <string.h>
+#include "dataplane/net/net_impl.h"
+
+/* A bijection of 64 bits in which each bit of the result depends on each of the argument. */
+uint64_t net_mix64(uint64_t z)
+{
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+uint64_t net_random(struct net *net)
+{
+	net->random += 0x9e3779b97f4a7c15ull;
+	return net_mix64(net->random);
+}
+
+struct rte_mbuf *net_hdr_alloc(struct net *net)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(reserve_pool(net->cfg.hdr_pool));
+
+	if (!m) {
+		net->stats.hdr_alloc_failed++;
+		return NULL;
+	}
+	reserve_force(m, OWNER_TX, net->now_us);
+	return m;
+}
+
+void net_ether_prepend(const struct net *net, struct rte_mbuf *m, const uint8_t dst[6],
+	uint16_t ethertype)
+{
+	struct rte_ether_hdr *eth = (struct rte_ether_hdr *)rte_pktmbuf_prepend(m, sizeof(*eth));
+
+	assert(eth); /* ip_output() asks for the headroom */
+	memcpy(&eth->dst_addr, dst, RTE_ETHER_ADDR_LEN);
+	memcpy(&eth->src_addr, net->cfg.mac, RTE_ETHER_ADDR_LEN);
+	eth->ether_type = rte_cpu_to_be_16(ethertype);
+	m->l2_len = sizeof(*eth);
+}
+
+uint8_t *net_frame_build(struct net *net, const uint8_t dst[6], uint16_t ethertype, uint16_t len,
+	struct rte_mbuf **m)
+{
+	struct rte_mbuf *frame = net_hdr_alloc(net);
+	uint8_t *body;
+
+	assert(len > sizeof(struct rte_ether_hdr));
+	if (!frame)
+		return NULL;
+	len -= sizeof(struct rte_ether_hdr);
+	body = (uint8_t *)rte_pktmbuf_append(frame, len);
+	assert(body);
+	memset(body, 0, len);
+	net_ether_prepend(net, frame, dst, ethertype);
+	*m = frame;
+	return body - sizeof(struct rte_ether_hdr);
+}
+
+void net_control_push(struct net *net, struct rte_mbuf *m)
+{
+	struct net_control *q = &net->control;
+
+	if (q->count == NET_CONTROL_MAX) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	q->slots[(q->head + q->count) % NET_CONTROL_MAX] = m;
+	q->count++;
+}
+
+void net_answer_push(struct net *net, struct rte_mbuf *m)
+{
+	if (net->control.count >= NET_ANSWER_MAX)
+		rte_pktmbuf_free(m);
+	else
+		net_control_push(net, m);
+}
+
+void net_drop(struct rte_mbuf *m, uint64_t *counter)
+{
+	++*counter;
+	rte_pktmbuf_free(m);
+}
