@@ -60,6 +60,14 @@ struct stream {
 	bool is_released, wants_writable;
 };
 
+#define TCP_ECN_OWED_MAX 8 /* changes of the mark told apart between two pulls; more share an ACK */
+
+/* DCTCP: an ACK of what came before the mark changed, with the mark it had (RFC 8257 3.2). */
+struct tcp_ecn_owed {
+	uint32_t ack;
+	bool echo;
+};
+
 struct tcp_ecn {
 	bool is_on;	 /* negotiated (RFC 3168 6.1.1) */
 	bool is_asked;	 /* our SYN asked for it */
@@ -67,6 +75,7 @@ struct tcp_ecn {
 	bool cwr_due;	 /* next new data carries CWR */
 	bool is_reduced; /* until cwr_point is acknowledged no second reduction */
 	uint32_t cwr_point;
+	uint8_t owed_count; /* of ecn_owed[] */
 };
 
 struct tcp_pmtu {
@@ -127,6 +136,7 @@ struct tcp_conn {
 	uint32_t keepalive_us, keepalive_busy_us, keepalive_step_us, user_timeout_us;
 	bool is_expecting; /* the owner awaits an answer: the busy period counts */
 	uint64_t syn_sent_us;
+	struct tcp_ecn_owed ecn_owed[TCP_ECN_OWED_MAX]; /* oldest first */
 	bool is_flow_inserted;
 	bool is_astray; /* packets of it arrived at another worker's queue */
 	int soft_error; /* last ICMP error that was not fatal; told when the connection times out */
@@ -288,6 +298,8 @@ bool tcp_out_has_unsent(const struct tcp_conn *conn);
 
 /* ---- tcp_ecn.c ---- */
 void tcp_ecn_received(struct tcp_conn *conn, const struct tcp_seg *seg, uint8_t ecn);
+/* Takes the oldest ACK that is owed for a change of the mark; there is one. */
+struct tcp_ecn_owed tcp_ecn_owed_take(struct tcp_conn *conn);
 uint8_t tcp_ecn_flags(struct tcp_conn *conn, bool is_new_data);
 void tcp_ecn_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us);
 /* The window was reduced, for a mark or for a loss: the peer is told, and no mark of this window counts again. */

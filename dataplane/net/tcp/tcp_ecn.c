@@ -3,7 +3,8 @@
  *
  * As receiver: a CE mark is echoed as ECE on every ACK until the peer answers with CWR. Under DCTCP
  * the echo follows the last mark instead, and a change of it is acknowledged at once (RFC
- * 8257 3.2), so the peer can count marked bytes. As sender: ECE means one reduction a round trip,
+ * 8257 3.2), so the peer can count marked bytes: with what came before the change and is not acknowledged
+ * yet in an ACK of its own, that carries the old echo. As sender: ECE means one reduction a round trip,
  * CWR on the next new data; retransmissions, probes and pure ACKs are never ECN-capable (RFC
  * 3168 6.1.4-6).
  *
@@ -11,8 +12,33 @@
  * for there are paths that drop what they do not know.
  */
 #include "dataplane/net/tcp/tcp_conn.h"
+
+#include <assert.h>
+#include <string.h>
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp/tcp_seq.h"
+
+/* What is not acknowledged yet came under the present echo. */
+static void owe(struct tcp_conn *conn)
+{
+	struct tcp_ecn *ecn = &conn->ecn;
+	uint32_t acked = ecn->owed_count ? conn->ecn_owed[ecn->owed_count - 1].ack : conn->rcv.acked;
+
+	if (seq_le(conn->rcv.nxt, acked) || ecn->owed_count == TCP_ECN_OWED_MAX)
+		return;
+	conn->ecn_owed[ecn->owed_count++] = (struct tcp_ecn_owed){.ack = conn->rcv.nxt, .echo = ecn->echo};
+}
+
+struct tcp_ecn_owed tcp_ecn_owed_take(struct tcp_conn *conn)
+{
+	struct tcp_ecn *ecn = &conn->ecn;
+	struct tcp_ecn_owed first = conn->ecn_owed[0];
+
+	assert(ecn->owed_count > 0);
+	ecn->owed_count--;
+	memmove(conn->ecn_owed, conn->ecn_owed + 1, ecn->owed_count * sizeof(first));
+	return first;
+}
 
 void tcp_ecn_received(struct tcp_conn *conn, const struct tcp_seg *seg, uint8_t ecn)
 {
@@ -22,6 +48,7 @@ void tcp_ecn_received(struct tcp_conn *conn, const struct tcp_seg *seg, uint8_t 
 		bool is_marked = ecn == IP_ECN_CE;
 
 		if (seg->payload_bytes > 0 && is_marked != conn->ecn.echo) {
+			owe(conn);
 			conn->ecn.echo = is_marked;
 			conn->ack_now = true;
 		}

@@ -317,6 +317,8 @@ enum tcp_out tcp_output(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t n
 		return out_syn(conn, out, now_us);
 	if (!tcp_is_synchronized(conn)) /* SYN-RECEIVED may owe an ACK, and nothing else */
 		return conn->ack_now ? out_ack(conn, out, now_us) : TCP_OUT_NONE;
+	if (conn->ecn.owed_count > 0)
+		return tcp_packet_send_owed(conn, out, now_us);
 	conn->is_cwnd_limited = false;
 	rc = out_lost(conn, out, now_us);
 	if (rc == TCP_OUT_NONE)

@@ -146,6 +146,32 @@ enum tcp_out tcp_packet_send(
 	return hand_down(conn, m, tos, (uint16_t)segsz, out, now_us);
 }
 
+enum tcp_out tcp_packet_send_owed(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
+{
+	struct rte_mbuf *m = net_hdr_alloc(conn->net);
+	struct tcp_ecn_owed owed;
+	struct tcp_seg seg;
+
+	if (!m)
+		return TCP_OUT_BLOCKED;
+	owed = tcp_ecn_owed_take(conn);
+	seg = (struct tcp_seg){
+		.sport = conn->local_port,
+		.dport = conn->peer_port,
+		.seq = conn->snd_nxt,
+		.ack = owed.ack,
+		.flags = TCP_ACK | (owed.echo ? TCP_ECE : 0),
+		.wnd = tcp_rcv_window_kept(&conn->rcv, owed.ack, conn->rcv.wscale),
+		.has_ts = conn->has_ts,
+		.tsval = tcp_ts_now(conn, now_us),
+		.tsecr = conn->ts_recent,
+	};
+	conn->rcv.acked = owed.ack;
+	m->data_len = tcp_wire_build(rte_pktmbuf_mtod(m, uint8_t *), &seg);
+	m->pkt_len = m->data_len;
+	return hand_down(conn, m, IP_ECN_NOT_ECT, 0, out, now_us);
+}
+
 enum tcp_out tcp_packet_send_syn(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
 {
 	const struct net_config *cfg = &conn->net->cfg;

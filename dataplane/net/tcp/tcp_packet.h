@@ -18,6 +18,9 @@ struct tcp_plan {
 enum tcp_out tcp_packet_send(
 	struct tcp_conn *conn, struct tcp_plan *plan, struct rte_mbuf **out, uint64_t now_us);
 
+/* The oldest ACK that DCTCP owes (tcp_ecn.c): of a number below RCV.NXT, without SACK blocks. */
+enum tcp_out tcp_packet_send_owed(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us);
+
 /* The SYN, or the SYN|ACK of a simultaneous open. */
 enum tcp_out tcp_packet_send_syn(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us);
 

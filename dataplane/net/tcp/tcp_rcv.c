@@ -214,21 +214,27 @@ static uint32_t step_min(const struct tcp_rcv *r)
 	return RTE_MIN(r->mss, offered(r->quota) * TCP_MBUF_PAYLOAD_MIN / 2);
 }
 
+/* The edge stays; when the scale cannot say it, round up while the quota pays for it. */
+uint16_t tcp_rcv_window_kept(struct tcp_rcv *r, uint32_t ack, uint8_t shift)
+{
+	uint32_t now = seq_gt(r->edge, ack) ? r->edge - ack : 0;
+	uint32_t field = (now + (1u << shift) - 1) >> shift;
+
+	if ((uint64_t)field << shift > RTE_MAX(now, fitting(r, r->quota) + (r->nxt - ack)))
+		field = now >> shift;
+	field = RTE_MIN(field, WND_FIELD_MAX);
+	r->edge = seq_max(r->edge, ack + (field << shift));
+	return (uint16_t)field;
+}
+
 uint16_t tcp_rcv_window(struct tcp_rcv *r, uint8_t shift)
 {
 	uint32_t fits = fitting(r, offered(r->quota));
 	uint32_t now = tcp_rcv_wnd(r), field;
 
-	if (fits > now && fits - now >= step_min(r)) {
-		field = fits >> shift;
-	} else {
-		/* The edge stays; when the scale cannot say it, round up while the quota pays for
-		 * it. */
-		field = (now + (1u << shift) - 1) >> shift;
-		if ((uint64_t)field << shift > RTE_MAX(now, fitting(r, r->quota)))
-			field = now >> shift;
-	}
-	field = RTE_MIN(field, WND_FIELD_MAX);
+	if (fits <= now || fits - now < step_min(r))
+		return tcp_rcv_window_kept(r, r->nxt, shift);
+	field = RTE_MIN(fits >> shift, WND_FIELD_MAX);
 	r->edge = seq_max(r->edge, r->nxt + (field << shift));
 	return (uint16_t)field;
 }

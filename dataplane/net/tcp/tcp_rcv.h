@@ -100,6 +100,8 @@ void tcp_rcv_drop(struct tcp_rcv *r);
 
 /* The window to advertise now, in bytes from RCV.NXT; moves the edge. @shift: 0 on a SYN. */
 uint16_t tcp_rcv_window(struct tcp_rcv *r, uint8_t shift);
+/* The window that leaves the edge where it is, in an ACK of @ack, at or below RCV.NXT. */
+uint16_t tcp_rcv_window_kept(struct tcp_rcv *r, uint32_t ack, uint8_t shift);
 /* The reader made enough room to be worth an ACK of its own (RFC 9293 3.8.6.2.2). */
 bool tcp_rcv_window_pays(const struct tcp_rcv *r);
 uint32_t tcp_rcv_wnd(const struct tcp_rcv *r); /* RCV.WND: from nxt to the edge */

@@ -137,6 +137,59 @@ static void tcp_dctcp_echo_follows_each_mark(void **state)
 	tx(.flags = ACK, .ack = 2901);
 }
 
+/* Past the ACKs at once of the beginning. Out: the next number of the peer's text. */
+static uint32_t quick_acks_spent(void)
+{
+	uint32_t at = 901;
+
+	for (unsigned i = 0; i < 20; i++, at += 1000) {
+		rx(.flags = ACK, .seq = at, .len = 1000, .ack = 101, .ecn = ECT0);
+		after_ms(50);
+		tx_drain();
+	}
+	read_bytes(20000);
+	tx_drain();
+	return at;
+}
+
+/* RFC 8257 3.2: bytes from before and from behind the change do not share an ACK, whichever way the mark changes. */
+static void tcp_dctcp_acknowledges_each_side_of_a_change(void **state)
+{
+	uint32_t at;
+
+	open_with(.ecn = true, .cc = "dctcp");
+	at = quick_acks_spent();
+	rx(.flags = ACK, .seq = at, .len = 1000, .ack = 101, .ecn = ECT0);
+	tx_none();
+	rx(.flags = ACK, .seq = at + 1000, .len = 1000, .ack = 101, .ecn = CE);
+	tx(.flags = ACK, .ack = at + 1000);
+	tx(.flags = ACK | ECE, .ack = at + 2000);
+	rx(.flags = ACK, .seq = at + 2000, .len = 1000, .ack = 101, .ecn = CE);
+	tx_none();
+	rx(.flags = ACK, .seq = at + 3000, .len = 1000, .ack = 101, .ecn = ECT0);
+	tx(.flags = ACK | ECE, .ack = at + 3000);
+	tx(.flags = ACK, .ack = at + 4000);
+	tx_none();
+}
+
+/* In one burst: an ACK for each side of each change, as far as there is room for them, and none twice. */
+static void tcp_dctcp_burst_of_changes_is_acknowledged_piece_by_piece(void **state)
+{
+	uint32_t at;
+
+	open_with(.ecn = true, .cc = "dctcp", .ts = true, .wscale = true, .wscale_value = 7);
+	at = quick_acks_spent();
+	for (unsigned i = 0; i < 6; i++)
+		rx(.flags = ACK, .seq = at + 500 * i, .len = 500, .ack = 101, .ecn = i & 1 ? CE : ECT0);
+	for (unsigned i = 0; i < 6; i++)
+		tx(.flags = (uint8_t)(ACK | (i & 1 ? ECE : 0)), .ack = at + 500 * (i + 1));
+	tx_none();
+	for (unsigned i = 6; i < 30; i++)
+		rx(.flags = ACK, .seq = at + 500 * i, .len = 500, .ack = 101, .ecn = i & 1 ? CE : ECT0);
+	assert_int_equal(tx_drain(), 9);
+	assert_int_equal(conv.last.ack, at + 15000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +207,8 @@ int main(void)
 		conv_test(tcp_bare_ack_is_not_ecn_capable),
 		/* RFC 8257 3.2: DCTCP */
 		conv_test(tcp_dctcp_echo_follows_each_mark),
+		conv_test(tcp_dctcp_acknowledges_each_side_of_a_change),
+		conv_test(tcp_dctcp_burst_of_changes_is_acknowledged_piece_by_piece),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
