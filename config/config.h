@@ -57,6 +57,7 @@ struct config_volume {
 	enum config_copy copy;
 	bool read_only;
 	char cc[16];
+	char warning[128]; /* of config_volume_from_uri(): what of the URI is ignored; else empty */
 };
 
 struct config_rule {

@@ -2,19 +2,19 @@
  * config_volume.c - the volumes: section, and a volume from a bare URI
  *
  * A volume is one export of one or several servers, and how hard to try for it. The URI is checked
- * for its shape alone (scheme, host, port): what it means is nbd_client's to say, a room above.
+ * by the parser that everything else uses (nbd_uri.c), so what is read here can be attached.
  *
  * A volume without a name is called after its export, because that is what a person would call it;
  * if the export has no usable name, or the name is taken, it becomes volN.
  */
-#include <arpa/inet.h>
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "config/config_item.h"
 #include "config/config_section.h"
+#include "config/log.h"
+#include "config/nbd_uri.h"
 
 #define IO_BYTES_MIN	   (64u << 10)
 #define IO_BYTES_STEP	   4096 /* a tag's buffer begins on a page */
@@ -23,7 +23,6 @@
 #define REQUEST_MS_DEFAULT 15000
 #define CONNECT_MS_DEFAULT 10000
 #define DAY_MS		   (24u * 3600 * 1000)
-#define HOST_BYTES_MAX	   255
 
 static const char *const on_dead_words[] = {[ON_DEAD_HOLD] = "hold", [ON_DEAD_FAIL] = "fail", NULL};
 static const char *const copy_words[] = {
@@ -59,91 +58,40 @@ void config_volume_defaults(struct config_volume *volume)
 
 /* ---- URI ---- */
 
-/* "host", "host:port" or "[v6]:port", @len bytes of it. */
-static int authority_check(const char *text, size_t len, struct error *why)
+/* 0 with *out, what @uri means; or -errno with @why. */
+static int uri_check(const char *uri, struct nbd_uri *out, struct error *why)
 {
-	const char *port = memchr(text, ':', len), *end = text + len;
-	size_t host_len = port ? (size_t)(port - text) : len;
-	char digits[8];
-	uint64_t number;
-
-	if (len && text[0] == '[') {
-		const char *close = memchr(text, ']', len);
-
-		if (!close || (close + 1 < end && close[1] != ':'))
-			return error_set(why, -EINVAL, "the host's [ has no ]; write [fd00::1]");
-		port = close + 1 < end ? close + 1 : NULL;
-		host_len = (size_t)(close - text) - 1;
-	}
-	if (host_len == 0)
-		return error_set(why, -EINVAL, "has no host; write nbd://HOST/EXPORT");
-	if (host_len > HOST_BYTES_MAX)
-		return error_set(why, -EINVAL, "the host's name is %zu bytes long; at most %d",
-			host_len, HOST_BYTES_MAX);
-	if (!port)
-		return 0;
-	if (text[0] != '[' && memchr(port + 1, ':', (size_t)(end - port) - 1))
-		return error_set(why, -EINVAL, "an IPv6 host stands in brackets; write [fd00::1]");
-	snprintf(digits, sizeof(digits), "%.*s", (int)(end - port - 1), port + 1);
-	if (item_count_parse(digits, 1, 65535, &number, NULL))
-		return error_set(why, -EINVAL, "the port after ':' is no number from 1 to 65535");
-	return 0;
-}
-
-static int uri_check(const char *uri, struct error *why)
-{
-	const char *rest = strstr(uri, "://"), *slash, *at;
 	size_t len = strlen(uri);
 
 	if (len >= URI_BYTES_MAX)
 		return error_set(why, -EINVAL, "the URI is %zu bytes long; at most %d", len,
 			URI_BYTES_MAX - 1);
-	for (size_t i = 0; i < len; i++) {
-		if (isspace((unsigned char)uri[i]) || iscntrl((unsigned char)uri[i]))
-			return error_set(why, -EINVAL,
-				"a URI has no spaces; write %%20 for one in the export's name");
-	}
-	if (strncmp(uri, "nbd+unix:", 9) == 0 || strncmp(uri, "nbds+unix:", 10) == 0)
-		return error_set(why, -EINVAL, "a Unix socket has no packets to protect; %s",
-			"serve the export over TCP and write nbd://HOST/EXPORT");
-	if (!rest || (strncmp(uri, "nbd://", 6) != 0 && strncmp(uri, "nbds://", 7) != 0))
-		return error_set(
-			why, -EINVAL, "\"%.60s\" is no NBD URI; write nbd://HOST/EXPORT", uri);
-	rest += 3;
-	slash = rest + strcspn(rest, "/?#");
-	at = memchr(rest, '@', (size_t)(slash - rest));
-	if (at)
-		rest = at + 1;
-	return authority_check(rest, (size_t)(slash - rest), why);
+	return nbd_uri_parse(uri, out, why);
 }
 
 /* The export's name as the volume's, where it is fit for one; else volN. */
-static void name_from_uri(const char *uri, unsigned idx, char *name)
+static void name_from_uri(const struct nbd_uri *uri, unsigned idx, char *name)
 {
-	const char *rest = strstr(uri, "://"), *slash = rest ? strchr(rest + 3, '/') : NULL;
-	char export[NAME_BYTES_MAX];
-	size_t len = slash ? strcspn(slash + 1, "?#") : 0;
-
-	if (len > 0 && len < sizeof(export)) {
-		snprintf(export, sizeof(export), "%.*s", (int)len, slash + 1);
-		if (item_name_check(export, NULL) == 0) {
-			snprintf(name, NAME_BYTES_MAX, "%s", export);
-			return;
-		}
-	}
-	snprintf(name, NAME_BYTES_MAX, "vol%u", idx);
+	if (strlen(uri->export_name) < NAME_BYTES_MAX && item_name_check(uri->export_name, NULL) == 0)
+		snprintf(name, NAME_BYTES_MAX, "%.*s", NAME_BYTES_MAX - 1, uri->export_name);
+	else
+		snprintf(name, NAME_BYTES_MAX, "vol%u", idx);
 }
 
 int config_volume_from_uri(const char *uri, struct config_volume *out, struct error *err)
 {
-	struct error why;
+	struct nbd_uri parsed;
+	int rc = uri_check(uri, &parsed, err);
 
-	if (uri_check(uri, &why))
-		return error_set(err, -EINVAL, "%s", why.text);
+	if (rc)
+		return rc;
 	config_volume_defaults(out);
 	snprintf(out->uris[0], sizeof(out->uris[0]), "%s", uri);
 	out->uri_count = 1;
-	name_from_uri(uri, 0, out->name);
+	snprintf(out->warning, sizeof(out->warning), "%s", parsed.ignored);
+	if (parsed.ignored[0])
+		log_warn("%s: %s", uri, parsed.ignored);
+	name_from_uri(&parsed, 0, out->name);
 	return 0;
 }
 
@@ -152,11 +100,16 @@ int config_volume_from_uri(const char *uri, struct config_volume *out, struct er
 static int uri_store(const struct config_lines *lines, const char *path, const char *uri,
 	struct config_volume *volume, struct error *err)
 {
-	struct error why;
+	struct nbd_uri parsed;
+	struct error why, where;
 
 	assert(volume->uri_count < VOLUME_URI_MAX);
-	if (uri_check(uri, &why))
+	if (uri_check(uri, &parsed, &why))
 		return config_error(lines, path, err, "%s", why.text);
+	if (parsed.ignored[0]) {
+		(void)config_error(lines, path, &where, "%s", parsed.ignored);
+		log_warn("%s", where.text);
+	}
 	for (unsigned i = 0; i < volume->uri_count; i++) {
 		if (strcmp(volume->uris[i], uri) == 0)
 			return config_error(
@@ -273,6 +226,7 @@ static int volume_store(const struct raw_volume *raw, const char *base, struct c
 /* Names for the volumes that were given none, once all given names are known. */
 static void names_fill(struct config *cfg)
 {
+	static struct nbd_uri uri;
 	unsigned other;
 
 	for (unsigned i = 0; i < cfg->volume_count; i++) {
@@ -281,7 +235,8 @@ static void names_fill(struct config *cfg)
 
 		if (volume->name[0])
 			continue;
-		name_from_uri(volume->uris[0], i, name);
+		(void)uri_check(volume->uris[0], &uri, NULL); /* it was good when it was stored */
+		name_from_uri(&uri, i, name);
 		/* Somebody may be called vol3 on purpose: there are only volume_count names. */
 		for (unsigned n = i; name_is_taken(cfg, name, &other) && n < i + VOLUME_MAX + 1;
 			n++)

@@ -13,8 +13,8 @@
 #include <stdint.h>
 #include "config/config.h"
 #include "config/error.h"
+#include "config/nbd_uri.h"
 #include "nbd_client/block.h"
-#include "nbd_client/nbd_uri.h"
 #include "dataplane/net/stream.h"
 
 struct nbd_client; /* one a worker */

@@ -118,6 +118,7 @@ struct pending {
 	struct control_call *call;
 	bool is_probe;
 	char name[NAME_BYTES_MAX];
+	char warning[sizeof(((struct config_volume *)NULL)->warning)]; /* of the URI; may be empty */
 };
 
 static void pending_done(void *arg, int rc, const char *device, const struct error *err)
@@ -132,6 +133,8 @@ static void pending_done(void *arg, int rc, const char *device, const struct err
 	} else if (rc == 0) {
 		result = json_pack("{s:s s:s}", "name", p->name, "device", device);
 	}
+	if (result && p->warning[0])
+		json_object_set_new(result, "warning", json_string(p->warning));
 	control_reply(p->call, rc, result, err);
 	free(p);
 }
@@ -159,6 +162,7 @@ static int attach_begin(struct daemon_state *d, struct pending *p, const struct 
 		free(p);
 		return rc;
 	}
+	snprintf(p->warning, sizeof(p->warning), "%s", v->warning);
 	return -EINPROGRESS;
 }
 

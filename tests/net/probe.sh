@@ -74,6 +74,22 @@ claim probe_lists_the_same_exports [ "$(names "$tmp/theirs")" = "$(names "$tmp/o
 claim probe_shows_the_exports_in_text eval 'sluice probe "nbd://$SERVER_IP:10809/disk" | grep -Eq "^disk +a disk$"'
 claim probe_gives_the_description [ "$(jq -r '.exports[0].description' "$tmp/ours")" = 'a disk' ]
 claim probe_of_an_unknown_export_is_refused eval '! sluice probe "nbd://$SERVER_IP:10809/other" 2>"$tmp/said"; grep "no export" "$tmp/said"'
+
+# Every way in refuses the same URIs, with the same sentence.
+everywhere_refused() { # URI, sentence
+    printf 'ports: [{name: p, device: "af_packet:sl0", address: 10.66.0.2/24}]\nvolumes: [{uri: "%s"}]\n' "$1" >"$tmp/uri.yaml"
+    local way
+    for way in 'sluice probe "$1"' 'sluice attach "$1"' 'in_cli "$(program sluiced)" --check -c "$tmp/uri.yaml"' \
+        'sluice doctor -c "$tmp/uri.yaml"' 'in_cli "$(program sluiced)" -c "$tmp/sluice.yaml" --bench "$1"'; do
+        ! eval "$way" >"$tmp/said" 2>&1 && grep -qF "$2" "$tmp/said" || { echo "$way:"; cat "$tmp/said"; return 1; }
+    done
+}
+claim uri_that_asks_for_tls_is_refused_everywhere eval 'everywhere_refused "nbd://$SERVER_IP/disk?tls-type=x509" "does not speak TLS" &&
+    everywhere_refused "nbds://$SERVER_IP/disk" "does not speak TLS"'
+claim uri_of_a_unix_socket_is_refused_everywhere everywhere_refused "nbd://$SERVER_IP/disk?socket=/x" 'no packets to protect'
+claim uri_with_a_broken_escape_is_refused_everywhere everywhere_refused "nbd://$SERVER_IP/%zz" 'two hex digits'
+claim uri_with_a_fragment_is_refused_everywhere everywhere_refused "nbd://$SERVER_IP/disk#a" 'a fragment means nothing'
+claim uri_with_an_unknown_parameter_is_warned_of eval 'sluice probe "NBD://$SERVER_IP:/disk?exprt=x" 2>"$tmp/said" && grep "exprt.*ignored" "$tmp/said"'
 # A server without options is left in transmission, by DISC and our FIN first; so each probe leaves a TIME-WAIT.
 again_and_again() {
     local n

@@ -20,28 +20,6 @@ static void volume_loads(const char *line)
 	loads(text);
 }
 
-static void uri_refused(const char *uri, const char *why)
-{
-	struct config_volume volume;
-	char start[256], text[1024];
-
-	snprintf(text, sizeof(text), GOOD_PORT "volumes:\n- uri: \"%s\"\n", uri);
-	snprintf(start, sizeof(start), "c.yaml:4: volumes[0].uri: %s", why);
-	refused(text, start);
-	assert_int_equal(config_volume_from_uri(uri, &volume, &err), -EINVAL);
-	assert_ptr_equal(strstr(err.text, why), err.text);
-}
-
-static void uri_loads(const char *uri)
-{
-	static struct config_volume volume;
-
-	if (config_volume_from_uri(uri, &volume, &err))
-		fail_msg("%s: %s", uri, err.text);
-	assert_int_equal(volume.uri_count, 1);
-	assert_string_equal(volume.uris[0], uri);
-}
-
 static void a_volume_gets_its_defaults(void **state)
 {
 	const struct config_volume *v = &cfg.volumes[0];
@@ -86,40 +64,6 @@ static void every_key_of_a_volume_is_read(void **state)
 	assert_string_equal(v->cc, "dctcp");
 }
 
-static void good_uris_are_taken(void **state)
-{
-	uri_loads("nbd://h");
-	uri_loads("nbd://h/");
-	uri_loads("nbd://h:1/x");
-	uri_loads("nbds://user@h:65535/x");
-	uri_loads("nbd://[fd00::1]/x");
-	uri_loads("nbd://[fd00::1]:10809/a%20b");
-	uri_loads("nbd://10.0.0.9/a/b:c@d");
-	uri_loads("nbds://h/x?tls-type=psk");
-}
-
-static void bad_uris_are_told(void **state)
-{
-	uri_refused("10.0.0.9", "\"10.0.0.9\" is no NBD URI");
-	uri_refused("http://h/x", "\"http://h/x\" is no NBD URI");
-	uri_refused("nbd:/h/x", "\"nbd:/h/x\" is no NBD URI");
-	uri_refused("nbd+unix:///x?socket=/s", "a Unix socket has no packets to protect");
-	uri_refused("nbds+unix:///x?socket=/s", "a Unix socket has no packets to protect");
-	uri_refused("nbd://", "has no host");
-	uri_refused("nbd:///x", "has no host");
-	uri_refused("nbd://:10809/x", "has no host");
-	uri_refused("nbd://user@/x", "has no host");
-	uri_refused("nbd://h:/x", "the port after ':'");
-	uri_refused("nbd://h:0/x", "the port after ':'");
-	uri_refused("nbd://h:65536/x", "the port after ':'");
-	uri_refused("nbd://h:12x/x", "the port after ':'");
-	uri_refused("nbd://fd00::1/x", "an IPv6 host stands in brackets");
-	uri_refused("nbd://[fd00::1/x", "the host's [ has no ]");
-	uri_refused("nbd://[fd00::1]x/x", "the host's [ has no ]");
-	uri_refused("nbd://[]/x", "has no host");
-	uri_refused("nbd://h/a b", "a URI has no spaces");
-}
-
 static void overlong_host_is_told(void **state)
 {
 	static struct config_volume volume;
@@ -129,7 +73,7 @@ static void overlong_host_is_told(void **state)
 	memset(host, 'h', 256);
 	strcpy(host + 256, "/x");
 	assert_int_equal(config_volume_from_uri(uri, &volume, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "256 bytes long; at most 255"));
+	assert_non_null(strstr(err.text, "host is longer than 255 bytes"));
 	strcpy(host + 255, "/x");
 	assert_int_equal(config_volume_from_uri(uri, &volume, &err), 0);
 	assert_string_equal(volume.name, "x");
@@ -243,8 +187,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_volume_gets_its_defaults),
 		cmocka_unit_test(every_key_of_a_volume_is_read),
-		cmocka_unit_test(good_uris_are_taken),
-		cmocka_unit_test(bad_uris_are_told),
 		cmocka_unit_test(overlong_host_is_told),
 		cmocka_unit_test(servers_of_a_volume_are_one_list),
 		cmocka_unit_test(numbers_of_a_volume_are_held_to_their_limits),
