@@ -1,15 +1,14 @@
 /*
  * config.c - sluice.yaml → struct config
  *
- * Three passes, each with one concern: config_yaml.c checks the shape and remembers the lines,
- * libcyaml loads the strings (config_schema.c), and the sections give them meaning (config_port.c,
- * config_volume.c). Defaults are filled in first, so a key that is absent keeps its default.
+ * Two passes: config_yaml.c reads the strings by the schema (config_schema.c) and remembers the lines, and the
+ * sections give them meaning (config_port.c, config_volume.c). Defaults are filled in first, so a key that is
+ * absent keeps its default.
  *
- * The first error ends it: one sentence with file, line, key and remedy. Nothing of libcyaml or
- * libyaml outlives config_load(), and the result holds no pointers.
+ * The first error ends it: one sentence with file, line, key and remedy. Nothing of libyaml outlives
+ * config_load(), and the result holds no pointers.
  */
 #include <assert.h>
-#include <cyaml/cyaml.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -209,36 +208,20 @@ out_fd:
 	return rc;
 }
 
-static int normal_load(const char *normal, size_t bytes, const struct config_lines *lines,
-	struct config *cfg, struct error *err)
-{
-	const cyaml_config_t cyaml = {.mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS};
-	struct raw_config *raw = NULL;
-	cyaml_err_t failed;
-	int rc;
-
-	failed = cyaml_load_data((const uint8_t *)normal, bytes, &cyaml, &config_schema,
-		(cyaml_data_t **)&raw, NULL);
-	if (failed != CYAML_OK)
-		return config_error(lines, "", err, "cannot be loaded: %s", cyaml_strerror(failed));
-	rc = raw_store(raw, cfg, lines, err);
-	cyaml_free(&cyaml, &config_schema, raw, 0);
-	return rc;
-}
-
 int config_load(const char *path, struct config *cfg, struct error *err)
 {
 	struct config *loaded;
 	struct config_lines lines;
-	size_t bytes = 0, normal_bytes;
-	char *text, *normal;
+	struct raw_config raw;
+	size_t bytes = 0;
+	char *text;
 	int rc;
 
 	assert(path && cfg);
 	rc = file_read(path, &text, &bytes, err);
 	if (rc)
 		return rc;
-	rc = config_yaml_check(path, text, bytes, &lines, &normal, &normal_bytes, err);
+	rc = config_yaml_read(path, text, bytes, &lines, &raw, err);
 	free(text);
 	if (rc)
 		return rc;
@@ -246,12 +229,12 @@ int config_load(const char *path, struct config *cfg, struct error *err)
 	rc = loaded ? 0 : error_set(err, -ENOMEM, "%s: no memory to load it", path);
 	if (rc == 0) {
 		config_defaults(loaded);
-		rc = normal_load(normal, normal_bytes, &lines, loaded, err);
+		rc = raw_store(&raw, loaded, &lines, err);
 	}
 	if (rc == 0)
 		*cfg = *loaded;
 	free(loaded);
-	free(normal);
+	config_raw_fini(&raw);
 	config_lines_fini(&lines);
 	return rc;
 }

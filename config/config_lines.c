@@ -1,7 +1,7 @@
 /*
  * config_lines.c - from a key's path to its line, and the sentence that names both
  *
- * libcyaml forgets where a value stood once it is loaded, and most of our checks run after that.
+ * Most checks of values run after the file was read, and must still name the line a value stands on.
  * So the first pass (config_yaml.c) writes down the line of every key and list entry under its
  * path, "volumes[2].uri", and every later complaint is made by path. The table has a fixed bound
  * because the schema bounds every list.

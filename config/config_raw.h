@@ -1,12 +1,12 @@
 /*
- * config_raw.h - the configuration as libcyaml leaves it: every value still a string
+ * config_raw.h - the file as it stands: every value still a string, in the shape of the schema
  *
- * Private to the room. A NULL string or a count of 0 means that the file does not have the key.
+ * Private to config/. A NULL string or a count of 0 means that the file does not have the key.
  */
 #ifndef CONFIG_CONFIG_RAW_H
 #define CONFIG_CONFIG_RAW_H
 
-#include <cyaml/cyaml.h>
+#include <stddef.h>
 
 struct raw_port {
 	char *name, *device, *mtu, *exception, *exception_iface, *queues, *rx_ring;
@@ -36,9 +36,29 @@ struct raw_config {
 	unsigned ports_count, volumes_count, protect_count;
 	struct raw_reserve reserve;
 	char *socket, *run_dir, *memory, *hugepages, *log_level;
+	struct raw_block *blocks; /* what all pointers of the struct point into */
+};
+
+enum schema_type { SCHEMA_TEXT, SCHEMA_LIST, SCHEMA_MAPPING };
+
+/* What may stand at a place of the file, and how it lies in memory. */
+struct schema_value {
+	enum schema_type type;
+	size_t size;			   /* bytes in memory; a list: of the pointer to its entries */
+	unsigned bytes_max;		   /* text: the longest */
+	const struct schema_value *entry;  /* list: what each entry is, and */
+	unsigned count_max;		   /* … how many there may be */
+	const struct schema_field *fields; /* mapping: up to one whose key is NULL */
+};
+
+struct schema_field {
+	const char *key; /* first: config_nearest() walks the fields by it */
+	struct schema_value value;
+	size_t offset;	     /* in the struct of the mapping */
+	size_t count_offset; /* list: of the unsigned that counts its entries */
 };
 
 /* The file's shape; the only list of keys there is. */
-extern const cyaml_schema_value_t config_schema;
+extern const struct schema_value config_schema;
 
 #endif

@@ -1,18 +1,16 @@
 /*
- * config_yaml.c - the first pass over the file: is its shape right, and what stands where
+ * config_yaml.c - from YAML text to strings in the shape of the schema, and what stands where
  *
- * libyaml hands us events; each is held against libcyaml's schema table, noted by path and line,
- * and written out again through libyaml's emitter for libcyaml to load. So every complaint about
- * shape (an unknown key, a list where a word belongs, a key twice) is ours, with its line and a
- * remedy, and libcyaml then meets only text that fits. Two kindnesses are granted here since
- * libcyaml's types cannot express them: one value may stand for a list of one, and a list key
- * with nothing after it is an empty list.
+ * libyaml hands us events; each is held against the schema table, noted by path and line, and stored. So each
+ * complaint about shape (an unknown key, a list where a single value belongs, a key twice) has its line and a
+ * remedy. Two liberties are granted: one value may stand for a list of one, and a list key with nothing after it
+ * is an empty list.
  *
- * Anchors and aliases are refused: a value must stand where its line says it stands, and an alias
- * is also the known way to make a small file unfold into a huge one.
+ * Anchors and aliases are refused: a value must stand where its line says it stands, and an alias is also the
+ * known way to make a small file unfold into a huge one.
  *
- * The stack of open mappings and lists has a bound, so a deeply nested file is refused, not
- * followed. Start-up only; everything allocated here is freed before config_load() returns.
+ * The stack of open mappings and lists has a bound, so a deeply nested file is refused, not followed. Start-up
+ * only; strings and lists are blocks chained to struct raw_config, which config_raw_fini() frees.
  */
 #include <assert.h>
 #include <errno.h>
@@ -23,66 +21,56 @@
 #include "config/config_nearest.h"
 #include "config/config_yaml.h"
 
-static_assert(offsetof(struct cyaml_schema_field, key) == 0, "config_nearest() walks the fields");
+static_assert(offsetof(struct schema_field, key) == 0, "config_nearest() walks the fields");
+
+struct raw_block {
+	struct raw_block *next;
+	max_align_t bytes[];
+};
 
 /* An open mapping or list. */
 struct frame {
-	const struct cyaml_schema_value *value;
-	const struct cyaml_schema_field *field; /* mapping: whose value comes next; NULL = a key */
-	size_t path_bytes;			/* of the path to this node */
-	unsigned count;				/* list: entries so far */
-	unsigned long seen;			/* mapping: keys so far, a bit a field */
+	const struct schema_value *value;
+	const struct schema_field *field; /* mapping: whose value comes next; NULL = a key */
+	char *into;			  /* mapping: its struct; list: its entries */
+	unsigned *count_of;		  /* list: where its entries are counted */
+	size_t path_bytes;		  /* of the path to this node */
+	unsigned long seen;		  /* mapping: keys so far, a bit a field */
 };
 
 struct pass {
 	yaml_parser_t parser;
-	yaml_emitter_t emitter;
 	struct frame frames[CONFIG_DEPTH_MAX];
 	unsigned depth;
 	char path[CONFIG_PATH_BYTES];
 	struct config_lines *lines;
+	struct raw_config *raw;
 	struct error *err;
-	char *out;
-	size_t out_bytes, out_room;
 	bool has_document;
 };
 
-static int output_append(void *ctx, unsigned char *bytes, size_t len)
+/* Zeroed memory that config_raw_fini() frees; NULL with pass->err. */
+static void *raw_alloc(struct pass *pass, size_t bytes)
 {
-	struct pass *pass = ctx;
+	struct raw_block *block = calloc(1, sizeof(*block) + bytes);
 
-	if (len > pass->out_room - pass->out_bytes)
-		return 0;
-	memcpy(pass->out + pass->out_bytes, bytes, len);
-	pass->out_bytes += len;
-	return 1;
+	if (!block) {
+		error_set(pass->err, -ENOMEM, "%s: no memory to read it", pass->lines->file);
+		return NULL;
+	}
+	block->next = pass->raw->blocks;
+	pass->raw->blocks = block;
+	return block->bytes;
 }
 
-/* Eats @event on every path. */
-static int emit(struct pass *pass, yaml_event_t *event)
+void config_raw_fini(struct raw_config *raw)
 {
-	if (yaml_emitter_emit(&pass->emitter, event))
-		return 0;
-	return error_set(pass->err, -ENOMEM, "%s: cannot hold the configuration: %s",
-		pass->lines->file, pass->emitter.problem ? pass->emitter.problem : "no memory");
-}
+	while (raw->blocks) {
+		struct raw_block *next = raw->blocks->next;
 
-static int emit_list_start(struct pass *pass)
-{
-	yaml_event_t event;
-
-	if (!yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, YAML_FLOW_SEQUENCE_STYLE))
-		return -ENOMEM;
-	return emit(pass, &event);
-}
-
-static int emit_list_end(struct pass *pass)
-{
-	yaml_event_t event;
-
-	if (!yaml_sequence_end_event_initialize(&event))
-		return -ENOMEM;
-	return emit(pass, &event);
+		free(raw->blocks);
+		raw->blocks = next;
+	}
 }
 
 /* Notes that the node now named by pass->path stands at @event. */
@@ -99,50 +87,62 @@ static int note_line(struct pass *pass, const yaml_event_t *event)
 	return 0;
 }
 
-static const char *shape_name(const struct cyaml_schema_value *value)
+static const char *shape_name(const struct schema_value *value)
 {
-	if (value->type == CYAML_MAPPING)
+	if (value->type == SCHEMA_MAPPING)
 		return "keys and values";
-	if (value->type == CYAML_SEQUENCE)
+	if (value->type == SCHEMA_LIST)
 		return "a list";
 	return "a single value";
 }
 
-static int wrong_shape(struct pass *pass, const char *found, const struct cyaml_schema_value *value)
+static int wrong_shape(struct pass *pass, const char *found, const struct schema_value *value)
 {
 	const char *path = pass->path;
 
-	if (value->type == CYAML_SEQUENCE && value->sequence.entry->type == CYAML_MAPPING)
+	if (value->type == SCHEMA_LIST && value->entry->type == SCHEMA_MAPPING)
 		return config_error(pass->lines, path, pass->err,
 			"found %s, expected a list; start each entry with \"- \"", found);
 	return config_error(pass->lines, path, pass->err, "found %s, expected %s%s", found,
 		shape_name(value),
-		value->type == CYAML_STRING ? "; quote it if it has brackets or colons" : "");
+		value->type == SCHEMA_TEXT ? "; quote it if it has brackets or colons" : "");
+}
+
+/* The slot of the next entry of the list @frame; NULL with pass->err set when there may be no further one. */
+static char *entry_next(struct pass *pass, const struct frame *frame)
+{
+	unsigned count = *frame->count_of;
+
+	if (count == frame->value->count_max) {
+		config_error(pass->lines, pass->path, pass->err, "more than %u entries; remove some", count);
+		return NULL;
+	}
+	++*frame->count_of;
+	return frame->into + count * frame->value->entry->size;
 }
 
 /*
- * What the schema expects at this point; for a list also extends the path by the entry's index and
- * notes its line. NULL with pass->err set when there may be no further entry.
+ * What the schema expects at this point and, in *at, where it goes; for a list also extends the path by the entry's
+ * index and notes its line. NULL with pass->err set when there may be no further entry.
  */
-static const struct cyaml_schema_value *expected(struct pass *pass, const yaml_event_t *event)
+static const struct schema_value *expected(struct pass *pass, const yaml_event_t *event, char **at)
 {
 	struct frame *top;
 
+	*at = (char *)pass->raw;
 	if (pass->depth == 0)
 		return &config_schema;
 	top = &pass->frames[pass->depth - 1];
-	if (top->value->type == CYAML_MAPPING) {
+	if (top->value->type == SCHEMA_MAPPING) {
 		assert(top->field);
+		*at = top->into + top->field->offset;
 		return &top->field->value;
 	}
-	if (top->count == top->value->sequence.max) {
-		config_error(pass->lines, pass->path, pass->err,
-			"more than %u entries; remove some", top->count);
+	*at = entry_next(pass, top);
+	if (!*at)
 		return NULL;
-	}
-	snprintf(pass->path + top->path_bytes, sizeof(pass->path) - top->path_bytes, "[%u]",
-		top->count++);
-	return note_line(pass, event) == 0 ? top->value->sequence.entry : NULL;
+	snprintf(pass->path + top->path_bytes, sizeof(pass->path) - top->path_bytes, "[%u]", *top->count_of - 1);
+	return note_line(pass, event) == 0 ? top->value->entry : NULL;
 }
 
 /* A value is complete: the path is that of the enclosing node again, and a mapping wants a key. */
@@ -157,7 +157,7 @@ static void value_end(struct pass *pass)
 static int on_key(struct pass *pass, const yaml_event_t *event)
 {
 	struct frame *top = &pass->frames[pass->depth - 1];
-	const struct cyaml_schema_field *fields = top->value->mapping.fields;
+	const struct schema_field *fields = top->value->fields;
 	const char *key = (const char *)event->data.scalar.value, *near;
 	size_t at = top->path_bytes;
 	unsigned idx = 0;
@@ -196,152 +196,145 @@ static bool is_null(const yaml_event_t *event)
 
 /* A scalar that is one value: not empty, not too long, no NUL inside. */
 static int single_check(
-	struct pass *pass, const yaml_event_t *event, const struct cyaml_schema_value *value)
+	struct pass *pass, const yaml_event_t *event, const struct schema_value *value)
 {
 	const char *text = (const char *)event->data.scalar.value;
 	size_t len = event->data.scalar.length;
 
-	assert(value->type == CYAML_STRING);
+	assert(value->type == SCHEMA_TEXT);
 	if (is_null(event) || len == 0)
 		return config_error(pass->lines, pass->path, pass->err,
 			"has no value; give one, or remove the key");
 	if (strlen(text) != len)
 		return config_error(
 			pass->lines, pass->path, pass->err, "has a NUL byte inside; remove it");
-	if (len > value->string.max)
+	if (len > value->bytes_max)
 		return config_error(pass->lines, pass->path, pass->err,
-			"%zu bytes long; at most %u", len, value->string.max);
+			"%zu bytes long; at most %u", len, value->bytes_max);
 	return 0;
 }
 
-/* One value where the schema has a list of such: written as a list of one. Eats @event. */
-static int on_lone_entry(
-	struct pass *pass, yaml_event_t *event, const struct cyaml_schema_value *value)
+static int text_store(struct pass *pass, const yaml_event_t *event, const struct schema_value *value, char *at)
 {
-	int rc = is_null(event) ? 0 : single_check(pass, event, value->sequence.entry);
+	int rc = single_check(pass, event, value);
+	char *text = rc ? NULL : raw_alloc(pass, event->data.scalar.length + 1);
 
-	if (rc == 0)
-		rc = emit_list_start(pass);
-	if (rc || is_null(event))
-		yaml_event_delete(event);
-	else
-		rc = emit(pass, event);
-	return rc ? rc : emit_list_end(pass);
+	if (!text)
+		return rc ? rc : -ENOMEM;
+	memcpy(text, event->data.scalar.value, event->data.scalar.length);
+	memcpy(at, &text, sizeof(text));
+	return 0;
 }
 
-/* Eats @event. */
-static int on_scalar(struct pass *pass, yaml_event_t *event)
+/* Makes the frame of a list: room for as many entries as there may be. */
+static int list_open(struct pass *pass, const struct schema_value *value, char *at, struct frame *frame)
+{
+	const struct frame *top = &pass->frames[pass->depth - 1]; /* only mappings hold lists */
+
+	assert(pass->depth > 0 && top->field);
+	frame->into = raw_alloc(pass, value->count_max * value->entry->size);
+	frame->count_of = (unsigned *)(void *)(top->into + top->field->count_offset);
+	if (!frame->into)
+		return -ENOMEM;
+	memcpy(at, &frame->into, sizeof(frame->into));
+	return 0;
+}
+
+/* One value where the schema has a list of them: a list of one; nothing: an empty list. */
+static int on_lone_entry(struct pass *pass, const yaml_event_t *event, const struct schema_value *value, char *at)
+{
+	struct frame list = {.value = value};
+	int rc = list_open(pass, value, at, &list);
+
+	if (rc || is_null(event))
+		return rc;
+	return text_store(pass, event, value->entry, entry_next(pass, &list));
+}
+
+static int on_scalar(struct pass *pass, const yaml_event_t *event)
 {
 	struct frame *top = pass->depth ? &pass->frames[pass->depth - 1] : NULL;
-	const struct cyaml_schema_value *value;
-	int rc = -EINVAL;
+	const struct schema_value *value;
+	char *at;
+	int rc;
 
-	if (top && top->value->type == CYAML_MAPPING && !top->field) {
-		rc = on_key(pass, event);
-		if (rc)
-			goto err_event;
-		return emit(pass, event);
-	}
-	value = expected(pass, event);
+	if (top && top->value->type == SCHEMA_MAPPING && !top->field)
+		return on_key(pass, event);
+	value = expected(pass, event, &at);
 	if (!value)
-		goto err_event;
-	if (value->type == CYAML_SEQUENCE &&
-		(is_null(event) || value->sequence.entry->type == CYAML_STRING)) {
-		rc = on_lone_entry(pass, event, value);
-		value_end(pass);
-		return rc;
-	}
-	if (value->type == CYAML_STRING)
-		rc = single_check(pass, event, value);
+		return -EINVAL;
+	if (value->type == SCHEMA_LIST && (is_null(event) || value->entry->type == SCHEMA_TEXT))
+		rc = on_lone_entry(pass, event, value, at);
+	else if (value->type == SCHEMA_TEXT)
+		rc = text_store(pass, event, value, at);
 	else
 		rc = wrong_shape(pass, is_null(event) ? "nothing" : "a single value", value);
-	if (rc)
-		goto err_event;
 	value_end(pass);
-	return emit(pass, event);
-
-err_event:
-	yaml_event_delete(event);
 	return rc;
 }
 
-/* A mapping or list begins. Eats @event. */
-static int on_open(struct pass *pass, yaml_event_t *event, enum cyaml_type type)
+/* A mapping or list begins. */
+static int on_open(struct pass *pass, const yaml_event_t *event, enum schema_type type)
 {
 	struct frame *top = pass->depth ? &pass->frames[pass->depth - 1] : NULL;
-	const struct cyaml_schema_value *value = NULL;
-	int rc = -EINVAL;
+	const struct schema_value *value;
+	struct frame frame;
+	char *at;
 
-	if (top && top->value->type == CYAML_MAPPING && !top->field)
-		config_error(pass->lines, pass->path, pass->err, "a key must be a plain word");
-	else if (pass->depth == CONFIG_DEPTH_MAX)
-		config_error(pass->lines, pass->path, pass->err, "nested too deeply");
-	else
-		value = expected(pass, event);
-	if (value && value->type != type) {
-		rc = wrong_shape(pass, type == CYAML_MAPPING ? "keys and values" : "a list", value);
-		value = NULL;
-	}
-	if (!value) {
-		yaml_event_delete(event);
-		return rc;
-	}
-	pass->frames[pass->depth++] =
-		(struct frame){.value = value, .path_bytes = strlen(pass->path)};
-	return emit(pass, event);
+	if (top && top->value->type == SCHEMA_MAPPING && !top->field)
+		return config_error(pass->lines, pass->path, pass->err, "a key must be a plain word");
+	if (pass->depth == CONFIG_DEPTH_MAX)
+		return config_error(pass->lines, pass->path, pass->err, "nested too deeply");
+	value = expected(pass, event, &at);
+	if (!value)
+		return -EINVAL;
+	if (value->type != type)
+		return wrong_shape(pass, type == SCHEMA_MAPPING ? "keys and values" : "a list", value);
+	frame = (struct frame){.value = value, .into = at, .path_bytes = strlen(pass->path)};
+	if (type == SCHEMA_LIST && list_open(pass, value, at, &frame))
+		return -ENOMEM;
+	pass->frames[pass->depth++] = frame;
+	return 0;
 }
 
-static int on_close(struct pass *pass, yaml_event_t *event)
+static int on_close(struct pass *pass)
 {
 	assert(pass->depth > 0);
 	pass->depth--;
 	value_end(pass);
-	return emit(pass, event);
+	return 0;
 }
 
-static int on_document(struct pass *pass, yaml_event_t *event)
+static int on_document(struct pass *pass, const yaml_event_t *event)
 {
-	if (pass->has_document) {
-		unsigned line = (unsigned)event->start_mark.line + 1;
-
-		yaml_event_delete(event);
+	if (pass->has_document)
 		return error_set(pass->err, -EINVAL,
-			"%s:%u: a second document starts here; one file holds one configuration",
-			pass->lines->file, line);
-	}
+			"%s:%zu: a second document starts here; one file holds one configuration",
+			pass->lines->file, event->start_mark.line + 1);
 	pass->has_document = true;
-	return emit(pass, event);
+	return 0;
 }
 
-static int on_alias(struct pass *pass, yaml_event_t *event)
-{
-	int rc = error_set(pass->err, -EINVAL,
-		"%s:%zu: aliases (*name) are not used here; write the value out", pass->lines->file,
-		event->start_mark.line + 1);
-
-	yaml_event_delete(event);
-	return rc;
-}
-
-/* Eats @event. */
-static int on_event(struct pass *pass, yaml_event_t *event)
+static int on_event(struct pass *pass, const yaml_event_t *event)
 {
 	switch (event->type) {
 	case YAML_SCALAR_EVENT:
 		return on_scalar(pass, event);
 	case YAML_MAPPING_START_EVENT:
-		return on_open(pass, event, CYAML_MAPPING);
+		return on_open(pass, event, SCHEMA_MAPPING);
 	case YAML_SEQUENCE_START_EVENT:
-		return on_open(pass, event, CYAML_SEQUENCE);
+		return on_open(pass, event, SCHEMA_LIST);
 	case YAML_MAPPING_END_EVENT:
 	case YAML_SEQUENCE_END_EVENT:
-		return on_close(pass, event);
+		return on_close(pass);
 	case YAML_DOCUMENT_START_EVENT:
 		return on_document(pass, event);
 	case YAML_ALIAS_EVENT:
-		return on_alias(pass, event);
+		return error_set(pass->err, -EINVAL,
+			"%s:%zu: aliases (*name) are not used here; write the value out",
+			pass->lines->file, event->start_mark.line + 1);
 	default:
-		return emit(pass, event);
+		return 0;
 	}
 }
 
@@ -377,6 +370,7 @@ static int events_run(struct pass *pass)
 			return syntax_error(pass);
 		is_last = event.type == YAML_STREAM_END_EVENT;
 		rc = on_event(pass, &event);
+		yaml_event_delete(&event);
 	}
 	if (rc == 0 && !pass->has_document)
 		return error_set(pass->err, -EINVAL,
@@ -385,40 +379,27 @@ static int events_run(struct pass *pass)
 	return rc;
 }
 
-int config_yaml_check(const char *file, const char *text, size_t bytes, struct config_lines *lines,
-	char **normal, size_t *normal_bytes, struct error *err)
+int config_yaml_read(const char *file, const char *text, size_t bytes, struct config_lines *lines,
+	struct raw_config *raw, struct error *err)
 {
-	struct pass pass = {.lines = lines, .err = err, .out_room = 8 * bytes + 65536};
+	struct pass pass = {.lines = lines, .raw = raw, .err = err};
 	int rc = -ENOMEM;
 
-	/* Room: the emitter may indent or escape more than the input did, eight times at most. */
 	assert(bytes <= CONFIG_FILE_BYTES_MAX);
+	memset(raw, 0, sizeof(*raw));
 	*lines = (struct config_lines){.file = file};
 	lines->line = calloc(CONFIG_LINE_MAX, sizeof(*lines->line));
-	pass.out = malloc(pass.out_room);
-	if (!lines->line || !pass.out || !yaml_parser_initialize(&pass.parser))
-		goto err_memory;
-	if (!yaml_emitter_initialize(&pass.emitter))
-		goto err_parser;
-	yaml_parser_set_input_string(&pass.parser, (const unsigned char *)text, bytes);
-	yaml_emitter_set_output(&pass.emitter, output_append, &pass);
-	yaml_emitter_set_width(&pass.emitter, -1);
-	yaml_emitter_set_unicode(&pass.emitter, 1);
-	rc = events_run(&pass);
-	yaml_emitter_delete(&pass.emitter);
-	yaml_parser_delete(&pass.parser);
-	if (rc)
+	if (!lines->line || !yaml_parser_initialize(&pass.parser)) {
+		error_set(err, rc, "%s: no memory to read it", file);
 		goto err_lines;
-	*normal = pass.out;
-	*normal_bytes = pass.out_bytes;
-	return 0;
-
-err_parser:
+	}
+	yaml_parser_set_input_string(&pass.parser, (const unsigned char *)text, bytes);
+	rc = events_run(&pass);
 	yaml_parser_delete(&pass.parser);
-err_memory:
-	error_set(err, rc, "%s: no memory to read it", file);
+	if (rc == 0)
+		return 0;
+	config_raw_fini(raw);
 err_lines:
-	free(pass.out);
 	config_lines_fini(lines);
 	return rc;
 }

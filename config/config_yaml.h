@@ -16,7 +16,7 @@ struct config_line {
 	unsigned line;		      /* from 1 */
 };
 
-/* Where each key of the file stands. Filled by config_yaml_check(); freed by config_lines_fini().
+/* Where each key of the file stands. Filled by config_yaml_read(); freed by config_lines_fini().
  */
 struct config_lines {
 	const char *file; /* borrowed */
@@ -34,11 +34,12 @@ __attribute__((format(printf, 4, 5))) int config_error(const struct config_lines
 	const char *path, struct error *err, const char *fmt, ...);
 
 /*
- * Checks @text against the schema and writes it out again in the one form libcyaml accepts: a
- * single value where a list belongs becomes a list of one, an empty list key an empty list.
- * Out: 0 with @lines and @normal (malloc'ed, @normal_bytes long); -EINVAL with @err; -ENOMEM.
+ * Reads @text by the schema. A single value where a list belongs is a list of one, a list key with nothing after it an
+ * empty list. Out: 0 with @lines and @raw, which config_lines_fini() and config_raw_fini() free; -EINVAL or -ENOMEM
+ * with @err and nothing to free.
  */
-int config_yaml_check(const char *file, const char *text, size_t bytes, struct config_lines *lines,
-	char **normal, size_t *normal_bytes, struct error *err);
+int config_yaml_read(const char *file, const char *text, size_t bytes, struct config_lines *lines,
+	struct raw_config *raw, struct error *err);
+void config_raw_fini(struct raw_config *raw);
 
 #endif

@@ -77,7 +77,7 @@ static void example_shows_the_defaults(void **state)
 	assert_memory_equal(&cfg, &shown, sizeof(cfg));
 }
 
-static void keys_are_told(const cyaml_schema_field_t *fields, unsigned *count)
+static void keys_are_told(const struct schema_field *fields, unsigned *count)
 {
 	for (; fields->key; fields++) {
 		char line[64];
@@ -91,16 +91,16 @@ static void keys_are_told(const cyaml_schema_field_t *fields, unsigned *count)
 
 static void manual_page_tells_of_every_key(void **state)
 {
-	const cyaml_schema_field_t *top = config_schema.mapping.fields;
+	const struct schema_field *top = config_schema.fields;
 	unsigned count = 0;
 
 	document_read("man/sluice.yaml.5.scd");
 	keys_are_told(top, &count);
 	for (; top->key; top++) {
-		if (top->value.type == CYAML_MAPPING)
-			keys_are_told(top->value.mapping.fields, &count);
-		else if (top->value.type == CYAML_SEQUENCE)
-			keys_are_told(top->value.sequence.entry->mapping.fields, &count);
+		if (top->value.type == SCHEMA_MAPPING)
+			keys_are_told(top->value.fields, &count);
+		else if (top->value.type == SCHEMA_LIST)
+			keys_are_told(top->value.entry->fields, &count);
 	}
 	assert_true(count > 30);
 }
