@@ -202,7 +202,9 @@ screen() { # columns, lines
     tmux -L "cli-$$" -f /dev/null new-session -d -x "$1" -y "$2" "$sluice --socket $sock top"
     for ((i = 0; i < 200; i++)); do
         tmux -L "cli-$$" capture-pane -p >"$tmp/out"
-        grep -q p0q0 "$tmp/out" && break
+        # Twice the same: tmux is through with what curses wrote.
+        grep -q p0q0 "$tmp/out" && cmp -s "$tmp/out" "$tmp/before" && break
+        cp "$tmp/out" "$tmp/before"
         read -rt 0.05 <> <(:)
     done
     tmux -L "cli-$$" kill-server
