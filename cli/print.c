@@ -182,7 +182,7 @@ void print_status(const json_t *status)
 	guarantee_print(json_object_get(status, "guarantee"));
 	if (json_is_integer(drops))
 		printf("protected drops: %lld%s\n", json_integer_value(drops),
-			json_integer_value(drops) ? " (must be 0: please report it)" : "");
+			json_integer_value(drops) ? " (must be 0: storage packets were lost; report it with `sluice stats --json`,\n`sluice reserve --json` and the log of sluiced)" : "");
 	putchar('\n');
 	table_print(stdout, port_columns, COUNT_OF(port_columns), json_object_get(status, "ports"),
 		"no ports");

@@ -181,8 +181,8 @@ static int cpus_store(const struct where *at, const struct raw_port *raw, struct
 
 	if (raw->cpus_count && raw->cpus_count != port->queues)
 		return config_error(at->lines, path_of(at, "cpus", -1, path), at->err,
-			"%u cores for %u queues; give one core for each queue", raw->cpus_count,
-			port->queues);
+			"names %u CPU%s, and the port has %u queue%s; name one CPU for each", raw->cpus_count,
+			raw->cpus_count == 1 ? "" : "s", port->queues, port->queues == 1 ? "" : "s");
 	for (unsigned i = 0; i < raw->cpus_count; i++) {
 		uint64_t cpu;
 

@@ -68,7 +68,7 @@ static int number(const char *text, uint64_t min, uint64_t max, const char *name
 	if (*end == 's' && end[1] == 0)
 		end++;
 	if (end == text || *end || *out < min || *out > max)
-		return error_set(err, -EINVAL, "--%s=%s: a number from %llu to %llu is wanted", name, text,
+		return error_set(err, -EINVAL, "--%s=%s: give a number from %llu to %llu", name, text,
 			(unsigned long long)min, (unsigned long long)max);
 	return 0;
 }

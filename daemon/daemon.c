@@ -30,6 +30,7 @@
 #include "config/log.h"
 #include "daemon/admin/control.h"
 #include "daemon/eal.h"
+#include "daemon/eal_log.h"
 #include "daemon/engine/engine.h"
 #include "daemon/admin/methods.h"
 #include "daemon/engine/takeover.h"
@@ -66,10 +67,13 @@ struct engine *daemon_engine_start(const struct daemon_run *run, struct error *e
 	if (host_process_protect(&note))
 		log_warn("%s", note.text);
 	if (host_stacks_fit())
-		log_warn("the stacks of threads are larger than they need be");
+		log_debug("the C library kept its own size of thread stacks");
 	if (eal_start(run->cfg, engine_memory_mib(run->cfg), run->eal_argc, run->eal_argv, &facts, err))
 		return NULL;
 	e = engine_create(run->cfg, &facts, err);
+	if (!e)
+		eal_log_append(err);
+	eal_log_release();
 	if (!e) {
 		eal_stop();
 		return NULL;
@@ -163,7 +167,7 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 	if (!d.control)
 		goto out_engine;
 	if (control_watch(d.control, sigfd))
-		log_warn("signals are looked for every %u ms only", POLL_MS_QUIET);
+		log_debug("no place to watch signals: they are read every %u ms", POLL_MS_QUIET);
 	d.takeover = takeover_create(run->cfg, d.engine);
 	if (!d.takeover) {
 		error_set(err, -ENOMEM, "out of memory");

@@ -11,6 +11,7 @@
  * our own.
  */
 #include "daemon/eal.h"
+#include "daemon/eal_log.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -73,8 +74,7 @@ static int init_failed(struct error *err)
 			"DPDK found no memory: more hugepages "
 			"(echo 256 > /proc/sys/vm/nr_hugepages) or a smaller queue_depth");
 	default:
-		return error_set(err, -EIO, "DPDK did not start: %s; run `sluice doctor`",
-			rte_strerror(rte_errno));
+		return error_set(err, -EIO, "DPDK did not start: %s", rte_strerror(rte_errno));
 	}
 }
 
@@ -83,7 +83,7 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 {
 	struct eal_args args = {0};
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	bool needs_pci = false;
+	bool needs_pci = false, is_debug = getenv("SLUICE_EAL_LOG");
 	unsigned i;
 
 	facts->has_hugepages = cfg->use_hugepages && host_hugepages_free() * 2 >= mib;
@@ -91,7 +91,7 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 	arg_add(&args, "sluiced");
 	arg_add(&args, "--iova-mode=va");
 	arg_add(&args, "--no-telemetry");
-	arg_add(&args, "--log-level=%s", getenv("SLUICE_EAL_LOG") ? "debug" : "critical");
+	arg_add(&args, "--log-level=%s", is_debug ? "debug" : "error");
 	arg_add(&args, "--lcores=0@(0-%ld)", cpus > 0 ? cpus - 1 : 0);
 	if (facts->has_hugepages) {
 		arg_add(&args, "--in-memory");
@@ -110,9 +110,14 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 		arg_add(&args, "--no-pci");
 	for (i = 0; (int)i < extra_argc && args.argc < EAL_ARG_MAX; i++)
 		arg_add(&args, "%s", extra_argv[i]);
-	if (rte_eal_init(args.argc, args.argv) < 0)
-		return init_failed(err);
-	return 0;
+	if (!is_debug)
+		eal_log_keep();
+	if (rte_eal_init(args.argc, args.argv) >= 0)
+		return 0;
+	init_failed(err);
+	eal_log_append(err);
+	eal_log_release();
+	return -EIO;
 }
 
 void eal_stop(void)

@@ -376,8 +376,8 @@ int worker_start(struct worker *w, struct error *err)
 		CPU_SET(w->cfg.cpu, &set);
 		rc = pthread_setaffinity_np(w->thread, sizeof(set), &set);
 		if (rc)
-			return error_set(err, -rc, "worker %u: cpu %d is not to be had: %s", w->cfg.idx,
-				w->cfg.cpu, strerror(rc));
+			return error_set(err, -rc, "worker %u: cannot run on CPU %d: %s; `lscpu` lists the CPUs there are, name one in "
+				"the port's cpus:", w->cfg.idx, w->cfg.cpu, strerror(rc));
 	}
 	pthread_setname_np(w->thread, "sluice-worker");
 	return 0;

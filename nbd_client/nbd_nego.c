@@ -164,7 +164,7 @@ static void info_block_size(struct nbd_conn *c, struct nbd_event *ev)
 	if (x->block_min == 0 || (x->block_min & (x->block_min - 1)) ||
 		x->block_min > NBD_BLOCK_BYTES_MAX)
 		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
-			"the server wants blocks of %u bytes, not a power of two up to %u: "
+			"the server requires blocks of %u bytes, not a power of two up to %u: "
 			"change its block size policy",
 			x->block_min, NBD_BLOCK_BYTES_MAX);
 	else if (x->block_max < x->block_min)

@@ -302,8 +302,8 @@ static void conn_timeout(struct volume_conn *vc)
 	volume_stat_add(&v->timeouts, 1);
 	if (vc->state == CONN_NEGOTIATING)
 		volume_conn_lose(vc, -ETIMEDOUT,
-			"connected, but no handshake in time: is an NBD server on this port, and "
-			"not TLS?");
+			"connected, but no handshake in time: let an NBD server without TLS listen "
+			"on this port");
 	else
 		volume_conn_lose(vc, -ETIMEDOUT, "a request was not answered in time");
 }

@@ -34,7 +34,8 @@ const char *volume_stream_reason(int err)
 	case -EADDRNOTAVAIL:
 		return "no local address or port is free";
 	case -ENOSPC:
-		return "no connection is free on this worker";
+		return "all TCP connections of this worker are in use: detach a volume, lower "
+		       "connections:, or give the port more queues:";
 	default:
 		return "the connection broke";
 	}

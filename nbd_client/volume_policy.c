@@ -112,9 +112,9 @@ int volume_export_check(const struct volume *v, const struct nbd_export *x, stru
 			payload_max_of(x), block);
 	if (volume_read_cost(v, block) > volume_read_least(v))
 		return error_set(err, -ENOSPC,
-			"one block of %u bytes needs %u mbufs of receive quota, there are %u for "
-			"reads: give the volume more",
-			block, volume_read_cost(v, block), volume_read_least(v));
+			"a block of this export (%u bytes) needs %u mbufs to be received, and the volume may hold %u: set its "
+			"io_size_max to %u or more",
+			block, volume_read_cost(v, block), volume_read_least(v), block);
 	return 0;
 }
 

@@ -96,7 +96,7 @@ static void check_hugepages(struct check_list *list, const struct config *cfg)
 	bool is_required = is_given ? cfg->use_hugepages : has_pci_port(cfg);
 
 	if (is_given && !cfg->use_hugepages) {
-		check_good(list, "hugepages", "not wanted (hugepages: false): ordinary memory");
+		check_good(list, "hugepages", "not used (hugepages: false): ordinary memory");
 		return;
 	}
 	if (free_count >= want || (free_count > 0 && !(cfg && cfg->memory_mib))) {

@@ -144,8 +144,9 @@ int host_process_protect(struct error *err)
 		rc = rc ? rc : step_rc;
 	}
 	if (rc)
-		error_set(err, rc, "refused by the kernel: %s; run it as root, outside a container",
-			refused);
+		error_set(err, rc, "the kernel does not allow: %s; %s", refused,
+			geteuid() ? "run it as root"
+				  : "the container or unit lacks a capability (CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CAP_SYS_NICE)");
 	return rc;
 }
 

@@ -371,7 +371,7 @@ static int socket_listen(const char *path, struct error *err)
 	}
 	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || chmod(path, 0600) ||
 		listen(fd, CONTROL_CLIENT_MAX)) {
-		int rc = error_set(err, -errno, "cannot listen at %s: %s; does its directory exist?", path,
+		int rc = error_set(err, -errno, "cannot listen at %s: %s; make its directory, or set socket: elsewhere", path,
 			strerror(errno));
 
 		close(fd);

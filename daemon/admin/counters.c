@@ -34,7 +34,7 @@ static const struct registry_item loop_items[] = {
 	COUNTER("tx_packets", "Packets sent by this worker's queue"),
 	COUNTER("stray_out", "Packets of another worker's connections, handed over"),
 	COUNTER("stray_in", "Packets of this worker's connections that arrived at another"),
-	COUNTER("stray_lost", "Packets not handed over for want of room"),
+	COUNTER("stray_lost", "Packets not handed over because the queue between workers was full"),
 };
 
 static const struct registry_item net_items[] = {
@@ -44,7 +44,7 @@ static const struct registry_item net_items[] = {
 	COUNTER("tx_bytes", "Bytes sent"),
 	COUNTER("rx_bad_csum", "Packets with a wrong checksum"),
 	COUNTER("rx_bad_hdr", "Packets with a malformed header"),
-	COUNTER("rx_no_conn", "Segments for no connection of ours"),
+	COUNTER("rx_no_conn", "Segments that match no connection"),
 	COUNTER("rx_not_ours", "Packets for another address"),
 	COUNTER("arp_rx", "ARP packets received"),
 	COUNTER("arp_tx", "ARP packets sent"),

@@ -179,7 +179,7 @@ static int attach(void *ctx, const json_t *params, struct control_call *call, js
 	if (rc)
 		return rc;
 	if (!uri)
-		return error_set(err, -EINVAL, "attach wants a URI such as nbd://192.0.2.1/export");
+		return error_set(err, -EINVAL, "attach needs a URI such as nbd://192.0.2.1/export");
 	rc = config_volume_from_uri(uri, &v, err);
 	if (rc)
 		return rc;
@@ -188,10 +188,10 @@ static int attach(void *ctx, const json_t *params, struct control_call *call, js
 	if (json_is_integer(depth))
 		v.queue_depth = (uint16_t)json_integer_value(depth); /* within its bounds: checked */
 	if (takeover_has(d->takeover, v.name))
-		return error_set(err, -EEXIST, "volume %s waits to be taken over; `sluice list` says why", v.name);
+		return error_set(err, -EEXIST, "volume %s waits to be taken over; `sluice list` shows why", v.name);
 	if (takeover_waits(d->takeover, v.name))
 		return error_set(err, -EEXIST,
-			"volume %s of the configuration waits to be attached; `sluice list` says why", v.name);
+			"volume %s of the configuration waits to be attached; `sluice list` shows why", v.name);
 	return attach_begin(d, pending_make(d, call, v.name), &v, FRONT_UBLK, ATTACH_MS_DEFAULT, err);
 }
 
@@ -296,7 +296,7 @@ static int probe(void *ctx, const json_t *params, struct control_call *call, jso
 	int rc;
 
 	if (!uri)
-		return error_set(err, -EINVAL, "probe wants a URI such as nbd://192.0.2.1/export");
+		return error_set(err, -EINVAL, "probe needs a URI such as nbd://192.0.2.1/export");
 	rc = config_volume_from_uri(uri, &v, err);
 	if (rc)
 		return rc;
@@ -346,7 +346,7 @@ static int fault_leak(void *ctx, const json_t *params, struct control_call *call
 		return error_set(err, rc, "the command ring of the worker is full; try again");
 	if (rc)
 		return error_set(err, rc,
-			"fault leak wants an owner `sluice reserve` shows, and a count, in a build with "
+			"fault leak needs an owner `sluice reserve` shows, and a count, in a build with "
 			"-Dfault_injection=true");
 	*result = json_pack("{s:s s:I}", "owner", owner, "count", count);
 	return 0;
@@ -363,7 +363,7 @@ static int fault_refill(void *ctx, const json_t *params, struct control_call *ca
 		return error_set(err, rc, "the command ring of the worker is full; try again");
 	if (rc)
 		return error_set(err, rc,
-			"fault refill wants a count, in a build with -Dfault_injection=true");
+			"fault refill needs a count, in a build with -Dfault_injection=true");
 	*result = json_pack("{s:I}", "count", count);
 	return 0;
 }

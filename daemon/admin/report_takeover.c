@@ -55,5 +55,7 @@ void report_takeover_doctor(const struct takeover *t, json_t *lines)
 		doctor_line(lines, it.dev_id, text, it.name);
 	}
 	for (unsigned i = 0; i < n; i++)
-		doctor_line(lines, orphans[i], "nobody serves it, and no file of ours says what it is", NULL);
+		doctor_line(lines, orphans[i],
+			"no process serves it, and the run directory has no state file of it: it is another "
+			"program's, or was left by a daemon with another run_dir:", NULL);
 }

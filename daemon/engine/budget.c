@@ -123,8 +123,8 @@ void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const 
 		backlog_post(&q->backlog, q->worker, &cmd);
 	else
 		reserve_floor_set(q->rx, q->floor);
-	log_info("reserve %s queue %u: %u -> %u of %u mbufs (%s)", e->ports[port].cfg->name, queue,
-		before, q->floor, q->total, why);
+	log_info("port %s, queue %u: the reserve is now %u of the pool's %u mbufs, before %u: %s",
+		e->ports[port].cfg->name, queue, q->floor, q->total, before, why);
 }
 
 int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota, struct error *err)

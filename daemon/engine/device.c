@@ -167,8 +167,9 @@ static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 	if (v->ublk) {
 		snprintf(device, sizeof(device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
 		if (ublk_scheduler_none(v->ublk, sched, sizeof(sched)))
-			log_warn("%s: scheduler is %s, not none: any elevator is wrong for a network device",
-				device, sched);
+			log_warn("%s: its scheduler is %s, which may hold back what frees memory; "
+				 "echo none > /sys/block/ublkb%d/queue/scheduler",
+				device, sched, ublk_dev_id(v->ublk));
 		memcpy(v->scheduler, sched, sizeof(v->scheduler));
 		log_info("volume %s: %s serves %s by %u worker%s%s", v->cfg.name, device, v->cfg.uris[0],
 			v->part_count, v->part_count > 1 ? "s" : "",

@@ -38,7 +38,7 @@ static void grant(struct engine *e, const struct engine_volume *v, struct engine
 {
 	p->quota = mbufs;
 	engine_part_limits(e, v, p);
-	engine_floor_update(e, v->port, p->queue, "read credits");
+	engine_floor_update(e, v->port, p->queue, "read credits changed");
 }
 
 /* As far as there is room; a step too small is not made. */

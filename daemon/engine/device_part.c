@@ -139,8 +139,9 @@ static int owners_add(const struct engine *e, struct engine_volume *v, struct en
 		vc->owner_ooo[c] = (uint16_t)p->owner_ooo[c];
 	}
 	return is_full ? error_set(err, -ENOSPC,
-				 "the ledger of a worker has %u places and is full: detach a volume, or lower connections",
-				 OWNER_MAX)
+				 "port %s, queue %u: all %u entries of its memory ledger are in use; detach a "
+				 "volume, or lower connections: of this one",
+				 e->ports[v->port].cfg->name, p->queue, OWNER_MAX)
 		       : 0;
 }
 
@@ -222,7 +223,7 @@ void engine_part_free(struct engine *e, struct engine_volume *v, unsigned idx)
 	engine_buf_put_aside(e, p->buf);
 	v->part_count--;
 	memmove(p, p + 1, (v->part_count - idx) * sizeof(*p));
-	engine_floor_update(e, v->port, queue, "part of a volume gone");
+	engine_floor_update(e, v->port, queue, "a volume left this queue");
 }
 
 int engine_parts_make(struct engine *e, struct engine_volume *v, struct error *err)
@@ -275,7 +276,7 @@ static const char *part_fault(const struct engine_part *p)
 
 	volume_info(p->volume, &info);
 	if (!p->was_ready)
-		return "its connection did not come to serve";
+		return "its connection was not ready in time";
 	if (info.conn_astray > 0)
 		return "its packets arrive at another worker whatever the local port: the driver does not steer";
 	return NULL;

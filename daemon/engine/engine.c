@@ -92,7 +92,7 @@ static int port_bring_up(struct engine *e, unsigned idx, struct error *err)
 	if (!rc)
 		rc = port_start(p->port, err);
 	for (q = 0; !rc && q < p->queue_count; q++) {
-		engine_floor_update(e, idx, q, "start");
+		engine_floor_update(e, idx, q, "at start");
 		reserve_arm(p->queues[q].rx);
 		reserve_arm(p->queues[q].hdr);
 	}

@@ -189,7 +189,7 @@ int engine_level(struct engine *e, const char *level, struct error *err)
 	for (k = 0; k < RTE_DIM(names) && strcmp(level, names[k]) != 0; k++)
 		;
 	if (k == RTE_DIM(names))
-		return error_set(err, -EINVAL, "level %s is not known; say green, yellow, red or off", level);
+		return error_set(err, -EINVAL, "level %s is not known; give green, yellow, red or off", level);
 	for (i = 0; i < e->port_count; i++)
 		for (unsigned q = 0; q < e->ports[i].queue_count; q++)
 			reserve_fault_level(e->ports[i].queues[q].rx, (int)k - 1);

@@ -27,12 +27,12 @@ static bool is_wanted(struct engine_port *p)
 	bool is_auto = p->cfg->exception == EXCEPTION_AUTO;
 
 	if (p->cfg->exception == EXCEPTION_OFF)
-		off(p, "exception: off");
+		off(p, "other traffic is dropped (exception: off)");
 	else if (is_auto && p->cfg->kind == DEVICE_AF_PACKET)
-		off(p, "under af_packet the kernel sees the interface's traffic itself");
+		off(p, "the kernel receives other traffic from the interface itself (af_packet)");
 	else if (is_auto && p->cfg->kind == DEVICE_AF_XDP && p->iface.addr_count && !p->cfg->address_count)
-		off(p, "the kernel has the addresses of the af_xdp interface; give them to the port as "
-		       "`address:` instead");
+		off(p, "other traffic is dropped: the kernel has the addresses of the af_xdp interface; give "
+		       "them to the port as `address:` instead");
 	else
 		return true;
 	return false;
@@ -85,6 +85,7 @@ int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err
 	const struct port_facts *f = port_facts(p->port);
 	struct exception_config cfg;
 	struct error why = {""};
+	char note_text[ERROR_TEXT_BYTES];
 
 	if (!is_wanted(p))
 		return 0;
@@ -105,7 +106,7 @@ int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err
 	}
 	if (p->cfg->exception == EXCEPTION_TAP)
 		return error_set(err, -EIO, "port %s: exception: %s", p->cfg->name, why.text);
-	log_warn("port %s: the kernel is cut off from this NIC", p->cfg->name);
-	off(p, why.text);
+	snprintf(note_text, sizeof(note_text), "other traffic is dropped: %.400s", why.text);
+	off(p, note_text);
 	return 0;
 }

@@ -73,7 +73,7 @@ static void mtu_follow(struct engine *e, unsigned port, const struct host_iface 
 	log_info("port %s: MTU %u -> %u, as on %s", p->cfg->name, p->stack_mtu, now->mtu, now->name);
 	p->stack_mtu = now->mtu;
 	for (unsigned q = 0; q < p->queue_count; q++)
-		engine_floor_update(e, port, q, "MTU changed");
+		engine_floor_update(e, port, q, "the MTU changed");
 	post_all(p, &cmd);
 }
 

@@ -13,7 +13,7 @@ void engine_shortage_start(struct engine *e)
 	struct host_memory_want want;
 
 	if (host_memory_want(&want))
-		log_info("the kernel does not tell when it is short of memory (/proc/pressure/memory; boot it with psi=1): other "
+		log_info("the kernel does not report shortage of memory (/proc/pressure/memory; boot it with psi=1): other "
 			 "traffic is never rationed");
 }
 

@@ -98,7 +98,7 @@ static void volume_choose(const struct config *cfg, struct ublk_state *s)
 	if (!file)
 		return;
 	if (!shares_uri(file, &was)) {
-		log_warn("volume %s: the file now says %s, /dev/ublkb%d is %s and stays that; detach it first",
+		log_warn("volume %s: the configuration now has %s, /dev/ublkb%d serves %s and goes on with it; detach it to change that",
 			was.name, file->uris[0], s->dev_id, was.uris[0]);
 		return;
 	}
@@ -308,7 +308,7 @@ int takeover_drop_device(struct takeover *t, int dev_id, struct error *err)
 	if (rc && rc != -ENODEV)
 		return rc;
 	ublk_state_remove(t->cfg->run_dir, dev_id);
-	log_warn("/dev/ublkb%d is given up: what it held has failed", dev_id);
+	log_warn("/dev/ublkb%d is deleted by force: requests it held have failed", dev_id);
 	return 0;
 }
 

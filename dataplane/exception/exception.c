@@ -298,7 +298,7 @@ void exception_stop(struct exception *e)
 			continue;
 		__atomic_store_n(&q->is_ending, true, __ATOMIC_SEQ_CST);
 		if (write(q->kick_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-			log_error("%s: its thread is not to be woken: %s", e->cfg.iface, strerror(errno));
+			log_error("%s: no eventfd to wake its thread: %s", e->cfg.iface, strerror(errno));
 		pthread_join(q->thread, NULL);
 		q->is_started = false;
 	}

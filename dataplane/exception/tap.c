@@ -57,7 +57,7 @@ static int queue_open(const struct tap_config *cfg, struct error *err)
 		close(fd);
 		if (rc == -EBUSY || rc == -EINVAL)
 			return error_set(err, -EBUSY,
-				"the interface %s belongs to somebody else; end that, or name another with "
+				"another process has the interface %s; end it, or name another with "
 				"`exception_iface`",
 				cfg->iface);
 		return error_set(err, rc, "tap interface %s: %s", cfg->iface, strerror(-rc));

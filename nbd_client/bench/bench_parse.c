@@ -32,7 +32,7 @@ int bench_rw_parse(const char *text, enum bench_rw *out, struct error *err)
 		return 0;
 	}
 	return error_set(err, -EINVAL,
-		"rw '%s': write read, write, randread, randwrite, rw or randrw", text);
+		"--rw=%s is not known; give read, write, randread, randwrite, rw or randrw", text);
 }
 
 int bench_size_parse(const char *text, uint64_t *bytes, struct error *err)
@@ -47,7 +47,7 @@ int bench_size_parse(const char *text, uint64_t *bytes, struct error *err)
 	value = strtoull(text, &end, 10);
 	if (!isdigit((unsigned char)text[0]) || errno)
 		return error_set(
-			err, -EINVAL, "size '%s': write a number such as 64, 4k or 1m", text);
+			err, -EINVAL, "size '%s': give a number such as 64, 4k or 1m", text);
 	unit = *end ? strchr(units, tolower((unsigned char)*end)) : NULL;
 	if (unit) {
 		shift = 10 * (unsigned)(unit - units + 1);

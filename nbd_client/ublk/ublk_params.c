@@ -53,7 +53,7 @@ static int limits_check(const struct ublk_config *cfg, uint32_t page, struct err
 
 	if (l->block_min > page)
 		return error_set(err, -EINVAL,
-			"the server wants blocks of %u bytes at least, a block device has %u at "
+			"the server requires blocks of %u bytes at least, a block device has %u at "
 			"most: let the "
 			"server use a smaller minimum block size (nbdkit: --filter=blocksize)",
 			l->block_min, page);

@@ -315,7 +315,8 @@ int ublk_state_read(const char *run_dir, int dev_id, struct ublk_state *out, str
 		return error_set(err, rc, "%s is of an earlier boot: its device is gone", path);
 	if (rc < 0)
 		return error_set(err, rc,
-			"%s is damaged or not ours: remove it, and delete the device it was for",
+			"%s is damaged or not a state file of sluiced: remove it, and delete its device by "
+			"`sluice detach --force`",
 			path);
 	*out = state;
 	return 0;

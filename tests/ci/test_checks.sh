@@ -96,6 +96,13 @@ mv config/long.c tests/unit/long.c
 passes functions_long_test_file_passes "$ci/check-functions" "$tmp/tree"
 
 fresh_tree
+printf 'void f(void) { log_warn("cpu 3 cannot be used: name another"); } /* what is to be had */\n' >config/f.c
+passes messages_clean_tree_passes "$ci/check-messages" "$tmp/tree"
+printf 'void g(void) { log_warn("cpu 3 is not to be had"); }\n' >config/g.c
+catches messages_riddle_is_caught '^config/g.c:1: "to be had"' "$ci/check-messages" "$tmp/tree"
+printf 'void g(void) { log_warn("refused: is it running?"); }\n' >config/g.c
+catches messages_question_is_caught '^config/g.c:1: "\?"' "$ci/check-messages" "$tmp/tree"
+fresh_tree
 passes headers_clean_tree_passes "$ci/check-headers" "$tmp/tree"
 echo 'int needs(uint64_t n);' >config/needs.h
 catches headers_not_self_contained_is_caught '^config/needs.h:1:.*uint64_t' "$ci/check-headers" "$tmp/tree"

@@ -66,6 +66,13 @@ told missing_file_is_told 'sluice' "$sluiced" --check -c "$tmp/nowhere.yaml"
 write_config af_packet:sl0
 sed -i 's/^    address/    mtu: 9000\n    address/' "$tmp/sluice.yaml"
 bench_told mtu_the_driver_has_not_is_told 'mtu: 9000.*at most' "nbd://$SERVER_IP/"
+write_config af_packet:sl0
+sed -i 's/^    address/    cpus: [77]\n    address/' "$tmp/sluice.yaml"
+bench_told cpu_the_machine_has_not_is_told 'cannot run on CPU 77: .*cpus:' "nbd://$SERVER_IP/"
+write_config af_packet:sl0
+told dpdks_own_reason_is_passed_on 'DPDK did not start: .*\(DPDK: .*net_bogus0' \
+    ip netns exec "$cli" "$sluiced" -c "$tmp/sluice.yaml" --no-ublk -- --vdev=net_bogus0
+told unknown_load_is_told 'rw=foo is not known; give read, write' "$sluiced" -c "$tmp/sluice.yaml" --bench "nbd://$SERVER_IP/" --rw=foo
 write_config af_packet:nothere
 told missing_interface_is_told 'nothere' ip netns exec "$cli" "$sluiced" -c "$tmp/sluice.yaml" --bench "nbd://$SERVER_IP/" --runtime=1
 [ -e /dev/ublk-control ] || {

@@ -117,7 +117,7 @@ alone() {
     write_config af_xdp:sl0 >/dev/null
     sed -i 's/^    address:/    exception: off\n&/' "$tmp/sluice.yaml"
     bench_good "nbd://$SERVER_IP/" --rw=randread --bs=4k --iodepth=4 --runtime=1 --size=1m 2>"$tmp/load"
-    claim off_means_off grep -q 'no exception port: exception: off' "$tmp/load"
+    claim off_means_off grep -q 'no exception port: other traffic is dropped (exception: off)' "$tmp/load"
 }
 
 # Each part has a server of its own, so that what befalls one is not taken for a fault of the next.
