@@ -153,6 +153,11 @@ struct volume_info {
 	uint64_t events_lost;	   /* the control thread did not fetch them in time */
 };
 void volume_info(const struct volume *v, struct volume_info *out);
+/*
+ * Its state alone. VOLUME_GONE is the worker's last store: whoever reads it may destroy the volume. Unlike an event it
+ * cannot get lost, so this is what the control thread's decisions rest on.
+ */
+enum volume_state volume_state_of(const struct volume *v);
 
 /* What a probe found. Valid from VOLUME_GONE (or FAILED) on, until volume_destroy(). */
 struct volume_probe {

@@ -343,13 +343,18 @@ static uint64_t stat_read(const uint64_t *stat)
 	return __atomic_load_n(stat, __ATOMIC_RELAXED);
 }
 
+enum volume_state volume_state_of(const struct volume *v)
+{
+	return __atomic_load_n(&v->state, __ATOMIC_ACQUIRE);
+}
+
 void volume_info(const struct volume *v, struct volume_info *out)
 {
 	const struct volume_server *server = volume_server_now(v);
 
 	memset(out, 0, sizeof(*out));
 	memcpy(out->name, v->cfg.name, sizeof(out->name));
-	out->state = __atomic_load_n(&v->state, __ATOMIC_ACQUIRE);
+	out->state = volume_state_of(v);
 	out->limits = v->limits;
 	snprintf(out->server, sizeof(out->server),
 		strchr(server->uri.host, ':') ? "[%s]:%u" : "%s:%u", server->uri.host,
