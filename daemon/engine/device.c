@@ -9,7 +9,9 @@
  *
  * Each step waits for one thing, named by enum volume_step; engine_volume_poll() looks whether it has
  * come or its deadline has passed. A failure anywhere before STEP_SERVE takes the same way back and
- * reports why. Control thread only.
+ * reports why. A worker that does not let go keeps the volume's memory, for it may still use it; whoever
+ * asked has the answer at the deadline all the same, and the slot is freed when the worker is done.
+ * Control thread only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -44,11 +46,12 @@ static void teardown_begin(struct engine *e, struct engine_volume *v, uint64_t n
 {
 	/* Whoever uses a device that was there before us must not lose it by our failing to serve it. */
 	v->is_kept |= v->is_recovery && v->step < STEP_SERVE && engine_ublk_may_stay(v);
-	if (v->ublk && v->step >= STEP_START && !v->is_kept) {
+	if (v->ublk && !v->is_kept) {
 		struct error err = {""};
 
-		if (ublk_stop(v->ublk, &err))
-			log_warn("volume %s: %s", v->cfg.name, err.text);
+		v->is_stop_due = ublk_stop(v->ublk, &err) != 0;
+		if (v->is_stop_due)
+			log_warn("volume %s: %s; trying again", v->cfg.name, err.text);
 		step_set(v, STEP_STOP, now_us, STOP_MS_MAX);
 		if (v->is_forced)
 			engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
@@ -119,10 +122,19 @@ static void front_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 	step_set(v, STEP_FRONT, now_us, START_MS_MAX);
 }
 
+/* Why an attach ends at STEP_SPREAD or STEP_FRONT, which a worker ends within a turn. Out: -ETIMEDOUT. */
+static int worker_is_late(struct engine_volume *v)
+{
+	return error_set(&v->error, -ETIMEDOUT, "volume %s: a worker did not answer within %u s", v->cfg.name,
+		START_MS_MAX / 1000);
+}
+
 static void spread_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
 	if (engine_spread_done(e, v, now_us))
 		front_begin(e, v, now_us);
+	else if (now_us > v->deadline_us)
+		attach_fail(e, v, worker_is_late(v), now_us);
 }
 
 /* The first part is READY: the others may follow. */
@@ -180,8 +192,11 @@ static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 
 static void front_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	if (!engine_parts_done(e, v))
+	if (!engine_parts_done(e, v)) {
+		if (now_us > v->deadline_us)
+			attach_fail(e, v, worker_is_late(v), now_us);
 		return;
+	}
 	if (!v->ublk) {
 		serve_begin(e, v, now_us);
 		return;
@@ -206,31 +221,48 @@ static void start_poll(struct engine *e, struct engine_volume *v, uint64_t now_u
 
 static void stop_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	int rc = ublk_stop_poll(v->ublk, NULL);
+	bool is_stopped;
 
-	if ((rc == -EAGAIN || !ublk_queue_stopped(v->ublk)) && now_us <= v->deadline_us)
+	if (v->is_stop_due)
+		v->is_stop_due = ublk_stop(v->ublk, NULL) != 0;
+	is_stopped = !v->is_stop_due && ublk_stop_poll(v->ublk, NULL) != -EAGAIN && ublk_queue_stopped(v->ublk);
+	if (!is_stopped && now_us <= v->deadline_us)
 		return;
-	if (rc == -EAGAIN || !ublk_queue_stopped(v->ublk))
+	if (is_stopped)
+		engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_FRONT_SET});
+	else /* its tags are still out: the volume answers them through the front end as it ends */
 		log_error("volume %s: the kernel did not give the device back within %u s", v->cfg.name,
 			STOP_MS_MAX / 1000);
-	engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_FRONT_SET});
 	engine_parts_post(e, v,
 		(struct worker_cmd){.type = WORKER_VOLUME_STOP,
 			.n = v->is_forced ? 0 : DRAIN_MS_MAX * 1000ull});
 	step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
 }
 
+/* The answer does not wait any longer, but the volume's memory must. */
+static void drain_late(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	if (!v->is_late) {
+		v->is_late = true;
+		log_error("volume %s: a worker does not let go of it; its memory stays in use until it does",
+			v->cfg.name);
+		if (!v->result)
+			v->result = error_set(&v->error, -ETIMEDOUT,
+				"volume %s: a worker did not let go of it; it is still being detached", v->cfg.name);
+		done_call(v, v->result, "");
+	}
+	engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
+	step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX);
+}
+
 static void drain_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	if (!engine_parts_gone(v) && now_us > v->deadline_us) {
-		log_error("volume %s: a worker does not let go; asking again", v->cfg.name);
-		engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
-		step_set(v, STEP_DRAIN, now_us, DRAIN_MS_MAX);
-	}
-	if (!engine_parts_gone(v) || !engine_parts_done(e, v))
+	/* No room: staging of earlier volumes is still in TX rings; they move on. */
+	if (!engine_parts_gone(v) || !engine_parts_done(e, v) || !engine_linger_has_room(e)) {
+		if (now_us > v->deadline_us)
+			drain_late(e, v, now_us);
 		return;
-	if (!engine_linger_has_room(e))
-		return; /* staging of earlier volumes is still in TX rings; they move on */
+	}
 	if (v->ublk)
 		engine_ublk_end(e, v);
 	if (v->result == 0) /* else whoever asked for it says what became of it */
@@ -295,8 +327,6 @@ void engine_volume_event(struct engine *e, const struct volume_event *ev)
 
 	if (ev->text[0] && !is_answer)
 		log_line(ev->err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", ev->text);
-	if (ev->type == VOLUME_EVENT_STATE)
-		engine_part_event(v, p, ev);
 }
 
 /* ---- the calls ---- */

@@ -46,10 +46,35 @@ void engine_parts_post(struct engine *e, struct engine_volume *v, struct worker_
 		engine_part_post(e, v, &v->parts[i], cmd);
 }
 
+/* Why the volume was given up before it ever served, for whoever attaches it. */
+static void first_failed(struct engine_volume *v)
+{
+	struct volume_info info;
+
+	volume_info(v->parts[0].volume, &info);
+	error_set(&v->error, 0, "%s", info.error[0] ? info.error : "the server did not accept the connection");
+}
+
+/* The volume's state, not its events: those may be lost where many volumes have much to say. */
+static void part_look(struct engine_volume *v, struct engine_part *p)
+{
+	enum volume_state state = volume_state_of(p->volume);
+
+	p->was_ready |= state == VOLUME_READY || state == VOLUME_LOST;
+	p->is_gone |= state == VOLUME_GONE;
+	if (state != VOLUME_FAILED || p->was_ready || p->is_failed)
+		return;
+	p->is_failed = true;
+	if (p == &v->parts[0])
+		first_failed(v);
+}
+
 void engine_parts_poll(struct engine *e, struct engine_volume *v)
 {
-	for (unsigned i = 0; i < v->part_count; i++)
+	for (unsigned i = 0; i < v->part_count; i++) {
 		backlog_poll(&v->parts[i].backlog, worker_of(e, v, &v->parts[i]));
+		part_look(v, &v->parts[i]);
+	}
 }
 
 bool engine_parts_done(const struct engine *e, const struct engine_volume *v)
@@ -325,21 +350,6 @@ bool engine_spread_done(struct engine *e, struct engine_volume *v, uint64_t now_
 }
 
 /* ---- what the parts say ---- */
-
-void engine_part_event(struct engine_volume *v, struct engine_part *p, const struct volume_event *ev)
-{
-	struct volume_info info;
-
-	p->was_ready |= ev->state == VOLUME_READY;
-	p->is_gone |= ev->state == VOLUME_GONE;
-	if (ev->state != VOLUME_FAILED || p->was_ready)
-		return;
-	p->is_failed = true;
-	if (p != &v->parts[0])
-		return;
-	volume_info(p->volume, &info);
-	error_set(&v->error, 0, "%s", info.error[0] ? info.error : "the server did not accept the connection");
-}
 
 static void info_add(struct volume_info *sum, const struct volume_info *part)
 {

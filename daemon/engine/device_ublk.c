@@ -133,20 +133,27 @@ bool engine_ublk_may_stay(const struct engine_volume *v)
 	return info.is_recoverable;
 }
 
+/* The kernel may write to them until we end, so nobody else may have them. */
+static void buffers_give_up(struct engine_volume *v)
+{
+	for (unsigned i = 0; i < v->part_count; i++)
+		v->parts[i].buf = NULL;
+}
+
 void engine_ublk_end(struct engine *e, struct engine_volume *v)
 {
 	struct error err = {""};
 	int id = ublk_dev_id(v->ublk);
-	unsigned i;
 
 	if (v->is_kept) {
 		ublk_leave(v->ublk);
-		for (i = 0; i < v->part_count; i++)
-			v->parts[i].buf = NULL; /* the kernel may write to it until we end */
+		buffers_give_up(v);
 		log_info("volume %s: /dev/ublkb%d is left with its requests held: the next sluiced takes it over",
 			v->cfg.name, id);
 		return;
 	}
+	if (!ublk_queue_stopped(v->ublk) && !v->is_user_copy)
+		buffers_give_up(v);
 	if (ublk_destroy(v->ublk, &err))
 		log_warn("volume %s: %s", v->cfg.name, err.text);
 	ublk_state_remove(e->cfg.run_dir, id);

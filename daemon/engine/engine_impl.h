@@ -116,6 +116,8 @@ struct engine_volume {
 	uint32_t quota, quota_least; /* of each connection: at most, and to begin with */
 	uint64_t deadline_us;
 	bool is_forced;
+	bool is_stop_due; /* the kernel did not take STOP_DEV yet */
+	bool is_late;	  /* a worker missed the deadline of STEP_DRAIN; whoever asked has the answer */
 	int result; /* of the attach, when it ends in teardown */
 	struct error error;
 	engine_done_fn *done;
@@ -154,7 +156,8 @@ bool engine_spread_done(struct engine *e, struct engine_volume *v, uint64_t now_
 void engine_part_free(struct engine *e, struct engine_volume *v, unsigned idx);
 /*
  * Fills in the part's volume and posts @cmd to its worker, at once or, where the command ring is full, by a later
- * engine_parts_poll(). Done says that all that was posted has been carried out.
+ * engine_parts_poll(), which also looks at the states of the volumes. Done says that all that was posted has been
+ * carried out.
  */
 void engine_part_post(struct engine *e, const struct engine_volume *v, struct engine_part *p,
 	struct worker_cmd cmd);
@@ -163,7 +166,6 @@ void engine_parts_poll(struct engine *e, struct engine_volume *v);
 bool engine_parts_done(const struct engine *e, const struct engine_volume *v);
 bool engine_parts_gone(const struct engine_volume *v);
 void engine_part_limits(const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
-void engine_part_event(struct engine_volume *v, struct engine_part *p, const struct volume_event *ev);
 void engine_parts_info(const struct engine_volume *v, struct volume_info *out); /* their sum */
 
 /*

@@ -1,0 +1,356 @@
+/*
+ * test_device.c - attach and detach end, whatever goes wrong and at whichever step
+ *
+ * Each row of the matrix brings a device to a step, breaks one thing there for good, and lets time pass.
+ * The claim is the same for all: an answer comes once and within the sum of the steps' deadlines; when
+ * what was broken works again the slot is free, nothing is left of the device, and the name can be
+ * attached again.
+ */
+#include "tests/unit/daemon/engine_world.h"
+
+/* Of all steps together: connecting, spreading, two of starting, stopping, draining. */
+#define ANSWER_US (95 * SECOND_US)
+#define MENDED_US (60 * SECOND_US)
+
+enum step { AT_CONNECT, AT_SPREAD, AT_FRONT, AT_START, AT_SERVE, AT_STOP, AT_DRAIN, STEP_COUNT };
+enum fault { RING_FULL, WORKER_MUTE, EVENTS_LOST, KERNEL_REFUSES, KERNEL_SILENT, FAULT_COUNT };
+
+static const char *const step_names[] = {"connect", "spread", "front", "start", "serve", "stop", "drain"};
+static const char *const fault_names[] = {"a full command ring", "a worker that never answers", "lost events",
+	"a kernel that refuses", "a kernel that is silent"};
+
+/* ---- the rows ---- */
+
+static void is_front(bool *out)
+{
+	*out = strcmp(world_step(), "starting") == 0 && fake_ublk_last && !fake_ublk_is_starting(fake_ublk_last);
+}
+
+static void is_start(bool *out)
+{
+	*out = fake_ublk_last && fake_ublk_is_starting(fake_ublk_last);
+}
+
+static void run_until(void (*is_there)(bool *out))
+{
+	bool is_it = false;
+
+	for (unsigned i = 0; i < 1000 && !is_it; i++) {
+		world_run(TURN_US);
+		is_there(&is_it);
+	}
+	assert_true(is_it);
+}
+
+/* Brings a device of two parts to @step; the answer under way goes to @a. */
+static void step_reach(enum step step, const struct config_volume *v, struct answer *a)
+{
+	if (step >= AT_SERVE) {
+		world_serve(v, FRONT_UBLK);
+		if (step == AT_SERVE)
+			return; /* the detach comes after the fault */
+		assert_int_equal(world_detach(VOLUME, false, a), 0);
+		if (step == AT_DRAIN)
+			assert_true(world_until("draining", SECOND_US));
+		return;
+	}
+	assert_int_equal(world_attach(v, FRONT_UBLK, a), 0);
+	if (step == AT_SPREAD)
+		assert_true(world_until("spreading", SECOND_US));
+	else if (step == AT_FRONT)
+		run_until(is_front);
+	else if (step == AT_START)
+		run_until(is_start);
+}
+
+static void fault_set(enum fault fault, bool is_on)
+{
+	for (unsigned i = 0; i < fake_worker_count; i++) {
+		fake_workers[i]->room = fault == RING_FULL && is_on ? 0 : FAKE_RING_MAX;
+		fake_workers[i]->is_mute = fault == WORKER_MUTE && is_on;
+		fake_workers[i]->is_losing_events = fault == EVENTS_LOST && is_on;
+	}
+	fake_kernel = (struct fake_kernel){.scheduler = "none"};
+	if (!is_on)
+		return;
+	if (fault == KERNEL_REFUSES) {
+		fake_kernel.create_rc = -EPERM;
+		fake_kernel.start_rc = fake_kernel.start_submit_rc = -EIO;
+		fake_kernel.stop_submit_rc = -EAGAIN;
+		fake_kernel.stop_rc = -EIO;
+		fake_kernel.destroy_rc = -EBUSY;
+	}
+	fake_kernel.is_start_silent = fake_kernel.is_stop_silent = fault == KERNEL_SILENT;
+}
+
+static void row(enum step step, enum fault fault)
+{
+	const struct config_volume v = world_volume(VOLUME, 2);
+	struct takings before;
+	struct answer a = {0};
+
+	world_takings(&before);
+	step_reach(step, &v, &a);
+	fault_set(fault, true);
+	if (step == AT_SERVE)
+		assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	if (!world_answers(&a, ANSWER_US))
+		fail_msg("%s at %s: no answer; it is %s", fault_names[fault], step_names[step], world_step());
+	world_run(ANSWER_US); /* whatever else comes of it */
+	fault_set(fault, false);
+	if (strcmp(world_step(), "serving") == 0 && step < AT_SERVE) {
+		assert_int_equal(a.rc, 0);
+		assert_int_equal(a.calls, 1);
+		assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	}
+	if (!world_until("", MENDED_US))
+		fail_msg("%s at %s: the slot is not free; it is %s", fault_names[fault], step_names[step], world_step());
+	assert_int_equal(a.calls, 1);
+	fake_ublk_kernel_ends();
+	world_assert_same(&before);
+	world_serve(&v, FRONT_UBLK);
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	assert_true(world_until("", MENDED_US));
+	assert_int_equal(a.rc, 0);
+}
+
+static void rows(enum fault fault)
+{
+	world_make(2);
+	for (enum step step = AT_CONNECT; step < STEP_COUNT; step++)
+		row(step, fault);
+}
+
+static void full_command_ring_at_any_step_ends_in_time_and_leaves_nothing(void **state)
+{
+	rows(RING_FULL);
+}
+
+static void mute_worker_at_any_step_ends_in_time_and_leaves_nothing(void **state)
+{
+	rows(WORKER_MUTE);
+}
+
+static void lost_events_at_any_step_cost_nothing(void **state)
+{
+	rows(EVENTS_LOST);
+}
+
+static void kernel_that_refuses_at_any_step_ends_in_time_and_leaves_nothing(void **state)
+{
+	rows(KERNEL_REFUSES);
+}
+
+static void kernel_that_is_silent_at_any_step_ends_in_time_and_leaves_nothing(void **state)
+{
+	rows(KERNEL_SILENT);
+}
+
+/* ---- what the answers say ---- */
+
+static void attach_answers_with_the_path_of_the_device(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 2);
+	struct answer a;
+
+	world_make(2);
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+	assert_string_equal(a.device, "/dev/ublkb0");
+	assert_string_equal(world_step(), "serving");
+	assert_int_equal(fake_ublk_config(fake_ublk_last)->queues, 2);
+}
+
+/* The answer comes at the deadline; the memory is kept until the worker has let go of it. */
+static void worker_that_never_answers_keeps_the_volume_until_it_does(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a, second;
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_workers[0]->is_mute = true;
+	assert_int_equal(world_detach(VOLUME, true, &a), 0);
+	assert_true(world_answers(&a, ANSWER_US));
+	assert_int_equal(a.rc, -ETIMEDOUT);
+	assert_non_null(strstr(a.error.text, VOLUME));
+	assert_string_equal(world_step(), "draining");
+	assert_int_equal(fake_volumes_alive, 1);
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &second), -EEXIST);
+	assert_int_equal(world_detach(VOLUME, true, &second), -EALREADY);
+	fake_workers[0]->is_mute = false;
+	assert_true(world_until("", MENDED_US));
+	assert_int_equal(a.calls, 1);
+}
+
+static void attach_whose_worker_does_not_start_the_front_end_times_out(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	run_until(is_front);
+	fake_workers[0]->is_mute = true;
+	assert_true(world_answers(&a, ANSWER_US));
+	assert_int_equal(a.rc, -ETIMEDOUT);
+	assert_non_null(strstr(a.error.text, "worker"));
+}
+
+static void server_that_is_silent_is_named_at_the_deadline(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	fake_server.is_silent = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	world_run(ATTACH_MS * 1000 - SECOND_US);
+	assert_int_equal(a.calls, 0);
+	assert_true(world_answers(&a, 2 * SECOND_US));
+	assert_int_equal(a.rc, -ETIMEDOUT);
+	assert_non_null(strstr(a.error.text, "192.0.2.1:10809 does not answer"));
+	assert_true(world_until("", SECOND_US));
+}
+
+static void server_that_refuses_ends_the_attach_with_its_reason(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	fake_server.is_refusing = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, -ECONNABORTED);
+	assert_non_null(strstr(a.error.text, "the export does not exist"));
+	assert_string_equal(world_step(), "");
+}
+
+/* The kernel may still write to what it was given: that memory is nobody else's. */
+static void buffers_of_a_device_the_kernel_keeps_are_not_used_again(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.is_stop_silent = true;
+	assert_int_equal(world_detach(VOLUME, true, &a), 0);
+	assert_true(world_answers(&a, ANSWER_US));
+	assert_string_equal(world_step(), "");
+	assert_int_equal(fake_ublks_stuck, 1);
+	world_run(SECOND_US);
+	assert_int_equal(fake_dma_alive, 1);
+}
+
+/* ---- who may be detached ---- */
+
+static void device_in_use_is_detached_by_force_only(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.is_open = true;
+	assert_int_equal(world_detach(VOLUME, false, &a), -EBUSY);
+	assert_string_equal(world_step(), "serving");
+	fake_server.in_flight = 0;
+	assert_int_equal(world_detach(VOLUME, true, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+}
+
+static void forced_detach_fails_what_a_dead_server_holds(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct volume *volume;
+	struct answer a;
+
+	world_make(1);
+	fake_server.in_flight = 3;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	volume = fake_volume(fake_workers[0], 0);
+	assert_int_equal(world_detach(VOLUME, true, &a), 0);
+	world_run(TURN_US);
+	assert_true(fake_volume_was_failed(volume));
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+}
+
+static void name_that_is_not_there_and_name_that_is_are_refused(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	assert_int_equal(world_detach(VOLUME, false, &a), -ENOENT);
+	world_serve(&v, FRONT_UBLK);
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), -EEXIST);
+	assert_int_equal(engine_volume_count(world), 1);
+}
+
+/* ---- the end of the daemon ---- */
+
+static void devices_in_use_are_left_and_the_others_go(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.is_open = true;
+	engine_leave_all(world, false);
+	assert_true(world_until("", MENDED_US));
+	assert_int_equal(fake_ublks_left, 1);
+	assert_int_equal(fake_ublks_stops, 0);
+	assert_int_equal(fake_workers[0]->carried[WORKER_VOLUME_LEAVE], 1);
+	fake_kernel.is_open = false;
+	world_serve(&v, FRONT_UBLK);
+	engine_leave_all(world, false);
+	assert_string_equal(world_step(), "serving");
+	engine_detach_all(world, false);
+	assert_true(world_until("", MENDED_US));
+	assert_int_equal(fake_ublks_left, 1);
+}
+
+static void end_of_the_daemon_ends_an_attach_under_way(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	fake_server.is_silent = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	world_run(SECOND_US);
+	engine_detach_all(world, false);
+	assert_true(world_until("", SECOND_US));
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(a.rc, -ECANCELED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		world_test(full_command_ring_at_any_step_ends_in_time_and_leaves_nothing),
+		world_test(mute_worker_at_any_step_ends_in_time_and_leaves_nothing),
+		world_test(lost_events_at_any_step_cost_nothing),
+		world_test(kernel_that_refuses_at_any_step_ends_in_time_and_leaves_nothing),
+		world_test(kernel_that_is_silent_at_any_step_ends_in_time_and_leaves_nothing),
+		world_test(attach_answers_with_the_path_of_the_device),
+		world_test(worker_that_never_answers_keeps_the_volume_until_it_does),
+		world_test(attach_whose_worker_does_not_start_the_front_end_times_out),
+		world_test(server_that_is_silent_is_named_at_the_deadline),
+		world_test(server_that_refuses_ends_the_attach_with_its_reason),
+		world_test(buffers_of_a_device_the_kernel_keeps_are_not_used_again),
+		world_test(device_in_use_is_detached_by_force_only),
+		world_test(forced_detach_fails_what_a_dead_server_holds),
+		world_test(name_that_is_not_there_and_name_that_is_are_refused),
+		world_test(devices_in_use_are_left_and_the_others_go),
+		world_test(end_of_the_daemon_ends_an_attach_under_way),
+	};
+
+	return cmocka_run_group_tests(tests, eal_world_start, eal_world_stop);
+}
