@@ -130,6 +130,12 @@ bad_commit() { # name, what must be printed, subject
     catches "commits_$1" "$2" check_commits
 }
 
+fresh_tree
+printf 'static void f(void)\n{\n\tassert_between(1, 0, 2);\n}\n' >>tests/unit/test_tcp.c
+passes ranges_by_the_macro_pass "$ci/check-ranges" "$tmp/tree"
+printf 'static void g(void)\n{\n\tassert_in_range(1, 0, 2);\n}\n' >>tests/unit/test_tcp.c
+catches ranges_of_cmocka_are_caught '^tests/unit/test_tcp.c:[0-9]+:' "$ci/check-ranges" "$tmp/tree"
+
 commits_of 'config: read the file' 'dataplane/net: count what is dropped'
 passes commits_good_subjects_pass check_commits
 bad_commit without_room_is_caught 'room:' 'Read the file'
