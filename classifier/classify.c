@@ -23,6 +23,7 @@
 #include <rte_prefetch.h>
 #include "classifier/classify.h"
 #include "classifier/parse.h"
+#include "config/counter.h"
 
 #define AHEAD 4 /* packets whose headers are on their way while one is parsed */
 
@@ -68,11 +69,6 @@ void classifier_destroy(struct classifier *c)
 	free(c);
 }
 
-static void count(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
 /* The port may have taken the tag out of the frame and put it beside. */
 static void note_stripped_tags(const struct rte_mbuf *m, struct pkt_info *info)
 {
@@ -96,11 +92,11 @@ static void parse_one(struct classifier *c, const struct rte_mbuf *m, struct pkt
 	if (m->ol_flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_QINQ))
 		note_stripped_tags(m, info);
 	if (info->flags & PKT_FRAGMENT)
-		count(&c->stats.fragments, 1);
+		counter_add(&c->stats.fragments, 1);
 	if (res == PARSE_OK)
 		return;
 	info->cls = PKT_BAD;
-	count(res == PARSE_SHORT ? &c->stats.bad_short : &c->stats.bad_length, 1);
+	counter_add(res == PARSE_SHORT ? &c->stats.bad_short : &c->stats.bad_length, 1);
 }
 
 /* Only TCP with its ports at hand, on the untagged network, can be of a flow. */
@@ -231,7 +227,7 @@ void classify_burst(
 		counts[out[i].cls]++;
 	}
 	for (unsigned i = 0; i <= PKT_BAD; i++)
-		count(&c->stats.count[i], counts[i]);
+		counter_add(&c->stats.count[i], counts[i]);
 }
 
 void classifier_stats(const struct classifier *c, struct classifier_stats *out)

@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 #include "cli/rpc.h"
 #include "config/error_code.h"
+#include "config/monotonic.h"
 
 #define ANSWER_BYTES_MAX  (8u << 20)
 #define ANSWER_BYTES_STEP (64u << 10)
@@ -26,14 +26,6 @@ struct answer {
 	char *text;
 	size_t bytes, room;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static int daemon_connect(const char *path, struct error *err)
 {
@@ -70,7 +62,7 @@ static int fd_wait(int fd, short events, int64_t deadline_ms, struct error *err)
 
 	/* A signal may end a wait early any number of times; the deadline ends them all. */
 	do {
-		left = deadline_ms - now_ms();
+		left = deadline_ms - (int64_t)monotonic_ms();
 		rc = left > 0 ? poll(&p, 1, (int)left) : 0;
 	} while (rc < 0 && errno == EINTR);
 	if (rc > 0)
@@ -189,7 +181,7 @@ static char *request_line(const char *method, json_t *params)
 int rpc_call(const char *socket, const char *method, json_t *params, int timeout_ms,
 	json_t **result, struct error *err)
 {
-	int64_t deadline_ms = now_ms() + timeout_ms;
+	int64_t deadline_ms = (int64_t)monotonic_ms() + timeout_ms;
 	char *line = request_line(method, params);
 	struct answer answer = {0};
 	int fd, rc;

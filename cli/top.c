@@ -17,13 +17,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include "cli/cli.h"
 #include "cli/print.h"
 #include "cli/rpc.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "config/monotonic.h"
 
 #define ASK_MS	    5000
 #define REFRESH_MS  1000
@@ -41,14 +41,6 @@ struct view {
 	unsigned seen_count;
 	double at_s;
 };
-
-static double now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 /* All numbers of an object together: {"read": 3, "write": 4} → 7. */
 static double numbers_sum(json_t *object)
@@ -119,7 +111,7 @@ static void volumes_draw(int *row, int room, struct view *view, const json_t *st
 {
 	const json_t *volumes = json_object_get(status, "volumes");
 	const json_t *numbers = json_object_get(stats, "volumes");
-	struct view next = {.at_s = now_s()};
+	struct view next = {.at_s = (double)monotonic_ns() / 1e9};
 	double span_s = next.at_s > view->at_s ? next.at_s - view->at_s : 1;
 	int count = (int)json_array_size(volumes), shown = count > room ? room - 1 : count;
 

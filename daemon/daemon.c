@@ -21,13 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
 #include "config/host/host.h"
 #include "config/log.h"
+#include "config/monotonic.h"
 #include "daemon/admin/control.h"
 #include "daemon/eal.h"
 #include "daemon/eal_log.h"
@@ -38,14 +38,6 @@
 #define POLL_MS_MOVING	 2   /* something waits for the kernel or a worker */
 #define POLL_MS_QUIET	 100 /* worker events are looked for this often */
 #define END_MS_MAX	 60000
-
-static uint64_t monotonic_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static void ready_notify(const char *state)
 {

@@ -376,15 +376,6 @@ void port_multicast_all(struct port *p)
 	rte_eth_allmulticast_enable(p->facts.id);
 }
 
-int port_mtu_set(struct port *p, uint16_t mtu)
-{
-	int rc = rte_eth_dev_set_mtu(p->facts.id, mtu);
-
-	if (!rc || rc == -ENOTSUP)
-		p->facts.mtu = mtu;
-	return rc == -ENOTSUP ? 0 : rc;
-}
-
 void port_stats(const struct port *p, struct port_stats *out)
 {
 	struct rte_eth_stats s = {0};

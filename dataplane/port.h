@@ -47,9 +47,7 @@ const struct port_facts *port_facts(const struct port *p);
 /* What of them memory depends on, as far as it can be told before the device is there: at the most. */
 void port_facts_plan(const struct config_port *cfg, struct port_facts *out);
 bool port_link_up(const struct port *p); /* control thread */
-void port_multicast_all(struct port *p); /* as far as the driver can */
-int port_mtu_set(struct port *p, uint16_t mtu);
-
+void port_multicast_all(struct port *p); 
 struct port_stats {
 	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, rx_missed, rx_errors, tx_errors, rx_nombuf;
 };

@@ -454,11 +454,6 @@ const struct other *worker_other(const struct worker *w)
 	return w->other;
 }
 
-struct nbd_client *worker_nbd(struct worker *w)
-{
-	return w->nbd;
-}
-
 const struct worker_config *worker_config(const struct worker *w)
 {
 	return &w->cfg;

@@ -33,7 +33,6 @@ struct worker_config {
 	const struct config_rule *rules;
 	unsigned rule_count;
 	struct exception_queue *exception; /* NULL: none */
-	bool reads_own_clock;
 	uint32_t conn_max; /* TCP connections it has tables for */
 };
 
@@ -99,7 +98,6 @@ struct worker_stats {
 void worker_stats(const struct worker *w, struct worker_stats *out);
 struct net *worker_net(struct worker *w);
 const struct other *worker_other(const struct worker *w);
-struct nbd_client *worker_nbd(struct worker *w);
 const struct worker_config *worker_config(const struct worker *w);
 void worker_class_counts(const struct worker *w, uint64_t counts[4]);
 

@@ -205,7 +205,7 @@ void volume_set_state(struct volume *v, enum volume_state state)
 		*ev = (struct volume_event){
 			.volume = v, .type = VOLUME_EVENT_STATE, .state = state};
 	else
-		volume_stat_add(&v->events_lost, 1);
+		counter_add(&v->events_lost, 1);
 	if (ev && text[0])
 		snprintf(ev->text, sizeof(ev->text), "volume %s: %s", v->cfg.name, text);
 	__atomic_store_n(&v->state, state, __ATOMIC_RELEASE);
@@ -223,7 +223,7 @@ void volume_event_add(struct volume *v, enum volume_event_type type, int err, co
 	if (err)
 		memcpy(v->error, text, sizeof(text));
 	if (!ev) {
-		volume_stat_add(&v->events_lost, 1);
+		counter_add(&v->events_lost, 1);
 		return;
 	}
 	ev->volume = v;

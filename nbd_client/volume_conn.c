@@ -121,7 +121,7 @@ static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 		volume_server_now(v)->uri.host, volume_server_now(v)->uri.port, vc->idx + 1,
 		v->cfg.connections);
 	if (v->has_identity)
-		volume_stat_add(&v->reconnects, vc->attempts > 0);
+		counter_add(&v->reconnects, vc->attempts > 0);
 	else
 		volume_export_adopt(v, x);
 	if (v->conn_ready == (v->limits.can_multi_conn ? v->cfg.connections : 1u))
@@ -229,7 +229,7 @@ static void conn_died(struct volume_conn *vc)
 	struct volume *v = vc->volume;
 
 	if (vc->nbd.fault == NBD_FAULT_LIE)
-		volume_stat_add(&v->protocol_errors, 1);
+		counter_add(&v->protocol_errors, 1);
 	volume_conn_lose(
 		vc, vc->nbd.fault == NBD_FAULT_LOST ? -ECONNRESET : -EPROTO, vc->nbd.error);
 }
@@ -299,7 +299,7 @@ static void conn_timeout(struct volume_conn *vc)
 		volume_conn_lose(vc, -ETIMEDOUT, volume_stream_reason(-ETIMEDOUT));
 		return;
 	}
-	volume_stat_add(&v->timeouts, 1);
+	counter_add(&v->timeouts, 1);
 	if (vc->state == CONN_NEGOTIATING)
 		volume_conn_lose(vc, -ETIMEDOUT,
 			"connected, but no handshake in time: let an NBD server without TLS listen "

@@ -73,11 +73,11 @@ void volume_payload(struct volume_sub *sub, const struct nbd_event *ev)
 void volume_complete(struct volume *v, struct block_req *req, int result)
 {
 	assert(req->op < BLOCK_OP_COUNT && result <= 0);
-	volume_stat_add(&v->ops[req->op], 1);
+	counter_add(&v->ops[req->op], 1);
 	if (result < 0)
-		volume_stat_add(&v->errors[req->op], 1);
+		counter_add(&v->errors[req->op], 1);
 	else if (req->op != BLOCK_FLUSH)
-		volume_stat_add(&v->bytes[req->op], req->bytes);
+		counter_add(&v->bytes[req->op], req->bytes);
 	v->front->ops->complete(v->front, req, result);
 }
 

@@ -195,7 +195,7 @@ void volume_sub_resend(struct volume *v, struct volume_sub *sub)
 void volume_sub_replay(struct volume *v, struct volume_sub *sub)
 {
 	volume_sub_resend(v, sub);
-	volume_stat_add(&v->replayed, 1);
+	counter_add(&v->replayed, 1);
 }
 
 static uint16_t cmd_flags(const struct volume *v, const struct block_req *req)

@@ -186,7 +186,7 @@ void volume_conn_lose(struct volume_conn *vc, int err, const char *why)
 		stream_release(vc->stream);
 	}
 	if (was_serving && volume_unstable_bytes(v) > 0)
-		volume_stat_add(&v->dirty_reconnects, 1);
+		counter_add(&v->dirty_reconnects, 1);
 	conn_rest(vc);
 	volume_lost(v);
 	if (v->has_identity)

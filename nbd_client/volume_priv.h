@@ -18,6 +18,7 @@
 #define NBD_CLIENT_VOLUME_PRIV_H
 
 #include <sys/queue.h>
+#include "config/counter.h"
 #include "nbd_client/nbd_client.h"
 #include "nbd_client/nbd_conn.h"
 
@@ -165,12 +166,6 @@ struct volume {
 };
 
 #define REPLAY_FLUSH KIND_COUNT
-
-/* Counters have one writer and readers that do not mind being a turn late. */
-static inline void volume_stat_add(uint64_t *stat, uint64_t n)
-{
-	__atomic_store_n(stat, *stat + n, __ATOMIC_RELAXED);
-}
 
 /* ---- volume.c ---- */
 void volume_set_state(struct volume *v, enum volume_state state);

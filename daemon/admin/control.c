@@ -23,9 +23,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 #include "config/error_code.h"
+#include "config/monotonic.h"
 
 #define IDLE_MS_MAX    60000
 #define WATCH_MAX      4
@@ -61,14 +61,6 @@ struct control {
 	unsigned watch_count;
 	struct client clients[CONTROL_CLIENT_MAX];
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void client_close(struct client *cl)
 {
@@ -120,7 +112,7 @@ static void client_answer(struct client *cl, json_t *answer)
 	cl->out[cl->out_bytes + len] = '\n';
 	cl->out_bytes += len + 1;
 	free(line);
-	cl->heard_ms = now_ms();
+	cl->heard_ms = monotonic_ms();
 	client_flush(cl);
 }
 
@@ -139,7 +131,7 @@ void control_reply(struct control_call *call, int rc, json_t *result, const stru
 	if (cl) {
 		assert(cl->call == call);
 		cl->call = NULL;
-		cl->heard_ms = now_ms();
+		cl->heard_ms = monotonic_ms();
 	}
 	if (cl && call->id && rc)
 		client_refuse(cl, call->id, code->code, code->name, err ? err->text : "");
@@ -273,7 +265,7 @@ static void client_accept(struct control *c)
 		if (!cl->in)
 			break;
 		cl->fd = fd;
-		cl->heard_ms = now_ms();
+		cl->heard_ms = monotonic_ms();
 		return;
 	}
 	close(fd); /* full: the seventeenth sees its connection end */
@@ -281,7 +273,7 @@ static void client_accept(struct control *c)
 
 static void idle_close(struct control *c)
 {
-	uint64_t now = now_ms();
+	uint64_t now = monotonic_ms();
 	unsigned i;
 
 	for (i = 0; i < CONTROL_CLIENT_MAX; i++)

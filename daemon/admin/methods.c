@@ -11,23 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "config/host/host.h"
 #include "config/log.h"
+#include "config/monotonic.h"
 #include "daemon/admin/report.h"
 #include "daemon/engine/takeover.h"
 #include "nbd_client/ublk/ublk.h"
 
 #define ATTACH_MS_DEFAULT 30000
 #define PROBE_MS	  15000
-
-static uint64_t monotonic_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* ---- questions ---- */
 

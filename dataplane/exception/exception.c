@@ -26,6 +26,7 @@
  * Always: mbufs in down and done and with the thread <= EXCEPTION_RING_COUNT, and those in blank and up
  * and with the thread <= EXCEPTION_BLANK_COUNT.
  */
+#include "config/counter.h"
 #include "dataplane/exception/exception_impl.h"
 
 #include <assert.h>
@@ -99,7 +100,7 @@ static void blanks_lay(struct exception_queue *q)
 		struct rte_mbuf *m = rte_pktmbuf_alloc(reserve_pool(q->pool));
 
 		if (!m) {
-			exception_count(&q->stats.blank_failed, 1);
+			counter_add(&q->stats.blank_failed, 1);
 			return;
 		}
 		if (rte_ring_sp_enqueue(q->blank, m))
@@ -122,7 +123,7 @@ void exception_kick(struct exception_queue *q)
 	sleep = __atomic_load_n(&q->sleep, __ATOMIC_RELAXED);
 	if (sleep == AWAKE || (sleep == ASLEEP && !has_given))
 		return;
-	exception_count(&q->stats.kicks, 1);
+	counter_add(&q->stats.kicks, 1);
 	if (write(q->kick_fd, &one, sizeof(one)) < 0)
 		return; /* the counter is full: it is awake already */
 }
@@ -308,11 +309,6 @@ void exception_ration(struct exception *e, bool on)
 {
 	for (unsigned i = 0; i < e->cfg.queue_count; i++)
 		__atomic_store_n(&e->queues[i].is_rationed, on, __ATOMIC_RELAXED);
-}
-
-uint16_t exception_mtu_max(const struct exception *e)
-{
-	return (uint16_t)(e->room_bytes - RTE_ETHER_HDR_LEN - VLAN_BYTES);
 }
 
 struct exception_queue *exception_queue(struct exception *e, unsigned idx)

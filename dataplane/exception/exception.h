@@ -38,7 +38,6 @@ int exception_start(struct exception *e, struct error *err); /* its threads */
 void exception_stop(struct exception *e);		     /* ends them, and waits; NULL is fine */
 /* Tells the workers, by exception_frame_ns(), to ration the kernel's frames. */
 void exception_ration(struct exception *e, bool on);
-uint16_t exception_mtu_max(const struct exception *e);
 struct exception_queue *exception_queue(struct exception *e, unsigned idx);
 
 /* Tells @q how to wake its worker: @is_waiting is true while a write to @wake_fd is needed. */

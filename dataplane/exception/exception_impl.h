@@ -36,11 +36,6 @@ struct exception_queue {
 	struct exception_stats stats; /* each counter has one writer */
 };
 
-static inline void exception_count(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
 void *exception_thread_run(void *queue); /* until is_ending; @queue: struct exception_queue */
 
 #endif

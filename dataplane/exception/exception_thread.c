@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+#include "config/counter.h"
 #include "config/host/host.h"
 #include "config/limits.h"
 #include "dataplane/exception/exception_impl.h"
@@ -31,11 +32,11 @@ static unsigned write_burst(struct exception_queue *q)
 
 	for (unsigned i = 0; i < n; i++) {
 		if (tap_write(q->tap_fd, m[i])) {
-			exception_count(&q->stats.to_kernel_refused, 1);
+			counter_add(&q->stats.to_kernel_refused, 1);
 			continue;
 		}
-		exception_count(&q->stats.to_kernel, 1);
-		exception_count(&q->stats.to_kernel_bytes, rte_pktmbuf_pkt_len((struct rte_mbuf *)m[i]));
+		counter_add(&q->stats.to_kernel, 1);
+		counter_add(&q->stats.to_kernel_bytes, rte_pktmbuf_pkt_len((struct rte_mbuf *)m[i]));
 	}
 	if (n && rte_ring_sp_enqueue_bulk(q->done, m, n, NULL) == 0)
 		assert(!"the done ring holds all that can be on its way");
@@ -86,13 +87,13 @@ static unsigned read_burst(struct exception_queue *q)
 		if (rc == 0)
 			break;
 		if (rc < 0) {
-			exception_count(&q->stats.from_kernel_long, 1);
+			counter_add(&q->stats.from_kernel_long, 1);
 			if (rc != -EMSGSIZE)
 				break;
 			continue;
 		}
-		exception_count(&q->stats.from_kernel, 1);
-		exception_count(&q->stats.from_kernel_bytes, m->pkt_len);
+		counter_add(&q->stats.from_kernel, 1);
+		counter_add(&q->stats.from_kernel_bytes, m->pkt_len);
 		if (rte_ring_sp_enqueue(q->up, m))
 			assert(!"the up ring holds every blank there is");
 		got++;

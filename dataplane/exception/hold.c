@@ -33,6 +33,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <rte_mbuf.h>
+#include "config/counter.h"
 #include "config/limits.h"
 
 #define NONE	  UINT16_MAX
@@ -96,11 +97,6 @@ void hold_destroy(struct hold *h)
 	while ((m = hold_pop(h)))
 		rte_pktmbuf_free(m);
 	free(h);
-}
-
-static void count(uint64_t *counter)
-{
-	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
 }
 
 static struct flow *flow_of(struct hold *h, uint32_t hash)
@@ -231,7 +227,7 @@ bool hold_make_room(struct hold *h, uint32_t mbufs, uint32_t hash)
 	/* Bounded: each round frees at least one mbuf, or ends. */
 	while (h->mbufs + mbufs > h->room) {
 		worst = victim(h, f, mbufs);
-		count(&h->stats.shed_flow);
+		counter_add(&h->stats.shed_flow, 1);
 		if (worst == f)
 			return false;
 		rte_pktmbuf_free(slot_take(h, worst->newest));
@@ -246,7 +242,7 @@ bool hold_push(struct hold *h, struct rte_mbuf *m, uint32_t hash, uint64_t now_u
 		return false;
 	}
 	slot_append(h, m, hash, now_us);
-	count(&h->stats.held);
+	counter_add(&h->stats.held, 1);
 	return true;
 }
 
@@ -256,7 +252,7 @@ struct rte_mbuf *hold_pop(struct hold *h)
 
 	if (h->head == NONE)
 		return NULL;
-	count(&h->stats.released);
+	counter_add(&h->stats.released, 1);
 	m = slot_take(h, h->head);
 	if (h->head == NONE)
 		h->room = h->mbuf_max;
@@ -272,7 +268,7 @@ void hold_age(struct hold *h, uint64_t now_us)
 
 	while (h->head != NONE && now_us - h->slots[h->head].since_us > HOLD_US_MAX) {
 		rte_pktmbuf_free(slot_take(h, h->head));
-		count(&h->stats.aged);
+		counter_add(&h->stats.aged, 1);
 	}
 	if (h->stats.aged == aged)
 		return;

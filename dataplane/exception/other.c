@@ -33,6 +33,7 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 #include "classifier/classifier.h"
+#include "config/counter.h"
 #include "dataplane/exception/hold.h"
 #include "dataplane/exception/tap.h"
 
@@ -54,11 +55,6 @@ struct other {
 	struct other_stats stats;
 };
 
-static void count(uint64_t *counter)
-{
-	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
-}
-
 /* Eats @m, of the burst at hand. */
 static void drop(struct other *o, struct rte_mbuf *m)
 {
@@ -69,7 +65,7 @@ static void drop(struct other *o, struct rte_mbuf *m)
 /* Eats @m, of the burst at hand. */
 static void shed(struct other *o, struct rte_mbuf *m, uint64_t *why)
 {
-	count(why);
+	counter_add(why, 1);
 	drop(o, m);
 }
 
@@ -167,7 +163,7 @@ static void rule_pass(struct other *o, struct rte_mbuf *m, const struct pkt_info
 	m = rest(o, m, now_us);
 	if (!m)
 		return;
-	count(&o->stats.rule_to_kernel);
+	counter_add(&o->stats.rule_to_kernel, 1);
 	exception_send(o->cfg.exception, m);
 }
 
@@ -236,7 +232,7 @@ static void pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *inf
 	hold_see(o->hold, flow, now_us);
 	if (o->left == 0 || !hold_is_empty(o->hold) || room(o) == 0) {
 		if (o->ration_due_us)
-			count(&o->stats.rationed);
+			counter_add(&o->stats.rationed, 1);
 		hold(o, m, info, flow, now_us);
 		return;
 	}
@@ -246,7 +242,7 @@ static void pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *inf
 	if (!m)
 		return;
 	o->left--;
-	count(&o->stats.to_kernel);
+	counter_add(&o->stats.to_kernel, 1);
 	exception_send(o->cfg.exception, m);
 }
 
@@ -258,7 +254,7 @@ static void release(struct other *o, uint64_t now_us)
 	while (o->left > 0 && room(o) > 0 && (m = hold_pop(o->hold))) {
 		reserve_force(m, OWNER_EXCEPTION, now_us);
 		o->left--;
-		count(&o->stats.to_kernel);
+		counter_add(&o->stats.to_kernel, 1);
 		exception_send(o->cfg.exception, m);
 	}
 }
@@ -277,7 +273,7 @@ static void kernel_tell(struct other *o, const struct rte_mbuf *m, const struct 
 	if (!c)
 		return;
 	reserve_force(c, OWNER_EXCEPTION, now_us);
-	count(&o->stats.copied_to_kernel);
+	counter_add(&o->stats.copied_to_kernel, 1);
 	exception_send(o->cfg.exception, c);
 }
 
@@ -347,7 +343,7 @@ void other_tx_done(struct other *o, unsigned n)
 	assert(n <= o->tx_count - o->tx_at);
 	o->tx_at += n;
 	for (unsigned i = 0; i < n; i++)
-		count(&o->stats.from_kernel);
+		counter_add(&o->stats.from_kernel, 1);
 }
 
 static unsigned share(enum reserve_level level)

@@ -20,8 +20,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+#include "config/monotonic.h"
 #include "nbd_client/bench/bench_priv.h"
 #include "dataplane/net/stream.h"
 
@@ -80,14 +80,6 @@ static uint64_t random_next(struct bench *b)
 	return b->random;
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* ---- pauses ---- */
 
 static bool is_thinking(const struct bench *b)
@@ -97,7 +89,7 @@ static bool is_thinking(const struct bench *b)
 
 uint64_t bench_ask(struct bench *b)
 {
-	return b->cfg.think_us ? bench_think_ask(&b->think, clock_ns()) : UINT64_MAX;
+	return b->cfg.think_us ? bench_think_ask(&b->think, monotonic_ns()) : UINT64_MAX;
 }
 
 /* ---- what comes next ---- */
@@ -214,7 +206,7 @@ static struct block_req *slot_start(struct bench *b, enum block_op op)
 	slot->req.op = op;
 	slot->req.offset = 0;
 	slot->req.bytes = 0;
-	slot->start_ns = b->think.asked_ns ? b->think.asked_ns : clock_ns();
+	slot->start_ns = b->think.asked_ns ? b->think.asked_ns : monotonic_ns();
 	return &slot->req;
 }
 
@@ -253,7 +245,7 @@ static unsigned front_take(
 	unsigned n = 0;
 
 	if (b->start_ns == 0) {
-		b->start_ns = clock_ns();
+		b->start_ns = monotonic_ns();
 		b->start_us = now_us;
 	}
 	if (is_thinking(b))
@@ -294,7 +286,7 @@ static void front_complete(struct block_front *f, struct block_req *req, int res
 
 	assert(&slot->req == req && b->free_count < b->cfg.iodepth);
 	if (slot->phase == PHASE_LOAD) {
-		b->end_ns = clock_ns();
+		b->end_ns = monotonic_ns();
 		bench_hist_add(&b->hist, b->end_ns - slot->start_ns);
 		b->result.ios[is_write]++;
 		b->result.bytes[is_write] += result < 0 ? 0 : req->bytes;
@@ -304,7 +296,7 @@ static void front_complete(struct block_front *f, struct block_req *req, int res
 		verify_result(b, req, result);
 	b->free_tags[b->free_count++] = req->tag;
 	if (b->cfg.think_us)
-		bench_think_until(&b->think, clock_ns() + b->cfg.think_us * 1000);
+		bench_think_until(&b->think, monotonic_ns() + b->cfg.think_us * 1000);
 }
 
 static void front_kick(struct block_front *f)

@@ -72,7 +72,6 @@ struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err);
  * untouched.
  */
 struct ublk *ublk_recover(const struct ublk_config *cfg, struct error *err);
-unsigned ublk_queue_count(const struct ublk *u);
 /* Its start operation enables the ring of @queue on the worker's thread and fetches every tag. */
 struct block_front *ublk_front(struct ublk *u, unsigned queue);
 int ublk_dev_id(const struct ublk *u);

@@ -20,19 +20,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+#include "config/monotonic.h"
 #include "nbd_client/ublk/ublk_priv.h"
 
 #define RING_ENTRIES 8
-
-static uint64_t clock_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static int open_failed(const char *path, int rc, struct error *err)
 {
@@ -204,7 +196,7 @@ static int answer_wait(struct ublk_ctl *c, uint64_t seq, uint64_t deadline_us, i
 
 	/* Bounded by the deadline: every pass either takes an answer, or waits. */
 	while (!answers_take(c, seq, result)) {
-		now = clock_us();
+		now = monotonic_us();
 		if (now >= deadline_us)
 			return -ETIMEDOUT;
 		ts.tv_sec = (int64_t)((deadline_us - now) / 1000000);
@@ -237,10 +229,10 @@ static int call_finish(struct ublk_ctl *c, int64_t seq, uint32_t us_max)
 
 	if (seq < 0)
 		return (int)seq;
-	if (answer_wait(c, (uint64_t)seq, clock_us() + us_max, &result) == 0)
+	if (answer_wait(c, (uint64_t)seq, monotonic_us() + us_max, &result) == 0)
 		return result;
 	cancel_send(c, (uint64_t)seq);
-	if (answer_wait(c, (uint64_t)seq, clock_us() + UBLK_CANCEL_US_MAX, &result) == 0)
+	if (answer_wait(c, (uint64_t)seq, monotonic_us() + UBLK_CANCEL_US_MAX, &result) == 0)
 		return cancelled_result(result);
 	return -ETIMEDOUT;
 }
@@ -274,7 +266,7 @@ int ublk_ctl_submit(struct ublk_ctl *c, const struct ublk_ctl_cmd *cmd, uint32_t
 		return (int)seq;
 	memset(&c->async, 0, sizeof(c->async));
 	c->async.seq = (uint64_t)seq;
-	c->async.deadline_us = clock_us() + us_max;
+	c->async.deadline_us = monotonic_us() + us_max;
 	return 0;
 }
 
@@ -284,7 +276,7 @@ void ublk_ctl_cancel(struct ublk_ctl *c)
 		return;
 	cancel_send(c, c->async.seq);
 	c->async.is_cancelled = true;
-	c->async.deadline_us = clock_us() + UBLK_CANCEL_US_MAX;
+	c->async.deadline_us = monotonic_us() + UBLK_CANCEL_US_MAX;
 }
 
 static int async_end(struct ublk_ctl *c, int result)
@@ -306,7 +298,7 @@ int ublk_ctl_poll(struct ublk_ctl *c)
 	if (c->async.is_done)
 		return async_end(c, c->async.is_cancelled ? cancelled_result(c->async.result)
 							  : c->async.result);
-	if (clock_us() < c->async.deadline_us)
+	if (monotonic_us() < c->async.deadline_us)
 		return -EAGAIN;
 	if (c->async.is_cancelled)
 		return async_end(c, -ETIMEDOUT);

@@ -421,11 +421,6 @@ void ublk_leave(struct ublk *u)
 
 /* ---- facts ---- */
 
-unsigned ublk_queue_count(const struct ublk *u)
-{
-	return u->queue_count;
-}
-
 struct block_front *ublk_front(struct ublk *u, unsigned queue)
 {
 	assert(queue < u->queue_count);

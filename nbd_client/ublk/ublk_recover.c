@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include "config/monotonic.h"
 #include "nbd_client/ublk/ublk_priv.h"
 
 static int recover_check(struct ublk *u, const struct ublk_params *want, struct error *err)
@@ -110,14 +111,6 @@ int ublk_delete(int dev_id, struct error *err)
 	return rc < 0 ? error_set(err, rc, "deleting ublk device %d: %s", dev_id, strerror(-rc)) : 0;
 }
 
-static uint64_t clock_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /*
  * EBUSY: the kernel has not yet taken back what the dead daemon held. Nothing tells when it has (no
  * uevent, no poll), so it is asked again, at a bounded rate, up to the deadline. A daemon that
@@ -126,7 +119,7 @@ static uint64_t clock_us(void)
 static int recovery_begin(struct ublk *u, struct error *err)
 {
 	const struct timespec step = {.tv_nsec = UBLK_RECOVER_US_STEP * 1000L};
-	uint64_t deadline = clock_us() + UBLK_RECOVER_US_MAX;
+	uint64_t deadline = monotonic_us() + UBLK_RECOVER_US_MAX;
 	int pid = u->info.ublksrv_pid, id = u->cfg.dev_id, rc;
 
 	do {
@@ -134,7 +127,7 @@ static int recovery_begin(struct ublk *u, struct error *err)
 		if (rc != -EBUSY)
 			break;
 		nanosleep(&step, NULL);
-	} while (clock_us() < deadline);
+	} while (monotonic_us() < deadline);
 	if (rc == -EBUSY && pid > 0 && kill(pid, 0) == 0)
 		return error_set(
 			err, rc, "/dev/ublkb%d is served by process %d: stop that first", id, pid);

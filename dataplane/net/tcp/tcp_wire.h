@@ -14,7 +14,6 @@
 #define TCP_RST 0x04u
 #define TCP_PSH 0x08u
 #define TCP_ACK 0x10u
-#define TCP_URG 0x20u
 #define TCP_ECE 0x40u
 #define TCP_CWR 0x80u
 
