@@ -81,6 +81,10 @@ void nbd_conn_eof(struct nbd_conn *c)
 
 	if (c->state >= NBD_CLOSED)
 		return;
+	if (c->is_closing) { /* the end is early, its reason, if any, the same */
+		nbd_conn_set_state(c, c->fault == NBD_FAULT_NONE ? NBD_CLOSED : NBD_DEAD);
+		return;
+	}
 	if (c->state == NBD_WAIT_MAGIC && c->have == 0)
 		nbd_conn_die(c, NBD_FAULT_LOST, &ev,
 			"the server closed the connection without a greeting");
@@ -152,30 +156,50 @@ void nbd_conn_forget(struct nbd_conn *c, struct nbd_req *req)
 	c->free_slots[NBD_SLOT_MAX - 1 - c->in_flight] = slot;
 }
 
-static void option_abort(struct nbd_conn *c)
+/* The protocol's good-bye, where one is known: DISC in transmission, ABORT between two options. */
+static void goodbye_put(struct nbd_conn *c)
 {
 	struct nbd_wire_option opt = {
 		.magic = htobe64(NBD_MAGIC_OPTION),
 		.option = htobe32(NBD_OPT_ABORT),
 	};
+	struct nbd_req disc = {.type = NBD_CMD_DISC};
+	struct nbd_wire_request hdr;
 
-	(void)nbd_conn_put(c, &opt, sizeof(opt)); /* full: the FIN alone says it */
+	/* If the output is full the FIN alone must do. */
+	if (c->state >= NBD_READY || c->is_oldstyle) {
+		disc.cookie = ++c->generation << SLOT_BITS;
+		request_header(&disc, &hdr);
+		(void)nbd_conn_put(c, &hdr, sizeof(hdr));
+	} else if (c->option != 0) {
+		c->is_abort_said = true;
+		(void)nbd_conn_put(c, &opt, sizeof(opt));
+	}
 }
 
 void nbd_conn_close(struct nbd_conn *c)
 {
-	struct nbd_req disc = {.type = NBD_CMD_DISC};
-	struct nbd_wire_request hdr;
-
-	if (c->state >= NBD_READY && c->state < NBD_CLOSED) {
-		disc.cookie = ++c->generation << SLOT_BITS;
-		request_header(&disc, &hdr);
-		(void)nbd_conn_put(c, &hdr, sizeof(hdr));
-	} else if (c->state == NBD_WAIT_OPT_REPLY || c->state == NBD_WAIT_OPT_BODY) {
-		option_abort(c);
+	if (c->state >= NBD_CLOSED)
+		return;
+	if (c->is_option_open) {
+		c->is_closing = true;
+		return;
 	}
-	if (c->state < NBD_CLOSED)
+	goodbye_put(c);
+	nbd_conn_set_state(c, NBD_CLOSED);
+}
+
+void nbd_conn_close_now(struct nbd_conn *c, struct nbd_event *ev)
+{
+	c->is_option_open = c->is_closing = false;
+	goodbye_put(c);
+	if (c->fault == NBD_FAULT_NONE) {
 		nbd_conn_set_state(c, NBD_CLOSED);
+		return;
+	}
+	c->is_soft = true;
+	nbd_conn_set_state(c, NBD_DEAD);
+	ev->type = NBD_EVENT_DEAD;
 }
 
 int nbd_errno_to_host(uint32_t wire)
@@ -244,19 +268,38 @@ void nbd_conn_text(char *out, size_t room, const uint8_t *bytes, size_t len)
 	out[n] = '\0';
 }
 
+static void error_vset(struct nbd_conn *c, enum nbd_fault fault, const char *fmt, va_list ap)
+{
+	char raw[sizeof(c->error)];
+
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	nbd_conn_text(c->error, sizeof(c->error), (const uint8_t *)raw, strlen(raw));
+	c->fault = fault;
+}
+
 void nbd_conn_die(
 	struct nbd_conn *c, enum nbd_fault fault, struct nbd_event *ev, const char *fmt, ...)
 {
-	char raw[sizeof(c->error)];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(raw, sizeof(raw), fmt, ap);
+	error_vset(c, fault, fmt, ap);
 	va_end(ap);
-	nbd_conn_text(c->error, sizeof(c->error), (const uint8_t *)raw, strlen(raw));
 	nbd_conn_set_state(c, NBD_DEAD);
-	c->fault = fault;
 	ev->type = NBD_EVENT_DEAD;
+}
+
+void nbd_conn_refuse(
+	struct nbd_conn *c, enum nbd_fault fault, struct nbd_event *ev, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	error_vset(c, fault, fmt, ap);
+	va_end(ap);
+	c->is_closing = true;
+	if (!c->is_option_open)
+		nbd_conn_close_now(c, ev);
 }
 
 bool nbd_conn_put(struct nbd_conn *c, const void *bytes, size_t len)

@@ -26,7 +26,7 @@ enum nbd_conn_state {
 	NBD_WAIT_CHUNK,	     /* last 4 bytes of a structured reply's header */
 	NBD_WAIT_CHUNK_BODY, /* offset, hole or error of a chunk */
 	NBD_WAIT_DATA,	     /* payload, passed on where it lies */
-	NBD_CLOSED,	     /* we ended it: DISC or ABORT */
+	NBD_CLOSED,	     /* we ended it: DISC or ABORT is in the output */
 	NBD_DEAD,	     /* nothing it says counts any more */
 };
 
@@ -102,7 +102,11 @@ struct nbd_conn {
 	const char *export_name; /* the owner's, lives as long as the machine */
 
 	/* negotiation */
-	bool is_fixed, is_no_zeroes, has_info_export;
+	bool is_fixed, is_no_zeroes, is_oldstyle, has_info_export;
+	bool is_option_open; /* an option waits for its last reply: nothing may be said before it */
+	bool is_closing;     /* … and then ABORT or DISC is */
+	bool is_abort_said;  /* ABORT is in the output, or was */
+	bool is_soft;	     /* dead, and ABORT or DISC is in the output: flush before FIN, no reset */
 	bool has_list;	 /* LIST was answered to its end */
 	uint32_t option; /* the one we wait for, 0 = none yet */
 	uint32_t reply_type, reply_count;
@@ -151,8 +155,15 @@ int nbd_conn_request(struct nbd_conn *c, struct nbd_req *req, struct nbd_wire_re
 /* Takes @req back unanswered: it was not sent, or the connection is gone. */
 void nbd_conn_forget(struct nbd_conn *c, struct nbd_req *req);
 
-/* Orderly end: DISC or ABORT is added to the output and the machine is closed. */
+/*
+ * Soft disconnect: DISC or ABORT is added to the output and the machine is closed; while an option is
+ * unanswered, as soon as it is answered. Before the client's flags were sent there is nothing to say.
+ */
 void nbd_conn_close(struct nbd_conn *c);
+
+/* As nbd_conn_close(), and then the machine is dead for this reason, the server's refusal or ours. */
+__attribute__((format(printf, 4, 5))) void nbd_conn_refuse(
+	struct nbd_conn *c, enum nbd_fault fault, struct nbd_event *ev, const char *fmt, ...);
 
 /* NBD errno to -errno; a number the protocol does not name is EINVAL. */
 int nbd_errno_to_host(uint32_t wire);

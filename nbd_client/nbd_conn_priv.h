@@ -16,6 +16,9 @@ void nbd_conn_expect(struct nbd_conn *c, enum nbd_conn_state state, uint32_t nee
 __attribute__((format(printf, 4, 5))) void nbd_conn_die(
 	struct nbd_conn *c, enum nbd_fault fault, struct nbd_event *ev, const char *fmt, ...);
 
+/* What is_closing waited for is here: says good-bye. *ev is set if there is a reason to tell. */
+void nbd_conn_close_now(struct nbd_conn *c, struct nbd_event *ev);
+
 /* Adds to the output. False if it is full: the server answered before it was asked. */
 bool nbd_conn_put(struct nbd_conn *c, const void *bytes, size_t len);
 

@@ -4,9 +4,11 @@
  *   greeting, flags ─▶ [LIST] ─▶ STRUCTURED_REPLY ─▶ GO ─▶ transmission
  *                     (probe)    (no is fine)      └▶ EXPORT_NAME, where GO is not known
  *
- * A probe asks INFO in the place of GO and ends with ABORT. A server that is not fixed newstyle may
- * be asked for nothing but EXPORT_NAME. One option is under way at a time, and a reply must name
- * it. Block sizes are asked for, so they are obeyed.
+ * A probe asks INFO in the place of GO and ends with ABORT. Whatever is refused, by the server or
+ * by us, ends softly: ABORT between two options, never while one is unanswered, DISC in
+ * transmission. A server that is not fixed newstyle may be asked for nothing but EXPORT_NAME. One
+ * option is under way at a time, and a reply must name it. Block sizes are asked for, so they are
+ * obeyed.
  *
  * Faults are of three kinds, because what follows differs: LOST is worth another try, LIE means it
  * is cut off, REFUSED is an answer that a person must change (no such export, TLS, oldstyle). Each
@@ -32,6 +34,7 @@ static void option_put(
 	};
 
 	c->option = option;
+	c->is_option_open = true;
 	c->reply_count = 0;
 	if (!nbd_conn_put(c, &opt, sizeof(opt)) || !nbd_conn_put(c, data, len)) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, FULL);
@@ -79,7 +82,9 @@ static void go_put(struct nbd_conn *c, uint32_t option, struct nbd_event *ev)
 /* The option after the one that was just answered. */
 static void option_next(struct nbd_conn *c, struct nbd_event *ev)
 {
-	if (!c->is_fixed)
+	if (c->is_closing)
+		nbd_conn_close_now(c, ev);
+	else if (!c->is_fixed)
 		export_name_put(c, ev);
 	else if (c->option == 0 && c->is_probe)
 		option_put(c, NBD_OPT_LIST, "", 0, ev);
@@ -87,6 +92,14 @@ static void option_next(struct nbd_conn *c, struct nbd_event *ev)
 		option_put(c, NBD_OPT_STRUCTURED_REPLY, "", 0, ev);
 	else
 		go_put(c, c->is_probe ? NBD_OPT_INFO : NBD_OPT_GO, ev);
+}
+
+/* Behind its greeting such a server takes requests at once, so DISC is what it understands. */
+static void oldstyle_refuse(struct nbd_conn *c, struct nbd_event *ev)
+{
+	c->is_oldstyle = true;
+	nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
+		"an oldstyle NBD server, which cannot negotiate: start it in newstyle mode");
 }
 
 static void greeting(struct nbd_conn *c, struct nbd_event *ev)
@@ -98,9 +111,7 @@ static void greeting(struct nbd_conn *c, struct nbd_event *ev)
 		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
 			"not an NBD server: it greets with other bytes; check address and port");
 	else if (be64toh(g.style) == NBD_MAGIC_OLDSTYLE)
-		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
-			"an oldstyle NBD server, which cannot negotiate: start it in newstyle "
-			"mode");
+		oldstyle_refuse(c, ev);
 	else if (be64toh(g.style) != NBD_MAGIC_OPTION)
 		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
 			"an NBD server of an unknown style; check address and port");
@@ -132,6 +143,11 @@ static void finish(struct nbd_conn *c, struct nbd_event *ev)
 		c->export.flags = 0;
 	if (c->option != NBD_OPT_INFO)
 		nbd_conn_expect(c, NBD_READY, sizeof(struct nbd_wire_simple));
+	c->is_option_open = false;
+	if (c->is_closing) {
+		nbd_conn_close_now(c, ev);
+		return;
+	}
 	if (c->is_probe)
 		nbd_conn_close(c);
 	ev->type = NBD_EVENT_READY;
@@ -163,12 +179,12 @@ static void info_block_size(struct nbd_conn *c, struct nbd_event *ev)
 	x->has_block_size = true;
 	if (x->block_min == 0 || (x->block_min & (x->block_min - 1)) ||
 		x->block_min > NBD_BLOCK_BYTES_MAX)
-		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
+		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server requires blocks of %u bytes, not a power of two up to %u: "
 			"change its block size policy",
 			x->block_min, NBD_BLOCK_BYTES_MAX);
 	else if (x->block_max < x->block_min)
-		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
+		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server's largest block (%u bytes) is smaller than its smallest (%u): "
 			"change its block size policy",
 			x->block_max, x->block_min);
@@ -255,20 +271,17 @@ static void go_refused(struct nbd_conn *c, struct nbd_event *ev, const char *wor
 		export_name_put(c, ev);
 		return;
 	case (uint32_t)NBD_REP_ERR_UNKNOWN:
-		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
+		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server has no export '%s'%s; 'sluice probe' lists what it has",
 			c->export_name, words);
 		return;
-	case (uint32_t)NBD_REP_ERR_SHUTDOWN:
-		nbd_conn_die(c, NBD_FAULT_LOST, ev, "the server is shutting down%s", words);
-		return;
 	case (uint32_t)NBD_REP_ERR_POLICY:
-		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
+		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server's policy forbids export '%s'%s; allow this client there",
 			c->export_name, words);
 		return;
 	default:
-		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
+		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server refused export '%s' with error %u%s; see the server's log",
 			c->export_name, c->reply_type & ~NBD_REP_ERROR_BIT, words);
 		return;
@@ -283,8 +296,13 @@ static void option_error(struct nbd_conn *c, struct nbd_event *ev, uint32_t len)
 		memcpy(words, ": ", 2);
 		nbd_conn_text(words + 2, sizeof(words) - 2, c->in, len);
 	}
-	if (c->reply_type == (uint32_t)NBD_REP_ERR_TLS_REQD)
-		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
+	c->is_option_open = false;
+	if (c->is_closing)
+		nbd_conn_close_now(c, ev);
+	else if (c->reply_type == (uint32_t)NBD_REP_ERR_SHUTDOWN)
+		nbd_conn_refuse(c, NBD_FAULT_LOST, ev, "the server is shutting down%s", words);
+	else if (c->reply_type == (uint32_t)NBD_REP_ERR_TLS_REQD)
+		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server requires TLS, which this client does not speak: "
 			"let the server accept plain connections from here%s",
 			words);
@@ -318,10 +336,11 @@ static void option_reply(struct nbd_conn *c, struct nbd_event *ev, uint32_t len)
 	} else {
 		c->export.is_structured |= c->option == NBD_OPT_STRUCTURED_REPLY;
 		c->has_list |= c->option == NBD_OPT_LIST;
+		c->is_option_open = false;
 		option_next(c, ev);
 		return;
 	}
-	if (c->state != NBD_DEAD)
+	if (c->state < NBD_CLOSED)
 		nbd_conn_expect(c, NBD_WAIT_OPT_REPLY, sizeof(struct nbd_wire_option_reply));
 }
 

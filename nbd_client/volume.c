@@ -247,19 +247,36 @@ bool volume_is_taking(const struct volume *v)
 	       (v->state == VOLUME_READY || v->state == VOLUME_FAILED);
 }
 
-/* Drained, or out of time: says good-bye. */
+/* Drained, or out of time: says good-bye. What another daemon issues again must not go on here too. */
 static void volume_end(struct volume *v)
 {
 	for (unsigned i = 0; i < v->cfg.connections; i++) {
-		if (v->is_forced || v->conns[i].nbd.in_flight > 0)
+		if (v->is_left && v->conns[i].nbd.in_flight > 0)
 			volume_conn_abort(&v->conns[i]);
 		else
-			volume_conn_leave(&v->conns[i]);
+			volume_conn_part(&v->conns[i], 0);
 	}
 	if (!v->is_left)
 		volume_fail_held(v, -EIO);
 	else
 		volume_flush_drop(v);
+}
+
+/* Is it time to end, and has every connection ended? */
+static bool volume_is_over(struct volume *v)
+{
+	if (!v->is_ending && v->is_stopping &&
+		(v->in_flight == 0 || v->is_forced || v->now_us >= v->stop_us ||
+			(v->is_left && v->conn_ready == 0))) {
+		v->is_ending = true;
+		volume_end(v);
+		for (unsigned i = 0; i < v->cfg.connections; i++)
+			volume_conn_turn(&v->conns[i]);
+	}
+	for (unsigned i = 0; i < v->cfg.connections; i++)
+		if (v->conns[i].state != CONN_IDLE)
+			return false;
+	return v->is_ending;
 }
 
 static void front_kick(const struct volume *v)
@@ -308,10 +325,7 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 	volume_policy_turn(v);
 	volume_take(v);
 	volume_dispatch(v);
-	is_over = v->is_stopping && (v->in_flight == 0 || v->is_forced || now_us >= v->stop_us ||
-					    (v->is_left && v->conn_ready == 0));
-	if (is_over)
-		volume_end(v);
+	is_over = volume_is_over(v);
 	volume_group_publish(v);
 	volume_flush_publish(v);
 	front_kick(v);
@@ -329,7 +343,7 @@ uint64_t volume_deadline(const struct volume *v)
 
 		first = t < first ? t : first;
 	}
-	if (v->is_stopping && v->stop_us < first)
+	if (v->is_stopping && !v->is_ending && v->stop_us < first)
 		first = v->stop_us;
 	if (v->flush_poll_us && v->flush_poll_us < first)
 		first = v->flush_poll_us;

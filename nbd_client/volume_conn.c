@@ -29,7 +29,7 @@ static bool conn_may_open(const struct volume_conn *vc)
 {
 	const struct volume *v = vc->volume;
 
-	if (v->is_given_up || (v->is_stopping && v->in_flight == 0))
+	if (v->is_given_up || v->is_ending || (v->is_stopping && v->in_flight == 0))
 		return false;
 	if (vc->idx == 0)
 		return (v->has_identity || v->state == VOLUME_CONNECTING) &&
@@ -112,7 +112,7 @@ static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 		return;
 	}
 	if (volume_export_check(v, x, &err) < 0) {
-		nbd_conn_die(&vc->nbd, NBD_FAULT_REFUSED, ev, "%s", err.text);
+		nbd_conn_refuse(&vc->nbd, NBD_FAULT_REFUSED, ev, "%s", err.text);
 		return;
 	}
 	vc->state = CONN_SERVING;
@@ -194,6 +194,12 @@ static void conn_event(struct volume_conn *vc, struct nbd_event *ev)
 	}
 }
 
+/* Behind its end nothing is read, but what a server says to our good-bye is taken and forgotten. */
+static bool conn_is_heard(const struct volume_conn *vc)
+{
+	return vc->nbd.state != NBD_DEAD || vc->state == CONN_PARTING;
+}
+
 /* Parses what arrived where it lies, and gives it back before anything waits. */
 static void conn_read(struct volume_conn *vc)
 {
@@ -201,7 +207,7 @@ static void conn_read(struct volume_conn *vc)
 	struct nbd_event ev;
 	size_t budget = NBD_TURN_BYTES_MAX;
 
-	while (vc->nbd.state != NBD_DEAD && budget > 0) {
+	while (conn_is_heard(vc) && budget > 0) {
 		unsigned n = stream_peek(vc->stream, spans, NBD_SPAN_MAX);
 		size_t total = 0;
 
@@ -211,7 +217,7 @@ static void conn_read(struct volume_conn *vc)
 		for (unsigned i = 0; i < n && total < budget; i++) {
 			size_t at = 0;
 
-			while (at < spans[i].len && vc->nbd.state != NBD_DEAD) {
+			while (at < spans[i].len && conn_is_heard(vc)) {
 				at += nbd_conn_feed(
 					&vc->nbd, spans[i].bytes + at, spans[i].len - at, &ev);
 				conn_event(vc, &ev);
@@ -226,12 +232,14 @@ static void conn_read(struct volume_conn *vc)
 /* The machine ended: it says why. */
 static void conn_died(struct volume_conn *vc)
 {
-	struct volume *v = vc->volume;
+	int err = vc->nbd.fault == NBD_FAULT_LOST ? -ECONNRESET : -EPROTO;
 
 	if (vc->nbd.fault == NBD_FAULT_LIE)
-		counter_add(&v->protocol_errors, 1);
-	volume_conn_lose(
-		vc, vc->nbd.fault == NBD_FAULT_LOST ? -ECONNRESET : -EPROTO, vc->nbd.error);
+		counter_add(&vc->volume->protocol_errors, 1);
+	if (vc->nbd.is_soft)
+		volume_conn_part(vc, err);
+	else
+		volume_conn_lose(vc, err, vc->nbd.error);
 }
 
 /* Replies that came before the ACK of what they answer. */
@@ -255,7 +263,8 @@ static uint64_t conn_due_us(const struct volume_conn *vc)
 {
 	const struct volume_sub *oldest = TAILQ_FIRST(&vc->in_flight);
 
-	if (vc->state == CONN_OPENING || vc->state == CONN_NEGOTIATING || vc->nbd.state == NBD_CLOSED)
+	if (vc->state == CONN_OPENING || vc->state == CONN_NEGOTIATING ||
+		vc->state == CONN_PARTING)
 		return vc->deadline_us;
 	return oldest ? oldest->sent_us + vc->volume->cfg.request_us : UINT64_MAX;
 }
@@ -335,23 +344,6 @@ static bool conn_hear(struct volume_conn *vc)
 	return vc->state != CONN_IDLE;
 }
 
-/*
- * A server that answered ESHUTDOWN must be left with DISC, once it has answered everything. Ours is the
- * second FIN then, which spares a TIME-WAIT; a server that does not close is not waited for long.
- */
-static void conn_part(struct volume_conn *vc)
-{
-	struct volume *v = vc->volume;
-
-	if (vc->nbd.state != NBD_CLOSED) {
-		nbd_conn_close(&vc->nbd);
-		vc->deadline_us = v->now_us + NBD_PART_US;
-	}
-	volume_conn_flush(vc);
-	if (vc->event_bits & STREAM_EOF || vc->deadline_us <= v->now_us)
-		volume_conn_lose(vc, -ESHUTDOWN, "the server is shutting down");
-}
-
 void volume_conn_turn(struct volume_conn *vc)
 {
 	struct volume *v = vc->volume;
@@ -361,13 +353,16 @@ void volume_conn_turn(struct volume_conn *vc)
 			conn_open(vc);
 		return;
 	}
-	if (!conn_hear(vc))
+	if (vc->state != CONN_PARTING && !conn_hear(vc))
 		return;
 	if (vc->state == CONN_NEGOTIATING)
 		volume_conn_flush(vc);
 	answered_check(vc);
-	if (vc->state == CONN_LEAVING && vc->nbd.in_flight == 0) {
-		conn_part(vc);
+	if (vc->state == CONN_LEAVING && vc->nbd.in_flight == 0)
+		volume_conn_part(vc, -ESHUTDOWN);
+	if (vc->state == CONN_PARTING) {
+		conn_read(vc);
+		volume_conn_part_turn(vc);
 		return;
 	}
 	if (conn_due_us(vc) <= v->now_us)

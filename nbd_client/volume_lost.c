@@ -1,5 +1,5 @@
 /*
- * volume_lost.c - connections that end: lost, told to go, or left in good order
+ * volume_lost.c - connections that are lost, and what follows from that
  *
  * Losing a connection resets its stream, so nothing more of it can be carried out than the server
  * already has, and puts what was unanswered in line for replay. A WRITE that was answered but whose
@@ -83,31 +83,51 @@ static void in_flight_recall(struct volume_conn *vc)
 	vc->write_used_mbufs = 0;
 }
 
-/* Out of service, without a word to anybody. The stream is the caller's to end. */
-static void conn_rest(struct volume_conn *vc)
+static bool conn_was_serving(const struct volume_conn *vc)
+{
+	return vc->state == CONN_SERVING || vc->state == CONN_LEAVING ||
+	       (vc->state == CONN_PARTING && vc->was_serving);
+}
+
+void volume_conn_unserve(struct volume_conn *vc)
 {
 	struct volume *v = vc->volume;
 
+	vc->was_serving = conn_was_serving(vc);
 	if (vc->state == CONN_SERVING || vc->state == CONN_LEAVING) {
 		assert(v->conn_ready > 0);
 		v->conn_ready--;
 	}
 	answered_finish(vc);
 	in_flight_recall(vc);
+}
+
+/* Without a stream, and without a word to anybody. */
+static void conn_rest(struct volume_conn *vc)
+{
+	volume_conn_unserve(vc);
 	vc->state = CONN_IDLE;
 	vc->stream = NULL;
 	vc->is_readable = false;
 	vc->event_bits = 0;
-	vc->retry_us = v->now_us + backoff_us(vc);
+	vc->retry_us = vc->volume->now_us + backoff_us(vc);
 	vc->attempts++;
+}
+
+/* Resets what is left of the stream. */
+static void stream_drop(struct volume_conn *vc)
+{
+	if (!vc->stream)
+		return;
+	stream_abort(vc->stream);
+	stream_release(vc->stream);
 }
 
 void volume_conn_abort(struct volume_conn *vc)
 {
 	if (vc->state == CONN_IDLE)
 		return;
-	stream_abort(vc->stream);
-	stream_release(vc->stream);
+	stream_drop(vc);
 	conn_rest(vc);
 }
 
@@ -123,17 +143,6 @@ void volume_conn_flush(struct volume_conn *vc)
 			return; /* full: next turn; dead: the event says so */
 		nbd_conn_sent(&vc->nbd, len);
 	}
-}
-
-void volume_conn_leave(struct volume_conn *vc)
-{
-	if (vc->state == CONN_IDLE)
-		return;
-	nbd_conn_close(&vc->nbd);
-	volume_conn_flush(vc);
-	(void)stream_shutdown(vc->stream);
-	stream_release(vc->stream);
-	conn_rest(vc);
 }
 
 /* Before the first success every address gets one try; then it is for a person to decide. */
@@ -176,16 +185,12 @@ static void lost_after_ready(struct volume_conn *vc, int err, const char *where,
 void volume_conn_lose(struct volume_conn *vc, int err, const char *why)
 {
 	struct volume *v = vc->volume;
-	bool was_serving = vc->state == CONN_SERVING || vc->state == CONN_LEAVING;
 	char where[sizeof(((struct nbd_uri *)0)->host) + 8];
 
 	snprintf(where, sizeof(where), "%s:%u", volume_server_now(v)->uri.host,
 		volume_server_now(v)->uri.port);
-	if (vc->stream) {
-		stream_abort(vc->stream);
-		stream_release(vc->stream);
-	}
-	if (was_serving && volume_unstable_bytes(v) > 0)
+	stream_drop(vc);
+	if (conn_was_serving(vc) && volume_unstable_bytes(v) > 0)
 		counter_add(&v->dirty_reconnects, 1);
 	conn_rest(vc);
 	volume_lost(v);

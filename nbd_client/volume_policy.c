@@ -195,7 +195,10 @@ void volume_policy_turn(struct volume *v)
 	if (volume_give_up_us(v) > v->now_us || v->is_left)
 		return;
 	for (unsigned i = 0; i < v->cfg.connections; i++)
-		volume_conn_abort(&v->conns[i]);
+		if (v->is_given_up)
+			volume_conn_part(&v->conns[i], 0);
+		else
+			volume_conn_abort(&v->conns[i]);
 	volume_fail_held(v, -EIO);
 	v->lost_us = 0;
 	if (v->state != VOLUME_DRAINING)

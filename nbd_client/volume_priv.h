@@ -5,7 +5,8 @@
  * the part of it that fits one NBD request; only subs travel. Each file holds one subject:
  *   volume.c         create, destroy, state, facts
  *   volume_conn.c    one connection's life: open, negotiate, serve
- *   volume_lost.c    and its end: lost, left, with what follows from it
+ *   volume_lost.c    and its end: lost, with what follows from it
+ *   volume_soft.c    or left in good order
  *   volume_io.c      requests in: take, check, cut into subs, send within the credits
  *   volume_credit.c  how many credits its READs could use
  *   volume_done.c    replies out: payload, results, FLUSH and FUA, completion
@@ -75,7 +76,8 @@ enum volume_conn_state {
 	CONN_OPENING,	  /* SYN sent */
 	CONN_NEGOTIATING, /* handshake of NBD */
 	CONN_SERVING,
-	CONN_LEAVING, /* the server said ESHUTDOWN: nothing new, DISC when nothing is in flight, then its FIN */
+	CONN_LEAVING, /* the server said ESHUTDOWN: nothing new, PARTING when nothing is in flight */
+	CONN_PARTING, /* good-bye is said, the server's FIN is waited for (volume_soft.c) */
 };
 
 struct volume_conn {
@@ -87,7 +89,10 @@ struct volume_conn {
 	struct volume_sub_list answered;  /* WRITEs whose reply overtook the ACK of their payload */
 	uint32_t read_used_mbufs, write_used_mbufs;
 	uint64_t in_flight_bytes;
-	uint64_t deadline_us; /* OPENING and NEGOTIATING */
+	uint64_t deadline_us; /* OPENING, NEGOTIATING and PARTING */
+	int part_err;	      /* PARTING: -errno to be told at its end, 0 = none */
+	bool is_shut;	      /* PARTING: our FIN was sent */
+	bool was_serving;     /* until it was taken out of service */
 	uint64_t retry_us;    /* IDLE */
 	uint32_t attempts;    /* since a request was last answered */
 	uint32_t stray_tries; /* local ports given up because replies arrived elsewhere */
@@ -128,6 +133,7 @@ struct volume {
 	struct block_front *front;
 	struct volume_probe *probe;
 	bool is_stopping, is_forced, has_identity;
+	bool is_ending; /* stopped, its connections are parting */
 	bool is_given_up; /* by a person: no server is looked for any more */
 	bool is_left; /* what is held is nobody's to fail: another daemon answers it */
 	uint64_t stop_us;
@@ -187,9 +193,18 @@ const char *volume_stream_reason(int err);
 void volume_conn_flush(struct volume_conn *vc);
 /* Ends the connection at once; what was in flight waits for replay. @why goes to log and status. */
 void volume_conn_lose(struct volume_conn *vc, int err, const char *why);
-/* Says good-bye in the protocol's words and lets TCP close by itself. */
-void volume_conn_leave(struct volume_conn *vc);
+/* As volume_conn_lose(), with nothing told. */
 void volume_conn_abort(struct volume_conn *vc);
+/* Out of service: nothing is in flight or unanswered any more; what was is in line for replay. */
+void volume_conn_unserve(struct volume_conn *vc);
+
+/* ---- volume_soft.c ---- */
+/*
+ * Begins a soft disconnect; @err, -errno, is told at its end with nbd.error or ESHUTDOWN's words, 0:
+ * nothing is. What is not even open yet is aborted. Bounded by NBD_PART_US.
+ */
+void volume_conn_part(struct volume_conn *vc, int err);
+void volume_conn_part_turn(struct volume_conn *vc); /* what was read is consumed already */
 
 /* ---- volume_io.c ---- */
 void volume_take(struct volume *v);

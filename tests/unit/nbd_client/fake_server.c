@@ -121,7 +121,7 @@ static bool option(struct fake_server *srv, struct stream *s, unsigned idx)
 	const uint8_t *at = unread(s, &len);
 	uint32_t opt;
 
-	if (len < sizeof(o))
+	if (len < sizeof(o) || srv->holds_options)
 		return false;
 	memcpy(&o, at, sizeof(o));
 	assert(be64toh(o.magic) == NBD_MAGIC_OPTION);
@@ -132,6 +132,9 @@ static bool option(struct fake_server *srv, struct stream *s, unsigned idx)
 	if (opt == NBD_OPT_ABORT) {
 		srv->abort_count++;
 		srv->phase[idx] = OVER;
+		opt_reply(s, opt, NBD_REP_ACK, NULL, 0);
+		if (!srv->stays_after_disc)
+			fake_stream_close(s);
 	} else if (opt == NBD_OPT_EXPORT_NAME) {
 		opt_export_name(srv, s);
 		srv->phase[idx] = SERVE;

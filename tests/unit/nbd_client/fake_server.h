@@ -77,6 +77,7 @@ struct fake_server {
 	uint16_t held_flags;	    /* … of them those with all of these flags */
 	struct stream *held_stream; /* and everything on this one */
 	bool is_silent, stays_after_disc;
+	bool holds_options; /* reads none until let go */
 	/* what it saw */
 	uint8_t *disk;
 	struct fake_cmd cmds[FAKE_CMD_MAX];

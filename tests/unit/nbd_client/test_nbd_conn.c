@@ -140,6 +140,21 @@ static void conn_handshake_refusals_name_the_remedy(void **state)
 	}
 }
 
+/* Is the last thing in the output an option without data, or a request without payload, of @kind? */
+static bool is_last_said(const struct nbd_conn *c, uint64_t magic, uint32_t kind)
+{
+	struct nbd_wire_option o;
+	struct nbd_wire_request r;
+	size_t len;
+	const uint8_t *out = nbd_conn_output(c, &len);
+
+	memcpy(&o, out + len - sizeof(o), sizeof(o));
+	memcpy(&r, out + len - sizeof(r), sizeof(r));
+	return magic == NBD_MAGIC_OPTION
+		       ? be64toh(o.magic) == magic && be32toh(o.option) == kind && o.length == 0
+		       : be32toh(r.magic) == magic && be16toh(r.type) == kind;
+}
+
 struct option_case {
 	uint32_t option, type;
 	const char *data;
@@ -184,9 +199,20 @@ static void conn_handshake_lies_and_errors_are_told_apart(void **state)
 		if (cases[i].option == 7)
 			put_opt_reply(&s, 8, NBD_REP_ACK, "", 0);
 		put_opt_reply(&s, cases[i].option, cases[i].type, cases[i].data, cases[i].len);
+		if (cases[i].fault == NBD_FAULT_REFUSED && cases[i].type == NBD_REP_INFO) {
+			/* Our own refusal, and GO is not answered yet: nothing is said before. */
+			assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_NONE);
+			assert_false(is_last_said(c, NBD_MAGIC_OPTION, NBD_OPT_ABORT));
+			s.len = 0;
+			put_opt_reply(&s, 7, NBD_REP_INFO, "\0\0\0\0\0\0\0\x10\0\0\0\1", 12);
+			put_opt_reply(&s, 7, NBD_REP_ACK, "", 0);
+		}
 		assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
 		assert_int_equal(c->fault, cases[i].fault);
 		assert_has(c->error, cases[i].text);
+		assert_int_equal(c->is_soft, c->fault != NBD_FAULT_LIE);
+		assert_true(!c->is_soft || is_last_said(c, NBD_MAGIC_OPTION, NBD_OPT_ABORT) ||
+			    is_last_said(c, NBD_MAGIC_REQUEST, NBD_CMD_DISC));
 		free(c);
 	}
 }

@@ -97,7 +97,8 @@ static struct world *neighbour_start(struct world *w)
 static void neighbour_end(struct world *w, struct world *other)
 {
 	volume_stop(other->volume, true, w->now_us);
-	world_turns(w, 1);
+	for (unsigned i = 0; i < 20 && world_info(other).state != VOLUME_GONE; i++)
+		world_turns(w, 1);
 	volume_destroy(other->volume);
 	munmap(other->buf.base, other->buf.bytes);
 	free(other);

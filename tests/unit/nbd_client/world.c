@@ -143,7 +143,7 @@ void world_destroy(struct world *w)
 {
 	if (world_info(w).state != VOLUME_GONE) {
 		volume_stop(w->volume, true, w->now_us);
-		world_turns(w, 1);
+		assert(world_until(w, VOLUME_GONE, NBD_PART_US + 10000));
 	}
 	assert(world_info(w).state == VOLUME_GONE);
 	assert(!stream_buf_busy(&w->buf));
