@@ -23,7 +23,7 @@ load() {
     for ((attempts = 0; attempts < 300; attempts++)); do
         BENCH_TIMEOUT=$((RUNTIME + 60)) bench "$URI" --rw=randrw --bs=4k-32k --iodepth=8 --size=24M --runtime="$RUNTIME" --verify \
             >"$tmp/result" 2>"$tmp/log" && return
-        grep -q 'attach liar:' "$tmp/log" || return 1
+        grep -q "^sluiced: .*$SERVER_IP:10809" "$tmp/log" || return 1
     done
 }
 load &
