@@ -95,10 +95,14 @@ static enum tcp_out resend(struct tcp_conn *conn, struct tcp_rec *rec, uint32_t 
 static enum tcp_out out_lost(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
 {
 	struct tcp_rec *rec = tcp_rtx_next_lost(&conn->rtx);
-	uint32_t mss = tcp_out_mss(conn), room, want, max;
+	uint32_t mss = tcp_out_mss(conn), max, room, want;
 
 	if (!rec)
 		return TCP_OUT_NONE;
+	max = tcp_packet_bytes_max(conn);
+	tcp_rtx_spare(&conn->rtx);
+	rec = tcp_rtx_next_lost(&conn->rtx);
+	tcp_rtx_join_lost(&conn->rtx, rec, max);
 	room = cwnd_room(conn);
 	want = RTE_MIN(rec->end - rec->seq, mss);
 	if (conn->rto_due)
@@ -109,17 +113,19 @@ static enum tcp_out out_lost(struct tcp_conn *conn, struct rte_mbuf **out, uint6
 	}
 	if (wnd_room(conn, rec->seq) == 0)
 		return TCP_OUT_NONE; /* the peer shrank its window: the persist timer asks */
-	max = RTE_MIN(tcp_packet_bytes_max(conn), room >= mss ? room / mss * mss : room);
+	max = RTE_MIN(max, room >= mss ? room / mss * mss : room);
 	return resend(conn, rec, RTE_MIN(max, wnd_room(conn, rec->seq)), out, now_us);
 }
 
 /* The tail loss probe without new data: the last segment once more (RFC 8985 7.3). */
 static enum tcp_out out_tail(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
 {
-	struct tcp_rec *rec = tcp_rtx_last_unsacked(&conn->rtx);
+	struct tcp_rec *rec;
 	uint32_t mss = tcp_out_mss(conn);
 	enum tcp_out rc;
 
+	tcp_rtx_spare(&conn->rtx);
+	rec = tcp_rtx_last_unsacked(&conn->rtx);
 	if (!rec || wnd_room(conn, rec->seq) == 0) {
 		conn->tlp_due = false;
 		return TCP_OUT_NONE;

@@ -17,8 +17,6 @@
 #include <rte_common.h>
 #include "dataplane/net/tcp/tcp_seq.h"
 
-#define REC_BYTES_MAX 65536u
-
 void tcp_rtx_init(struct tcp_rtx *rtx, struct tcp_rec *recs, uint32_t seq)
 {
 	memset(rtx, 0, sizeof(*rtx));

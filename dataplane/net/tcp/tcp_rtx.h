@@ -18,6 +18,8 @@
 #include "config/limits.h"
 #include "dataplane/net/tcp/tcp_wire.h"
 
+#define REC_BYTES_MAX 65536u /* what left at one moment shares a record up to here */
+
 #define REC_SACKED 1u /* the peer holds it */
 #define REC_LOST   2u /* believed lost */
 #define REC_RESENT 4u /* and its retransmission is in flight */
@@ -103,7 +105,18 @@ struct tcp_rec *tcp_rtx_next_lost(const struct tcp_rtx *rtx);
 struct tcp_rec *tcp_rtx_first(const struct tcp_rtx *rtx);
 struct tcp_rec *tcp_rtx_last_unsacked(const struct tcp_rtx *rtx);
 
-/* [@rec->seq, @end) of @rec left once more at @now_us; splits when @end is short of rec->end. */
+/* ---- tcp_rtx_join.c ---- */
+/* @rec, lost and not retransmitted, takes in the lost ones behind it until it is @bytes long. */
+void tcp_rtx_join_lost(struct tcp_rtx *rtx, struct tcp_rec *rec, uint32_t bytes);
+/* @rec was retransmitted just now: it takes in the one before it that was too. */
+void tcp_rtx_join_resent(struct tcp_rtx *rtx, struct tcp_rec *rec);
+/* Sees to it that records can be split for one retransmission, at the cost of what the others remember. Records may be gone afterwards. */
+void tcp_rtx_spare(struct tcp_rtx *rtx);
+
+/*
+ * [@rec->seq, @end) of @rec left once more at @now_us. Splits when @end is short of rec->end, for which
+ * tcp_rtx_spare() was called before. @rec may be gone afterwards.
+ */
 void tcp_rtx_resent(struct tcp_rtx *rtx, struct tcp_rec *rec, uint32_t end, uint64_t now_us);
 /* Cuts @rec so that one begins at @at. Out: the record that begins there (@rec when no spare is
  * left). */

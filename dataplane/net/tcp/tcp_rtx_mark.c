@@ -140,10 +140,12 @@ void tcp_rtx_resent(struct tcp_rtx *rtx, struct tcp_rec *rec, uint32_t end, uint
 	assert(!(rec->flags & REC_SACKED) && seq_gt(end, rec->seq));
 	if (seq_lt(end, rec->end))
 		tcp_rtx_split(rtx, rec, end);
+	assert(rec->end == end); /* what did not leave must not count as sent */
 	rec->sent_us = now_us;
 	rec->tries++;
 	/* A probe of what was not known to be lost counts as lost and resent: once in flight, not
 	 * twice. */
 	flags_change(rtx, rec, REC_LOST | REC_RESENT | REC_EVER, 0);
 	timed_set(rtx, rec, true);
+	tcp_rtx_join_resent(rtx, rec);
 }
