@@ -83,9 +83,11 @@ int ip_path_find(struct net *net, const struct net_ip *remote, struct ip_path *o
 int ip_path_renew(struct net *net, struct ip_path *path)
 {
 	const struct net_ip local = path->local;
+	bool may_fragment = path->may_fragment;
 	int rc = ip_path_find(net, &path->remote, path);
 
 	path->local = local;
+	path->may_fragment = may_fragment;
 	return rc;
 }
 

@@ -31,6 +31,7 @@ struct ip_path {
 	struct net_ip local, remote, next_hop;
 	uint16_t neigh_idx, neigh_gen; /* found again by ip_output() when the generation differs */
 	uint16_t mtu;		       /* of the interface, L3 bytes; path MTU is TCP's knowledge */
+	bool may_fragment;	       /* IPv4 without DF, as TCP found the path too narrow */
 };
 
 /* L3 header bytes a packet on @path gets. */

@@ -8,7 +8,8 @@
  * such ports expect.
  *
  * IPv4 packets of TCP have DF set, so their ID says nothing (RFC 6864 4.1); it counts nevertheless,
- * for the routers that fragment them all the same. Other packets get one by chance.
+ * for the routers that fragment them all the same and for paths that TCP lets fragment, as they are narrower than its
+ * smallest packet. Other packets get one by chance.
  *
  * Packets are eaten; those that wait for a neighbour are held by neigh.c. One worker.
  */
@@ -109,7 +110,7 @@ static void ip4_prepend(struct net *net, const struct ip_path *path, struct rte_
 		.time_to_live = IP_TTL_DEFAULT,
 		.next_proto_id = proto,
 	};
-	if (proto == IPPROTO_TCP)
+	if (proto == IPPROTO_TCP && !path->may_fragment)
 		ip->fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
 	memcpy(&ip->src_addr, path->local.addr, 4);
 	memcpy(&ip->dst_addr, path->remote.addr, 4);

@@ -81,8 +81,15 @@ struct tcp_ecn {
 struct tcp_pmtu {
 	uint16_t mtu;		/* of the path as far as we know, L3 bytes */
 	uint64_t lowered_us;	/* when it was lowered; 0 = never */
-	uint8_t big_timeouts;	/* timeouts in a row of full-sized segments (RFC 8899) */
+	uint8_t losses;		/* retransmissions in a row of the oldest packet, at this size */
+	bool is_suspect;	/* no larger size than the base has got through since it was doubted */
 	uint16_t blackhole_mtu; /* what we came down from by guess, 0 = did not */
+	uint8_t messages;	/* followed since something was acknowledged */
+	uint16_t claimed_mtu;	/* of a message that waits for the oldest packet to be lost; 0 = none */
+	uint32_t claimed_seq;	/* and what it quoted */
+	uint16_t proved_bytes;	/* largest text of a packet that got through */
+	uint16_t trial_bytes;	/* of one on its way that would prove more; 0 = none */
+	uint32_t trial_end;
 };
 
 struct tcp_conn {
@@ -101,6 +108,7 @@ struct tcp_conn {
 	bool tlp_due; /* the tail loss probe may leave regardless of cwnd */
 	bool rto_due; /* and so may the first segment after a timeout */
 	bool is_cwnd_limited;
+	bool is_size_proved; /* a full segment got through */
 	uint8_t snd_wscale;
 	uint16_t local_port, peer_port;
 	uint16_t idx;
@@ -306,11 +314,14 @@ void tcp_ecn_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_
 void tcp_ecn_reduced(struct tcp_conn *conn);
 
 /* ---- tcp_pmtu.c ---- */
-void tcp_pmtu_icmp(struct tcp_conn *conn, uint32_t mtu, uint64_t now_us);
-void tcp_pmtu_timeout(
-	struct tcp_conn *conn, uint64_t now_us); /* one more timeout of a full segment */
-void tcp_pmtu_acked(struct tcp_conn *conn);
-void tcp_pmtu_raise(struct tcp_conn *conn, uint64_t now_us); /* the timer of 8201 4 */
+/* "Packet too big" about the segment at @seq, in flight; @mtu 0: the router did not say. */
+void tcp_pmtu_icmp(struct tcp_conn *conn, uint32_t seq, uint32_t mtu, uint64_t now_us);
+/* @rec is lost and about to be sent again: is that its size's fault? May change the segment size. */
+void tcp_pmtu_resend(struct tcp_conn *conn, const struct tcp_rec *rec, uint64_t now_us);
+void tcp_pmtu_resent(struct tcp_conn *conn); /* the oldest packet was sent again */
+void tcp_pmtu_sent(struct tcp_conn *conn, uint32_t bytes); /* new text up to SND.NXT; unless is_size_proved */
+void tcp_pmtu_acked(struct tcp_conn *conn); /* SND.UNA moved */
+void tcp_pmtu_raise(struct tcp_conn *conn, uint64_t now_us); /* the timer of 8201 4, or a new path */
 
 /* What status shows of a connection (tcp_turn.c). */
 void tcp_conn_info(const struct tcp_conn *conn, struct stream_info *out);

@@ -79,8 +79,11 @@ static enum tcp_out resend(struct tcp_conn *conn, struct tcp_rec *rec, uint32_t 
 	if (rc != TCP_OUT_SENT || conn->state == TCP_STATE_CLOSED)
 		return rc;
 	end = plan.seq + plan.len + !!(plan.flags & TCP_FIN);
-	if (rec == TAILQ_FIRST(&conn->rtx.by_seq) && !conn->rto_due)
-		tcp_timer_stop(conn, TIMER_RTO); /* restarted below: the head is on its way again */
+	if (rec == TAILQ_FIRST(&conn->rtx.by_seq)) {
+		tcp_pmtu_resent(conn);
+		if (!conn->rto_due)
+			tcp_timer_stop(conn, TIMER_RTO); /* restarted below: the head is on its way again */
+	}
 	tcp_rtx_resent(&conn->rtx, rec, end, now_us);
 	tcp_recovery_sent(conn, end - plan.seq, true, now_us);
 	conn->retrans_segs++;
@@ -95,13 +98,15 @@ static enum tcp_out resend(struct tcp_conn *conn, struct tcp_rec *rec, uint32_t 
 static enum tcp_out out_lost(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
 {
 	struct tcp_rec *rec = tcp_rtx_next_lost(&conn->rtx);
-	uint32_t mss = tcp_out_mss(conn), max, room, want;
+	uint32_t mss, max, room, want;
 
 	if (!rec)
 		return TCP_OUT_NONE;
-	max = tcp_packet_bytes_max(conn);
 	tcp_rtx_spare(&conn->rtx);
 	rec = tcp_rtx_next_lost(&conn->rtx);
+	tcp_pmtu_resend(conn, rec, now_us);
+	mss = tcp_out_mss(conn);
+	max = tcp_packet_bytes_max(conn);
 	tcp_rtx_join_lost(&conn->rtx, rec, max);
 	room = cwnd_room(conn);
 	want = RTE_MIN(rec->end - rec->seq, mss);
@@ -219,6 +224,8 @@ static enum tcp_out send_new(
 	tcp_rtx_push(&conn->rtx, conn->snd_nxt, now_us);
 	tcp_recovery_sent(conn, bytes, false, now_us);
 	conn->last_sent_us = now_us;
+	if (!conn->is_size_proved)
+		tcp_pmtu_sent(conn, plan.len);
 	paced(conn, bytes, now_us);
 	conn->probe_due = false;
 	if (conn->tlp_due) {

@@ -142,7 +142,6 @@ static void rto_timeout(struct tcp_conn *conn, uint64_t now_us)
 		return;
 	}
 	tcp_recovery_rto(conn, now_us);
-	tcp_pmtu_timeout(conn, now_us);
 	tcp_rtt_backoff(&conn->rtt);
 	tcp_timer_set(conn, TIMER_RTO, now_us + tcp_rtt_rto_us(&conn->rtt));
 	if (conn->rtt.backoff == TCP_R1_RETRIES)

@@ -182,7 +182,7 @@ void tcp_icmp_error(struct net *net, const struct ip_in *quoted, uint16_t sport,
 		return;
 	if (err == -EMSGSIZE) {
 		if (tcp_is_synchronized(conn))
-			tcp_pmtu_icmp(conn, mtu, net->now_us);
+			tcp_pmtu_icmp(conn, seq, mtu, net->now_us);
 	} else if (is_hard && !tcp_is_synchronized(conn)) {
 		tcp_conn_die(conn, err);
 	} else {

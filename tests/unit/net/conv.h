@@ -74,6 +74,7 @@ struct options {
 	uint32_t
 		disable; /* STT_NO_*, beside TSO and window scale, which are off unless asked for */
 	bool tso, wscale, ts, no_sack, ecn, ip6;
+	bool is_narrow; /* packets without DF are no mistake */
 	uint8_t wscale_value;
 	uint16_t mss, wnd, mtu; /* the peer's MSS and window; 0 = 1000 and 60000 */
 	uint32_t quota, pool;
@@ -95,6 +96,7 @@ struct conv {
 	uint64_t queued, read;
 	struct segment last; /* the last segment of ours */
 	uint32_t last_ip_len;
+	bool has_df;	 /* of the last segment */
 	bool is_cutting; /* TSO packets are cut before a script sees them */
 };
 extern struct conv conv;
