@@ -119,7 +119,7 @@ unsigned link_send(struct link *l, struct flights *f, struct rnd *r, uint8_t way
 	unsigned fate = LINK_OK;
 
 	assert(len > 0 && len <= sizeof(copy));
-	if (at_us == UINT64_MAX || rnd_ppm(r, c->loss_ppm) || (c->mtu && len > c->mtu) ||
+	if (at_us == UINT64_MAX || rnd_ppm(r, c->loss_ppm) || (c->mtu && len > c->mtu && now_us >= c->mtu_from_us) ||
 		(now_us >= c->dark_from_us && now_us < c->dark_until_us))
 		return LINK_LOST;
 	memcpy(copy, bytes, len);

@@ -17,7 +17,8 @@ struct link_config {
 	uint32_t late_us_max; /* what a reordered packet or a copy is late by */
 	uint64_t bytes_per_s; /* 0 = no limit */
 	uint32_t queue_bytes;
-	uint32_t mtu; /* larger packets vanish; 0 = no limit */
+	uint32_t mtu; /* larger packets vanish without a word; 0 = no limit */
+	uint64_t mtu_from_us; /* since when */
 	uint32_t gather_us; /* who is at the end looks that often and finds several; 0 = each as it comes */
 	uint64_t dark_from_us, dark_until_us;
 };

@@ -98,10 +98,15 @@ static void launch_ours(struct sim *sim, uint8_t *bytes, size_t len)
 		for (unsigned i = 0; i < sim->pair_count; i++) {
 			const struct watch *w = &sim->pairs[i].watch;
 			uint32_t mss = w->peer_syn.has_mss ? w->peer_syn.mss : pkt.src.family == AF_INET ? 536 : 1220;
+			struct stt_info info = { .size = sizeof(info) };
 
+			if (w->local_port != pkt.sport || !w->has_irs || stt_info(sim->stt, sim->pairs[i].conn, &info))
+				continue;
+			/* What the stack thinks of the path: without the options of this very segment, but its timestamp. */
+			if (info.state >= STT_ESTABLISHED)
+				mss = (uint32_t)least(mss, info.mss + (pkt.has_ts ? 12 : 0));
 			mss = (mss < 64 ? 64 : mss) - wire_option_bytes(&pkt);
-			if (w->local_port == pkt.sport && w->has_irs && mss < text_max)
-				text_max = mss;
+			text_max = (uint32_t)least(text_max, mss);
 		}
 	}
 	while (len > 0) {

@@ -180,6 +180,32 @@ static void plan_lazy(struct sim *sim)
 	}
 }
 
+/*
+ * In a tenth of the seeds the way out carries less than our link, jumbo frames mostly, and nobody says so: from the beginning or
+ * from some moment of the chaos, and it stays so on the fair link.
+ */
+static void plan_hole(struct sim *sim)
+{
+	static const uint16_t narrow[] = { 1024, 1100, 1280, 1400, 1492, 1500 };
+	struct rnd r = { rnd_mix(sim->seed ^ 0xb1ac) };
+	struct link_config *l = &sim->links[TO_PEER].cfg;
+
+	if (!rnd_pct(&r, 10))
+		return;
+	sim->stt_cfg.mtu = rnd_pct(&r, 75) ? 9000 : 1500;
+	l->mtu = PICK(&r, narrow);
+	l->mtu_from_us = rnd_pct(&r, 50) ? 0 : rnd_below(&r, sim->chaos_end_us + 1);
+	for (unsigned i = 0; i < sim->pair_count; i++) {
+		struct pair *p = &sim->pairs[i];
+
+		if (p->family != AF_INET && l->mtu < 1280)
+			l->mtu = 1280;
+		p->peer.cfg.mtu = p->watch.mtu = sim->stt_cfg.mtu;
+		p->peer.cfg.mss = (uint16_t)(sim->stt_cfg.mtu - (p->family == AF_INET ? 40 : 60));
+		p->tx_bytes += rnd_log(&r, 40000); /* mostly larger than the hole; full segments or not */
+	}
+}
+
 void sim_plan(struct sim *sim)
 {
 	struct rnd r = { rnd_mix(sim->seed + 1) };
@@ -203,6 +229,7 @@ void sim_plan(struct sim *sim)
 		plan_apps(sim, p, &r);
 	}
 	plan_lazy(sim);
+	plan_hole(sim);
 	sim->rnd = r;
 }
 
@@ -235,10 +262,11 @@ void sim_print_plan(const struct sim *sim, FILE *f)
 
 		fprintf(f,
 			"  %s: delay %u+%u us, loss %u dup %u reorder %u damage %u CE %u ppm, late %u us, %llu B/s, queue %u, "
-			"dark %llu-%llu\n",
+			"dark %llu-%llu, mtu %u from %llu\n",
 			way == TO_PEER ? "out" : "in", l->delay_us, l->jitter_us, l->loss_ppm, l->dup_ppm, l->reorder_ppm,
 			l->corrupt_ppm, l->ce_ppm, l->late_us_max, (unsigned long long)l->bytes_per_s, l->queue_bytes,
-			(unsigned long long)l->dark_from_us, (unsigned long long)l->dark_until_us);
+			(unsigned long long)l->dark_from_us, (unsigned long long)l->dark_until_us, l->mtu,
+			(unsigned long long)l->mtu_from_us);
 	}
 	for (unsigned i = 0; i < sim->pair_count; i++)
 		print_pair(&sim->pairs[i], f);
