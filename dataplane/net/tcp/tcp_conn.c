@@ -242,6 +242,9 @@ void tcp_conn_reset(struct tcp_conn *conn, int err)
 		.seq = conn->snd_nxt,
 		.ack = conn->rcv.nxt,
 		.flags = TCP_RST | TCP_ACK,
+		.has_ts = conn->has_ts, /* RFC 7323 3.2 */
+		.tsval = tcp_ts_now(conn, conn->net->now_us),
+		.tsecr = conn->ts_recent,
 	};
 
 	/* RFC 9293 3.10.5: nothing to reset before the SYN was answered, nor once both sides

@@ -161,6 +161,8 @@ struct tcp_reply {
 	uint16_t sport, dport;
 	uint32_t seq, ack;
 	uint8_t flags;
+	bool has_ts; /* of a connection that agreed on them */
+	uint32_t tsval, tsecr;
 };
 
 TAILQ_HEAD(tcp_conn_list, tcp_conn);

@@ -42,6 +42,9 @@ static void answer_with_reset(struct tcp_conn *conn, const struct tcp_seg *seg)
 		.dport = conn->peer_port,
 		.seq = seg->ack,
 		.flags = TCP_RST,
+		.has_ts = conn->has_ts && conn->state != TCP_STATE_SYN_SENT,
+		.tsval = tcp_ts_now(conn, conn->net->now_us),
+		.tsecr = conn->ts_recent,
 	};
 
 	tcp_reply_push(conn->net->tcp, &reply, true);
@@ -240,6 +243,9 @@ static bool step_text(
 	enum tcp_rcv_verdict verdict;
 
 	if (seg->payload_bytes == 0 || !takes_text(conn)) {
+		/* Behind its FIN the peer has nothing to say; one that does may have missed our last ACK. */
+		if (seg->payload_bytes > 0 && conn->state == TCP_STATE_TIME_WAIT)
+			tcp_conn_challenge(conn, now_us);
 		rte_pktmbuf_free(m);
 		return true;
 	}

@@ -219,6 +219,9 @@ enum tcp_out tcp_output_reply(
 		.seq = reply->seq,
 		.ack = reply->ack,
 		.flags = reply->flags,
+		.has_ts = reply->has_ts,
+		.tsval = reply->tsval,
+		.tsecr = reply->tsecr,
 	};
 	struct rte_mbuf *m = net_hdr_alloc(net);
 

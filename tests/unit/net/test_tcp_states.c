@@ -104,6 +104,18 @@ static void tcp_repeated_fin_restarts_time_wait(void **state)
 	assert_int_equal(info().state, STT_CLOSED);
 }
 
+/* Behind its FIN: not taken, answered, and not for ever. */
+static void tcp_text_in_time_wait_is_acknowledged(void **state)
+{
+	reach_time_wait();
+	rx(.flags = ACK, .seq = 902, .len = 10, .ack = 102);
+	tx(.flags = ACK, .seq = 102, .ack = 902);
+	for (int i = 0; i < 30; i++)
+		rx(.flags = ACK, .seq = 902, .len = 10, .ack = 102);
+	assert_true(tx_drain() <= 10);
+	assert_int_equal(info().state, STT_TIME_WAIT);
+}
+
 static void tcp_bare_ack_does_not_prolong_time_wait(void **state)
 {
 	reach_time_wait();
@@ -364,6 +376,7 @@ int main(void)
 		/* RFC 9293 3.6 and 3.10.5: TIME-WAIT, ABORT */
 		conv_test(tcp_time_wait_lasts_two_msl),
 		conv_test(tcp_repeated_fin_restarts_time_wait),
+		conv_test(tcp_text_in_time_wait_is_acknowledged),
 		conv_test(tcp_bare_ack_does_not_prolong_time_wait),
 		conv_test(tcp_syn_in_time_wait_is_challenged),
 		conv_test(tcp_abort_resets_in_each_state_that_has_a_peer),

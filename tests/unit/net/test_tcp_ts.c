@@ -37,6 +37,23 @@ static void tcp_segment_without_its_timestamp_is_dropped(void **state)
 	read_bytes(10);
 }
 
+/* 3.2: and in the reset of a connection that agreed on them, as RFC 7323 recommends. */
+static void tcp_reset_of_ours_carries_a_timestamp(void **state)
+{
+	for (unsigned has_ts = 0; has_ts < 2; has_ts++) {
+		open_with(.ts = has_ts);
+		after_ms(7);
+		rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101);
+		tx(.flags = ACK, .ack = 911);
+		stt_abort(conv.stt, conv.id);
+		assert_true(tx_any());
+		assert_int_equal(conv.last.flags, RST | ACK);
+		assert_int_equal(conv.last.has_ts, has_ts);
+		assert_int_equal(conv.last.tsecr, has_ts ? TSVAL_PEER + 7 : 0);
+		assert_int_equal(conv_end(NULL), 0);
+	}
+}
+
 /* 5.2: a reset needs none. */
 static void tcp_reset_without_timestamp_is_taken(void **state)
 {
@@ -168,6 +185,7 @@ int main(void)
 		conv_test(tcp_timestamps_are_on_every_segment),
 		conv_test(tcp_timestamps_are_left_out_when_the_peer_has_none),
 		conv_test(tcp_segment_without_its_timestamp_is_dropped),
+		conv_test(tcp_reset_of_ours_carries_a_timestamp),
 		conv_test(tcp_reset_without_timestamp_is_taken),
 		/* RFC 7323 5: PAWS */
 		conv_test(tcp_old_timestamp_is_acknowledged_and_dropped),
