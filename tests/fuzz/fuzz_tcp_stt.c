@@ -334,8 +334,9 @@ static void step_end(struct fuzz *f, struct side *s, uint8_t how)
 
 static void step_option(struct fuzz *f, struct side *s)
 {
-	static const char *const names[] = {"nodelay", "keepalive_us", "user_timeout_us", "mss"};
-	const char *name = names[u8(f) % 4];
+	static const char *const names[] = {"nodelay", "keepalive_us", "user_timeout_us", "mss",
+		"keepalive_busy_us", "keepalive_step_us", "expect"};
+	const char *name = names[u8(f) % (sizeof(names) / sizeof(names[0]))];
 
 	stt_set(f->stt, s->conn, name, (int64_t)u32(f));
 }
