@@ -76,19 +76,19 @@ claim attach_grows_the_reserve_of_its_port wait_until 10 floor_is_not 0 "$floor0
 claim other_port_keeps_its_own floor_is 1 "$floor1"
 claim owners_of_the_volume_are_in_the_ledger true_of ledger 0 '[.owners[] | select(.owner | test("^probe-1"))] |
     length == 3 and all(.limit > 0)'
-claim growth_is_logged_with_before_and_after logged "reserve net0 queue 0: $floor0 -> [0-9]+ of [0-9]+ mbufs \(probe-1\)"
+claim growth_is_logged_with_before_and_after logged "queue 0: the reserve is now [0-9]+ of the pool.s [0-9]+ mbufs, before $floor0: probe-1"
 claim status_tells_what_the_nic_answers_to_a_flow_rule true_of eval \
     'sluice --json status | jq -e ".ports[0].flow_rules | test(\"^in software[:;] the port \")"'
 goes_first() { [ "$(ps -L -o ni=,comm= -p $daemon_pid | awk '$2 == "sluice-worker" { print $1 }' | sort -u)" = -20 ]; }
 claim workers_go_before_ordinary_programs_or_the_log_says_why eval 'goes_first || logged "priority of the workers"'
 claim detach_brings_the_same_numbers_back wait_until 40 floor_is 0 "$floor0"
-claim shrinkage_is_logged_too logged "reserve net0 queue 0: [0-9]+ -> $floor0 of [0-9]+ mbufs"
+claim shrinkage_is_logged_too logged "queue 0: the reserve is now $floor0 of the pool.s [0-9]+ mbufs, before [0-9]+:"
 wait %?probe 2>/dev/null
 
 ### the MTU is in the sum, for a datagram in pieces is no longer than that
 ip -n "$cli" link set sl0 mtu 1100
 claim smaller_mtu_shrinks_the_reserve wait_until 10 floor_is_not 0 "$floor0"
-claim mtu_change_is_logged_with_before_and_after logged "reserve net0 queue 0: $floor0 -> [0-9]+ of [0-9]+ mbufs \(MTU changed\)"
+claim mtu_change_is_logged_with_before_and_after logged "queue 0: the reserve is now [0-9]+ of the pool.s [0-9]+ mbufs, before $floor0: .*MTU"
 ip -n "$cli" link set sl0 mtu 1500
 claim mtu_back_brings_the_same_numbers_back wait_until 10 floor_is 0 "$floor0"
 
