@@ -3,7 +3,7 @@
  *
  * Users write YAML; nobody should have to learn EAL arguments to mount a disk. We build the
  * argument vector ourselves: the PCI devices that are ours and no others (a bare EAL grabs every
- * NIC bound to vfio), a vdev for each af_packet or af_xdp interface, IOVA as VA so that one address
+ * NIC bound to vfio), a vdev for each af_xdp interface, IOVA as VA so that one address
  * is good for us and for the IOMMU, no shared files (two daemons must not meet in /dev/hugepages).
  *
  * Hugepages are used when there are enough of them; without, ordinary memory, which mlockall keeps
@@ -52,9 +52,7 @@ static void add_device(struct eal_args *a, const struct config_port *p, unsigned
 	case DEVICE_PCI:
 		arg_add(a, "--allow=%s", p->device);
 		break;
-	case DEVICE_AF_PACKET:
-		arg_add(a, "--vdev=net_af_packet%u,iface=%s,blocksz=65536,framesz=2048,framecnt=512,qpairs=%u",
-			idx, p->device, p->queues ? p->queues : 1);
+	case DEVICE_AF_PACKET: /* a packet socket of our own: port_packet.c */
 		break;
 	case DEVICE_AF_XDP:
 		arg_add(a, "--vdev=net_af_xdp%u,iface=%s,start_queue=0,queue_count=%u", idx, p->device,

@@ -12,6 +12,8 @@
  *  - Offloads are asked for when the port has them; software does the same where not. LRO needs
  *    scattered RX; a PMD that names LRO but refuses it falls back to plain RX.
  *
+ * A port on a packet socket is no ethdev (port_packet.c); it is told apart here, and nowhere above.
+ *
  * A port is opened and closed by the control thread; a queue pair is used by its worker alone.
  */
 #include "dataplane/port.h"
@@ -25,6 +27,7 @@
 #include <rte_ethdev.h>
 #include <rte_errno.h>
 #include <rte_flow.h>
+#include "dataplane/port_packet.h"
 #include "dataplane/port_socket.h"
 #include "mempool_reserve/reserve.h"
 
@@ -39,8 +42,8 @@ struct port {
 	int rx_fd[WORKER_MAX];
 	bool is_started;
 	bool sends_from_rx_pool; /* af_xdp: TX must not wait for normal memory either */
-	int socket_domain;	 /* of the driver's sockets, which rx_fd then is one of; 0 = it has none */
-	char iface[NAME_BYTES_MAX];
+	struct port_packet *packet; /* af_packet; NULL: an ethdev */
+	bool is_xdp; /* rx_fd is the driver's own socket */
 };
 
 /* The EAL name that eal.c gave the device. */
@@ -50,8 +53,7 @@ static void device_name(const struct config_port *cfg, unsigned idx, char *name,
 	case DEVICE_PCI:
 		snprintf(name, len, "%s", cfg->device);
 		break;
-	case DEVICE_AF_PACKET:
-		snprintf(name, len, "net_af_packet%u", idx);
+	case DEVICE_AF_PACKET: /* no ethdev */
 		break;
 	case DEVICE_AF_XDP:
 		snprintf(name, len, "net_af_xdp%u", idx);
@@ -154,7 +156,7 @@ static void rings_want(struct port_facts *f, const struct config_port *cfg, uint
 
 void port_facts_plan(const struct config_port *cfg, struct port_facts *out)
 {
-	*out = (struct port_facts){.has_lro = cfg->kind == DEVICE_PCI};
+	*out = (struct port_facts){.has_lro = cfg->kind != DEVICE_AF_XDP};
 	out->offload.tx_seg_max = cfg->kind == DEVICE_AF_XDP ? 1 : TX_CHAIN_MAX;
 	rings_want(out, cfg, cfg->queues ? cfg->queues : 1);
 	mbufs_count(out, cfg);
@@ -171,8 +173,8 @@ static int facts_read(struct port *p, const struct config_port *cfg)
 	snprintf(p->facts.driver, sizeof(p->facts.driver), "%s", p->info.driver_name);
 	p->facts.is_full_guarantee = cfg->kind == DEVICE_PCI;
 	p->sends_from_rx_pool = cfg->kind == DEVICE_AF_XDP;
-	p->socket_domain = cfg->kind == DEVICE_AF_XDP ? AF_XDP : cfg->kind == DEVICE_AF_PACKET ? AF_PACKET : 0;
-	snprintf(p->iface, sizeof(p->iface), "%s", cfg->device);
+	p->is_xdp = p->facts.has_half_sums = cfg->kind == DEVICE_AF_XDP;
+	p->facts.offload.rx_csum |= p->facts.has_half_sums; /* what half_sum.c has marked is believed */
 	rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->facts.id, &p->facts.rx_ring, &p->facts.tx_ring);
 	mbufs_count(&p->facts, cfg);
 	return rc;
@@ -190,35 +192,24 @@ static int mtu_check(const struct port *p, const struct config_port *cfg, struct
 		cfg->name, cfg->mtu, p->info.driver_name, max);
 }
 
-int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, struct port **out,
-	struct error *err)
+static int ethdev_open(struct port *p, const struct config_port *cfg, unsigned idx, uint16_t queues, struct error *err)
 {
-	struct port *p = calloc(1, sizeof(*p));
-	char name[RTE_ETH_NAME_MAX_LEN];
-	unsigned q;
+	char name[RTE_ETH_NAME_MAX_LEN] = "";
 	int rc;
 
-	if (!p)
-		return error_set(err, -ENOMEM, "out of memory");
-	for (q = 0; q < WORKER_MAX; q++)
-		p->rx_fd[q] = -1;
 	device_name(cfg, idx, name, sizeof(name));
 	rc = rte_eth_dev_get_port_by_name(name, &p->facts.id);
-	if (rc) {
-		error_set(err, rc, "port %s: DPDK does not find %s; run `sluice doctor`", cfg->name, name);
-		goto err_free;
-	}
+	if (rc)
+		return error_set(err, rc, "port %s: DPDK does not find %s; run `sluice doctor`", cfg->name, name);
 	rc = rte_eth_dev_info_get(p->facts.id, &p->info);
 	if (rc)
 		goto err_conf;
-	if (queues > p->info.max_rx_queues || queues > p->info.max_tx_queues) {
-		rc = error_set(err, -EINVAL, "port %s: queues: %u asked for, the device has %u",
-			cfg->name, queues, RTE_MIN(p->info.max_rx_queues, p->info.max_tx_queues));
-		goto err_free;
-	}
+	if (queues > p->info.max_rx_queues || queues > p->info.max_tx_queues)
+		return error_set(err, -EINVAL, "port %s: queues: %u asked for, the device has %u", cfg->name, queues,
+			RTE_MIN(p->info.max_rx_queues, p->info.max_tx_queues));
 	rc = mtu_check(p, cfg, err);
 	if (rc)
-		goto err_free;
+		return rc;
 	if (cfg->mtu) {
 		rte_eth_dev_set_mtu(p->facts.id, cfg->mtu);
 		p->conf.rxmode.mtu = cfg->mtu;
@@ -228,16 +219,37 @@ int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, stru
 	rc = conf_apply(p, queues);
 	if (!rc)
 		rc = facts_read(p, cfg);
-	if (rc)
-		goto err_conf;
-	*out = p;
-	return 0;
+	if (!rc)
+		return 0;
 
 err_conf:
-	error_set(err, rc, "port %s: %s refuses its configuration: %s", cfg->name, name, strerror(-rc));
-err_free:
-	free(p);
-	return rc;
+	return error_set(err, rc, "port %s: %s refuses its configuration: %s", cfg->name, name, strerror(-rc));
+}
+
+int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, struct port **out,
+	struct error *err)
+{
+	struct port *p = calloc(1, sizeof(*p));
+	unsigned q;
+	int rc;
+
+	if (!p)
+		return error_set(err, -ENOMEM, "out of memory");
+	for (q = 0; q < WORKER_MAX; q++)
+		p->rx_fd[q] = -1;
+	if (cfg->kind == DEVICE_AF_PACKET) {
+		rings_want(&p->facts, cfg, queues);
+		rc = port_packet_open(cfg, queues, &p->facts, &p->packet, err);
+		mbufs_count(&p->facts, cfg);
+	} else {
+		rc = ethdev_open(p, cfg, idx, queues, err);
+	}
+	if (rc) {
+		free(p);
+		return rc;
+	}
+	*out = p;
+	return 0;
 }
 
 int port_queue_setup(struct port *p, uint16_t q, struct reserve *rx, struct error *err)
@@ -248,17 +260,21 @@ int port_queue_setup(struct port *p, uint16_t q, struct reserve *rx, struct erro
 	int rc;
 
 	assert(q < p->facts.queues && !p->is_started);
+	p->rx_pool[q] = rx;
+	if (p->packet) {
+		port_packet_queue_setup(p->packet, q, reserve_pool(rx), p->facts.burst_mbufs);
+		return 0;
+	}
 	rxconf.offloads = p->conf.rxmode.offloads;
 	txconf.offloads = p->conf.txmode.offloads;
-	p->rx_pool[q] = rx;
-	port_sockets_list(AF_XDP, NULL, &before);
+	port_sockets_list(AF_XDP, &before);
 	rc = rte_eth_rx_queue_setup(
 		p->facts.id, q, p->facts.rx_ring, SOCKET_ID_ANY, &rxconf, reserve_pool(rx));
 	if (rc)
 		return error_set(err, rc, "RX queue %u of %u descriptors: %s", q, p->facts.rx_ring,
 			strerror(-rc));
-	if (p->socket_domain == AF_XDP) { /* made just now, one a queue */
-		port_sockets_list(AF_XDP, NULL, &now);
+	if (p->is_xdp) { /* made just now, one a queue */
+		port_sockets_list(AF_XDP, &now);
 		p->rx_fd[q] = port_sockets_added(&before, &now);
 	}
 	rc = rte_eth_tx_queue_setup(p->facts.id, q, p->facts.tx_ring, SOCKET_ID_ANY, &txconf);
@@ -266,17 +282,6 @@ int port_queue_setup(struct port *p, uint16_t q, struct reserve *rx, struct erro
 		return error_set(err, rc, "TX queue %u of %u descriptors: %s", q, p->facts.tx_ring,
 			strerror(-rc));
 	return 0;
-}
-
-/* One a queue, in their order, made when EAL started. */
-static void packet_sockets_find(struct port *p)
-{
-	struct port_sockets found;
-	uint16_t q;
-
-	port_sockets_list(AF_PACKET, p->iface, &found);
-	for (q = 0; q < p->facts.queues && found.count >= p->facts.queues; q++)
-		p->rx_fd[q] = found.fds[q];
 }
 
 /*
@@ -312,7 +317,7 @@ static void flow_ask(struct port_facts *f)
 			err.message ? err.message : rte_strerror(-rc));
 }
 
-int port_start(struct port *p, struct error *err)
+static int ethdev_start(struct port *p, struct error *err)
 {
 	int rc = rte_eth_dev_start(p->facts.id);
 	uint16_t q;
@@ -328,11 +333,8 @@ int port_start(struct port *p, struct error *err)
 	}
 	if (rc)
 		return error_set(err, rc, "port does not start: %s", strerror(-rc));
-	p->is_started = true;
 	flow_ask(&p->facts);
-	if (p->socket_domain == AF_PACKET)
-		packet_sockets_find(p);
-	for (q = 0; p->facts.has_rx_interrupt && !p->socket_domain && q < p->facts.queues; q++) {
+	for (q = 0; p->facts.has_rx_interrupt && !p->is_xdp && q < p->facts.queues; q++) {
 		p->rx_fd[q] = rte_eth_dev_rx_intr_ctl_q_get_fd(p->facts.id, q);
 		if (p->rx_fd[q] < 0 || rte_eth_dev_rx_intr_disable(p->facts.id, q))
 			p->rx_fd[q] = -1;
@@ -341,10 +343,21 @@ int port_start(struct port *p, struct error *err)
 	return 0;
 }
 
+int port_start(struct port *p, struct error *err)
+{
+	int rc = p->packet ? port_packet_start(p->packet, err) : ethdev_start(p, err);
+
+	if (p->packet)
+		p->facts.has_rx_interrupt = rc == 0;
+	p->is_started = rc == 0;
+	return rc;
+}
+
 void port_stop(struct port *p)
 {
 	if (p && p->is_started) {
-		rte_eth_dev_stop(p->facts.id);
+		if (!p->packet)
+			rte_eth_dev_stop(p->facts.id);
 		p->is_started = false;
 	}
 }
@@ -354,7 +367,10 @@ void port_close(struct port *p)
 	if (!p)
 		return;
 	port_stop(p);
-	rte_eth_dev_close(p->facts.id);
+	if (p->packet)
+		port_packet_close(p->packet);
+	else
+		rte_eth_dev_close(p->facts.id);
 	free(p);
 }
 
@@ -367,19 +383,26 @@ bool port_link_up(const struct port *p)
 {
 	struct rte_eth_link link = {0};
 
+	if (p->packet)
+		return port_packet_link_up(p->packet);
 	return rte_eth_link_get_nowait(p->facts.id, &link) == 0 && link.link_status;
 }
 
 void port_multicast_all(struct port *p)
 {
 	/* A driver without the call has no filter, or none that we could open. */
-	rte_eth_allmulticast_enable(p->facts.id);
+	if (!p->packet) /* which listens to all from the start */
+		rte_eth_allmulticast_enable(p->facts.id);
 }
 
 void port_stats(const struct port *p, struct port_stats *out)
 {
 	struct rte_eth_stats s = {0};
 
+	if (p->packet) {
+		port_packet_stats(p->packet, out);
+		return;
+	}
 	rte_eth_stats_get(p->facts.id, &s);
 	out->rx_packets = s.ipackets;
 	out->tx_packets = s.opackets;
@@ -396,13 +419,15 @@ unsigned port_rx(struct port *p, uint16_t q, struct rte_mbuf **m)
 	unsigned n;
 
 	reserve_entitle(p->rx_pool[q]);
-	n = rte_eth_rx_burst(p->facts.id, q, m, BURST_MAX);
+	n = p->packet ? port_packet_rx(p->packet, q, m) : rte_eth_rx_burst(p->facts.id, q, m, BURST_MAX);
 	reserve_disentitle(p->rx_pool[q]);
 	return n;
 }
 
 unsigned port_tx(struct port *p, uint16_t q, struct rte_mbuf **m, unsigned n)
 {
+	if (p->packet)
+		return port_packet_tx(p->packet, q, m, n);
 	if (p->sends_from_rx_pool) {
 		reserve_entitle(p->rx_pool[q]);
 		n = rte_eth_tx_burst(p->facts.id, q, m, (uint16_t)n);
@@ -414,6 +439,8 @@ unsigned port_tx(struct port *p, uint16_t q, struct rte_mbuf **m, unsigned n)
 
 void port_tx_reclaim(struct port *p, uint16_t q)
 {
+	if (p->packet) /* its frames are the kernel's before port_tx() returns */
+		return;
 	/* Not every PMD has the call; an empty burst makes the others look at their ring. */
 	if (rte_eth_tx_done_cleanup(p->facts.id, q, 0) == -ENOTSUP)
 		rte_eth_tx_burst(p->facts.id, q, NULL, 0);
@@ -421,12 +448,12 @@ void port_tx_reclaim(struct port *p, uint16_t q)
 
 bool port_rx_is_socket(const struct port *p)
 {
-	return p->socket_domain != 0;
+	return p->packet || p->is_xdp;
 }
 
 int port_rx_fd(struct port *p, uint16_t q)
 {
-	return p->rx_fd[q];
+	return p->packet ? port_packet_fd(p->packet, q) : p->rx_fd[q];
 }
 
 bool port_rx_arm(struct port *p, uint16_t q)
@@ -436,5 +463,8 @@ bool port_rx_arm(struct port *p, uint16_t q)
 
 void port_rx_disarm(struct port *p, uint16_t q)
 {
-	rte_eth_dev_rx_intr_disable(p->facts.id, q);
+	if (p->packet)
+		port_packet_wait_end(p->packet, q);
+	else if (!p->is_xdp)
+		rte_eth_dev_rx_intr_disable(p->facts.id, q);
 }

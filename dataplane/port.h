@@ -26,6 +26,7 @@ struct port_facts {
 	uint32_t burst_mbufs; /* one rx_burst may bring as many: another term */
 	struct net_offload offload;
 	bool has_lro, has_rx_interrupt;
+	bool has_half_sums; /* a checksum may be only begun, and the driver cannot tell which */
 	bool has_rss; /* the NIC spreads flows over the queues by their hash, as we told it to */
 	char flow_rules[128]; /* how protected flows are told from others, and what the NIC answers to a rule for one */
 	bool is_full_guarantee; /* the kernel allocates nothing for its packets */
@@ -47,7 +48,8 @@ const struct port_facts *port_facts(const struct port *p);
 /* What of them memory depends on, as far as it can be told before the device is there: at the most. */
 void port_facts_plan(const struct config_port *cfg, struct port_facts *out);
 bool port_link_up(const struct port *p); /* control thread */
-void port_multicast_all(struct port *p); 
+void port_multicast_all(struct port *p); /* as far as the driver can */
+
 struct port_stats {
 	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, rx_missed, rx_errors, tx_errors, rx_nombuf;
 };
@@ -64,7 +66,7 @@ void port_tx_reclaim(struct port *p, uint16_t q);
 int port_rx_fd(struct port *p, uint16_t q);
 /*
  * True: that descriptor is a socket of the driver's own. It is always armed and shows what lies in the ring,
- * so the caller puts it into its epoll set to sleep and takes it out after; arm and disarm are not for it.
+ * so the caller puts it into its epoll set to sleep, and after takes it out and disarms it; port_rx_arm() is not for it.
  */
 bool port_rx_is_socket(const struct port *p);
 /* Arms the interrupt. Out: true if armed; the caller polls once more before it sleeps. */

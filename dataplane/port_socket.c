@@ -1,10 +1,10 @@
 /*
- * port_socket.c - finds the sockets that DPDK's host drivers receive on
+ * port_socket.c - finds the sockets that DPDK's af_xdp driver receives on
  *
- * af_packet and af_xdp offer no RX interrupt in DPDK 22.11, so an idle worker could only nap and look. But
- * what they receive on is a socket of this process, and the kernel tells whoever polls a socket that a
- * packet came, whichever way it is then taken out of the ring. The drivers keep the descriptor to
- * themselves; what a process has open can be listed, though, and a socket tells its own domain. We only
+ * af_xdp offers no RX interrupt in DPDK 22.11, so an idle worker could only nap and look. But
+ * what it receives on is a socket of this process, and the kernel tells whoever polls a socket that a
+ * packet came, whichever way it is then taken out of the ring. The driver keeps the descriptor to
+ * itself; what a process has open can be listed, though, and a socket tells its own domain. We only
  * wait on it and neither read nor close it.
  *
  * Where none is found the worker naps as before: nothing here may fail.
@@ -12,24 +12,16 @@
 #include "dataplane/port_socket.h"
 
 #include <dirent.h>
-#include <net/if.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <linux/if_packet.h>
 
-static bool is_wanted(int fd, int domain, unsigned ifindex)
+static bool is_wanted(int fd, int domain)
 {
-	struct sockaddr_ll addr = {0};
 	socklen_t len = sizeof(int);
 	int found = -1;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &found, &len) || found != domain)
-		return false;
-	if (domain != AF_PACKET || ifindex == 0)
-		return true;
-	len = sizeof(addr);
-	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sll_ifindex == (int)ifindex;
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &found, &len) == 0 && found == domain;
 }
 
 static int by_number(const void *a, const void *b)
@@ -37,9 +29,8 @@ static int by_number(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-void port_sockets_list(int domain, const char *iface, struct port_sockets *out)
+void port_sockets_list(int domain, struct port_sockets *out)
 {
-	unsigned ifindex = iface ? if_nametoindex(iface) : 0;
 	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *entry;
 
@@ -49,7 +40,7 @@ void port_sockets_list(int domain, const char *iface, struct port_sockets *out)
 	while (out->count < PORT_SOCKET_MAX && (entry = readdir(dir))) {
 		int fd = atoi(entry->d_name); /* "." and ".." become 0, which is no such socket */
 
-		if (is_wanted(fd, domain, ifindex))
+		if (is_wanted(fd, domain))
 			out->fds[out->count++] = fd;
 	}
 	closedir(dir);

@@ -1,5 +1,5 @@
 /*
- * port_socket.h - the sockets inside DPDK's host drivers, so that a worker can sleep on them
+ * port_socket.h - the sockets inside DPDK's af_xdp driver, so that a worker can sleep on them
  */
 #ifndef DATAPLANE_PORT_SOCKET_H
 #define DATAPLANE_PORT_SOCKET_H
@@ -11,11 +11,8 @@ struct port_sockets {
 	unsigned count;
 };
 
-/*
- * All sockets of @domain this process has, by ascending number; of AF_PACKET only those bound to
- * @iface (NULL: any). Control thread.
- */
-void port_sockets_list(int domain, const char *iface, struct port_sockets *out);
+/* All sockets of @domain this process has, by ascending number, in *@out. Control thread; cannot fail. */
+void port_sockets_list(int domain, struct port_sockets *out);
 /* The first that is in @now and not in @before, or -1. */
 int port_sockets_added(const struct port_sockets *before, const struct port_sockets *now);
 

@@ -28,6 +28,7 @@
 #include <rte_ring_elem.h>
 #include "config/host/host.h"
 #include "dataplane/alloc_trap.h"
+#include "dataplane/half_sum.h"
 #include "dataplane/worker_impl.h"
 #include "mempool_reserve/reserve.h"
 
@@ -136,6 +137,8 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 	assert(n <= BURST_MAX);
 	reserve_force_burst(w->cfg.rx_pool, m, n, OWNER_RING, OWNER_UNCLASSIFIED, now_us);
 	classify_burst(w->classifier, m, n, info);
+	if (port_facts(w->cfg.port)->has_half_sums)
+		half_sums_note(m, info, n);
 	w->stats.rx_packets += n;
 	for (i = 0; i < n; i++) {
 		if (info[i].cls == PKT_PROTECTED && !(info[i].flags & PKT_RULE))

@@ -20,7 +20,7 @@
  * as long as pace.c finds harmless, and takes what has come in one burst. Only work of the storage makes
  * it spin then.
  *
- * af_packet and af_xdp have no RX interrupt, but a socket (port_socket.c). It is in the epoll set only
+ * af_packet and af_xdp have no RX interrupt, but a socket (port_packet.c, port_socket.c). It is in the epoll set only
  * while the worker sleeps, since in there each packet costs the kernel a wake-up, which polling has no
  * use for.
  */
@@ -125,8 +125,7 @@ static void rx_disarm(struct worker *w)
 {
 	if (port_rx_is_socket(w->cfg.port))
 		epoll_ctl(w->idle.epoll_fd, EPOLL_CTL_DEL, port_rx_fd(w->cfg.port, w->cfg.queue), NULL);
-	else
-		port_rx_disarm(w->cfg.port, w->cfg.queue);
+	port_rx_disarm(w->cfg.port, w->cfg.queue);
 	w->idle.is_asleep = false;
 }
 

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
@@ -30,6 +29,7 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 #include "config/limits.h"
+#include "dataplane/exception/vnet_hdr.h"
 
 #define TUN_FILE "/dev/net/tun"
 
@@ -103,25 +103,6 @@ err_fds:
 
 /* ---- towards the kernel ---- */
 
-static void vnet_hdr_fill(struct virtio_net_hdr *h, const struct rte_mbuf *m)
-{
-	uint64_t l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
-
-	memset(h, 0, sizeof(*h));
-	if (!l4)
-		return;
-	h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	h->csum_start = (uint16_t)(m->l2_len + m->l3_len);
-	h->csum_offset = l4 == RTE_MBUF_F_TX_TCP_CKSUM ? offsetof(struct rte_tcp_hdr, cksum)
-						       : offsetof(struct rte_udp_hdr, dgram_cksum);
-	if (!(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG))
-		return;
-	h->gso_type = m->ol_flags & RTE_MBUF_F_TX_IPV4 ? VIRTIO_NET_HDR_GSO_TCPV4
-						       : VIRTIO_NET_HDR_GSO_TCPV6;
-	h->gso_size = m->tso_segsz;
-	h->hdr_len = (uint16_t)(h->csum_start + m->l4_len);
-}
-
 int tap_write(int fd, const struct rte_mbuf *m)
 {
 	struct virtio_net_hdr h;
@@ -153,24 +134,11 @@ static bool tags_insert(struct rte_mbuf *m)
 	return true;
 }
 
-/* What an unfinished checksum field holds: the sum over the pseudo header, not inverted. */
-static uint16_t pseudo_sum(const uint8_t *l3, bool is_ip4, uint8_t proto, uint32_t l4_bytes)
-{
-	uint32_t sum = proto + l4_bytes;
-	unsigned at = is_ip4 ? 12 : 8, end = is_ip4 ? 20 : 40;
-
-	for (; at < end; at += 2)
-		sum += (uint32_t)(l3[at] << 8 | l3[at + 1]);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return rte_cpu_to_be_16((uint16_t)sum);
-}
-
 /* Asks the kernel for the checksum, as a sender asks a NIC. */
 static void checksum_ask(struct rte_mbuf *m, const struct tap_frame *f, uint16_t off)
 {
 	uint8_t *bytes = rte_pktmbuf_mtod(m, uint8_t *);
-	uint16_t sum = pseudo_sum(bytes + f->l3_off, f->is_ip4, f->l4_proto, f->end_off - f->l4_off);
+	uint16_t sum = vnet_pseudo_sum(bytes + f->l3_off, f->is_ip4, f->l4_proto, f->end_off - f->l4_off);
 	bool is_tcp = f->l4_proto == IPPROTO_TCP;
 
 	memcpy(bytes + f->l4_off + off, &sum, sizeof(sum));

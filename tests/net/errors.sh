@@ -63,7 +63,7 @@ told bad_yaml_names_file_and_line 'sluice.yaml:[0-9]+' "$sluiced" --check -c "$t
 printf 'ports:\n  - name: p\n    device: af_packet:lo\n    adress: 10.0.0.1/24\n' >"$tmp/sluice.yaml"
 told unknown_key_names_line_and_key 'sluice.yaml:4.*adress' "$sluiced" --check -c "$tmp/sluice.yaml"
 told missing_file_is_told 'sluice' "$sluiced" --check -c "$tmp/nowhere.yaml"
-write_config af_packet:sl0
+write_config af_xdp:sl0
 sed -i 's/^    address/    mtu: 9000\n    address/' "$tmp/sluice.yaml"
 bench_told mtu_the_driver_has_not_is_told 'mtu: 9000.*at most' "nbd://$SERVER_IP/"
 write_config af_packet:sl0
