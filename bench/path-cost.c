@@ -215,7 +215,7 @@ static void net_make(struct path *p)
 static void volume_make(struct path *p, unsigned idx)
 {
 	struct volume_config cfg = {.name = "path",
-		.server_count = 1,
+		.servers.count = 1,
 		.connections = 1,
 		.queue_depth = p->bench_cfg.iodepth,
 		.io_bytes_max = p->bench_cfg.bs_max,
@@ -223,9 +223,9 @@ static void volume_make(struct path *p, unsigned idx)
 		.mbuf_payload_min = MBUF_DATA_BYTES / 4};
 	struct error err;
 
-	if (nbd_uri_parse("nbd://10.0.0.1/", &cfg.servers[0].uri, &err))
+	if (nbd_uri_parse("nbd://10.0.0.1/", &cfg.uris[0], &err))
 		fail(err.text);
-	cfg.servers[0].ip = (struct net_ip){.family = AF_INET, .addr = {10, 0, (uint8_t)idx, 1}};
+	cfg.servers.list[0].ip = (struct net_ip){.family = AF_INET, .addr = {10, 0, (uint8_t)idx, 1}};
 	cfg.owner[0] = (uint16_t)reserve_owner_add(p->rx, "in-order", OWNER_NONE, QUOTA);
 	cfg.owner_ooo[0] = (uint16_t)reserve_owner_add(p->rx, "out-of-order", OWNER_NONE, QUOTA);
 	p->volumes[idx] = volume_create(&cfg, &err);

@@ -16,7 +16,8 @@
 #define VOLUME_MAX	    64 /* block devices one daemon serves */
 #define VOLUME_CONN_MAX	    8  /* NBD connections of one volume */
 #define VOLUME_PART_MAX	    WORKER_MAX /* workers one volume is spread over */
-#define VOLUME_URI_MAX	    4  /* fail-over addresses of one volume */
+#define VOLUME_URI_MAX	    4  /* servers of one volume, as the file names them */
+#define VOLUME_SERVER_MAX   16 /* … and their addresses: a name may have several */
 #define NAME_BYTES_MAX	    64 /* of a volume or port, with its NUL */
 #define URI_BYTES_MAX	    4352
 
@@ -137,6 +138,7 @@ static_assert(REGISTRY_SERIES_MAX >= 4 * (VOLUME_MAX + WORKER_MAX + PORT_MAX),
 static_assert(OWNER_MAX >= VOLUME_MAX + 2 * NET_CONN_MAX + 16, "every connection of a worker has its owners");
 static_assert(PORT_ADDRESS_MAX <= NET_ADDR_MAX, "what the file may give, the port can hold");
 static_assert(NBD_RANGE_MAX >= NBD_BLOCK_BYTES_MAX / NBD_BLOCK_BYTES_MIN / 2, "one block in sectors, in any order");
+static_assert(VOLUME_SERVER_MAX < 256, "a place in the list of addresses is a byte of a word");
 static_assert(NBD_SLOT_MAX <= 65536, "a slot number has 16 bits of the cookie");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");
 static_assert(QUEUE_DEPTH_MAX <= 4096, "ublk's tags");

@@ -158,8 +158,8 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 	d.control = control_create(run->cfg->socket, methods, method_count, &d, err);
 	if (!d.control)
 		goto out_engine;
-	if (control_watch(d.control, sigfd))
-		log_debug("no place to watch signals: they are read every %u ms", POLL_MS_QUIET);
+	if (control_watch(d.control, sigfd) || control_watch(d.control, engine_fd(d.engine)))
+		log_debug("no place to watch signals or names: they are read every %u ms", POLL_MS_QUIET);
 	d.takeover = takeover_create(run->cfg, d.engine);
 	if (!d.takeover) {
 		error_set(err, -ENOMEM, "out of memory");

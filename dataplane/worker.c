@@ -69,6 +69,9 @@ static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now
 	case WORKER_FLOOR_SET:
 		reserve_floor_set(w->cfg.rx_pool, (uint32_t)cmd->n);
 		break;
+	case WORKER_SERVERS_SET:
+		volume_servers_set(cmd->a, cmd->b);
+		break;
 	case WORKER_CREDIT_SET:
 		volume_credit_set(cmd->a, (uint32_t)cmd->n);
 		break;

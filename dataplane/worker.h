@@ -51,6 +51,7 @@ enum worker_cmd_type {
 	WORKER_VOLUME_STOP, /* a: volume, n: deadline in us from now, 0 = at once */
 	WORKER_VOLUME_FAIL,  /* a: volume; fails what there is and what comes: volume_fail() */
 	WORKER_VOLUME_LEAVE, /* the same, but what is unanswered then is not failed: volume_leave() */
+	WORKER_SERVERS_SET,  /* a: volume, b: struct volume_servers, left alone until done */
 	WORKER_FLOOR_SET,   /* n: floor of the RX pool */
 	WORKER_CREDIT_SET,  /* a: volume, n: mbufs each of its connections is granted */
 	WORKER_ADDRS_SET,   /* a: struct worker_addrs, left alone until done */

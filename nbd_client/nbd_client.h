@@ -30,16 +30,21 @@ void nbd_client_destroy(struct nbd_client *nc);
 size_t nbd_client_bytes(void);
 size_t volume_bytes(const struct volume *v);
 
-/* Where one URI leads, resolved by the control thread (the worker never asks a name server). */
+/* One address of one of the volume's URIs (the worker never asks a name server). */
 struct volume_server {
-	struct nbd_uri uri;
 	struct net_ip ip;
+	uint8_t uri; /* place of the URI in volume_config.uris */
+};
+/* All of them, in the order in which they are tried. */
+struct volume_servers {
+	uint32_t count;
+	struct volume_server list[VOLUME_SERVER_MAX];
 };
 
 struct volume_config {
 	char name[NAME_BYTES_MAX];
-	struct volume_server servers[VOLUME_URI_MAX];
-	unsigned server_count;
+	struct nbd_uri uris[VOLUME_URI_MAX];
+	struct volume_servers servers; /* to begin with; volume_servers_set() */
 	uint16_t connections;
 	uint16_t queue_depth;
 	uint32_t io_bytes_max;
@@ -94,6 +99,12 @@ void volume_front_set(struct volume *v, struct block_front *front);
 void volume_credit_set(struct volume *v, uint32_t mbufs);
 /* Drains what is in flight (bounded by @deadline_us), sends DISC, ends in VOLUME_GONE. @force: at once. */
 void volume_stop(struct volume *v, bool force, uint64_t deadline_us);
+/*
+ * Replaces the addresses of a volume that has no connection: its names were resolved again. @servers is
+ * copied. A volume that serves keeps the list it has, and an address that is tried at this moment
+ * and is in both lists goes on. Of a group the leader is told, and tells the others.
+ */
+void volume_servers_set(struct volume *v, const struct volume_servers *servers);
 /*
  * Fails what is held and whatever still comes, at once and for good, but goes on taking it: the
  * kernel's STOP_DEV waits until every request is answered. volume_stop() comes after that.

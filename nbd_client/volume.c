@@ -24,9 +24,9 @@
 
 static int config_check(const struct volume_config *cfg, struct error *err)
 {
-	if (cfg->server_count == 0 || cfg->server_count > VOLUME_URI_MAX)
+	if (cfg->servers.count == 0 || cfg->servers.count > VOLUME_SERVER_MAX)
 		return error_set(err, -EINVAL, "volume %s: %u server addresses; give 1 to %u",
-			cfg->name, cfg->server_count, VOLUME_URI_MAX);
+			cfg->name, cfg->servers.count, VOLUME_SERVER_MAX);
 	if (cfg->connections == 0 || cfg->connections > VOLUME_CONN_MAX)
 		return error_set(err, -EINVAL, "volume %s: %u connections; give 1 to %u", cfg->name,
 			cfg->connections, VOLUME_CONN_MAX);
@@ -234,11 +234,6 @@ void volume_event_add(struct volume *v, enum volume_event_type type, int err, co
 		(int)(sizeof(ev->text) - NAME_BYTES_MAX - 16), text);
 }
 
-const struct volume_server *volume_server_now(const struct volume *v)
-{
-	return &v->cfg.servers[v->server_idx];
-}
-
 /* ---- a turn ---- */
 
 bool volume_is_taking(const struct volume *v)
@@ -364,15 +359,14 @@ enum volume_state volume_state_of(const struct volume *v)
 
 void volume_info(const struct volume *v, struct volume_info *out)
 {
-	const struct volume_server *server = volume_server_now(v);
+	const struct nbd_uri *uri = volume_uri_now(v);
 
 	memset(out, 0, sizeof(*out));
 	memcpy(out->name, v->cfg.name, sizeof(out->name));
 	out->state = volume_state_of(v);
 	out->limits = v->limits;
 	snprintf(out->server, sizeof(out->server),
-		strchr(server->uri.host, ':') ? "[%s]:%u" : "%s:%u", server->uri.host,
-		server->uri.port);
+		strchr(uri->host, ':') ? "[%s]:%u" : "%s:%u", uri->host, uri->port);
 	memcpy(out->error, v->error, sizeof(out->error) - 1);
 	out->conn_count = v->cfg.connections;
 	out->conn_ready = __atomic_load_n(&v->conn_ready, __ATOMIC_RELAXED);

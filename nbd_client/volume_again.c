@@ -69,7 +69,7 @@ bool volume_sub_again(struct volume *v, struct volume_sub *sub, int *result)
 		*limit = sub->nbd.piece_bytes;
 		volume_event_add(v, VOLUME_EVENT_SERVER, 0,
 			"%s:%u refuses long %s: sent in pieces of %u bytes",
-			volume_server_now(v)->uri.host, volume_server_now(v)->uri.port,
+			volume_uri_now(v)->host, volume_uri_now(v)->port,
 			sub->nbd.type == NBD_CMD_READ ? "READs" : "TRIMs and WRITE_ZEROES", *limit);
 	}
 	return false;

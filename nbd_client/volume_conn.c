@@ -45,11 +45,11 @@ static uint32_t us_clamp(uint64_t us)
 static void conn_open(struct volume_conn *vc)
 {
 	struct volume *v = vc->volume;
-	const struct volume_server *server = volume_server_now(v);
+	const struct nbd_uri *uri = volume_uri_now(v);
 	uint64_t send_bytes = 2ull * v->cfg.io_bytes_max + 65536;
 	struct stream_target target = {
-		.ip = server->ip,
-		.port = server->uri.port,
+		.ip = volume_server_now(v)->ip,
+		.port = uri->port,
 		.quota_mbufs = v->cfg.quota_mbufs,
 		.owner = v->cfg.owner[vc->idx],
 		.owner_ooo = v->cfg.owner_ooo[vc->idx],
@@ -64,7 +64,7 @@ static void conn_open(struct volume_conn *vc)
 		return; /* siblings are still elsewhere: next turn */
 	target.send_bytes_max =
 		send_bytes > NBD_SEND_BYTES_MIN ? (uint32_t)send_bytes : NBD_SEND_BYTES_MIN;
-	nbd_conn_init(&vc->nbd, server->uri.export_name, v->cfg.probe_only);
+	nbd_conn_init(&vc->nbd, uri->export_name, v->cfg.probe_only);
 	vc->stream = stream_connect(nbd_client_net(v->client), &target, vc, &err);
 	if (!vc->stream) {
 		volume_conn_lose(vc, err, volume_stream_reason(err));
@@ -118,7 +118,7 @@ static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 	vc->state = CONN_SERVING;
 	v->conn_ready++;
 	volume_event_add(v, VOLUME_EVENT_SERVER, 0, "%s:%u: connection %u of %u serves",
-		volume_server_now(v)->uri.host, volume_server_now(v)->uri.port, vc->idx + 1,
+		volume_uri_now(v)->host, volume_uri_now(v)->port, vc->idx + 1,
 		v->cfg.connections);
 	if (v->has_identity)
 		counter_add(&v->reconnects, vc->attempts > 0);

@@ -19,6 +19,12 @@
  * others go where it is, once it serves there. Leader and follower each store what they intend and
  * then look at the other (sequentially consistent): at least one of them sees the other and waits.
  *
+ * An address is named by its place in the list of addresses and by the list's generation, so parts
+ * that have different lists never take one another's place for the same server. Names are resolved
+ * again only while no part has a connection; the leader gets the new list and copies it here, and
+ * a follower fetches it when the leader's place is of another generation than its own list. Writing
+ * is guarded by a sequence number; a follower that meets a write looks again in its next turn.
+ *
  * Each part writes its own cache line and reads the others'. No locks; nobody waits in here.
  */
 #include "nbd_client/volume_priv.h"
@@ -28,19 +34,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE_OPEN UINT64_MAX
-#define NOWHERE	  0u
+#define NONE_OPEN  UINT64_MAX
+#define NOWHERE	   0u
+#define LIST_WORDS (sizeof(struct volume_servers) / sizeof(uint32_t))
+#define GEN_MASK   0xffffffu
+
+static_assert(sizeof(struct volume_servers) % sizeof(uint32_t) == 0, "the list is copied by words");
 
 struct part {
 	_Alignas(64) _Atomic uint64_t newest;
 	_Atomic uint64_t oldest;
-	_Atomic uint32_t at; /* address its connections lead to, counted from 1; or NOWHERE */
+	_Atomic uint32_t at; /* address its connections lead to, as place_of() has it; or NOWHERE */
 };
 
 struct volume_group {
 	struct part parts[VOLUME_PART_MAX];
-	_Alignas(64) _Atomic uint32_t server_idx; /* where the leader is, or wants to be */
-	_Atomic bool is_led;			  /* the leader serves there */
+	_Alignas(64) _Atomic uint32_t place; /* where the leader is, or wants to be: place_of() */
+	_Atomic bool is_led;		     /* the leader serves there */
+	/* The leader's list, and how often it was replaced, twice; odd: it is being written. */
+	_Atomic uint32_t list_seq, list[LIST_WORDS];
 	struct volume_sync *sync;
 };
 
@@ -73,10 +85,38 @@ struct volume_sync *volume_group_sync(struct volume_group *g)
 	return g->sync;
 }
 
+/* The address @v is at or goes to; never NOWHERE. */
+static uint32_t place_of(const struct volume *v)
+{
+	return (v->servers_gen & GEN_MASK) << 8 | (v->server_idx + 1);
+}
+
+/* Goes to @place. False: it is in a list that cannot be read at this moment. */
+static bool place_take(struct volume *v, uint32_t place)
+{
+	struct volume_group *g = v->cfg.group;
+	uint32_t words[LIST_WORDS], seq;
+
+	if (place == NOWHERE) /* the leader has opened nothing yet */
+		return true;
+	if (place >> 8 != (v->servers_gen & GEN_MASK)) {
+		seq = atomic_load(&g->list_seq);
+		for (unsigned i = 0; i < LIST_WORDS; i++)
+			words[i] = atomic_load(&g->list[i]);
+		if (seq % 2 || (seq / 2 & GEN_MASK) != place >> 8 || atomic_load(&g->list_seq) != seq)
+			return false;
+		memcpy(&v->cfg.servers, words, sizeof(v->cfg.servers));
+		v->servers_gen = seq / 2;
+	}
+	v->server_idx = (place & 0xff) - 1;
+	assert(v->server_idx < v->cfg.servers.count);
+	return true;
+}
+
 void volume_follow(struct volume *v, const struct volume *first)
 {
 	assert(v->state == VOLUME_IDLE && v->cfg.group && v->cfg.part > 0);
-	v->server_idx = atomic_load(&v->cfg.group->server_idx);
+	place_take(v, atomic_load(&v->cfg.group->place));
 	volume_export_adopt(v, &first->identity);
 }
 
@@ -152,7 +192,7 @@ bool volume_group_may_open(const struct volume *v)
 	const struct volume_group *g = v->cfg.group;
 
 	return is_leader(v) ||
-	       (atomic_load(&g->is_led) && atomic_load(&g->server_idx) == v->server_idx);
+	       (atomic_load(&g->is_led) && atomic_load(&g->place) == place_of(v));
 }
 
 bool volume_group_claim(struct volume *v)
@@ -162,11 +202,28 @@ bool volume_group_claim(struct volume *v)
 	if (!g)
 		return true;
 	if (is_leader(v)) {
-		atomic_store(&g->server_idx, v->server_idx);
-		return !siblings_are_elsewhere(v, v->server_idx + 1);
+		atomic_store(&g->place, place_of(v));
+		return !siblings_are_elsewhere(v, place_of(v));
 	}
-	atomic_store(&part_of(v)->at, v->server_idx + 1);
-	return atomic_load(&g->server_idx) == v->server_idx;
+	atomic_store(&part_of(v)->at, place_of(v));
+	return atomic_load(&g->place) == place_of(v);
+}
+
+void volume_group_servers_set(struct volume *v)
+{
+	struct volume_group *g = v->cfg.group;
+	uint32_t words[LIST_WORDS], seq;
+
+	if (!g)
+		return;
+	assert(is_leader(v));
+	memcpy(words, &v->cfg.servers, sizeof(words));
+	seq = atomic_load(&g->list_seq);
+	atomic_store(&g->list_seq, seq + 1);
+	for (unsigned i = 0; i < LIST_WORDS; i++)
+		atomic_store(&g->list[i], words[i]);
+	atomic_store(&g->list_seq, seq + 2);
+	v->servers_gen = (seq + 2) / 2;
 }
 
 bool volume_group_may_move(const struct volume *v)
@@ -195,11 +252,16 @@ void volume_group_publish(struct volume *v)
 
 void volume_group_follow_leader(struct volume *v)
 {
-	if (is_leader(v) || atomic_load(&v->cfg.group->server_idx) == v->server_idx)
+	uint32_t place;
+
+	if (is_leader(v))
+		return;
+	place = atomic_load(&v->cfg.group->place);
+	if (place == place_of(v) || place == NOWHERE)
 		return;
 	for (unsigned i = 0; i < v->cfg.connections; i++)
 		if (v->conns[i].state != CONN_IDLE)
 			volume_conn_lose(&v->conns[i], -ESHUTDOWN,
 				"the other workers' connections moved to another address");
-	v->server_idx = atomic_load(&v->cfg.group->server_idx);
+	(void)place_take(v, place); /* false: the next turn tries again, and nothing is opened until then */
 }

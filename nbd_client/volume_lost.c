@@ -149,11 +149,13 @@ void volume_conn_flush(struct volume_conn *vc)
 static void lost_before_ready(struct volume *v, int err, const char *where, const char *why)
 {
 	v->tried_count++;
-	v->server_idx = (v->server_idx + 1) % v->cfg.server_count;
-	if (v->tried_count < v->cfg.server_count) {
+	volume_server_next(v);
+	if (v->tried_count < v->cfg.servers.count) {
+		char next[VOLUME_WHERE_BYTES];
+
+		volume_where(v, next);
 		v->conns[0].retry_us = v->now_us;
-		volume_event_add(v, VOLUME_EVENT_SERVER, err, "%s: %s; trying %s", where, why,
-			volume_server_now(v)->uri.host);
+		volume_event_add(v, VOLUME_EVENT_SERVER, err, "%s: %s; trying %s", where, why, next);
 		return;
 	}
 	if (v->state == VOLUME_CONNECTING)
@@ -167,6 +169,7 @@ static void lost_after_ready(struct volume_conn *vc, int err, const char *where,
 	enum volume_event_type type =
 		vc->nbd.fault == NBD_FAULT_REFUSED ? VOLUME_EVENT_REFUSED : VOLUME_EVENT_SERVER;
 	uint64_t ms = (vc->retry_us - v->now_us) / 1000;
+	char next[VOLUME_WHERE_BYTES];
 
 	if (v->conn_ready > 0) {
 		volume_event_add(v, type, err,
@@ -175,20 +178,20 @@ static void lost_after_ready(struct volume_conn *vc, int err, const char *where,
 		return;
 	}
 	if (volume_group_may_move(v))
-		v->server_idx = (v->server_idx + 1) % v->cfg.server_count;
+		volume_server_next(v);
+	volume_where(v, next);
 	if (v->state == VOLUME_READY)
 		volume_set_state(v, VOLUME_LOST);
 	volume_event_add(v, type, err, "%s: %s; %u requests wait, trying %s in %" PRIu64 " ms",
-		where, why, v->in_flight, volume_server_now(v)->uri.host, ms);
+		where, why, v->in_flight, next, ms);
 }
 
 void volume_conn_lose(struct volume_conn *vc, int err, const char *why)
 {
 	struct volume *v = vc->volume;
-	char where[sizeof(((struct nbd_uri *)0)->host) + 8];
+	char where[VOLUME_WHERE_BYTES];
 
-	snprintf(where, sizeof(where), "%s:%u", volume_server_now(v)->uri.host,
-		volume_server_now(v)->uri.port);
+	volume_where(v, where);
 	stream_drop(vc);
 	if (conn_was_serving(vc) && volume_unstable_bytes(v) > 0)
 		counter_add(&v->dirty_reconnects, 1);

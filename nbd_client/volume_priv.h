@@ -13,6 +13,7 @@
  *   volume_flush.c   one FLUSH in flight per device, FUAs beside it, what is unstable
  *   volume_again.c   answers that settle a request only in part, or ask for a shorter one
  *   volume_group.c   what parts of one device on several workers agree on
+ *   volume_servers.c where it may connect to
  *   volume_policy.c  what an export must be, who it is, when to give up
  */
 #ifndef NBD_CLIENT_VOLUME_PRIV_H
@@ -141,6 +142,7 @@ struct volume {
 
 	/* where it is, and what it is there */
 	unsigned server_idx, tried_count;
+	uint32_t servers_gen; /* of a group: times the list was replaced */
 	struct nbd_export identity; /* of the first READY: what comes back must be the same */
 	struct block_limits limits;
 	uint32_t read_piece_bytes, write_piece_bytes, trim_piece_bytes;
@@ -178,9 +180,16 @@ void volume_set_state(struct volume *v, enum volume_state state);
 /* One line for the control thread. @type STATE carries the state of the moment. */
 __attribute__((format(printf, 4, 5))) void volume_event_add(
 	struct volume *v, enum volume_event_type type, int err, const char *fmt, ...);
-const struct volume_server *volume_server_now(const struct volume *v);
 /* True where requests are answered or carried, so take() makes sense. */
 bool volume_is_taking(const struct volume *v);
+
+/* ---- volume_servers.c ---- */
+const struct volume_server *volume_server_now(const struct volume *v);
+const struct nbd_uri *volume_uri_now(const struct volume *v); /* the URI that address belongs to */
+void volume_server_next(struct volume *v);
+#define VOLUME_WHERE_BYTES (256 + 64)
+/* "host:port", and behind it the address, if the host is a name. */
+void volume_where(const struct volume *v, char out[VOLUME_WHERE_BYTES]);
 
 /* ---- volume_conn.c ---- */
 void volume_conn_turn(struct volume_conn *vc);
@@ -274,6 +283,8 @@ void volume_group_write_ended(struct volume *v);
 void volume_group_flush_taken(const struct volume *v, struct volume_io *io);
 /* Has every WRITE of other parts that @io covers been answered? */
 bool volume_group_flush_may_go(const struct volume *v, const struct volume_io *io);
+/* The leader's list was replaced: lets the others have it. */
+void volume_group_servers_set(struct volume *v);
 /* Is it this part's time to open connections? */
 bool volume_group_may_open(const struct volume *v);
 /* Before one is opened to server_idx. False: not now, for a sibling leads elsewhere, or is there. */

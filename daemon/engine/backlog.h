@@ -9,7 +9,7 @@
 #include "dataplane/worker.h"
 
 /* More than the types of command that one owner of a backlog ever posts. */
-#define BACKLOG_MAX 6
+#define BACKLOG_MAX 8
 
 /* All zero is an empty one. Its owner: a part of a volume, or a queue of a port. */
 struct backlog {

@@ -1,7 +1,7 @@
 /*
  * device.c - a volume's way into the world and out of it
  *
- * Attach: resolve the servers, find the port that reaches them, see that the reserve can hold the
+ * Attach: wait for the servers' addresses, find the port that reaches them, see that the reserve can hold the
  * volume's share, hand it to a worker, wait until it is READY; then make the block device from what
  * the server said, let the worker fetch its tags, and start it. Detach is the way back, and its order
  * is not free: the kernel's STOP_DEV waits for requests, so the worker must still serve them; only
@@ -23,6 +23,7 @@
 #define STOP_MS_MAX  30000 /* the kernel's patience and ours with a device that is going */
 #define DRAIN_MS_MAX 10000
 #define START_MS_MAX 10000
+#define CONNECT_MS_MAX 100000u /* for all addresses of a device together: clients wait for 120 s */
 
 /* ---- steps ---- */
 
@@ -147,6 +148,31 @@ static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us
 		step_set(v, STEP_SPREAD, now_us, START_MS_MAX);
 	else
 		front_begin(e, v, now_us);
+}
+
+/* The servers' addresses are known. Each gets the time to answer that a single one has, within bounds. */
+static int connect_begin(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
+{
+	int rc = engine_volume_make(e, v, err);
+	uint64_t ms;
+
+	if (rc)
+		return rc;
+	ms = v->attach_ms + (v->plan->servers.count - 1ull) * v->cfg.connect_ms;
+	step_set(v, STEP_CONNECT, now_us, RTE_MIN(ms, RTE_MAX(v->attach_ms, CONNECT_MS_MAX)));
+	engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_ADD});
+	return 0;
+}
+
+static void resolve_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	int rc;
+
+	if (!engine_names_done(e, v, now_us))
+		return;
+	rc = connect_begin(e, v, now_us, &v->error);
+	if (rc)
+		attach_fail(e, v, rc, now_us);
 }
 
 static void connect_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
@@ -275,6 +301,9 @@ void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_
 {
 	engine_parts_poll(e, v);
 	switch (v->step) {
+	case STEP_RESOLVE:
+		resolve_poll(e, v, now_us);
+		break;
 	case STEP_CONNECT:
 		connect_poll(e, v, now_us);
 		break;
@@ -294,6 +323,7 @@ void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_
 		drain_poll(e, v, now_us);
 		break;
 	case STEP_SERVE:
+		engine_servers_follow(e, v, now_us);
 		engine_ublk_watch(v, now_us);
 		break;
 	case STEP_FREE:
@@ -396,15 +426,18 @@ int engine_attach(struct engine *e, const struct engine_attach *how, struct erro
 	v->quota_least = engine_quota_least(&v->cfg);
 	rc = how->front == FRONT_UBLK ? engine_ublk_shape(v, how->recover, err) : 0;
 	if (!rc)
-		rc = engine_volume_make(e, v, err);
+		rc = engine_volume_plan(e, v, now_us, err);
+	v->attach_ms = (uint32_t)how->deadline_ms;
+	if (!rc && !v->names.has_name)
+		rc = connect_begin(e, v, now_us, err);
 	if (rc) {
 		engine_volume_free(e, v);
 		return rc;
 	}
 	v->done = how->done;
 	v->arg = how->arg;
-	step_set(v, STEP_CONNECT, now_us, how->deadline_ms);
-	engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_ADD});
+	if (v->names.has_name)
+		step_set(v, STEP_RESOLVE, now_us, 0); /* its deadline is that of the names */
 	return 0;
 }
 

@@ -1,13 +1,12 @@
 /*
  * device_make.c - what a volume needs before a worker can have it
  *
- * Its servers' addresses (the control thread asks the name server, so that a worker never waits for
- * one), the port that reaches them, local TCP ports taken from the kernel; then its parts, each with
- * its share of a worker (device_part.c). And the same list backwards.
+ * What all its parts have in common and the addresses of its servers (device_servers.c); local TCP ports
+ * taken from the kernel; then its parts, each with its share of a worker (device_part.c). And the
+ * same list backwards.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,52 +16,7 @@
 #include "dataplane/dma.h"
 #include "daemon/engine/engine_impl.h"
 
-/* ---- finding the way ---- */
-
-static bool prefix_has(const struct net_addr *a, const struct net_ip *ip)
-{
-	unsigned bytes = a->prefix_bits / 8, bits = a->prefix_bits % 8;
-
-	if (a->ip.family != ip->family || memcmp(a->ip.addr, ip->addr, bytes) != 0)
-		return false;
-	return bits == 0 || ((a->ip.addr[bytes] ^ ip->addr[bytes]) >> (8 - bits)) == 0;
-}
-
-/* The port whose subnet holds @ip, else the first with a gateway for its family, else -1. */
-static int port_choose(const struct engine *e, const struct net_ip *ip)
-{
-	int gateway = -1;
-	unsigned i, k;
-
-	for (i = 0; i < e->port_count; i++)
-		for (k = 0; k < e->ports[i].addr_count; k++) {
-			const struct net_addr *a = &e->ports[i].addrs[k];
-
-			if (prefix_has(a, ip))
-				return (int)i;
-			if (gateway < 0 && a->gateway.family == ip->family)
-				gateway = (int)i;
-		}
-	return gateway;
-}
-
-static int resolve(const struct nbd_uri *uri, struct net_ip *ip, struct error *err)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-	int rc = getaddrinfo(uri->host, NULL, &hints, &list);
-
-	if (rc)
-		return error_set(err, -EHOSTUNREACH, "%s: %s; check the name or write the address", uri->host,
-			gai_strerror(rc));
-	memset(ip, 0, sizeof(*ip));
-	ip->family = (uint8_t)list->ai_family;
-	if (list->ai_family == AF_INET)
-		memcpy(ip->addr, &((struct sockaddr_in *)(void *)list->ai_addr)->sin_addr, 4);
-	else
-		memcpy(ip->addr, &((struct sockaddr_in6 *)(void *)list->ai_addr)->sin6_addr, 16);
-	freeaddrinfo(list);
-	return 0;
-}
+/* ---- local TCP ports ---- */
 
 /*
  * Takes a TCP port from the kernel by binding a socket to it, so that both stacks never share one.
@@ -88,20 +42,6 @@ int engine_local_port_take(uint16_t *port)
 
 /* ---- making the volume ---- */
 
-static int servers_resolve(struct engine_volume *v, struct volume_config *vc, struct error *err)
-{
-	unsigned i;
-	int rc = 0;
-
-	for (i = 0; !rc && i < v->cfg.uri_count; i++) {
-		rc = nbd_uri_parse(v->cfg.uris[i], &vc->servers[i].uri, err);
-		if (!rc)
-			rc = resolve(&vc->servers[i].uri, &vc->servers[i].ip, err);
-	}
-	vc->server_count = v->cfg.uri_count;
-	return rc;
-}
-
 static void plan_fill(const struct engine_volume *v, struct volume_config *vc)
 {
 	vc->queue_depth = v->is_recovery ? v->state.queue_depth : v->cfg.queue_depth;
@@ -118,24 +58,20 @@ static void plan_fill(const struct engine_volume *v, struct volume_config *vc)
 	vc->mbuf_payload_min = PAYLOAD_MIN;
 }
 
-int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err)
+int engine_volume_plan(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
 {
-	int port, rc;
-
 	v->plan = calloc(1, sizeof(*v->plan));
 	if (!v->plan)
 		return error_set(err, -ENOMEM, "out of memory");
 	plan_fill(v, v->plan);
-	rc = servers_resolve(v, v->plan, err);
-	if (rc)
-		return rc;
-	port = port_choose(e, &v->plan->servers[0].ip);
-	if (port < 0)
-		return error_set(err, -ENETUNREACH,
-			"no port reaches %s: give a port an address in its network, or a gateway",
-			v->plan->servers[0].uri.host);
-	v->port = (unsigned)port;
-	return engine_parts_make(e, v, err);
+	return engine_names_begin(e, v, now_us, err);
+}
+
+int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err)
+{
+	int rc = engine_servers_choose(e, v, err);
+
+	return rc ? rc : engine_parts_make(e, v, err);
 }
 
 bool engine_linger_has_room(const struct engine *e)
@@ -176,6 +112,7 @@ void engine_buf_put_aside(struct engine *e, struct stream_buf *buf)
 
 void engine_volume_free(struct engine *e, struct engine_volume *v)
 {
+	engine_names_end(e, v);
 	while (v->part_count > 0)
 		engine_part_free(e, v, v->part_count - 1);
 	volume_group_destroy(v->group);

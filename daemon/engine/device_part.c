@@ -396,6 +396,11 @@ void engine_parts_info(const struct engine_volume *v, struct volume_info *out)
 	struct volume_info part;
 	unsigned i;
 
+	if (v->part_count == 0) { /* its servers' names are still being resolved */
+		*out = (struct volume_info){.state = VOLUME_CONNECTING};
+		snprintf(out->name, sizeof(out->name), "%s", v->cfg.name);
+		return;
+	}
 	volume_info(v->parts[0].volume, out);
 	for (i = 1; i < v->part_count; i++) {
 		volume_info(v->parts[i].volume, &part);

@@ -189,6 +189,11 @@ struct engine *engine_create(const struct config *cfg, const struct engine_facts
 	e->cfg = *cfg;
 	e->facts = *facts;
 	clock_init(&e->clock);
+	e->resolver = resolver_create(resolver_lookup, err);
+	if (!e->resolver) {
+		engine_destroy(e);
+		return NULL;
+	}
 	engine_shortage_start(e);
 	host_files_allow();
 	for (i = 0; !rc && i < cfg->port_count; i++) {
@@ -232,6 +237,7 @@ void engine_destroy(struct engine *e)
 		engine_pools_destroy(p);
 	}
 	host_follow_destroy(e->follow);
+	resolver_destroy(e->resolver);
 	engine_linger_poll(e, true);
 	free(e);
 }
@@ -251,6 +257,7 @@ void engine_poll(struct engine *e)
 			for (k = 0; k < n; k++)
 				engine_volume_event(e, &ev[k]);
 		}
+	resolver_clear(e->resolver);
 	for (i = 0; i < VOLUME_MAX; i++)
 		if (e->volumes[i].step != STEP_FREE)
 			engine_volume_poll(e, &e->volumes[i], now_us);
@@ -266,7 +273,13 @@ bool engine_is_moving(const struct engine *e)
 	unsigned i;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->volumes[i].step != STEP_FREE && e->volumes[i].step != STEP_SERVE)
+		if (e->volumes[i].step != STEP_FREE && e->volumes[i].step != STEP_RESOLVE &&
+			e->volumes[i].step != STEP_SERVE)
 			return true;
 	return false;
+}
+
+int engine_fd(const struct engine *e)
+{
+	return resolver_fd(e->resolver);
 }

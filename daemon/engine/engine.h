@@ -56,6 +56,7 @@ int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn
 /* Moves everything along: volume events, attach and detach steps. Call often; never blocks long. */
 void engine_poll(struct engine *e);
 bool engine_is_moving(const struct engine *e); /* something waits for the next poll */
+int engine_fd(const struct engine *e); /* readable: a name was resolved, so poll */
 unsigned engine_volume_count(const struct engine *e);
 bool engine_has(const struct engine *e, const char *name);
 /* The name of the volume whose block device is /dev/ublkb@dev_id; the engine's, until the volume is gone. NULL: none. */

@@ -7,6 +7,7 @@
 #include "config/host/host.h"
 #include "daemon/engine/backlog.h"
 #include "daemon/engine/engine.h"
+#include "daemon/engine/resolver.h"
 #include "dataplane/clock.h"
 #include "dataplane/exception/exception.h"
 #include "daemon/engine/shortage.h"
@@ -68,6 +69,7 @@ struct engine_port {
 /* What an attach or detach waits for; the order of attach, then of detach. */
 enum volume_step {
 	STEP_FREE,	/* slot unused */
+	STEP_RESOLVE,	/* the addresses of its servers */
 	STEP_CONNECT,	/* the first READY of the volume */
 	STEP_SPREAD,	/* the other workers' parts to be READY */
 	STEP_FRONT,	/* the workers to start the front end's queues */
@@ -93,6 +95,17 @@ struct engine_part {
 	bool is_gone, is_failed, was_ready, is_dismissed;
 };
 
+/* The hosts of a device's URIs; device_servers.c. */
+struct device_names {
+	uint64_t ticket[VOLUME_URI_MAX]; /* 0: nothing is asked about it */
+	struct resolver_ips ips[VOLUME_URI_MAX]; /* the last good ones */
+	struct error why[VOLUME_URI_MAX];	 /* of those without */
+	bool has_name, is_asking;
+	uint64_t since_us, look_us, again_us;
+	uint32_t pause_us;
+	struct volume_servers servers; /* as posted to the worker: left alone until it is done */
+};
+
 struct engine_volume {
 	enum volume_step step;
 	struct config_volume cfg;
@@ -112,6 +125,8 @@ struct engine_volume {
 	char degraded[384];
 	char scheduler[32]; /* of the device, as last seen */
 	uint64_t watch_us;  /* when to look at it next */
+	struct device_names names;
+	uint32_t attach_ms; /* the time a server has to become READY */
 	unsigned port;
 	uint32_t quota, quota_least; /* of each connection: at most, and to begin with */
 	uint64_t deadline_us;
@@ -131,6 +146,7 @@ struct engine {
 	struct engine_port ports[PORT_MAX];
 	unsigned port_count;
 	struct engine_volume volumes[VOLUME_MAX];
+	struct resolver *resolver;
 	struct host_follow *follow; /* NULL: nothing is followed */
 	uint64_t link_due_us, credit_due_us;
 	struct engine_shortage {
@@ -144,6 +160,17 @@ struct engine {
 /* device.c */
 void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us);
 void engine_volume_event(struct engine *e, const struct volume_event *ev);
+
+/*
+ * device_servers.c. Begin parses the URIs and asks for their hosts; done answers whether there is
+ * nothing left to wait for; end forgets what was asked. Choose sets the port and plan->servers; 0, or -EHOSTUNREACH
+ * or -ENETUNREACH with @err. Follow, while it serves: names are resolved again when no connection is left.
+ */
+int engine_names_begin(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err);
+bool engine_names_done(struct engine *e, struct engine_volume *v, uint64_t now_us);
+void engine_names_end(struct engine *e, struct engine_volume *v);
+int engine_servers_choose(struct engine *e, struct engine_volume *v, struct error *err);
+void engine_servers_follow(struct engine *e, struct engine_volume *v, uint64_t now_us);
 
 /*
  * device_part.c. Make: the first part. Spread: the others, once the first is READY; begin answers
@@ -204,6 +231,7 @@ void engine_follow_poll(struct engine *e, uint64_t now_us);
 void engine_gateway_set(struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface);
 
 /* device_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done. */
+int engine_volume_plan(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err);
 int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);
 void engine_volume_free(struct engine *e, struct engine_volume *v);
 

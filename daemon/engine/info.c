@@ -50,7 +50,7 @@ void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *o
 
 static const char *step_name(enum volume_step step)
 {
-	static const char *const names[] = {"free", "connecting", "spreading", "starting", "starting", "serving",
+	static const char *const names[] = {"free", "resolving", "connecting", "spreading", "starting", "starting", "serving",
 		"stopping", "draining"};
 
 	return names[step];
@@ -291,7 +291,7 @@ const struct volume_probe *engine_probe(const struct engine *e, const char *name
 	unsigned i;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->volumes[i].step != STEP_FREE && strcmp(e->volumes[i].cfg.name, name) == 0)
+		if (e->volumes[i].step > STEP_RESOLVE && strcmp(e->volumes[i].cfg.name, name) == 0)
 			return volume_probe(e->volumes[i].parts[0].volume);
 	return NULL;
 }

@@ -49,17 +49,19 @@ static void die(const char *text)
 
 static void server_add(struct volume_config *cfg, const char *text)
 {
-	struct volume_server *server = &cfg->servers[cfg->server_count];
+	struct volume_server *server = &cfg->servers.list[cfg->servers.count];
+	struct nbd_uri *uri = &cfg->uris[cfg->servers.count];
 	struct error err;
 
-	if (cfg->server_count == VOLUME_URI_MAX)
+	if (cfg->servers.count == VOLUME_URI_MAX)
 		die("too many URIs");
-	if (nbd_uri_parse(text, &server->uri, &err) < 0)
+	if (nbd_uri_parse(text, uri, &err) < 0)
 		die(err.text);
+	server->uri = (uint8_t)cfg->servers.count;
 	server->ip.family = AF_INET;
-	if (inet_pton(AF_INET, server->uri.host, server->ip.addr) != 1)
+	if (inet_pton(AF_INET, uri->host, server->ip.addr) != 1)
 		die("this tool wants an IPv4 address as host");
-	cfg->server_count++;
+	cfg->servers.count++;
 }
 
 enum option_id {
@@ -191,7 +193,7 @@ static void options_parse(struct options *o, int argc, char **argv)
 		option_apply(o, id, optarg);
 	for (; optind < argc; optind++)
 		server_add(&o->volume, argv[optind]);
-	if (o->volume.server_count == 0)
+	if (o->volume.servers.count == 0)
 		die("usage: nbd_bench_socket [OPTION]... URI...");
 }
 

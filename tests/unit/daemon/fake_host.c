@@ -100,3 +100,8 @@ uint64_t host_memory_files(void)
 {
 	return 1 << 20;
 }
+
+int host_thread_protect(void)
+{
+	return 0;
+}

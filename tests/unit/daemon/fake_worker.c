@@ -122,7 +122,7 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	memcpy(out->name, v->cfg.name, sizeof(out->name));
 	memcpy(out->ops, v->ops, sizeof(out->ops));
 	snprintf(out->error, sizeof(out->error), "%s", v->error);
-	snprintf(out->server, sizeof(out->server), "%s:%u", v->cfg.servers[0].uri.host, v->cfg.servers[0].uri.port);
+	snprintf(out->server, sizeof(out->server), "%s:%u", v->cfg.uris[0].host, v->cfg.uris[0].port);
 }
 
 enum volume_state volume_state_of(const struct volume *v)
@@ -194,6 +194,11 @@ void fake_volume_wants(struct volume *v, uint32_t credit_mbufs, bool is_over_cre
 uint32_t fake_volume_credit(const struct volume *v)
 {
 	return v->credit_mbufs;
+}
+
+const struct volume_config *fake_volume_config(const struct volume *v)
+{
+	return &v->cfg;
 }
 
 bool fake_volume_was_failed(const struct volume *v)

@@ -62,6 +62,7 @@ struct volume *fake_volume(const struct worker *w, unsigned idx);
 void fake_volume_ops(struct volume *v, enum block_op op, uint64_t count);
 void fake_volume_wants(struct volume *v, uint32_t credit_mbufs, bool is_over_credit);
 uint32_t fake_volume_credit(const struct volume *v); /* as last granted */
+const struct volume_config *fake_volume_config(const struct volume *v); /* as it was created */
 void fake_volume_state(struct volume *v, enum volume_state state);
 bool fake_volume_was_failed(const struct volume *v);
 

@@ -124,7 +124,7 @@ static void parts_stay_on_one_server(void **state)
 	struct pair *p = pair_make();
 	struct stream *followers;
 
-	p->a->cfg.server_count = p->b->cfg.server_count = 2;
+	p->a->cfg.servers.count = p->b->cfg.servers.count = 2;
 	pair_ready(p);
 	followers = &p->b->net->streams[p->b->net->opened - 1];
 	fake_stream_close(&p->a->net->streams[p->a->net->opened - 1]);

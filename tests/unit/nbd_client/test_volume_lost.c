@@ -12,7 +12,7 @@ static struct world *cut_world(void)
 {
 	struct world *w = world_create();
 
-	w->cfg.server_count = 2;
+	w->cfg.servers.count = 2;
 	w->srv->shape = SHAPE_PIECES_BACKWARDS;
 	memset(w->srv->disk, 0x11, 8192);
 	world_ask(w, BLOCK_WRITE, 4096, 2048, 0, 0x99);

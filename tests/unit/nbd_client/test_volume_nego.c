@@ -125,7 +125,7 @@ static void volume_turns_to_the_next_address(void **state)
 {
 	struct world *w = world_create();
 
-	w->cfg.server_count = 2;
+	w->cfg.servers.count = 2;
 	w->srv->phase[0] = 4; /* the first accepts and says nothing */
 	world_start(w);
 	assert_true(world_until(w, VOLUME_READY, 20000000));

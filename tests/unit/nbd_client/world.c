@@ -82,10 +82,11 @@ static const struct block_front_ops front_ops = {
 
 static void server_set(struct volume_config *cfg, unsigned idx, const char *host)
 {
-	struct volume_server *s = &cfg->servers[idx];
+	struct volume_server *s = &cfg->servers.list[idx];
 
-	strcpy(s->uri.host, host);
-	s->uri.port = NBD_PORT_DEFAULT;
+	strcpy(cfg->uris[idx].host, host);
+	cfg->uris[idx].port = NBD_PORT_DEFAULT;
+	s->uri = (uint8_t)idx;
 	s->ip.family = AF_INET;
 	inet_pton(AF_INET, host, s->ip.addr);
 }
@@ -106,7 +107,7 @@ struct world *world_create(void)
 	assert(w->nc && w->buf.base != MAP_FAILED);
 	w->cfg = (struct volume_config){
 		.name = "v0",
-		.server_count = 1,
+		.servers.count = 1,
 		.connections = 1,
 		.queue_depth = 16,
 		.io_bytes_max = WORLD_SLOT_BYTES,

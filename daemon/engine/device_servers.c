@@ -1,0 +1,294 @@
+/*
+ * device_servers.c - a device's servers: names to addresses, addresses to a port
+ *
+ * Each URI's host is an address, or a name that the resolver looks up while the control thread goes
+ * on. All addresses of all names that the device's port reaches become one list, in the order of the URIs, and
+ * the volume tries them in turn. What no port reaches, or what the name server does not know, is left out with
+ * a warning as long as something remains: a server with an IPv6 address is of use to a port
+ * that has IPv4 only, and a second server whose name is unknown today does not keep the first
+ * from serving. The port is that of the first address some port reaches; all connections of a
+ * device are on the workers of one port.
+ *
+ * While a device that serves has no connection at all, its names are looked up again, with growing
+ * pauses, and the first part's worker gets the new list: the server may have moved behind its name.
+ * Where the name server is silent the addresses of the last answer stay.
+ *
+ * Control thread; nothing here waits. A device that is attached waits in STEP_RESOLVE, at most
+ * NAMES_MS_MAX, and GRACE_MS once one of its hosts has an address.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "config/log.h"
+#include "daemon/engine/engine_impl.h"
+
+#define NAMES_MS_MAX 15000
+#define GRACE_MS     2000
+#define LOOK_US	     200000u   /* between two looks whether a device still has a connection */
+#define AGAIN_US_MIN 2000000u  /* between two look-ups for a device without one */
+#define AGAIN_US_MAX 30000000u
+
+/* ---- ports ---- */
+
+static bool prefix_has(const struct net_addr *a, const struct net_ip *ip)
+{
+	unsigned bytes = a->prefix_bits / 8, bits = a->prefix_bits % 8;
+
+	if (a->ip.family != ip->family || memcmp(a->ip.addr, ip->addr, bytes) != 0)
+		return false;
+	return bits == 0 || ((a->ip.addr[bytes] ^ ip->addr[bytes]) >> (8 - bits)) == 0;
+}
+
+/* 2: in a network of the port; 1: by its gateway; 0: not. */
+static unsigned port_reaches(const struct engine_port *p, const struct net_ip *ip)
+{
+	unsigned best = 0, k;
+
+	for (k = 0; k < p->addr_count; k++) {
+		if (prefix_has(&p->addrs[k], ip))
+			return 2;
+		if (p->addrs[k].gateway.family == ip->family)
+			best = 1;
+	}
+	return best;
+}
+
+/* The port whose subnet holds @ip, else the first with a gateway for its family, else -1. */
+static int port_choose(const struct engine *e, const struct net_ip *ip)
+{
+	unsigned best = 0, i;
+	int port = -1;
+
+	for (i = 0; i < e->port_count; i++) {
+		unsigned how = port_reaches(&e->ports[i], ip);
+
+		if (how > best) {
+			best = how;
+			port = (int)i;
+		}
+	}
+	return port;
+}
+
+/* ---- names ---- */
+
+static void answer_keep(struct engine_volume *v, unsigned uri, const struct resolver_answer *answer)
+{
+	struct device_names *n = &v->names;
+
+	n->ticket[uri] = 0;
+	n->why[uri] = answer->error;
+	if (answer->ips.count)
+		n->ips[uri] = answer->ips;
+	if (answer->is_remembered)
+		log_warn("volume %s: %s: %s; going on with its last good address", v->cfg.name,
+			v->plan->uris[uri].host, answer->error.text);
+}
+
+static void names_ask(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	struct device_names *n = &v->names;
+	struct net_ip ip;
+
+	n->since_us = now_us;
+	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
+		const char *host = v->plan->uris[i].host;
+
+		n->why[i].text[0] = '\0';
+		if (resolver_numeric(host, &ip) == 0) {
+			n->ips[i] = (struct resolver_ips){.count = 1, .ip = {ip}};
+			continue;
+		}
+		n->has_name = true;
+		n->ticket[i] = resolver_ask(e->resolver, host);
+		if (n->ticket[i] == 0)
+			error_set(&n->why[i], 0, "too many names are being looked up");
+	}
+}
+
+static void names_give_up(struct engine *e, struct engine_volume *v, const char *why)
+{
+	struct resolver_answer answer;
+
+	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
+		if (v->names.ticket[i] == 0)
+			continue;
+		resolver_give_up(e->resolver, v->names.ticket[i], why, &answer);
+		answer_keep(v, i, &answer);
+	}
+}
+
+int engine_names_begin(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < v->cfg.uri_count; i++)
+		rc = nbd_uri_parse(v->cfg.uris[i], &v->plan->uris[i], err);
+	if (rc == 0)
+		names_ask(e, v, now_us);
+	return rc;
+}
+
+bool engine_names_done(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	struct device_names *n = &v->names;
+	struct resolver_answer answer;
+	uint64_t ms = NAMES_MS_MAX;
+	bool is_waiting = false;
+
+	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
+		if (n->ticket[i] && resolver_take(e->resolver, n->ticket[i], &answer))
+			answer_keep(v, i, &answer);
+		is_waiting |= n->ticket[i] != 0;
+		if (n->ticket[i] == 0 && n->ips[i].count)
+			ms = GRACE_MS;
+	}
+	if (is_waiting && now_us < n->since_us + ms * 1000)
+		return false;
+	names_give_up(e, v, "the name server does not answer");
+	return true;
+}
+
+void engine_names_end(struct engine *e, struct engine_volume *v)
+{
+	struct resolver_answer answer;
+
+	for (unsigned i = 0; i < VOLUME_URI_MAX; i++) {
+		if (v->names.ticket[i])
+			resolver_give_up(e->resolver, v->names.ticket[i], "", &answer);
+		v->names.ticket[i] = 0;
+	}
+}
+
+/* ---- addresses ---- */
+
+static void left_out(const struct engine_volume *v, unsigned uri, const struct net_ip *ip, const char *why)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+
+	inet_ntop(ip->family, ip->addr, text, sizeof(text));
+	log_warn("volume %s: %s (%s) is left out: %s", v->cfg.name, v->plan->uris[uri].host, text, why);
+}
+
+static const char *why_not(const struct engine *e, unsigned port, const struct net_ip *ip, unsigned count)
+{
+	int other = port_choose(e, ip);
+
+	if (other < 0)
+		return "no port reaches it: give a port an address in its network, or a gateway";
+	if (port_reaches(&e->ports[port], ip) == 0)
+		return "another port reaches it, and a volume uses one port";
+	return count == VOLUME_SERVER_MAX ? "there are too many addresses" : NULL;
+}
+
+/* What @port reaches of all addresses. @is_told: what is left out is logged. */
+static void list_make(const struct engine *e, const struct engine_volume *v, unsigned port, bool is_told,
+	struct volume_servers *out)
+{
+	const struct device_names *n = &v->names;
+
+	memset(out, 0, sizeof(*out));
+	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
+		if (is_told && n->ips[i].count == 0)
+			log_warn("volume %s: %s is left out: %s", v->cfg.name, v->plan->uris[i].host,
+				n->why[i].text);
+		for (unsigned k = 0; k < n->ips[i].count; k++) {
+			const char *why = why_not(e, port, &n->ips[i].ip[k], out->count);
+
+			if (!why)
+				out->list[out->count++] =
+					(struct volume_server){.ip = n->ips[i].ip[k], .uri = (uint8_t)i};
+			else if (is_told)
+				left_out(v, i, &n->ips[i].ip[k], why);
+		}
+	}
+}
+
+int engine_servers_choose(struct engine *e, struct engine_volume *v, struct error *err)
+{
+	const struct device_names *n = &v->names;
+	int port = -1, unknown = -1;
+
+	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
+		if (n->ips[i].count == 0 && unknown < 0)
+			unknown = (int)i;
+		for (unsigned k = 0; port < 0 && k < n->ips[i].count; k++)
+			port = port_choose(e, &n->ips[i].ip[k]);
+	}
+	if (port < 0 && unknown >= 0)
+		return error_set(err, -EHOSTUNREACH, "%s: %.300s; check the name or write the address",
+			v->plan->uris[unknown].host, n->why[unknown].text);
+	if (port < 0)
+		return error_set(err, -ENETUNREACH,
+			"no port reaches %s: give a port an address in its network, or a gateway",
+			v->plan->uris[0].host);
+	v->port = (unsigned)port;
+	list_make(e, v, v->port, true, &v->plan->servers);
+	return 0;
+}
+
+/* ---- while it serves ---- */
+
+static bool has_connection(const struct engine_volume *v)
+{
+	struct volume_info info;
+
+	engine_parts_info(v, &info);
+	return info.conn_ready > 0;
+}
+
+static void list_log(const struct engine_volume *v, const struct volume_servers *servers)
+{
+	char text[INET6_ADDRSTRLEN], line[256] = "";
+	size_t at = 0;
+
+	for (unsigned i = 0; i < servers->count && at < sizeof(line); i++) {
+		inet_ntop(servers->list[i].ip.family, servers->list[i].ip.addr, text, sizeof(text));
+		at += (size_t)snprintf(line + at, sizeof(line) - at, "%s%s", i ? ", " : "", text);
+	}
+	log_info("volume %s: its names now have the addresses %s", v->cfg.name, line);
+}
+
+static void list_post(struct engine *e, struct engine_volume *v)
+{
+	struct device_names *n = &v->names;
+	struct volume_servers now;
+
+	list_make(e, v, v->port, false, &now);
+	if (now.count == 0 || !engine_parts_done(e, v))
+		return; /* the worker may still be reading n->servers */
+	if (memcmp(&now, n->servers.count ? &n->servers : &v->plan->servers, sizeof(now)) != 0)
+		list_log(v, &now);
+	n->servers = now;
+	/* Also if it is the same: the worker did not take the last one if it was connected at that moment. */
+	engine_part_post(e, v, &v->parts[0], (struct worker_cmd){.type = WORKER_SERVERS_SET, .b = &n->servers});
+}
+
+void engine_servers_follow(struct engine *e, struct engine_volume *v, uint64_t now_us)
+{
+	struct device_names *n = &v->names;
+
+	if (!n->has_name || (!n->is_asking && now_us < n->look_us))
+		return;
+	n->look_us = now_us + LOOK_US;
+	if (has_connection(v)) {
+		engine_names_end(e, v);
+		n->is_asking = false;
+		n->again_us = 0;
+		n->pause_us = AGAIN_US_MIN;
+		return;
+	}
+	if (!n->is_asking) {
+		if (now_us < n->again_us)
+			return;
+		names_ask(e, v, now_us);
+		n->is_asking = true;
+	}
+	if (!engine_names_done(e, v, now_us))
+		return;
+	n->is_asking = false;
+	n->again_us = now_us + n->pause_us;
+	n->pause_us = n->pause_us * 2 < AGAIN_US_MAX ? n->pause_us * 2 : AGAIN_US_MAX;
+	list_post(e, v);
+}
