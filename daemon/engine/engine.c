@@ -157,6 +157,48 @@ static int worker_make(struct engine *e, struct engine_port *p, unsigned q, unsi
 	return p->workers[q] ? 0 : -ENOMEM;
 }
 
+/* Does the kernel have one of the port's addresses on the interface we share with it? */
+static bool kernel_has_address(const struct engine_port *p)
+{
+	for (unsigned i = 0; i < p->addr_count; i++)
+		for (unsigned k = 0; k < p->iface.addr_count; k++)
+			if (p->addrs[i].ip.family == p->iface.addrs[k].family &&
+				memcmp(p->addrs[i].ip.addr, p->iface.addrs[k].addr, sizeof(p->addrs[i].ip.addr)) == 0)
+				return true;
+	return false;
+}
+
+/*
+ * Under af_packet the kernel hears our packets too, and resets our connections if it has our address. It may be given the
+ * address later, so the guard is wanted always, and needed only where it has it now.
+ */
+static int guard_make(struct engine_port *p, struct error *err)
+{
+	uint16_t ports[WORKER_MAX * LOCAL_PORT_MAX];
+	struct error why = {""};
+	unsigned count = 0;
+
+	if (p->cfg->kind != DEVICE_AF_PACKET)
+		return 0;
+	for (unsigned q = 0; q < p->queue_count; q++) {
+		const struct worker_config *wc = worker_config(p->queues[q].worker);
+
+		memcpy(ports + count, wc->local_ports, wc->local_port_count * sizeof(ports[0]));
+		count += wc->local_port_count;
+	}
+	p->guard = host_guard_create(p->cfg->device, ports, count, &why);
+	if (p->guard)
+		return 0;
+	if (!kernel_has_address(p)) {
+		log_info("port %s: %s; the kernel must not be given its addresses", p->cfg->name, why.text);
+		return 0;
+	}
+	return error_set(err, -ENOTSUP,
+		"port %s: the kernel has its address and would reset its connections; %s; modprobe nf_tables, or write an "
+		"`address:` under the port that the kernel has not",
+		p->cfg->name, why.text);
+}
+
 /* All are made before the first starts, for they look at one another. */
 static int workers_start(struct engine *e, unsigned idx, unsigned first, struct error *err)
 {
@@ -171,6 +213,8 @@ static int workers_start(struct engine *e, unsigned idx, unsigned first, struct 
 	}
 	for (q = 0; !rc && q < p->queue_count; q++)
 		rc = worker_make(e, p, q, first + q, err);
+	if (!rc)
+		rc = guard_make(p, err);
 	for (q = 0; !rc && q < p->queue_count; q++)
 		rc = worker_start(p->queues[q].worker, err);
 	return rc;
@@ -231,6 +275,7 @@ void engine_destroy(struct engine *e)
 			while (p->queues[q].port_fd_count > 0)
 				close(p->queues[q].port_fds[--p->queues[q].port_fd_count]);
 		}
+		host_guard_destroy(p->guard);
 		handover_destroy(p->handover);
 		port_close(p->port);
 		exception_destroy(p->exception);

@@ -5,6 +5,7 @@
 #define DAEMON_ENGINE_ENGINE_IMPL_H
 
 #include "config/host/host.h"
+#include "config/host/host_guard.h"
 #include "daemon/engine/backlog.h"
 #include "daemon/engine/engine.h"
 #include "daemon/engine/resolver.h"
@@ -59,6 +60,7 @@ struct engine_port {
 	struct worker_addrs follow_addrs; /* posted to the workers: theirs until the queues' backlogs are done */
 	bool is_follow_due, is_link_up;
 	uint16_t stack_mtu; /* what the workers were told last */
+	struct host_guard *guard; /* af_packet: NULL elsewhere, and where the kernel refused it */
 	struct exception *exception; /* NULL: none, and exception_why tells why */
 	char exception_iface[IF_NAMESIZE], exception_why[ERROR_TEXT_BYTES];
 	struct engine_queue queues[WORKER_MAX];
