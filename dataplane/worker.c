@@ -173,6 +173,7 @@ static unsigned tx_turn(struct worker *w, uint64_t now_us)
 		w->stats.tx_packets += n;
 		if (w->tx_at < w->tx_count) {
 			w->stats.tx_full++;
+			w->is_tx_full = true;
 			break;
 		}
 		if (sent >= TX_RING_DEFAULT)
@@ -185,13 +186,14 @@ static unsigned tx_turn(struct worker *w, uint64_t now_us)
 static unsigned others_send(struct worker *w, uint64_t now_us)
 {
 	struct rte_mbuf **frames;
-	unsigned n = other_tx(w->other, &frames, now_us);
+	unsigned n = other_tx(w->other, &frames, now_us), sent;
 
-	if (n > 0) {
-		n = port_tx(w->cfg.port, w->cfg.queue, frames, n);
-		other_tx_done(w->other, n);
-	}
-	return n;
+	if (n == 0)
+		return 0;
+	sent = port_tx(w->cfg.port, w->cfg.queue, frames, n);
+	other_tx_done(w->other, sent);
+	w->is_tx_full = sent < n;
+	return sent;
 }
 
 /* Stranded completions hide mbufs: ask for them when the pool is low, or now and then. */
@@ -208,6 +210,7 @@ static unsigned worker_turn(struct worker *w, uint64_t now_us)
 	work += stray_turn(w, now_us);
 	net_timers(w->net, now_us);
 	nbd_client_turn(w->nbd, now_us);
+	w->is_tx_full = false;
 	work += tx_turn(w, now_us);
 	w->moved_others = w->rx_others;
 	if (w->tx_at == w->tx_count) { /* storage first: the ring has room for others */

@@ -16,6 +16,8 @@
  * While requests are under way it does not spin either, but rests for a part of the time they take (pace.c): with many it finds
  * several answers at once, and with few the processor is left to who asked.
  *
+ * A ring of the NIC that is full and stays so (no link) is looked at again at growing intervals, not without end.
+ *
  * When others' packets pour in, neither spinning nor the interrupt lets the worker sleep: then it naps, for
  * as long as pace.c finds harmless, and takes what has come in one burst. Only work of the storage makes
  * it spin then.
@@ -200,6 +202,18 @@ static uint64_t blind_us(const struct worker *w, uint64_t idle_us)
 	return RTE_MAX(RTE_MIN(idle_us / 4, SLEEP_US_MAX), SLEEP_US_MIN);
 }
 
+/*
+ * Packets wait for room in the NIC's ring. It is made within microseconds, or not before the link is back: no
+ * interrupt tells. So look again, at growing intervals; due timers and pending requests would only add more packets.
+ */
+static void blocked_wait(struct worker *w, uint64_t idle_us)
+{
+	if (idle_us >= LAZY_AFTER_US)
+		nap(w, SLEEP_US_LAZY);
+	else if (idle_us >= SPIN_US_MAX)
+		nap(w, RTE_MAX(RTE_MIN(idle_us / 4, SLEEP_US_MAX), SLEEP_US_MIN));
+}
+
 void idle_wait(struct worker *w, uint64_t now_us)
 {
 	bool has_fd = port_rx_fd(w->cfg.port, w->cfg.queue) >= 0, is_told;
@@ -208,8 +222,10 @@ void idle_wait(struct worker *w, uint64_t now_us)
 	if (w->idle.idle_since_us == 0)
 		w->idle.idle_since_us = now_us;
 	idle_us = now_us - w->idle.idle_since_us;
-	if (w->tx_at < w->tx_count)
+	if (w->is_tx_full) {
+		blocked_wait(w, idle_us);
 		return;
+	}
 	if (idle_us < SPIN_US_MAX) {
 		rest(w, now_us);
 		return;

@@ -31,6 +31,7 @@ struct worker {
 	struct nbd_client *nbd;
 	struct rte_mbuf *tx[BURST_MAX]; /* pulled from net, not yet taken by the NIC */
 	unsigned tx_at, tx_count;
+	bool is_tx_full; /* the NIC took less than it was offered in this turn */
 	struct worker_idle idle;
 	struct pace pace;
 	unsigned rx_others, moved_others; /* packets of this turn; moved: either way */
