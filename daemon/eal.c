@@ -7,7 +7,7 @@
  * is good for us and for the IOMMU, no shared files (two daemons must not meet in /dev/hugepages).
  *
  * Hugepages are used when there are enough of them; without, ordinary memory, which mlockall keeps
- * resident. The main lcore floats over all CPUs: it is the control thread, workers are threads of
+ * resident. The main lcore floats over all CPUs we may use: it is the control thread, workers are threads of
  * our own.
  */
 #include "daemon/eal.h"
@@ -80,7 +80,9 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 	struct error *err)
 {
 	struct eal_args args = {0};
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint16_t cpus[HOST_CPU_MAX];
+	char cpus_text[EAL_ARG_BYTES - 16] = "0";
+	unsigned cpu_count = host_cpus(cpus, HOST_CPU_MAX);
 	bool needs_pci = false, is_debug = getenv("SLUICE_EAL_LOG");
 	unsigned i;
 
@@ -90,7 +92,9 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 	arg_add(&args, "--iova-mode=va");
 	arg_add(&args, "--no-telemetry");
 	arg_add(&args, "--log-level=%s", is_debug ? "debug" : "error");
-	arg_add(&args, "--lcores=0@(0-%ld)", cpus > 0 ? cpus - 1 : 0);
+	if (cpu_count)
+		host_cpus_text(cpus, cpu_count, cpus_text, sizeof(cpus_text));
+	arg_add(&args, "--lcores=0@(%s)", cpus_text);
 	if (facts->has_hugepages) {
 		arg_add(&args, "--in-memory");
 		arg_add(&args, "--socket-mem=%u", mib);

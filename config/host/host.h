@@ -23,6 +23,7 @@ struct host_iface {
 	uint8_t mac[6];
 	uint16_t mtu;
 	bool is_up, has_default_route;
+	bool is_ethernet; /* its frames have MAC addresses in front; not so a tun's, WireGuard's, a PPP link's, loopback's */
 	struct host_addr addrs[NET_ADDR_MAX];
 	unsigned addr_count;
 	struct host_addr gateway, gateway6; /* family 0 = none */
@@ -118,6 +119,12 @@ int host_thread_protect(void);
 int host_thread_hurry(void);
 /* The calling thread's sleeps end when they shall; else one of 50 us may take 100. It asks for no privilege. */
 void host_thread_punctual(void);
+
+#define HOST_CPU_MAX 1024
+/* Processors the calling thread may run on, ascending, at most @max. Out: how many; 0: cannot be told. Any thread. */
+unsigned host_cpus(uint16_t *out, unsigned max);
+/* "0-2,5" of @count ascending @cpus; ends before a range that has no room. Any thread. */
+void host_cpus_text(const uint16_t *cpus, unsigned count, char *out, unsigned out_bytes);
 
 /* One daemon: takes the lock file under @run_dir. Out: fd, or -EBUSY with the pid that holds it. */
 int host_lock(const char *run_dir, struct error *err);

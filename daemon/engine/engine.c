@@ -99,15 +99,16 @@ static int port_bring_up(struct engine *e, unsigned idx, struct error *err)
 	return rc;
 }
 
-/* Worker @n of the daemon: the core the file says, else from the last one down; the first is left to
- * the control thread where there is more than one. */
+/* Worker @n of the daemon: the core the file says, else from the last one down of those we may use; the first is left to
+ * the control thread where there is more than one. -1: not pinned. */
 static int worker_cpu(const struct config_port *cfg, unsigned queue, unsigned n)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint16_t cpus[HOST_CPU_MAX];
+	unsigned count = host_cpus(cpus, HOST_CPU_MAX);
 
 	if (queue < cfg->cpu_count)
 		return cfg->cpu[queue];
-	return cpus > 1 ? (int)(cpus - 1 - (long)n % cpus) : -1;
+	return count > 1 ? cpus[count - 1 - n % count] : -1;
 }
 
 /*
