@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <net/if_arp.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
@@ -66,6 +67,7 @@ static int link_read(struct nl_sock *sock, const char *name, struct host_iface *
 	out->mtu = (uint16_t)(rtnl_link_get_mtu(link) > UINT16_MAX ? UINT16_MAX
 								   : rtnl_link_get_mtu(link));
 	out->is_up = rtnl_link_get_flags(link) & IFF_UP;
+	out->is_ethernet = rtnl_link_get_arptype(link) == ARPHRD_ETHER;
 	mac = rtnl_link_get_addr(link);
 	if (mac && nl_addr_get_len(mac) == sizeof(out->mac))
 		memcpy(out->mac, nl_addr_get_binary_addr(mac), sizeof(out->mac));

@@ -139,6 +139,11 @@ static void check_iface_port(struct check_list *list, const struct config_port *
 			port->name);
 		return;
 	}
+	if (!iface.is_ethernet) {
+		check_bad(list, "device", true, -EPROTOTYPE, "%s is no Ethernet interface (a tunnel, or loopback)", iface.name);
+		check_remedy(list, "give port %s an Ethernet interface as `device:`, or a NIC's PCI address", port->name);
+		return;
+	}
 	check_good(list, "device", "%s is there", iface.name);
 	if (!iface.is_up) {
 		check_bad(list, "link", false, -ENETDOWN, "%s is down", iface.name);

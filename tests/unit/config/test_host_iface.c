@@ -28,6 +28,7 @@ static int namespace_start(void **state)
 		"ip route add 192.0.2.0/24 via 10.8.0.1 dev sl-b",
 		"ip route add default via 10.8.0.1 dev sl-b table 77",
 		"ip -6 route add default via fd00:9::1 dev sl-a",
+		"ip tuntap add sl-tun mode tun",
 	};
 
 	if (geteuid() != 0 || unshare(CLONE_NEWNET))
@@ -159,6 +160,20 @@ static void default_route_is_defended(void **state)
 	assert_int_equal(machine_end(state), 0);
 }
 
+static void what_is_no_ethernet_is_refused_by_name(void **state)
+{
+	struct host_iface iface;
+
+	need_namespace();
+	assert_int_equal(host_iface_read("sl-tun", &iface, &err), 0);
+	assert_false(iface.is_ethernet);
+	assert_int_equal(host_iface_read("sl-a", &iface, &err), 0);
+	assert_true(iface.is_ethernet);
+	check_told(DEVICE_AF_PACKET, "sl-tun", -EPROTOTYPE, "sl-tun is no Ethernet interface");
+	check_told(DEVICE_AF_XDP, "sl-tun", -EPROTOTYPE, "sl-tun is no Ethernet interface");
+	check_told(DEVICE_AF_PACKET, "lo", -EPROTOTYPE, "lo is no Ethernet interface");
+}
+
 static void down_interface_is_advice(void **state)
 {
 	struct host_check_line lines[HOST_CHECK_LINE_MAX];
@@ -191,6 +206,7 @@ int main(void)
 		cmocka_unit_test(routes_elsewhere_are_no_default_route),
 		cmocka_unit_test(absent_interface_is_told),
 		cmocka_unit_test(default_route_is_defended),
+		cmocka_unit_test(what_is_no_ethernet_is_refused_by_name),
 		cmocka_unit_test(down_interface_is_advice),
 	};
 
