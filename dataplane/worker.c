@@ -248,6 +248,7 @@ static void *worker_run(void *arg)
 	alloc_trap_arm(true);
 	while (!w->is_ending) {
 		now_us = clock_now_us(&w->clock);
+		w->stats.clock_back = w->clock.back_count;
 		turn_time(w, since_us, now_us);
 		since_us = now_us;
 		work = worker_turn(w, now_us);

@@ -95,6 +95,7 @@ struct worker_stats {
 	uint64_t rx_packets, tx_packets; /* of this worker's queue */
 	uint64_t stray_out, stray_in;	 /* handed to the worker they were for; taken from others */
 	uint64_t stray_lost;		 /* … not handed over, for want of room */
+	uint64_t clock_back;		 /* times the TSC went back */
 };
 void worker_stats(const struct worker *w, struct worker_stats *out);
 struct net *worker_net(struct worker *w);

@@ -54,13 +54,16 @@ static void count_held(struct rte_mempool *mp, void *arg, void *obj, unsigned ob
 	const struct tag *tag = tag_of(w->r, obj);
 	struct reserve_leak *row;
 	uint64_t age_us;
+	int32_t age;
 
 	if (w->r->free_map[obj_idx / 64] & (UINT64_C(1) << obj_idx % 64))
 		return;
 	row = row_for(w, (uint16_t)(relaxed_load(&tag->held) & TAG_OWNER_MASK));
 	if (!row)
 		return;
-	age_us = (uint64_t)(w->now - relaxed_load(&tag->when)) << 10;
+	/* The stamp is the worker's, whose clock may be ahead of who asks, by a little. */
+	age = (int32_t)(w->now - relaxed_load(&tag->when));
+	age_us = (uint64_t)RTE_MAX(age, 0) << 10;
 	row->count++;
 	row->oldest_us = RTE_MAX(row->oldest_us, age_us);
 	row->ages[age_bucket(age_us)]++;

@@ -35,6 +35,7 @@ static const struct registry_item loop_items[] = {
 	COUNTER("stray_out", "Packets of another worker's connections, handed over"),
 	COUNTER("stray_in", "Packets of this worker's connections that arrived at another"),
 	COUNTER("stray_lost", "Packets not handed over because the queue between workers was full"),
+	COUNTER("clock_back", "Times the processor's clock (TSC) went back, as after a suspend; time stood still for that turn"),
 };
 
 static const struct registry_item net_items[] = {

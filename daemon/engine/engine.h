@@ -134,7 +134,7 @@ enum engine_memory_state engine_kernel_memory(const struct engine *e, uint64_t *
 unsigned engine_worker_count(const struct engine *e);
 struct worker *engine_worker(struct engine *e, unsigned idx);
 
-uint64_t engine_now_us(const struct engine *e); /* the clock that mbufs are stamped with */
+uint64_t engine_now_us(struct engine *e); /* the clock that mbufs are stamped with */
 
 /* full (true) or partial; @why is one line either way. */
 bool engine_guarantee(const struct engine *e, const char **why);
