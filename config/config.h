@@ -51,8 +51,9 @@ struct config_volume {
 	uint16_t queue_depth; /* default QUEUE_DEPTH_DEFAULT */
 	uint32_t io_bytes_max;
 	enum config_on_dead on_dead;
-	uint32_t dead_ms;      /* hold: 0 = for ever; fail: how long to try, default 30000 */
-	uint32_t request_ms;   /* deadline of one request before the connection is declared dead */
+	uint32_t dead_ms;      /* of on_dead: fail: how long to try, default 30000; hold never gives up */
+	uint32_t request_ms;   /* deadline of one request; 0 (default) = none */
+	uint32_t dead_peer_ms; /* silence of the peer's TCP that ends a connection, default 15000 */
 	uint32_t connect_ms;
 	enum config_copy copy;
 	bool read_only;

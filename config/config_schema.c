@@ -72,6 +72,7 @@ static const struct schema_field volume_fields[] = {
 	TEXT(raw_volume, on_dead),
 	TEXT(raw_volume, dead_timeout),
 	TEXT(raw_volume, request_timeout),
+	TEXT(raw_volume, dead_peer_timeout),
 	TEXT(raw_volume, connect_timeout),
 	TEXT(raw_volume, copy),
 	TEXT(raw_volume, read_only),

@@ -20,7 +20,8 @@
 #define IO_BYTES_STEP	   4096 /* a tag's buffer begins on a page */
 #define DEAD_FAIL_MS	   30000
 #define DEAD_FAIL_MS_MIN   1000
-#define REQUEST_MS_DEFAULT 15000
+#define REQUEST_MS_MIN	   100
+#define DEAD_PEER_MS	   15000
 #define CONNECT_MS_DEFAULT 10000
 #define DAY_MS		   (24u * 3600 * 1000)
 
@@ -38,7 +39,8 @@ static const struct item volume_items[] = {
 	VOLUME_ITEM(io_size_max, io_bytes_max, ITEM_SIZE, .min = IO_BYTES_MIN, .max = IO_BYTES_MAX),
 	VOLUME_ITEM(on_dead, on_dead, ITEM_WORD, .words = on_dead_words),
 	VOLUME_ITEM(dead_timeout, dead_ms, ITEM_TIME, .min = 0, .max = DAY_MS),
-	VOLUME_ITEM(request_timeout, request_ms, ITEM_TIME, .min = 100, .max = DAY_MS),
+	VOLUME_ITEM(request_timeout, request_ms, ITEM_TIME, .min = 0, .max = DAY_MS),
+	VOLUME_ITEM(dead_peer_timeout, dead_peer_ms, ITEM_TIME, .min = 1000, .max = 3600 * 1000),
 	VOLUME_ITEM(connect_timeout, connect_ms, ITEM_TIME, .min = 100, .max = DAY_MS),
 	VOLUME_ITEM(copy, copy, ITEM_WORD, .words = copy_words),
 	VOLUME_ITEM(read_only, read_only, ITEM_BOOL),
@@ -51,7 +53,7 @@ void config_volume_defaults(struct config_volume *volume)
 	volume->queue_depth = QUEUE_DEPTH_DEFAULT;
 	volume->io_bytes_max = IO_BYTES_DEFAULT;
 	volume->on_dead = ON_DEAD_HOLD;
-	volume->request_ms = REQUEST_MS_DEFAULT;
+	volume->dead_peer_ms = DEAD_PEER_MS;
 	volume->connect_ms = CONNECT_MS_DEFAULT;
 	snprintf(volume->cc, sizeof(volume->cc), "%s", cc_words[0]);
 }
@@ -153,11 +155,19 @@ static int values_check(const struct raw_volume *raw, const char *base,
 		return config_error(lines, path, err,
 			"%s is not a whole number of 4k pages; give a multiple of 4k",
 			raw->io_size_max);
+	snprintf(path, sizeof(path), "%s.request_timeout", base);
+	if (volume->request_ms > 0 && volume->request_ms < REQUEST_MS_MIN)
+		return config_error(lines, path, err,
+			"%s is less than %ums; give 0 for no deadline", raw->request_timeout,
+			REQUEST_MS_MIN);
+	snprintf(path, sizeof(path), "%s.dead_timeout", base);
+	if (volume->on_dead == ON_DEAD_HOLD && volume->dead_ms > 0)
+		return config_error(lines, path, err,
+			"`on_dead: hold` never gives up; remove dead_timeout, or add `on_dead: fail`");
 	if (volume->on_dead == ON_DEAD_HOLD)
 		return 0;
 	if (!raw->dead_timeout)
 		volume->dead_ms = DEAD_FAIL_MS;
-	snprintf(path, sizeof(path), "%s.dead_timeout", base);
 	if (volume->dead_ms < DEAD_FAIL_MS_MIN)
 		return config_error(lines, path, err,
 			"%s is too short for `on_dead: fail`; give at least 1s", raw->dead_timeout);

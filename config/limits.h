@@ -81,6 +81,7 @@
 #define STREAM_CHUNK_MAX    1024     /* pieces in one send queue */
 #define STREAM_INLINE_BYTES_MAX 64 /* a piece up to this size is copied, a longer one is attached */
 #define STREAM_EVENT_MAX    1024
+#define STREAM_KEEPALIVE_PROBES 5 /* that go unanswered, and the peer is dead */
 
 /* ---- TCP ---- */
 #define TCP_RECORD_MAX	    1024 /* transmissions one connection remembers; each covers up to 64 KiB */
@@ -114,6 +115,8 @@
 #define NBD_SPAN_MAX	    32	/* spans looked at in one go */
 #define NBD_EVENT_MAX	    64	/* volume events waiting for the control thread */
 #define NBD_KEEPALIVE_US    60000000u /* idle this long: a probe. Firewalls forget after 5 minutes, some after 4 or 2 */
+#define NBD_KEEPALIVE_BUSY_US 5000000u /* the same while replies are awaited, at most a third of dead_peer_timeout */
+#define NBD_SLOW_US	    10000000u /* a request that waits for so long is told */
 #define NBD_SEND_BYTES_MIN  (4u << 20) /* send queue of a connection, at least */
 #define BENCH_BLOCK_MAX	    (1u << 26) /* blocks bench keeps a generation of: 256 MiB of table */
 

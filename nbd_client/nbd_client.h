@@ -49,7 +49,10 @@ struct volume_config {
 	uint16_t queue_depth;
 	uint32_t io_bytes_max;
 	enum config_on_dead on_dead;
-	uint64_t dead_us, request_us, connect_us;
+	uint64_t dead_us;      /* on_dead: fail: silence for so long while a request waits is given up */
+	uint64_t request_us;   /* deadline of a request; 0 = none */
+	uint64_t dead_peer_us; /* silence of the peer's TCP that ends a connection; 0 = 15 s */
+	uint64_t connect_us;
 	bool read_only;
 	char cc[16];		      /* congestion control of each connection; empty = TCP's default */
 	uint32_t quota_mbufs;	      /* receive quota of each connection, mbufs: the most it is ever granted */
@@ -149,6 +152,7 @@ struct volume_info {
 	char error[288];	    /* last reason, empty if none */
 	unsigned conn_count, conn_ready;
 	unsigned conn_astray; /* of the ready: replies arrive at another worker, which hands them over */
+	uint64_t oldest_us; /* the worker's clock when the oldest request held was taken; 0 = none is held */
 	uint32_t in_flight, in_flight_max, read_credit_mbufs, read_credit_used_mbufs;
 	/* Of each connection, WRITEs' part included: granted, and what rate x delay asks for. */
 	uint32_t credit_granted_mbufs, credit_wanted_mbufs;

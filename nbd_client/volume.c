@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUEST_US_DEFAULT 30000000ull
+#define DEAD_PEER_US_DEFAULT 15000000ull
 #define CONNECT_US_DEFAULT 10000000ull
 #define QUOTA_MBUFS_MAX	   (1u << 24) /* stands for "no quota was set" */
 
@@ -45,8 +45,8 @@ static int config_check(const struct volume_config *cfg, struct error *err)
 
 static void config_defaults_fill(struct volume_config *cfg)
 {
-	if (cfg->request_us == 0)
-		cfg->request_us = REQUEST_US_DEFAULT;
+	if (cfg->dead_peer_us == 0)
+		cfg->dead_peer_us = DEAD_PEER_US_DEFAULT;
 	if (cfg->connect_us == 0)
 		cfg->connect_us = CONNECT_US_DEFAULT;
 	if (cfg->quota_mbufs == 0)
@@ -61,6 +61,7 @@ static void config_defaults_fill(struct volume_config *cfg)
 static void volume_init(struct volume *v)
 {
 	TAILQ_INIT(&v->free_ios);
+	TAILQ_INIT(&v->ios_open);
 	TAILQ_INIT(&v->writes_open);
 	TAILQ_INIT(&v->fuas_open);
 	TAILQ_INIT(&v->flush.riders);
@@ -76,6 +77,7 @@ static void volume_init(struct volume *v)
 	for (unsigned i = 0; i < v->cfg.connections; i++) {
 		v->conns[i].volume = v;
 		v->conns[i].idx = i;
+		v->conns[i].due_us = UINT64_MAX;
 		TAILQ_INIT(&v->conns[i].in_flight);
 		TAILQ_INIT(&v->conns[i].answered);
 	}
@@ -318,6 +320,7 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 		volume_conn_turn(&v->conns[i]);
 	volume_credit_turn(v);
 	volume_policy_turn(v);
+	volume_slow_turn(v);
 	volume_take(v);
 	volume_dispatch(v);
 	is_over = volume_is_over(v);
@@ -331,13 +334,14 @@ bool volume_turn(struct volume *v, uint64_t now_us)
 
 uint64_t volume_deadline(const struct volume *v)
 {
-	uint64_t first = volume_give_up_us(v);
+	uint64_t first = volume_give_up_us(v), slow_us = volume_slow_us(v);
 
 	for (unsigned i = 0; i < v->cfg.connections; i++) {
 		uint64_t t = volume_conn_deadline(&v->conns[i]);
 
 		first = t < first ? t : first;
 	}
+	first = slow_us < first ? slow_us : first;
 	if (v->is_stopping && !v->is_ending && v->stop_us < first)
 		first = v->stop_us;
 	if (v->flush_poll_us && v->flush_poll_us < first)
@@ -371,6 +375,7 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->conn_count = v->cfg.connections;
 	out->conn_ready = __atomic_load_n(&v->conn_ready, __ATOMIC_RELAXED);
 	out->in_flight = __atomic_load_n(&v->in_flight, __ATOMIC_RELAXED);
+	out->oldest_us = stat_read(&v->oldest_us);
 	out->in_flight_max = v->cfg.queue_depth;
 	out->credit_granted_mbufs = __atomic_load_n(&v->credit.granted_mbufs, __ATOMIC_RELAXED);
 	out->credit_wanted_mbufs = __atomic_load_n(&v->credit.wanted_mbufs, __ATOMIC_RELAXED);

@@ -42,6 +42,17 @@ static uint32_t us_clamp(uint64_t us)
 	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
+/* While replies are awaited, silence of dead_peer_us in all ends the connection. */
+static void keepalive_fill(const struct volume *v, struct stream_target *target)
+{
+	uint64_t busy_us = v->cfg.dead_peer_us / 3;
+
+	busy_us = busy_us < NBD_KEEPALIVE_BUSY_US ? busy_us : NBD_KEEPALIVE_BUSY_US;
+	target->keepalive_busy_us = (uint32_t)busy_us;
+	target->keepalive_step_us =
+		us_clamp((v->cfg.dead_peer_us - busy_us) / STREAM_KEEPALIVE_PROBES);
+}
+
 static void conn_open(struct volume_conn *vc)
 {
 	struct volume *v = vc->volume;
@@ -54,7 +65,7 @@ static void conn_open(struct volume_conn *vc)
 		.owner = v->cfg.owner[vc->idx],
 		.owner_ooo = v->cfg.owner_ooo[vc->idx],
 		.connect_us_max = us_clamp(v->cfg.connect_us),
-		.user_timeout_us = us_clamp(v->cfg.request_us),
+		.user_timeout_us = us_clamp(v->cfg.dead_peer_us),
 		.keepalive_us = NBD_KEEPALIVE_US,
 		.cc = v->cfg.cc,
 	};
@@ -62,6 +73,7 @@ static void conn_open(struct volume_conn *vc)
 
 	if (!volume_group_claim(v))
 		return; /* siblings are still elsewhere: next turn */
+	keepalive_fill(v, &target);
 	target.send_bytes_max =
 		send_bytes > NBD_SEND_BYTES_MIN ? (uint32_t)send_bytes : NBD_SEND_BYTES_MIN;
 	nbd_conn_init(&vc->nbd, uri->export_name, v->cfg.probe_only);
@@ -154,7 +166,9 @@ static void conn_answer(struct volume_conn *vc, struct volume_sub *sub, int resu
 		return;
 	}
 	vc->attempts = 0;
-	volume_progress(v);
+	volume_heard(v);
+	if (TAILQ_EMPTY(&vc->in_flight))
+		stream_expect(vc->stream, false);
 	if (volume_sub_again(v, sub, &result)) {
 		sub->conn = NULL;
 		volume_sub_resend(v, sub);
@@ -183,8 +197,10 @@ static void conn_event(struct volume_conn *vc, struct nbd_event *ev)
 		conn_ready(vc, ev);
 		return;
 	case NBD_EVENT_REPLY:
-		if (ev->len > 0)
+		if (ev->len > 0) {
+			volume_heard(vc->volume);
 			volume_payload(sub, ev);
+		}
 		if (ev->is_done)
 			conn_answer(vc, sub, ev->result);
 		return;
@@ -258,15 +274,19 @@ static void answered_check(struct volume_conn *vc)
 	}
 }
 
+/* Is it the connection, and no request of it, that has a deadline? */
+static bool conn_waits_itself(const struct volume_conn *vc)
+{
+	return vc->state == CONN_OPENING || vc->state == CONN_NEGOTIATING ||
+	       vc->state == CONN_PARTING;
+}
+
 /* When the server has taken too long, whatever it is sending meanwhile. */
 static uint64_t conn_due_us(const struct volume_conn *vc)
 {
-	const struct volume_sub *oldest = TAILQ_FIRST(&vc->in_flight);
-
-	if (vc->state == CONN_OPENING || vc->state == CONN_NEGOTIATING ||
-		vc->state == CONN_PARTING)
+	if (conn_waits_itself(vc))
 		return vc->deadline_us;
-	return oldest ? oldest->sent_us + vc->volume->cfg.request_us : UINT64_MAX;
+	return vc->due_us;
 }
 
 uint64_t volume_conn_deadline(const struct volume_conn *vc)
@@ -365,6 +385,6 @@ void volume_conn_turn(struct volume_conn *vc)
 		volume_conn_part_turn(vc);
 		return;
 	}
-	if (conn_due_us(vc) <= v->now_us)
+	if (conn_due_us(vc) <= v->now_us && (conn_waits_itself(vc) || volume_is_due(vc)))
 		conn_timeout(vc);
 }

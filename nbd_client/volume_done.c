@@ -102,6 +102,7 @@ static void io_end(struct volume *v, struct volume_io *io)
 	}
 	if (io->is_fua)
 		volume_fua_ended(v, io);
+	volume_wait_end(v, io);
 	unstable_note(v, req, result);
 	io->req = NULL;
 	req->volume_priv = NULL;

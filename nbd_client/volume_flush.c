@@ -39,6 +39,7 @@ struct sync_part {
 	_Alignas(64) _Atomic uint64_t fua_newest;
 	_Atomic uint64_t fua_oldest;
 	_Atomic uint64_t answered_bytes, stable_bytes;
+	_Atomic uint64_t heard_us; /* when the server last replied to it */
 	_Atomic bool is_waiting; /* for the token */
 };
 
@@ -101,6 +102,26 @@ void volume_fua_ended(struct volume *v, struct volume_io *io)
 	first = TAILQ_FIRST(&v->fuas_open);
 	atomic_store_explicit(
 		&part_of(v)->fua_oldest, first ? first->seq : NONE_OPEN, memory_order_release);
+}
+
+/* ---- replies ---- */
+
+void volume_sync_heard(struct volume *v)
+{
+	atomic_store_explicit(&part_of(v)->heard_us, v->now_us, memory_order_relaxed);
+}
+
+uint64_t volume_sync_heard_us(const struct volume *v)
+{
+	uint64_t last = 0;
+
+	for (unsigned i = 0; i < VOLUME_PART_MAX; i++) {
+		uint64_t t = atomic_load_explicit(
+			&v->sync->parts[i].heard_us, memory_order_relaxed);
+
+		last = t > last ? t : last;
+	}
+	return last;
 }
 
 /* ---- the token ---- */

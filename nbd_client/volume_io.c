@@ -104,6 +104,7 @@ static void io_start(struct volume *v, struct block_req *req)
 	io->is_fua = io->is_write && is_fua && (v->identity.flags & NBD_FLAG_SEND_FUA);
 	req->volume_priv = io;
 	__atomic_store_n(&v->in_flight, v->in_flight + 1, __ATOMIC_RELAXED);
+	volume_wait_begin(v, io);
 	if (io->is_write) {
 		TAILQ_INSERT_TAIL(&v->writes_open, io, open_link);
 		volume_group_write_taken(v, io->seq);
@@ -161,6 +162,7 @@ static struct volume_sub *sub_take(struct volume *v, enum volume_kind kind)
 	sub->kind = (uint8_t)kind;
 	sub->staging = -1;
 	sub->cost_mbufs = 0;
+	sub->tries = 0;
 	return sub;
 }
 
@@ -194,6 +196,7 @@ void volume_sub_resend(struct volume *v, struct volume_sub *sub)
 
 void volume_sub_replay(struct volume *v, struct volume_sub *sub)
 {
+	volume_due_again(sub);
 	volume_sub_resend(v, sub);
 	counter_add(&v->replayed, 1);
 }
@@ -342,6 +345,9 @@ static bool sub_send(struct volume *v, struct volume_sub *sub)
 	}
 	sub->conn = vc;
 	sub->sent_us = v->now_us;
+	volume_due_set(vc, sub);
+	if (TAILQ_EMPTY(&vc->in_flight))
+		stream_expect(vc->stream, true);
 	sub->is_alone = vc->read_used_mbufs <= volume_read_least(v) / ALONE_SHARE;
 	sub->send_end = stream_queued(vc->stream);
 	TAILQ_INSERT_TAIL(&vc->in_flight, sub, link);

@@ -79,6 +79,7 @@ static void in_flight_recall(struct volume_conn *vc)
 		volume_sub_replay(vc->volume, sub);
 	}
 	vc->in_flight_bytes = 0;
+	vc->due_us = UINT64_MAX;
 	vc->read_used_mbufs = 0;
 	vc->write_used_mbufs = 0;
 }

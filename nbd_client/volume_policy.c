@@ -5,9 +5,7 @@
  * answers later, after a reconnect or at another address, must be the same or it is refused: a
  * filesystem that finds other bytes below it is worse off than one that waits.
  *
- * The clock of `hold` and `fail` starts when somebody waits and nobody answers, and stops at the
- * next answer to a request, not at the next handshake: a server that negotiates and then says
- * nothing, again and again, is as dead as one that is switched off.
+ * When to give up is volume_silence.c's; here is what follows from it.
  *
  * Credits. A READ may have its whole reply resting in the connection's receive quota, so it costs
  * the mbufs that reply fills in the worst case; anything else costs one. An eighth of the quota is
@@ -162,30 +160,6 @@ void volume_export_adopt(struct volume *v, const struct nbd_export *x)
 	v->write_piece_bytes = l->io_bytes_max;
 	if (v->cfg.staging && v->write_piece_bytes > v->cfg.staging_bytes)
 		v->write_piece_bytes = v->cfg.staging_bytes / block * block;
-}
-
-void volume_progress(struct volume *v)
-{
-	v->lost_us = 0;
-}
-
-void volume_lost(struct volume *v)
-{
-	if (v->lost_us == 0 && (v->in_flight > 0 || v->conn_ready == 0))
-		v->lost_us = v->now_us;
-}
-
-uint64_t volume_give_up_us(const struct volume *v)
-{
-	bool is_hold_for_ever = v->cfg.on_dead == ON_DEAD_HOLD && v->cfg.dead_us == 0;
-
-	if (v->state == VOLUME_FAILED)
-		return UINT64_MAX;
-	if (v->is_given_up)
-		return 0;
-	if (v->lost_us == 0 || is_hold_for_ever || !v->has_identity)
-		return UINT64_MAX;
-	return v->lost_us + v->cfg.dead_us;
 }
 
 void volume_policy_turn(struct volume *v)

@@ -14,7 +14,8 @@
  *   volume_again.c   answers that settle a request only in part, or ask for a shorter one
  *   volume_group.c   what parts of one device on several workers agree on
  *   volume_servers.c where it may connect to
- *   volume_policy.c  what an export must be, who it is, when to give up
+ *   volume_policy.c  what an export must be, who it is, what giving up means
+ *   volume_silence.c deadlines of requests, when to give up, slow servers
  */
 #ifndef NBD_CLIENT_VOLUME_PRIV_H
 #define NBD_CLIENT_VOLUME_PRIV_H
@@ -42,6 +43,7 @@ struct volume_io {
 	TAILQ_ENTRY(volume_io) link;	  /* free list or a waiting line */
 	TAILQ_ENTRY(volume_io) open_link; /* volume.writes_open */
 	TAILQ_ENTRY(volume_io) fua_link;  /* volume.fuas_open */
+	TAILQ_ENTRY(volume_io) wait_link; /* volume.ios_open */
 	struct block_req *req;		  /* NULL = free */
 	uint64_t seq;			  /* order of take() */
 	uint32_t issued_bytes;		  /* of req->bytes, given to subs */
@@ -68,6 +70,8 @@ struct volume_sub {
 	bool is_alone;		    /* next to no READ was in flight when it was sent */
 	int32_t staging;	    /* piece of the staging memory, -1 = none */
 	uint64_t sent_us, send_end; /* stream position behind its last byte */
+	uint64_t due_us;	    /* its deadline, UINT64_MAX = none */
+	uint8_t tries;		    /* times it was lost in flight */
 };
 TAILQ_HEAD(volume_sub_list, volume_sub);
 TAILQ_HEAD(volume_io_list, volume_io);
@@ -94,6 +98,7 @@ struct volume_conn {
 	int part_err;	      /* PARTING: -errno to be told at its end, 0 = none */
 	bool is_shut;	      /* PARTING: our FIN was sent */
 	bool was_serving;     /* until it was taken out of service */
+	uint64_t due_us;      /* no deadline of a request in flight is earlier */
 	uint64_t retry_us;    /* IDLE */
 	uint32_t attempts;    /* since a request was last answered */
 	uint32_t stray_tries; /* local ports given up because replies arrived elsewhere */
@@ -146,14 +151,16 @@ struct volume {
 	struct nbd_export identity; /* of the first READY: what comes back must be the same */
 	struct block_limits limits;
 	uint32_t read_piece_bytes, write_piece_bytes, trim_piece_bytes;
-	uint64_t lost_us;   /* no answer since then although somebody waits; 0 = all is well */
+	uint64_t lost_us;   /* no connection, or none that answers, since then; 0 = all is well */
+	uint64_t wait_us;   /* a request has been waiting since then, if any is */
+	bool is_slow_told;
 	uint64_t flush_poll_us; /* a FLUSH waits for other workers: look again then; 0 = none does */
 	uint64_t jitter;
 
 	/* requests */
 	struct volume_io *ios;
 	struct volume_sub *subs;
-	struct volume_io_list free_ios, writes_open, fuas_open, waiting[CLASS_COUNT];
+	struct volume_io_list free_ios, ios_open, writes_open, fuas_open, waiting[CLASS_COUNT];
 	struct volume_flush flush;
 	struct volume_sync *sync, *own_sync; /* the device's; NULL unless it is this volume's alone */
 	struct volume_sub_list free_subs, replay[KIND_COUNT + 1]; /* the last: FLUSH */
@@ -168,6 +175,7 @@ struct volume {
 
 	/* read by volume_info() from any thread: volume_stat_*() only */
 	uint32_t in_flight; /* ios held */
+	uint64_t oldest_us; /* when the oldest of them was taken; 0 = none is held */
 	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
 	uint64_t reconnects, replayed, timeouts, protocol_errors, dirty_reconnects, events_lost;
 	char error[288];
@@ -241,6 +249,9 @@ void volume_fail_held(struct volume *v, int result);
 void volume_complete(struct volume *v, struct block_req *req, int result);
 
 /* ---- volume_flush.c; worker thread but for create and destroy ---- */
+/* The last reply to any part of the device: now; when it was, 0 = never. */
+void volume_sync_heard(struct volume *v);
+uint64_t volume_sync_heard_us(const struct volume *v);
 /* What all parts of a device share. NULL: no memory. The caller's; NULL may be destroyed. */
 struct volume_sync *volume_sync_create(void);
 void volume_sync_destroy(struct volume_sync *s);
@@ -300,17 +311,31 @@ void volume_group_publish(struct volume *v);
 int volume_export_check(const struct volume *v, const struct nbd_export *x, struct error *err);
 /* Limits and piece sizes of the first READY. */
 void volume_export_adopt(struct volume *v, const struct nbd_export *x);
-/* A reply came: whoever waits does not wait in vain. */
-void volume_progress(struct volume *v);
-/* Starts the clock of hold and fail, if somebody waits or nobody serves. */
-void volume_lost(struct volume *v);
-uint64_t volume_give_up_us(const struct volume *v); /* UINT64_MAX = never */
 void volume_policy_turn(struct volume *v);
 /* Mbufs the reply to a READ of @bytes may occupy, the worst case. */
 uint32_t volume_read_cost(const struct volume *v, uint32_t bytes);
 uint32_t volume_write_quota(const struct volume *v);
 uint32_t volume_read_quota(const struct volume *v);
 uint32_t volume_read_least(const struct volume *v); /* of that, what is never taken back */
+
+/* ---- volume_silence.c ---- */
+/* @io was taken from the front end, and will be given back. */
+void volume_wait_begin(struct volume *v, struct volume_io *io);
+void volume_wait_end(struct volume *v, struct volume_io *io);
+/* Tells of a request that is older than NBD_SLOW_US, and when it would. */
+void volume_slow_turn(struct volume *v);
+uint64_t volume_slow_us(const struct volume *v);
+/* Sets the deadline of @sub, just sent; it was lost in flight; is any of @vc's requests overdue? */
+void volume_due_set(struct volume_conn *vc, struct volume_sub *sub);
+void volume_due_again(struct volume_sub *sub);
+bool volume_is_due(struct volume_conn *vc);
+/* A reply, or payload of one, came. */
+void volume_heard(struct volume *v);
+/* A connection serves, and nobody waits. */
+void volume_progress(struct volume *v);
+/* A connection was lost: starts the clock of on_dead if none serves. */
+void volume_lost(struct volume *v);
+uint64_t volume_give_up_us(const struct volume *v); /* UINT64_MAX = never */
 
 /* ---- one volume's part of a turn (volume.c) ---- */
 /* False: the volume is VOLUME_GONE and no longer the worker's. */

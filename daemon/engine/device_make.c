@@ -49,6 +49,7 @@ static void plan_fill(const struct engine_volume *v, struct volume_config *vc)
 	vc->on_dead = v->cfg.on_dead;
 	vc->dead_us = v->cfg.dead_ms * 1000ull;
 	vc->request_us = v->cfg.request_ms * 1000ull;
+	vc->dead_peer_us = v->cfg.dead_peer_ms * 1000ull;
 	vc->connect_us = v->cfg.connect_ms * 1000ull;
 	vc->read_only = v->cfg.read_only;
 	vc->probe_only = v->front_kind == FRONT_NONE;

@@ -70,6 +70,7 @@ static const struct field fields[] = {
 	FIELD("volume.on_dead", volume.on_dead, false),
 	FIELD("volume.dead_ms", volume.dead_ms, false),
 	FIELD("volume.request_ms", volume.request_ms, false),
+	FIELD("volume.dead_peer_ms", volume.dead_peer_ms, false),
 	FIELD("volume.connect_ms", volume.connect_ms, false),
 	FIELD("volume.copy", volume.copy, false),
 	FIELD("volume.read_only", volume.read_only, false),

@@ -98,7 +98,7 @@ failing() {
 }
 
 link_down() {
-    volume "\"nbd://$SERVER_IP:10809/\"" 'request_timeout: 3s'
+    volume "\"nbd://$SERVER_IP:10809/\"" 'dead_peer_timeout: 3s'
     load $((LINK_DOWN_S + 8)) --verify
     flows 20
     ip -n "$srv" link set sl1 down

@@ -47,7 +47,7 @@ enum tcp_state {
 #define TCP_DELACK_US	       40000u	  /* RFC 9293 3.8.6.3: below half a second */
 #define TCP_SEND_BYTES_DEFAULT (4u << 20)
 #define TCP_R1_RETRIES	       3 /* RFC 9293 3.8.3: then the path is looked up again */
-#define TCP_KEEPALIVE_PROBES   5
+#define TCP_KEEPALIVE_PROBES   STREAM_KEEPALIVE_PROBES
 #define TCP_RETRY_US	       1000u /* the header pool was empty: try again */
 #define TCP_PACE_SHIFT	       16
 

@@ -33,7 +33,8 @@ static void a_volume_gets_its_defaults(void **state)
 	assert_int_equal(v->io_bytes_max, IO_BYTES_DEFAULT);
 	assert_int_equal(v->on_dead, ON_DEAD_HOLD);
 	assert_int_equal(v->dead_ms, 0);
-	assert_int_equal(v->request_ms, 15000);
+	assert_int_equal(v->request_ms, 0);
+	assert_int_equal(v->dead_peer_ms, 15000);
 	assert_int_equal(v->connect_ms, 10000);
 	assert_int_equal(v->copy, COPY_AUTO);
 	assert_false(v->read_only);
@@ -47,7 +48,7 @@ static void every_key_of_a_volume_is_read(void **state)
 	loads(GOOD_PORT
 		"volumes:\n- name: data\n  uris: [\"nbd://10.0.0.9/a\", \"nbd://10.0.0.8/a\"]\n"
 		"  connections: 2\n  queue_depth: 128\n  io_size_max: 1M\n  on_dead: fail\n"
-		"  dead_timeout: 2m\n  request_timeout: 500ms\n  connect_timeout: 3s\n"
+		"  dead_timeout: 2m\n  request_timeout: 500ms\n  connect_timeout: 3s\n  dead_peer_timeout: 4s\n"
 		"  copy: user\n  read_only: true\n  congestion_control: dctcp\n");
 	assert_string_equal(v->name, "data");
 	assert_int_equal(v->uri_count, 2);
@@ -58,6 +59,7 @@ static void every_key_of_a_volume_is_read(void **state)
 	assert_int_equal(v->on_dead, ON_DEAD_FAIL);
 	assert_int_equal(v->dead_ms, 120000);
 	assert_int_equal(v->request_ms, 500);
+	assert_int_equal(v->dead_peer_ms, 4000);
 	assert_int_equal(v->connect_ms, 3000);
 	assert_int_equal(v->copy, COPY_USER);
 	assert_true(v->read_only);
@@ -138,9 +140,24 @@ static void fail_policy_has_a_time(void **state)
 	assert_int_equal(cfg.volumes[0].dead_ms, 30000);
 	refused(GOOD_PORT "volumes:\n- {uri: nbd://h/, on_dead: fail, dead_timeout: 0}\n",
 		"c.yaml:4: volumes[0].dead_timeout: 0 is too short");
-	volume_loads("dead_timeout: 0");
-	volume_loads("dead_timeout: 1h");
+	loads(GOOD_PORT "volumes:\n- {uri: nbd://h/, on_dead: fail, dead_timeout: 1h}\n");
 	assert_int_equal(cfg.volumes[0].dead_ms, 3600000);
+}
+
+static void hold_policy_has_none(void **state)
+{
+	volume_loads("dead_timeout: 0");
+	volume_refused("dead_timeout: 1h", "c.yaml:5: volumes[0].dead_timeout: `on_dead: hold` never gives up");
+	refused(GOOD_PORT "volumes:\n- {uri: nbd://h/, on_dead: hold, dead_timeout: 5s}\n",
+		"c.yaml:4: volumes[0].dead_timeout: `on_dead: hold` never gives up");
+}
+
+static void requests_have_a_deadline_only_where_one_is_given(void **state)
+{
+	volume_loads("request_timeout: 0");
+	assert_int_equal(cfg.volumes[0].request_ms, 0);
+	volume_refused("dead_peer_timeout: 999ms",
+		"c.yaml:5: volumes[0].dead_peer_timeout: 999ms is less than 1s");
 }
 
 static void volumes_have_distinct_names(void **state)
@@ -192,6 +209,8 @@ int main(void)
 		cmocka_unit_test(numbers_of_a_volume_are_held_to_their_limits),
 		cmocka_unit_test(words_of_a_volume_are_told),
 		cmocka_unit_test(fail_policy_has_a_time),
+		cmocka_unit_test(hold_policy_has_none),
+		cmocka_unit_test(requests_have_a_deadline_only_where_one_is_given),
 		cmocka_unit_test(volumes_have_distinct_names),
 		cmocka_unit_test(connections_fit_the_workers),
 		cmocka_unit_test(full_house_of_volumes_loads_and_one_more_is_told),

@@ -32,6 +32,7 @@ struct world {
 	uint64_t now_us;
 	char last_event[sizeof(((struct volume_event *)0)->text)];
 	enum volume_event_type last_type;
+	unsigned slow_count; /* lines that call the server slow */
 	bool uses_copy; /* requests have no buf */
 	const struct world *first; /* the part this one follows; NULL: it goes by itself */
 };
