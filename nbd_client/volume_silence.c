@@ -138,7 +138,8 @@ uint64_t volume_give_up_us(const struct volume *v)
 		return UINT64_MAX;
 	if (v->is_given_up)
 		return 0;
-	if (v->cfg.on_dead == ON_DEAD_HOLD || !v->has_identity)
+	if (v->cfg.on_dead == ON_DEAD_HOLD || !v->has_identity ||
+		(v->is_stopping && v->in_flight == 0))
 		return UINT64_MAX;
 	if (v->in_flight > 0) {
 		uint64_t heard_us = volume_sync_heard_us(v);

@@ -30,50 +30,54 @@
 #define BOOT_ID_PATH  "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_BYTES 40
 
-/* Every number and flag of the state, with its place: reader and writer share this table. */
+/* Every number and flag of the state, with its place and bounds: reader and writer share this table. */
 struct field {
 	const char *key;
 	size_t at;
 	uint8_t bytes; /* of the number: 1, 2, 4, 8 */
 	bool is_needed;
+	uint64_t min, max; /* what the daemon relies on, whoever wrote the file */
 };
 
-#define FIELD(key, member, needed)                                                                 \
+#define FIELD(key, member, needed, min, max)                                                       \
 	{                                                                                          \
 		key, offsetof(struct ublk_state, member),                                          \
-			sizeof(((struct ublk_state *)0)->member), needed                           \
+			sizeof(((struct ublk_state *)0)->member), needed, min, max                 \
 	}
+#define FLAG(key, member, needed) FIELD(key, member, needed, 0, 1)
+#define DAY_MS			  (24u * 3600 * 1000)
+#define BLOCK_PREF_MAX		  (1u << 31)
 
 static const struct field fields[] = {
-	FIELD("device", dev_id, true),
-	FIELD("queues", queues, false),
-	FIELD("queue_depth", queue_depth, true),
-	FIELD("io_bytes_max", io_bytes_max, true),
-	FIELD("user_copy", user_copy, true),
-	FIELD("size_bytes", limits.size_bytes, true),
-	FIELD("block_min", limits.block_min, true),
-	FIELD("block_pref", limits.block_pref, false),
-	FIELD("limit_io_bytes", limits.io_bytes_max, false),
-	FIELD("limit_trim_bytes", limits.trim_bytes_max, false),
-	FIELD("trim_granularity", limits.trim_granularity, false),
-	FIELD("read_only", limits.is_read_only, true),
-	FIELD("rotational", limits.is_rotational, false),
-	FIELD("flush", limits.can_flush, true),
-	FIELD("fua", limits.can_fua, true),
-	FIELD("trim", limits.can_trim, true),
-	FIELD("write_zeroes", limits.can_write_zeroes, true),
-	FIELD("fast_zero", limits.can_fast_zero, false),
-	FIELD("multi_conn", limits.can_multi_conn, false),
-	FIELD("volume.connections", volume.connections, false),
-	FIELD("volume.queue_depth", volume.queue_depth, false),
-	FIELD("volume.io_bytes_max", volume.io_bytes_max, false),
-	FIELD("volume.on_dead", volume.on_dead, false),
-	FIELD("volume.dead_ms", volume.dead_ms, false),
-	FIELD("volume.request_ms", volume.request_ms, false),
-	FIELD("volume.dead_peer_ms", volume.dead_peer_ms, false),
-	FIELD("volume.connect_ms", volume.connect_ms, false),
-	FIELD("volume.copy", volume.copy, false),
-	FIELD("volume.read_only", volume.read_only, false),
+	FIELD("device", dev_id, true, 0, INT32_MAX),
+	FIELD("queues", queues, false, 0, UBLK_QUEUE_MAX),
+	FIELD("queue_depth", queue_depth, true, 1, QUEUE_DEPTH_MAX),
+	FIELD("io_bytes_max", io_bytes_max, true, NBD_BLOCK_BYTES_MIN, IO_BYTES_MAX),
+	FLAG("user_copy", user_copy, true),
+	FIELD("size_bytes", limits.size_bytes, true, NBD_BLOCK_BYTES_MIN, INT64_MAX),
+	FIELD("block_min", limits.block_min, true, NBD_BLOCK_BYTES_MIN, NBD_BLOCK_BYTES_MAX),
+	FIELD("block_pref", limits.block_pref, false, NBD_BLOCK_BYTES_MIN, BLOCK_PREF_MAX),
+	FIELD("limit_io_bytes", limits.io_bytes_max, false, NBD_BLOCK_BYTES_MIN, IO_BYTES_MAX),
+	FIELD("limit_trim_bytes", limits.trim_bytes_max, false, 0, UINT32_MAX),
+	FIELD("trim_granularity", limits.trim_granularity, false, 0, UINT32_MAX),
+	FLAG("read_only", limits.is_read_only, true),
+	FLAG("rotational", limits.is_rotational, false),
+	FLAG("flush", limits.can_flush, true),
+	FLAG("fua", limits.can_fua, true),
+	FLAG("trim", limits.can_trim, true),
+	FLAG("write_zeroes", limits.can_write_zeroes, true),
+	FLAG("fast_zero", limits.can_fast_zero, false),
+	FLAG("multi_conn", limits.can_multi_conn, false),
+	FIELD("volume.connections", volume.connections, false, 0, VOLUME_CONN_MAX),
+	FIELD("volume.queue_depth", volume.queue_depth, false, 1, QUEUE_DEPTH_MAX),
+	FIELD("volume.io_bytes_max", volume.io_bytes_max, false, NBD_BLOCK_BYTES_MIN, IO_BYTES_MAX),
+	FIELD("volume.on_dead", volume.on_dead, false, ON_DEAD_HOLD, ON_DEAD_FAIL),
+	FIELD("volume.dead_ms", volume.dead_ms, false, 0, DAY_MS),
+	FIELD("volume.request_ms", volume.request_ms, false, 0, DAY_MS),
+	FIELD("volume.dead_peer_ms", volume.dead_peer_ms, false, 0, DAY_MS),
+	FIELD("volume.connect_ms", volume.connect_ms, false, 0, DAY_MS),
+	FIELD("volume.copy", volume.copy, false, COPY_AUTO, COPY_USER),
+	FLAG("volume.read_only", volume.read_only, false),
 };
 
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
@@ -115,13 +119,10 @@ static uint64_t field_get(const struct ublk_state *s, const struct field *f)
 
 static int field_set(struct ublk_state *s, const struct field *f, uint64_t value)
 {
-	uint64_t max = f->bytes == 8 ? UINT64_MAX : (1ULL << (8 * f->bytes)) - 1;
+	bool is_absent = value == 0 && !f->is_needed;
 
-	/* The only fields of one byte are flags. */
-	if (f->bytes == 1)
-		max = 1;
-	if (value > max)
-		return -EINVAL;
+	if ((value < f->min && !is_absent) || value > f->max)
+		return -ERANGE;
 	memcpy((uint8_t *)s + f->at, &value, f->bytes);
 	return 0;
 }
@@ -198,6 +199,8 @@ struct reader {
 	uint32_t seen; /* bit i: fields[i] was there */
 	bool is_stale, is_ended;
 	char boot_id[BOOT_ID_BYTES];
+	const struct field *wrong; /* … whose value is out of bounds; NULL = none */
+	uint64_t wrong_value;
 };
 
 static int string_set(char *to, size_t bytes, const char *value)
@@ -221,7 +224,11 @@ static int number_take(struct reader *r, const char *key, const char *value)
 		if (errno || end == value || *end || *value == '-')
 			return -EINVAL;
 		r->seen |= 1u << i;
-		return field_set(r->state, &fields[i], number);
+		if (field_set(r->state, &fields[i], number) == 0)
+			return 0;
+		r->wrong = &fields[i];
+		r->wrong_value = number;
+		return -ERANGE;
 	}
 	return 0; /* a key of a newer version */
 }
@@ -276,21 +283,50 @@ static int file_parse(FILE *file, struct reader *r)
 	return rc;
 }
 
-static int reader_check(const struct reader *r, int dev_id)
+static bool is_power_of_two(uint64_t n)
+{
+	return n && (n & (n - 1)) == 0;
+}
+
+/* What no bound of one number tells. A number that may be missing is 0 then. */
+static bool numbers_agree(const struct ublk_state *s)
+{
+	const struct block_limits *l = &s->limits;
+
+	return is_power_of_two(l->block_min) && (!l->block_pref || is_power_of_two(l->block_pref)) &&
+	       l->size_bytes % l->block_min == 0;
+}
+
+/* What a URI means is for the attach to say, with the reason in `status`. */
+static bool strings_are_fit(const struct config_volume *v)
+{
+	for (unsigned i = 0; i < v->uri_count; i++)
+		if (!is_one_line(v->uris[i]))
+			return false;
+	return v->uri_count > 0 && v->name[0] && is_one_line(v->name) && is_one_line(v->cc);
+}
+
+/* Before dead_peer_timeout there was, 15 s was the request_timeout of whoever gave none. */
+static void defaults_follow(struct reader *r)
+{
+	struct config_volume *v = &r->state->volume;
+
+	if (v->dead_peer_ms == 0 && v->request_ms == 15000)
+		v->request_ms = 0;
+}
+
+static int reader_check(struct reader *r, int dev_id)
 {
 	const struct ublk_state *s = r->state;
 
-	if (!r->is_ended || s->dev_id != dev_id)
+	if (!r->is_ended || s->dev_id != dev_id || !numbers_agree(s))
 		return -EINVAL;
 	for (size_t i = 0; i < FIELD_COUNT; i++)
 		if (fields[i].is_needed && !(r->seen & (1u << i)))
 			return -EINVAL;
-	if (s->volume.on_dead > ON_DEAD_FAIL || s->volume.copy > COPY_USER ||
-		s->volume.uri_count == 0)
+	if (!strings_are_fit(&s->volume))
 		return -EINVAL;
-	if (s->queue_depth == 0 || s->queue_depth > QUEUE_DEPTH_MAX ||
-		s->io_bytes_max > IO_BYTES_MAX || s->queues > UBLK_QUEUE_MAX)
-		return -EINVAL;
+	defaults_follow(r);
 	return r->is_stale ? -ESTALE : 0;
 }
 
@@ -314,6 +350,11 @@ int ublk_state_read(const char *run_dir, int dev_id, struct ublk_state *out, str
 		rc = reader_check(&r, dev_id);
 	if (rc == -ESTALE)
 		return error_set(err, rc, "%s is of an earlier boot: its device is gone", path);
+	if (rc == -ERANGE)
+		return error_set(err, -EINVAL,
+			"%s: %s is %" PRIu64 ", not from %" PRIu64 " to %" PRIu64
+			": the file is damaged; remove it, and delete its device by `sluice detach --force`",
+			path, r.wrong->key, r.wrong_value, r.wrong->min, r.wrong->max);
 	if (rc < 0)
 		return error_set(err, rc,
 			"%s is damaged or not a state file of sluiced: remove it, and delete its device by "

@@ -187,6 +187,73 @@ static void damage_is_refused_and_news_are_skipped(void **state)
 	damaged("user_copy 1\n", "user_copy 1\nnew_key of a later version\n", 0);
 }
 
+/* Whatever the daemon makes an array index, a size or a time of: two beyond its bounds, and the file is named. */
+static void every_number_has_bounds(void **state)
+{
+	static const char *const lines[] = {"device", "queues", "queue_depth", "io_bytes_max",
+		"user_copy", "size_bytes", "block_min", "block_pref", "limit_io_bytes",
+		"limit_trim_bytes", "trim_granularity", "read_only", "rotational", "flush", "fua",
+		"trim", "write_zeroes", "fast_zero", "multi_conn", "volume.connections",
+		"volume.queue_depth", "volume.io_bytes_max", "volume.on_dead", "volume.dead_ms",
+		"volume.request_ms", "volume.dead_peer_ms", "volume.connect_ms", "volume.copy",
+		"volume.read_only"};
+	struct ublk_state in = example(7), out;
+	struct error err = {""};
+	char text[FILE_BYTES], changed[2 * FILE_BYTES], key[64], path[160];
+	unsigned found = 0;
+
+	assert_int_equal(ublk_state_write(dir, &in, &err), 0);
+	text_get(7, text);
+	for (const char *at = text; *at; at = strchr(at, '\n') + 1)
+		found += strncmp(at, "boot ", 5) && strchr("0123456789", at[strcspn(at, " \n") + 1]) != NULL &&
+			 strncmp(at, "sluice", 6) && strncmp(at, "end", 3) && strncmp(at, "volume.cc", 9);
+	assert_int_equal(found, sizeof(lines) / sizeof(*lines)); /* none is left out here */
+	snprintf(path, sizeof(path), "%s/ublk-7.state: ", dir);
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		char *at;
+
+		snprintf(key, sizeof(key), "\n%s ", lines[i]);
+		at = strstr(text, key);
+		assert_non_null(at);
+		at += strlen(key);
+		snprintf(changed, sizeof(changed), "%.*s18446744073709551615%s", (int)(at - text), text,
+			at + strcspn(at, "\n"));
+		text_put(7, changed, strlen(changed));
+		err.text[0] = '\0';
+		assert_int_equal(ublk_state_read(dir, 7, &out, &err), -EINVAL);
+		assert_non_null(strstr(err.text, path));
+		assert_non_null(strstr(err.text, lines[i]));
+	}
+}
+
+static void connections_beyond_the_array_are_refused(void **state)
+{
+	damaged("volume.connections 4", "volume.connections 60000", -EINVAL);
+	damaged("volume.connections 4", "volume.connections 9", -EINVAL);
+	damaged("volume.connections 4", "volume.connections 8", 0);
+	damaged("io_bytes_max 262144", "io_bytes_max 0", -EINVAL);
+	damaged("block_min 512", "block_min 513", -EINVAL);
+	damaged("size_bytes 5497558138880", "size_bytes 5497558138881", -EINVAL);
+	damaged("volume.dead_ms 30000", "volume.dead_ms 4000000000", -EINVAL);
+}
+
+/* Nobody had given it: it was the default, which is none now. */
+static void old_default_of_request_timeout_is_not_kept(void **state)
+{
+	struct ublk_state in = example(8), out;
+	struct error err = {""};
+
+	in.volume.request_ms = 15000;
+	assert_int_equal(ublk_state_write(dir, &in, &err), 0);
+	assert_int_equal(ublk_state_read(dir, 8, &out, &err), 0);
+	assert_int_equal(out.volume.request_ms, 0);
+	in.volume.dead_peer_ms = 15000;
+	assert_int_equal(ublk_state_write(dir, &in, &err), 0);
+	assert_int_equal(ublk_state_read(dir, 8, &out, &err), 0);
+	assert_int_equal(out.volume.request_ms, 15000);
+	ublk_state_remove(dir, 8);
+}
+
 static void lines_cannot_be_smuggled_in(void **state)
 {
 	struct ublk_state in = example(6), out;
@@ -227,6 +294,9 @@ int main(void)
 		cmocka_unit_test(file_is_for_root_alone_and_replaced_whole),
 		cmocka_unit_test(every_cut_of_the_file_is_refused),
 		cmocka_unit_test(damage_is_refused_and_news_are_skipped),
+		cmocka_unit_test(every_number_has_bounds),
+		cmocka_unit_test(connections_beyond_the_array_are_refused),
+		cmocka_unit_test(old_default_of_request_timeout_is_not_kept),
 		cmocka_unit_test(lines_cannot_be_smuggled_in),
 		cmocka_unit_test(list_is_sorted_and_knows_its_own),
 	};
