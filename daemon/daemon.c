@@ -15,12 +15,10 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -34,6 +32,7 @@
 #include "daemon/engine/engine.h"
 #include "daemon/admin/methods.h"
 #include "daemon/engine/takeover.h"
+#include "daemon/signals.h"
 
 #define POLL_MS_MOVING	 2   /* something waits for the kernel or a worker */
 #define POLL_MS_QUIET	 100 /* worker events are looked for this often */
@@ -84,27 +83,6 @@ void daemon_engine_end(struct engine *e)
 	eal_stop();
 }
 
-static int signals_open(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
-static unsigned signals_read(int fd)
-{
-	struct signalfd_siginfo info;
-	unsigned n = 0;
-
-	while (n < 8 && read(fd, &info, sizeof(info)) == sizeof(info))
-		n++;
-	return n;
-}
-
 static void turn(struct daemon_state *d)
 {
 	control_poll(d->control, engine_is_moving(d->engine) ? POLL_MS_MOVING : POLL_MS_QUIET);
@@ -150,7 +128,7 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 	int rc = -EIO;
 
 	if (sigfd < 0)
-		return error_set(err, -errno, "signalfd: %s", strerror(errno));
+		return error_set(err, sigfd, "signalfd: %s", strerror(-sigfd));
 	d.engine = daemon_engine_start(run, err);
 	if (!d.engine)
 		goto out_signals;
