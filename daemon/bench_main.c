@@ -417,6 +417,7 @@ int bench_main(const struct daemon_run *run, struct bench_args *a, struct error 
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
 	e = daemon_engine_start(&(struct daemon_run){.cfg = &cfg,
+					.config_path = run->config_path,
 					.eal_argc = run->eal_argc,
 					.eal_argv = run->eal_argv},
 		err);

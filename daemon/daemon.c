@@ -49,13 +49,14 @@ static void ready_notify(const char *state)
 
 struct engine *daemon_engine_start(const struct daemon_run *run, struct error *err)
 {
+	const char *const paths[] = {run->cfg->run_dir, run->cfg->socket, run->config_path};
 	struct error note = {""};
 	struct engine_facts facts;
 	struct engine *e;
 	const char *why;
 	bool full;
 
-	if (host_process_protect(&note))
+	if (host_process_protect(paths, 3, &note))
 		log_warn("%s", note.text);
 	if (host_stacks_fit())
 		log_debug("the C library kept its own size of thread stacks");

@@ -12,6 +12,7 @@ struct engine;
 
 struct daemon_run {
 	const struct config *cfg;
+	const char *config_path; /* the file it came from; NULL: none */
 	bool is_keeping; /* at the end, leave every device to the next daemon */
 	int eal_argc; /* raw arguments after "--" */
 	char **eal_argv;

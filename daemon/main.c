@@ -177,7 +177,7 @@ int main(int argc, char **argv)
 			return fail(&err);
 	}
 	run = (struct daemon_run){
-		.cfg = &cfg, .is_keeping = c.is_keeping, .eal_argc = c.eal_argc, .eal_argv = c.eal_argv};
+		.cfg = &cfg, .config_path = c.config, .is_keeping = c.is_keeping, .eal_argc = c.eal_argc, .eal_argv = c.eal_argv};
 	rc = c.is_bench ? bench_main(&run, &c.bench, &err) : daemon_main(&run, &err);
 	if (rc < 0)
 		rc = fail(&err);

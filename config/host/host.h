@@ -94,9 +94,17 @@ unsigned host_doctor(const struct config *cfg, struct host_check_line *out, unsi
 /* Free 2 MiB hugepages, on any node. */
 uint32_t host_hugepages_free(void);
 
-/* PR_SET_IO_FLUSHER, OOM score -1000, own mount namespace: for the calling process, once, before
- * threads. Each is tried; what was refused is in @err and the result is the first -errno. */
-int host_process_protect(struct error *err);
+/*
+ * A mount namespace of its own for the calling process, once, before threads: of all mounts those stay that a
+ * daemon needs, and those that hold one of @paths (NULL is skipped) or, if it is not there, the nearest directory
+ * above it. Changes the working directory to "/". 0 or -errno.
+ */
+int host_mounts_leave(const char *const paths[], unsigned count);
+/*
+ * PR_SET_IO_FLUSHER, OOM score -1000, host_mounts_leave(@paths): for the calling process, once, before
+ * threads. Each is tried; what was refused is in @err and the result is the first -errno.
+ */
+int host_process_protect(const char *const paths[], unsigned count, struct error *err);
 /* As many open files as the hard limit allows: volumes and workers hold some each. */
 void host_files_allow(void);
 /* mlockall, of what is there and what will come: once DPDK has its memory. 0 or -errno. */

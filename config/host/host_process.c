@@ -3,30 +3,22 @@
  *
  * sluiced serves the device the kernel writes dirty pages to. So it must not be killed for memory
  * (OOM score), must not wait for memory that only its own device can free (IO_FLUSHER makes its
- * allocations skip reclaim through block devices), must not page (mlockall), and must not hold a
- * mount of its own device: a process that exits as the last holder of a mount waits for the
- * unmount, which waits for I/O, which waits for the process.
+ * allocations skip reclaim through block devices), must not page (mlockall), and must hold no mount
+ * it does not need, of its own device least of all (host_mount.c).
  *
  * Nor must it wait for a processor behind the programs that wait for it: workers take the highest
  * ordinary priority (docs/adr/0012-workers-go-first.md).
- *
- * For the mount it gets a mount namespace of its own, cut off from the others, and what is
- * already mounted from a ublk device (after a restart: ours) is let go of there. The machine's
- * own mounts stay as they are.
  */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <mntent.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -38,8 +30,7 @@
 #define PR_SET_IO_FLUSHER 57
 #endif
 
-#define MOUNT_LINE_MAX 65536
-#define NICE_FIRST     (-20)
+#define NICE_FIRST (-20)
 
 int host_thread_protect(void)
 {
@@ -78,37 +69,6 @@ static int oom_protect(void)
 	return rc;
 }
 
-/* In our own namespace: lets go of what is mounted from a ublk device. */
-static void ublk_mounts_drop(void)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	const struct mntent *entry;
-
-	if (!mounts)
-		return;
-	for (unsigned i = 0; i < MOUNT_LINE_MAX; i++) {
-		entry = getmntent(mounts);
-		if (!entry)
-			break;
-		if (strncmp(entry->mnt_fsname, "/dev/ublkb", 10) != 0)
-			continue;
-		/* The list moves under the reader when one goes: start over. */
-		if (umount2(entry->mnt_dir, MNT_DETACH) == 0)
-			rewind(mounts);
-	}
-	endmntent(mounts);
-}
-
-static int mounts_leave(void)
-{
-	if (unshare(CLONE_NEWNS))
-		return -errno;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return -errno;
-	ublk_mounts_drop();
-	return chdir("/") ? -errno : 0;
-}
-
 void host_files_allow(void)
 {
 	struct rlimit limit;
@@ -119,29 +79,28 @@ void host_files_allow(void)
 	}
 }
 
-int host_process_protect(struct error *err)
+int host_process_protect(const char *const paths[], unsigned count, struct error *err)
 {
-	static const struct {
+	const struct {
 		const char *what;
-		int (*protect)(void);
+		int rc;
 	} steps[] = {
-		{"PR_SET_IO_FLUSHER", host_thread_protect},
-		{"OOM score -1000", oom_protect},
-		{"own mount namespace", mounts_leave},
-		{"priority of the workers", hurry_try},
+		{"PR_SET_IO_FLUSHER", host_thread_protect()},
+		{"OOM score -1000", oom_protect()},
+		{"own mount namespace", host_mounts_leave(paths, count)},
+		{"priority of the workers", hurry_try()},
 	};
 	char refused[200] = "";
 	int rc = 0;
 
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
-		int step_rc = steps[i].protect();
 		size_t at = strlen(refused);
 
-		if (step_rc == 0)
+		if (steps[i].rc == 0)
 			continue;
 		snprintf(refused + at, sizeof(refused) - at, "%s%s (%s)", at ? ", " : "",
-			steps[i].what, strerror(-step_rc));
-		rc = rc ? rc : step_rc;
+			steps[i].what, strerror(-steps[i].rc));
+		rc = rc ? rc : steps[i].rc;
 	}
 	if (rc)
 		error_set(err, rc, "the kernel does not allow: %s; %s", refused,

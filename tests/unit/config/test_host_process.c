@@ -12,7 +12,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -105,7 +107,7 @@ static int namespace_run(void)
 
 	if (stat("/proc/self/ns/mnt", &before))
 		return 1;
-	host_process_protect(&err);
+	host_process_protect(NULL, 0, &err);
 	if (strstr(err.text, "mount namespace"))
 		return 77;
 	return stat("/proc/self/ns/mnt", &after) == 0 && before.st_ino != after.st_ino ? 0 : 2;
@@ -120,12 +122,68 @@ static void process_gets_a_mount_namespace_of_its_own(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Is there a mount at @point in our namespace? */
+static bool is_mount(const char *point)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "r");
+	char line[4096], want[256];
+	bool is_found = false;
+
+	snprintf(want, sizeof(want), " %s ", point);
+	while (file && fgets(line, sizeof(line), file))
+		is_found |= strstr(line, want) != NULL;
+	if (file)
+		fclose(file);
+	return is_found;
+}
+
+/* The machine is a namespace of the test's: a disk at @dir/disk, another at "@dir/a b", a run directory of its own. */
+static int mounts_run(void)
+{
+	const char *const points[] = {"disk", "a b", "run", "run/inner"};
+	const char *paths[2] = {NULL, NULL};
+	char path[4][64], needed[80];
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return 77;
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(path[i], sizeof(path[i]), "%s/%s", dir, points[i]);
+		if (mkdir(path[i], 0700) || mount("none", path[i], "tmpfs", 0, NULL))
+			return 77;
+	}
+	snprintf(needed, sizeof(needed), "%s/not/there/yet", path[2]);
+	paths[0] = needed;
+	if (host_mounts_leave(paths, 2))
+		return 1;
+	snprintf(path[1], sizeof(path[1]), "%s/a\\040b", dir);
+	if (is_mount(path[0]) || is_mount(path[1]) || is_mount(path[3]))
+		return 2;
+	if (!is_mount(path[2]) || !is_mount("/proc") || !is_mount("/sys") || !is_mount("/dev"))
+		return 3;
+	return access("/proc/self/exe", R_OK) || access("/etc/passwd", R_OK) ? 4 : 0;
+}
+
+static void daemon_holds_no_mount_but_what_it_needs(void **state)
+{
+	static const char *const points[] = {"disk", "a b", "run"};
+	int status = child_status(mounts_run);
+	char path[64];
+
+	for (unsigned i = 0; i < 3; i++) { /* the tmpfs went with the child's namespace */
+		snprintf(path, sizeof(path), "%s/%s", dir, points[i]);
+		rmdir(path);
+	}
+	if (status == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 static int protected_run(void)
 {
 	char score[16] = {0};
 	int fd;
 
-	if (host_process_protect(&err))
+	if (host_process_protect(NULL, 0, &err))
 		return 77;
 	if (prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) != 1)
 		return 3;
@@ -152,7 +210,7 @@ static int hurried_run(void)
 	int before = getpriority(PRIO_PROCESS, 0), rc = -EINVAL;
 	pthread_t thread;
 
-	host_process_protect(&err); /* only asks whether it may */
+	host_process_protect(NULL, 0, &err); /* only asks whether it may */
 	if (getpriority(PRIO_PROCESS, 0) != before)
 		return 1;
 	if (pthread_create(&thread, NULL, hurry_run, &rc) || pthread_join(thread, NULL))
@@ -184,7 +242,7 @@ static int refused_run(void)
 {
 	if (setgid(65534) || setuid(65534))
 		return 77;
-	if (host_process_protect(&err) == 0)
+	if (host_process_protect(NULL, 0, &err) == 0)
 		return 1;
 	if (!strstr(err.text, "PR_SET_IO_FLUSHER") || !strstr(err.text, "OOM score") ||
 		!strstr(err.text, "mount namespace") || !strstr(err.text, "priority of the workers"))
@@ -361,6 +419,7 @@ int main(void)
 		cmocka_unit_test(lock_of_a_dead_daemon_is_free),
 		cmocka_unit_test(lock_that_cannot_be_made_is_told),
 		cmocka_unit_test(process_gets_a_mount_namespace_of_its_own),
+		cmocka_unit_test(daemon_holds_no_mount_but_what_it_needs),
 		cmocka_unit_test(process_is_spared_by_the_oom_killer_and_reclaim),
 		cmocka_unit_test(thread_goes_first_and_its_siblings_do_not),
 		cmocka_unit_test(every_refused_protection_is_named),
