@@ -1,8 +1,8 @@
 /*
  * log.c - one line on stderr, whole or not at all
  *
- * A line is formatted on the stack and written with one write(2), so lines of several threads do
- * not mix and logging allocates nothing. What does not fit is cut; newlines inside a line (a
+ * A line is formatted on the stack and handed to the log's thread, or written with one write(2) where
+ * there is none, so lines of several threads do not mix and logging allocates nothing. What does not fit is cut; newlines inside a line (a
  * server's words, say) become spaces, so nobody can forge a second line. What stands in front of it
  * depends on what stderr is (log_prefix.c).
  */
@@ -14,8 +14,7 @@
 #include <unistd.h>
 #include "config/log.h"
 #include "config/log_prefix.h"
-
-#define LINE_BYTES 1024
+#include "config/log_thread.h"
 
 static _Atomic int level_max = LOG_LEVEL_INFO;
 
@@ -35,7 +34,7 @@ static void make_printable(char *text, size_t len)
 
 void log_line(enum log_level level, const char *fmt, ...)
 {
-	char line[LINE_BYTES];
+	char line[LOG_LINE_BYTES];
 	size_t at = 0;
 	va_list ap;
 	int n, saved = errno;
@@ -52,7 +51,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	at += (size_t)n;
 	line[at++] = '\n';
 	/* A log that cannot be written has nowhere to say so. */
-	if (write(STDERR_FILENO, line, at) < 0)
+	if (!log_thread_put(line, at) && write(STDERR_FILENO, line, at) < 0)
 		errno = saved;
 	errno = saved;
 }

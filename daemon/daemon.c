@@ -25,6 +25,7 @@
 #endif
 #include "config/host/host.h"
 #include "config/log.h"
+#include "config/log_thread.h"
 #include "config/monotonic.h"
 #include "daemon/admin/control.h"
 #include "daemon/eal.h"
@@ -37,6 +38,7 @@
 #define POLL_MS_MOVING	 2   /* something waits for the kernel or a worker */
 #define POLL_MS_QUIET	 100 /* worker events are looked for this often */
 #define END_MS_MAX	 60000
+#define LOG_END_MS_MAX	 1000 /* for what the log still has, at the end */
 
 static void ready_notify(const char *state)
 {
@@ -47,41 +49,56 @@ static void ready_notify(const char *state)
 #endif
 }
 
-struct engine *daemon_engine_start(const struct daemon_run *run, struct error *err)
+/* The process as it is to be, and the log's thread in it: a thread keeps the mount namespace it was made in. */
+static void process_begin(const struct daemon_run *run)
 {
 	const char *const paths[] = {run->cfg->run_dir, run->cfg->socket, run->config_path};
 	struct error note = {""};
+	int rc = host_process_protect(paths, 3, &note);
+
+	if (host_stacks_fit())
+		log_debug("the C library kept its own size of thread stacks");
+	if (log_thread_start())
+		log_warn("no thread for the log: while standard error is not read the daemon stands still");
+	if (rc)
+		log_warn("%s", note.text);
+}
+
+struct engine *daemon_engine_start(const struct daemon_run *run, struct error *err)
+{
+	struct error note = {""};
 	struct engine_facts facts;
-	struct engine *e;
+	struct engine *e = NULL;
 	const char *why;
 	bool full;
 
-	if (host_process_protect(paths, 3, &note))
-		log_warn("%s", note.text);
-	if (host_stacks_fit())
-		log_debug("the C library kept its own size of thread stacks");
+	process_begin(run);
 	if (eal_start(run->cfg, engine_memory_mib(run->cfg), run->eal_argc, run->eal_argv, &facts, err))
-		return NULL;
+		goto err_log;
 	e = engine_create(run->cfg, &facts, err);
 	if (!e)
 		eal_log_append(err);
 	eal_log_release();
-	if (!e) {
-		eal_stop();
-		return NULL;
-	}
-	note.text[0] = 0;
+	if (!e)
+		goto err_eal;
 	if (host_memory_lock(&note))
 		log_warn("%s", note.text);
 	full = engine_guarantee(e, &why);
 	log_info("guarantee: %s: %s", full ? "full" : "partial", why);
 	return e;
+
+err_eal:
+	eal_stop();
+err_log:
+	log_thread_stop(LOG_END_MS_MAX);
+	return NULL;
 }
 
 void daemon_engine_end(struct engine *e)
 {
 	engine_destroy(e);
 	eal_stop();
+	log_thread_stop(LOG_END_MS_MAX);
 }
 
 static void turn(struct daemon_state *d)

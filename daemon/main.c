@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "config/host/host.h"
 #include "config/log.h"
+#include "config/log_thread.h"
 #include "daemon/bench_main.h"
 #include "daemon/daemon.h"
 
@@ -137,7 +138,8 @@ static int cmdline_parse(int argc, char **argv, struct cmdline *c)
 
 static int fail(const struct error *err)
 {
-	fprintf(stderr, "sluiced: %s\n", err->text);
+	if (!log_thread_is_stuck()) /* nobody would read it, and the process would not end */
+		fprintf(stderr, "sluiced: %s\n", err->text);
 	return EXIT_FAILURE;
 }
 
@@ -177,7 +179,11 @@ int main(int argc, char **argv)
 			return fail(&err);
 	}
 	run = (struct daemon_run){
-		.cfg = &cfg, .config_path = c.config, .is_keeping = c.is_keeping, .eal_argc = c.eal_argc, .eal_argv = c.eal_argv};
+		.cfg = &cfg,
+		.config_path = c.config,
+		.is_keeping = c.is_keeping,
+		.eal_argc = c.eal_argc,
+		.eal_argv = c.eal_argv};
 	rc = c.is_bench ? bench_main(&run, &c.bench, &err) : daemon_main(&run, &err);
 	if (rc < 0)
 		rc = fail(&err);

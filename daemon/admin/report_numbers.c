@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include "config/log_thread.h"
 #include "daemon/admin/counters.h"
 #include "daemon/engine/engine.h"
 #include "daemon/admin/report.h"
@@ -66,8 +67,8 @@ json_t *report_stats(struct engine *e)
 	for (i = 0; i < n; i++)
 		json_array_append_new(volumes, volume_numbers(&v[i]));
 	free(v);
-	return json_pack("{s:o s:o s:o s:o}", "ports", ports, "workers", workers, "volumes", volumes, "reserve",
-		report_reserve(e));
+	return json_pack("{s:o s:o s:o s:o s:{s:I}}", "ports", ports, "workers", workers, "volumes", volumes, "reserve",
+		report_reserve(e), "log", "lines_lost", (json_int_t)log_lines_lost());
 }
 
 json_t *report_owners(const struct reserve *r)

@@ -21,7 +21,7 @@
 #define HUGEPAGE_MIB	   2u
 #define DRIVER_BYTES	   (2ull << 20)		/* of a queue: its rings, the driver's contexts, rings between threads */
 #define EAL_BYTES	   (4ull << 20)		/* DPDK's own, and what its heap loses to alignment */
-#define EAL_THREADS	   1			/* its interrupts' */
+#define OWN_THREADS	   2			/* DPDK's interrupts, the log */
 
 /* ---- before the start ---- */
 
@@ -185,7 +185,7 @@ void engine_memory_process(const struct engine *e, struct engine_memory *out)
 	term_add(out, "drivers", 1, used > known ? used - known : 0);
 	term_add(out, "free", 1, total - used);
 	term_add(out, "engine", 1, sizeof(*e) + handover);
-	term_add(out, "threads", EAL_THREADS + exceptions, (EAL_THREADS + exceptions) * THREAD_STACK_BYTES);
+	term_add(out, "threads", OWN_THREADS + exceptions, (OWN_THREADS + exceptions) * THREAD_STACK_BYTES);
 	term_add(out, "program", 1, host_memory_files());
 	out->resident = host_memory_resident();
 }
