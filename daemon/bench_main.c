@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <jansson.h>
 #include <rte_common.h>
+#include "config/error_code.h"
 #include "daemon/admin/counters.h"
 #include "daemon/engine/engine.h"
 #include "daemon/admin/report.h"
@@ -92,6 +93,7 @@ int bench_arg(struct bench_args *a, int opt, const char *text, struct error *err
 	case BENCH_OPT_RUNTIME:
 		rc = number(text, 0, RUNTIME_S_MAX, "runtime", &n, err);
 		a->cfg.runtime_us = n * 1000000;
+		a->is_runtime_given = true;
 		return rc;
 	case BENCH_OPT_SIZE:
 		return bench_size_parse(text, &a->cfg.size_bytes, err);
@@ -391,6 +393,19 @@ static int volumes_plan(struct bench_args *a, const struct config_volume *v, str
 	return 0;
 }
 
+void bench_print_failure(int rc, const struct error *err)
+{
+	const struct error_code *code = error_code_of(rc);
+	json_t *json = json_pack("{s:{s:i s:s s:s}}", "error", "code", code->code, "name", code->name, "message",
+		err->text);
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	puts(text ? text : "{\"error\":{}}");
+	fflush(stdout);
+	free(text);
+	json_decref(json);
+}
+
 int bench_main(const struct daemon_run *run, struct bench_args *a, struct error *err)
 {
 	static struct config cfg;
@@ -404,7 +419,7 @@ int bench_main(const struct daemon_run *run, struct bench_args *a, struct error 
 		a->cfg.bs_min = a->cfg.bs_max = 4096;
 	if (!a->cfg.iodepth)
 		a->cfg.iodepth = IODEPTH_DEFAULT;
-	if (!a->cfg.runtime_us && !a->cfg.size_bytes)
+	if (!a->is_runtime_given && !a->cfg.size_bytes)
 		a->cfg.runtime_us = RUNTIME_S_DEFAULT * 1000000ull;
 	if (v.queue_depth < a->cfg.iodepth)
 		v.queue_depth = a->cfg.iodepth;

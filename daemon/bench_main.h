@@ -31,6 +31,7 @@ struct bench_args {
 	const char *uri, *rw, *bs;
 	struct bench_config cfg; /* zero fields get fio's defaults */
 	bool is_json, is_starved, is_trapped;
+	bool is_runtime_given; /* as 0 it means: the region once */
 	unsigned volumes, busy; /* 0: one; all */
 	const char *level; /* NULL: as it comes */
 };
@@ -38,6 +39,8 @@ struct bench_args {
 /* One option as getopt found it. 0 or -EINVAL with @err. */
 int bench_arg(struct bench_args *a, int opt, const char *text, struct error *err);
 
+/* One line of JSON on standard output for what went wrong, as `sluice --json` prints it. */
+void bench_print_failure(int rc, const struct error *err);
 /* Runs the load. Out: 0 good, 1 if an I/O or a verify failed, -errno with @err if it never ran. */
 int bench_main(const struct daemon_run *run, struct bench_args *args, struct error *err);
 

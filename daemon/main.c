@@ -126,8 +126,13 @@ static int cmdline_parse(int argc, char **argv, struct cmdline *c)
 			return EXIT_USAGE;
 		}
 	}
-	for (i = optind; i < argc && strcmp(argv[i - 1], "--") != 0; i++)
+	for (i = optind; i < argc && strcmp(argv[i - 1], "--") != 0; i++) {
+		if (c->bench.uri) {
+			fprintf(stderr, "sluiced: --bench takes one URI; \"%s\" is one too many\n", argv[i]);
+			return EXIT_USAGE;
+		}
 		c->bench.uri = argv[i];
+	}
 	c->eal_argc = argc - i;
 	c->eal_argv = argv + i;
 	if (c->config && c->is_bench == (c->bench.uri != NULL))
@@ -136,8 +141,11 @@ static int cmdline_parse(int argc, char **argv, struct cmdline *c)
 	return EXIT_USAGE;
 }
 
-static int fail(const struct error *err)
+/* @json: --bench --json, whose answer is JSON in any case. */
+static int fail(bool json, int rc, const struct error *err)
 {
+	if (json)
+		bench_print_failure(rc, err);
 	if (!log_thread_is_stuck()) /* nobody would read it, and the process would not end */
 		fprintf(stderr, "sluiced: %s\n", err->text);
 	return EXIT_FAILURE;
@@ -146,12 +154,32 @@ static int fail(const struct error *err)
 static int check_only(const struct config *cfg)
 {
 	struct error err = {""};
+	int rc = host_check(cfg, true, &err);
 
-	if (host_check(cfg, true, &err))
-		return fail(&err);
+	if (rc)
+		return fail(false, rc, &err);
 	printf("sluiced: configuration and machine are good: %u port(s), %u volume(s)\n", cfg->port_count,
 		cfg->volume_count);
 	return EXIT_SUCCESS;
+}
+
+/* What must be right before anything is started. 0 or -errno; *lock is set for the daemon. */
+static int prepare(const struct cmdline *c, struct config *cfg, int *lock, struct error *err)
+{
+	int rc;
+
+	config_defaults(cfg);
+	rc = config_load(c->config, cfg, err);
+	if (rc)
+		return rc;
+	log_level_set(cfg->log_level);
+	if (c->is_check)
+		return 0;
+	rc = host_check(cfg, !c->is_bench && !c->has_no_ublk, err);
+	if (rc || c->is_bench)
+		return rc;
+	*lock = host_lock(cfg->run_dir, err);
+	return *lock < 0 ? *lock : 0;
 }
 
 int main(int argc, char **argv)
@@ -165,28 +193,19 @@ int main(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	signal(SIGPIPE, SIG_IGN);
-	config_defaults(&cfg);
-	if (config_load(c.config, &cfg, &err))
-		return fail(&err);
-	log_level_set(cfg.log_level);
-	if (c.is_check)
+	rc = prepare(&c, &cfg, &lock, &err);
+	if (rc == 0 && c.is_check)
 		return check_only(&cfg);
-	if (host_check(&cfg, !c.is_bench && !c.has_no_ublk, &err))
-		return fail(&err);
-	if (!c.is_bench) {
-		lock = host_lock(cfg.run_dir, &err);
-		if (lock < 0)
-			return fail(&err);
-	}
 	run = (struct daemon_run){
 		.cfg = &cfg,
 		.config_path = c.config,
 		.is_keeping = c.is_keeping,
 		.eal_argc = c.eal_argc,
 		.eal_argv = c.eal_argv};
-	rc = c.is_bench ? bench_main(&run, &c.bench, &err) : daemon_main(&run, &err);
+	if (rc == 0)
+		rc = c.is_bench ? bench_main(&run, &c.bench, &err) : daemon_main(&run, &err);
 	if (rc < 0)
-		rc = fail(&err);
+		rc = fail(c.is_bench && c.bench.is_json, rc, &err);
 	if (lock >= 0)
 		close(lock);
 	return rc;

@@ -236,6 +236,12 @@ printf 'ports:\n- device: 0000:ff:1f.7\n  address: 10.0.0.2/24\n' >"$tmp/c.yaml"
 says doctor_works_alone 1 '^MISSING +device +there is no PCI device 0000:ff:1f.7' doctor -c "$tmp/c.yaml"
 printf 'ports:\n- devise: x\n' >"$tmp/c.yaml"
 says doctor_tells_a_bad_file 1 'c.yaml:2: ports\[0\].devise: unknown key; did you mean device' doctor -c "$tmp/c.yaml"
+sluiced=$BUILD/daemon/sluiced
+timeout 30 "$sluiced" -c "$tmp/none.yaml" --bench nbd://h/x --json >"$tmp/out" 2>"$tmp/err"; rc=$?
+verdict bench_that_fails_answers_in_json "$([ $rc -eq 1 ] && grep -q '^sluiced: ' "$tmp/err" && [ "$(wc -l <"$tmp/out")" -eq 1 ] &&
+    jq -e '.error.code < 0 and (.error.message | test("none.yaml"))' "$tmp/out" >/dev/null && echo true || echo false)"
+timeout 30 "$sluiced" -c "$tmp/c.yaml" --bench nbd://h/x nbd://h/y >"$tmp/out" 2>"$tmp/err"; rc=$?
+verdict second_uri_of_bench_is_refused "$([ $rc -eq 2 ] && grep -q 'takes one URI; "nbd://h/y" is one too many' "$tmp/err" && echo true || echo false)"
 mkdir "$tmp/bin"
 printf '#!/bin/sh\necho "$@"\nexit 7\n' >"$tmp/bin/sluiced"
 chmod +x "$tmp/bin/sluiced"
