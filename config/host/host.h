@@ -33,6 +33,12 @@ struct host_iface {
 int host_iface_read(const char *name, struct host_iface *out, struct error *err);
 
 /*
+ * Does a default route leave by @iface, or by an interface on top of it (bridge, bond, VLAN, macvlan, …)? If so its name is
+ * in @through, which may be @iface. False also where the kernel does not answer. Control thread; allocates.
+ */
+bool host_default_route_by(const char *iface, char *through, unsigned through_bytes);
+
+/*
  * Changes to interface @name, a tap of ours. Each 0, or -errno with the sentence in @err. What is so
  * already is no error.
  */

@@ -51,15 +51,17 @@ static void check_iommu(struct check_list *list, const struct host_pci *pci)
 /* False when the NIC is the machine's way out and must stay with the kernel. */
 static bool check_route(struct check_list *list, const char *device, const char *iface)
 {
-	struct host_iface found;
+	char through[IF_NAMESIZE] = "";
+	bool is_itself;
 
-	if (!iface[0] || host_iface_read(iface, &found, NULL) || !found.has_default_route) {
+	if (!iface[0] || !host_default_route_by(iface, through, sizeof(through))) {
 		check_good(list, "default route", "does not leave by %s", device);
 		return true;
 	}
+	is_itself = strcmp(iface, through) == 0;
 	check_bad(list, "default route", true, -EBUSY,
-		"%s (%s) carries this machine's default route; taking it would cut the machine off",
-		device, iface);
+		"%s (%s) carries this machine's default route%s%s; taking it would cut the machine off", device, iface,
+		is_itself ? "" : ", by way of ", is_itself ? "" : through);
 	check_remedy(list, "use another NIC, or move the default route to another one first");
 	return false;
 }

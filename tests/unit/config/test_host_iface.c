@@ -160,6 +160,35 @@ static void default_route_is_defended(void **state)
 	assert_int_equal(machine_end(state), 0);
 }
 
+/* A default route on @top, which @make builds on sl-c; then all of it is taken away again. */
+static void check_defended_below(const char *top, const char *make)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command),
+		"ip link add sl-c type veth peer name sl-d && ip link set sl-c up && ip link set sl-d up && %s && ip link set %s up "
+		"&& ip addr add 10.7.0.2/24 dev %s && ip route add default via 10.7.0.1 dev %s metric 7",
+		make, top, top, top);
+	assert_int_equal(system(command), 0);
+	snprintf(command, sizeof(command), "sl-c (sl-c) carries this machine's default route, by way of %s", top);
+	check_told(DEVICE_AF_XDP, "sl-c", -EBUSY, command);
+	/* Neither the other end of the cable nor a neighbour is below it. */
+	check_told(DEVICE_AF_XDP, "sl-b", 0, "");
+	assert_int_equal(system("ip link del sl-c; ip link del sl-br 2>/dev/null || true"), 0);
+}
+
+static void default_route_is_defended_on_what_is_on_the_nic(void **state)
+{
+	need_namespace();
+	/* A VLAN names its lower link as a macvlan does; not every kernel has VLANs. */
+	if (system("modprobe -q 8021q; test -d /proc/net/vlan") == 0)
+		check_defended_below("sl-v", "ip link add link sl-c name sl-v type vlan id 5");
+	check_defended_below("sl-m", "ip link add link sl-c name sl-m type macvlan");
+	check_defended_below("sl-br", "ip link add sl-br type bridge && ip link set sl-c master sl-br");
+	check_defended_below("sl-bv", "ip link add sl-br type bridge && ip link set sl-c master sl-br && ip link set sl-br up && "
+				      "ip link add link sl-br name sl-bv type macvlan");
+}
+
 static void what_is_no_ethernet_is_refused_by_name(void **state)
 {
 	struct host_iface iface;
@@ -206,6 +235,7 @@ int main(void)
 		cmocka_unit_test(routes_elsewhere_are_no_default_route),
 		cmocka_unit_test(absent_interface_is_told),
 		cmocka_unit_test(default_route_is_defended),
+		cmocka_unit_test(default_route_is_defended_on_what_is_on_the_nic),
 		cmocka_unit_test(what_is_no_ethernet_is_refused_by_name),
 		cmocka_unit_test(down_interface_is_advice),
 	};
