@@ -25,8 +25,7 @@ static bool names_config(char **argv)
 	return false;
 }
 
-/* The daemon's path in @buf, or its bare name for execvp() to look for. */
-static const char *daemon_find(char *buf, size_t buf_bytes)
+const char *cli_daemon_find(char *buf, size_t buf_bytes)
 {
 	static const char *const places[] = {"/sluiced", "/../daemon/sluiced"};
 	char self[4096];
@@ -56,7 +55,7 @@ int cli_bench(bool is_json, char **argv)
 	char path[4200];
 	int rc;
 
-	args[count++] = daemon_find(path, sizeof(path));
+	args[count++] = cli_daemon_find(path, sizeof(path));
 	if (!names_config(argv)) {
 		args[count++] = option_c;
 		args[count++] = config_default;

@@ -42,6 +42,8 @@ __attribute__((format(printf, 1, 2))) int cli_usage(const char *fmt, ...);
 /* Commands with a file of their own. Each answers the exit status. */
 int cli_doctor(const struct cli *cli);
 int cli_top(const struct cli *cli);
+/* The daemon's path in @buf, or its bare name for execvp() to find in PATH. In bench.c. */
+const char *cli_daemon_find(char *buf, size_t buf_bytes);
 /* @argv is NULL-ended and starts behind the word "bench". Returns only on failure. */
 int cli_bench(bool is_json, char **argv);
 

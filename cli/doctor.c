@@ -6,7 +6,9 @@
  * is there. A file with a mistake is the first finding. Status 1 if something required is missing.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "cli/cli.h"
 #include "cli/print.h"
@@ -33,6 +35,36 @@ static json_t *local_lines(const struct config *cfg)
 	return list;
 }
 
+/*
+ * How much memory the daemon will need for the file at @path is known to the daemon, which links what the sum is made of.
+ * Out: MiB, or 0 if it is not there or does not say.
+ */
+static uint32_t memory_ask(const char *path)
+{
+	char buf[4200], text[32] = "";
+	const char *const args[] = {cli_daemon_find(buf, sizeof(buf)), "-c", path, "--memory", NULL};
+	int ends[2], null;
+	ssize_t got;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return 0;
+	child = fork();
+	if (child == 0) {
+		null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		dup2(ends[1], STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execvp(args[0], (char *const *)(uintptr_t)args);
+		_exit(127);
+	}
+	close(ends[1]);
+	got = child > 0 ? read(ends[0], text, sizeof(text) - 1) : 0;
+	close(ends[0]);
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	return got > 0 ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
+
 /* The configuration as a line of its own: good, wrong, or not there. */
 static json_t *config_line(const char *path, int rc, const struct error *why)
 {
@@ -57,6 +89,8 @@ static json_t *local_doctor(const struct cli *cli)
 
 	if (cfg && has_file)
 		rc = config_load(path, cfg, &why);
+	if (rc == 0)
+		cfg->memory_plan_mib = memory_ask(path);
 	list = local_lines(rc == 0 ? cfg : NULL);
 	if (has_file)
 		json_array_insert_new(list, 0, config_line(path, rc, &why));

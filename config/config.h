@@ -77,6 +77,7 @@ struct config {
 	char socket[108]; /* default control.sock in run_dir */
 	char run_dir[96]; /* default /run/sluice: lock, state */
 	uint32_t memory_mib; /* DPDK memory; 0 = computed */
+	uint32_t memory_plan_mib; /* what the daemon has computed, for checks; 0 = nobody has. Not of the file */
 	bool use_hugepages;  /* where the machine has them free; default true */
 	bool is_hugepages_given; /* the file says so; else a PCI port asks for them by itself */
 	enum log_level log_level;

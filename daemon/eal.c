@@ -86,7 +86,7 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 	bool needs_pci = false, is_debug = getenv("SLUICE_EAL_LOG");
 	unsigned i;
 
-	facts->has_hugepages = cfg->use_hugepages && host_hugepages_free() * 2 >= mib;
+	facts->has_hugepages = cfg->use_hugepages && host_hugepages_free_mib(NULL, 0) >= mib;
 	facts->memory_mib = mib;
 	arg_add(&args, "sluiced");
 	arg_add(&args, "--iova-mode=va");

@@ -23,15 +23,17 @@
 #include "config/log_thread.h"
 #include "daemon/bench_main.h"
 #include "daemon/daemon.h"
+#include "daemon/engine/engine.h"
 
 #define EXIT_USAGE 2
 
 static const char usage_text[] =
-	"usage: sluiced -c FILE [--check] [--keep] [-- EAL-ARGUMENT...]\n"
+	"usage: sluiced -c FILE [--check] [--memory] [--keep] [-- EAL-ARGUMENT...]\n"
 	"       sluiced -c FILE --bench URI [BENCH-OPTION...]\n"
 	"\n"
 	"  -c, --config FILE  configuration, see sluice.yaml(5)\n"
 	"  --check            look for mistakes in FILE and on this machine, then exit\n"
+	"  --memory           print the MiB of memory FILE makes DPDK need, then exit\n"
 	"  --keep             at the end leave every device to the next sluiced\n"
 	"  --bench URI        run one load against URI in this process, print the result, exit; in fio's words:\n"
 	"                     --rw=RW --bs=SIZE[-SIZE] --iodepth=N --runtime=S --size=SIZE --rwmixread=PERCENT\n"
@@ -47,11 +49,12 @@ static const char usage_text[] =
 	"\n"
 	"Status: 0 good, 1 failed, 2 wrong usage. More in sluiced(8).\n";
 
-enum { OPT_CHECK = 256, OPT_BENCH, OPT_VERSION, OPT_KEEP, OPT_NO_UBLK, OPT_BENCH_FIRST };
+enum { OPT_CHECK = 256, OPT_BENCH, OPT_VERSION, OPT_KEEP, OPT_NO_UBLK, OPT_MEMORY, OPT_BENCH_FIRST };
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"check", no_argument, NULL, OPT_CHECK},
+	{"memory", no_argument, NULL, OPT_MEMORY},
 	{"bench", no_argument, NULL, OPT_BENCH},
 	{"keep", no_argument, NULL, OPT_KEEP},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -79,7 +82,7 @@ static const struct option options[] = {
 
 struct cmdline {
 	const char *config;
-	bool is_check, is_bench, is_keeping, has_no_ublk;
+	bool is_check, is_bench, is_keeping, has_no_ublk, is_memory;
 	struct bench_args bench;
 	int eal_argc;
 	char **eal_argv;
@@ -105,6 +108,9 @@ static int cmdline_parse(int argc, char **argv, struct cmdline *c)
 			break;
 		case OPT_CHECK:
 			c->is_check = true;
+			break;
+		case OPT_MEMORY:
+			c->is_memory = true;
 			break;
 		case OPT_BENCH:
 			c->is_bench = true;
@@ -173,7 +179,8 @@ static int prepare(const struct cmdline *c, struct config *cfg, int *lock, struc
 	if (rc)
 		return rc;
 	log_level_set(cfg->log_level);
-	if (c->is_check)
+	cfg->memory_plan_mib = engine_memory_mib(cfg);
+	if (c->is_check || c->is_memory)
 		return 0;
 	rc = host_check(cfg, !c->is_bench && !c->has_no_ublk, err);
 	if (rc || c->is_bench)
@@ -194,6 +201,8 @@ int main(int argc, char **argv)
 		return rc;
 	signal(SIGPIPE, SIG_IGN);
 	rc = prepare(&c, &cfg, &lock, &err);
+	if (rc == 0 && c.is_memory)
+		return printf("%u\n", cfg.memory_plan_mib) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (rc == 0 && c.is_check)
 		return check_only(&cfg);
 	run = (struct daemon_run){

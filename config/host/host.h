@@ -97,8 +97,10 @@ struct host_check_line {
 /* The same list in full, for `sluice doctor`. @cfg NULL: what does not depend on one. */
 unsigned host_doctor(const struct config *cfg, struct host_check_line *out, unsigned max);
 
-/* Free 2 MiB hugepages, on any node. */
-uint32_t host_hugepages_free(void);
+/* Free hugepages of all sizes, on any node, in MiB; NULL, or in @text how many of which size ("3 of 2 MiB, 1 of 1 GiB"). */
+uint32_t host_hugepages_free_mib(char *text, unsigned bytes);
+/* In @out the command after which @mib of hugepages are free, of 2 MiB where there are such. */
+void host_hugepages_command(uint32_t mib, char *out, unsigned bytes);
 
 /*
  * A mount namespace of its own for the calling process, once, before threads: of all mounts those stay that a

@@ -87,30 +87,59 @@ static bool has_pci_port(const struct config *cfg)
 	return false;
 }
 
-/* Pages wanted: asked for in the file, or because the NIC's DMA deserves memory that stays put. */
+/* MiB of memory the daemon will ask for; 0: only it can compute that. */
+static uint32_t memory_mib(const struct config *cfg)
+{
+	if (!cfg)
+		return 0;
+	return cfg->memory_mib ? cfg->memory_mib : cfg->memory_plan_mib;
+}
+
+/* Of this process: a running daemon has what it needs. */
+static uint32_t own_hugepages_mib(void)
+{
+	char text[32];
+
+	if (host_file_field("/proc/self/status", "HugetlbPages:", text, sizeof(text)))
+		return 0;
+	return (uint32_t)(strtoull(text, NULL, 10) >> 10);
+}
+
+/*
+ * Wanted because the file says so, or because the NIC's DMA deserves memory that stays put. With fewer than the sum the
+ * daemon would run on ordinary memory, and its guarantee be partial: only the file may say that this will do.
+ */
 static void check_hugepages(struct check_list *list, const struct config *cfg)
 {
-	uint32_t mib = cfg && cfg->memory_mib ? cfg->memory_mib : MEMORY_MIB_DEFAULT;
-	uint32_t want = (mib + 1) / 2, free_count = host_hugepages_free();
 	bool is_given = cfg && cfg->is_hugepages_given;
 	bool is_required = is_given ? cfg->use_hugepages : has_pci_port(cfg);
+	char pages[96], command[128];
+	uint32_t free_mib = host_hugepages_free_mib(pages, sizeof(pages)), own_mib = own_hugepages_mib();
+	uint32_t want_mib = memory_mib(cfg);
 
 	if (is_given && !cfg->use_hugepages) {
 		check_good(list, "hugepages", "not used (hugepages: false): ordinary memory");
 		return;
 	}
-	if (free_count >= want || (free_count > 0 && !(cfg && cfg->memory_mib))) {
-		check_good(list, "hugepages", "%u free of 2 MiB", free_count);
+	if (own_mib > 0) {
+		check_good(list, "hugepages", "%u MiB in use by this daemon", own_mib);
 		return;
 	}
-	if (free_count)
+	if (free_mib > 0 && free_mib >= want_mib) {
+		if (want_mib)
+			check_good(list, "hugepages", "%s free, %u MiB needed", pages, want_mib);
+		else
+			check_good(list, "hugepages", "%s free", pages);
+		return;
+	}
+	if (free_mib)
 		check_bad(list, "hugepages", is_required, -ENOMEM,
-			"only %u hugepages of 2 MiB are free, and memory: %uM needs %u", free_count,
-			mib, want);
+			"only %u MiB of hugepages are free (%s), and %s needs %u MiB", free_mib, pages,
+			cfg->memory_mib ? "`memory:`" : "this configuration", want_mib);
 	else
-		check_bad(list, "hugepages", is_required, -ENOMEM, "no hugepage of 2 MiB is free");
-	check_remedy(list, "echo %u > /proc/sys/vm/nr_hugepages%s", want,
-		is_required ? ", or set `hugepages: false`" : "");
+		check_bad(list, "hugepages", is_required, -ENOMEM, "no hugepage is free");
+	host_hugepages_command(want_mib ? want_mib : MEMORY_MIB_DEFAULT, command, sizeof(command));
+	check_remedy(list, "%s%s", command, is_required ? ", or set `hugepages: false`" : "");
 }
 
 /* Root without CAP_IPC_LOCK exists: in containers. The effective mask tells. */

@@ -1,5 +1,5 @@
 /*
- * host_pci.c - PCI devices and hugepages, read from sysfs
+ * host_pci.c - PCI devices, read from sysfs
  *
  * All that decides whether a NIC may be taken away from the kernel: who drives it, which interface
  * it carries, and whether an IOMMU keeps its DMA inside our memory. vfio gives out whole IOMMU
@@ -111,13 +111,4 @@ int host_pci_read(const char *address, struct host_pci *out, struct error *err)
 		group_read(dir, &found);
 	*out = found;
 	return 0;
-}
-
-uint32_t host_hugepages_free(void)
-{
-	uint64_t count;
-
-	if (host_file_number("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", &count))
-		return 0;
-	return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }

@@ -145,26 +145,65 @@ static void nic_without_any_address_is_told(void **state)
 	told(-EADDRNOTAVAIL, "port p has no address", "add `address: 10.0.0.2/24`");
 }
 
+#define POOL_2M "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+#define POOL_1G "/sys/kernel/mm/hugepages/hugepages-1048576kB/"
+
 static void absent_hugepages_are_told_where_they_matter(void **state)
 {
 	need_machine();
-	machine_file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "0\n");
-	told(-ENOMEM, "no hugepage of 2 MiB is free", "echo 128 > /proc/sys/vm/nr_hugepages");
+	machine_file(POOL_2M "free_hugepages", "0\n");
+	told(-ENOMEM, "no hugepage is free", "echo 128 > " POOL_2M "nr_hugepages, or set `hugepages: false`");
 	cfg.memory_mib = 1025;
-	told(-ENOMEM, "no hugepage", "echo 513 > /proc/sys/vm/nr_hugepages");
-	machine_file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "512\n");
-	told(-ENOMEM, "only 512 hugepages of 2 MiB are free, and memory: 1025M needs 513",
-		"echo 513");
-	machine_file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "513\n");
+	told(-ENOMEM, "no hugepage", "echo 513 > ");
+	machine_file(POOL_2M "free_hugepages", "512\n");
+	told(-ENOMEM, "only 1024 MiB of hugepages are free (512 of 2 MiB), and `memory:` needs 1025 MiB", "echo 513");
+	machine_file(POOL_2M "free_hugepages", "513\n");
 	assert_int_equal(host_check(&cfg, true, &err), 0);
-	assert_int_equal(host_hugepages_free(), 513);
+	assert_int_equal(host_hugepages_free_mib(NULL, 0), 1026);
+}
+
+/* One page was enough to pass, and the daemon then ran on ordinary memory. */
+static void hugepages_are_counted_against_what_the_daemon_needs(void **state)
+{
+	need_machine();
+	cfg.memory_plan_mib = 192;
+	machine_file(POOL_2M "free_hugepages", "1\n");
+	machine_file(POOL_2M "nr_hugepages", "11\n");
+	told(-ENOMEM, "only 2 MiB of hugepages are free (1 of 2 MiB), and this configuration needs 192 MiB",
+		"echo 106 > " POOL_2M "nr_hugepages, or set `hugepages: false`"); /* ten are others' */
+	cfg.is_hugepages_given = true;
+	cfg.use_hugepages = false;
+	assert_int_equal(host_check(&cfg, true, &err), 0);
+	cfg.use_hugepages = true;
+	machine_file(POOL_2M "free_hugepages", "96\n");
+	assert_int_equal(host_check(&cfg, true, &err), 0);
+}
+
+static void hugepages_of_any_size_count(void **state)
+{
+	char text[96];
+
+	need_machine();
+	machine_without(POOL_2M "free_hugepages");
+	machine_without(POOL_2M);
+	machine_file(POOL_1G "free_hugepages", "0\n");
+	cfg.memory_plan_mib = 1200;
+	told(-ENOMEM, "no hugepage is free", "echo 2 > " POOL_1G "nr_hugepages");
+	machine_file(POOL_1G "free_hugepages", "1\n");
+	told(-ENOMEM, "only 1024 MiB of hugepages are free (1 of 1 GiB)", "echo 2 > ");
+	machine_file(POOL_1G "free_hugepages", "2\n");
+	assert_int_equal(host_check(&cfg, true, &err), 0);
+	machine_file(POOL_2M "free_hugepages", "3\n");
+	assert_int_equal(host_hugepages_free_mib(text, sizeof(text)), 2054);
+	assert_non_null(strstr(text, "3 of 2 MiB"));
+	assert_non_null(strstr(text, "2 of 1 GiB"));
 }
 
 static void hugepages_that_are_not_wanted_are_not_missed(void **state)
 {
 	need_machine();
 	machine_without("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-	assert_int_equal(host_hugepages_free(), 0);
+	assert_int_equal(host_hugepages_free_mib(NULL, 0), 0);
 	cfg.is_hugepages_given = true;
 	cfg.use_hugepages = false;
 	assert_int_equal(host_check(&cfg, true, &err), 0);
@@ -338,6 +377,8 @@ int main(void)
 		ON_MACHINE(neighbour_in_the_iommu_group_is_named),
 		ON_MACHINE(nic_without_any_address_is_told),
 		ON_MACHINE(absent_hugepages_are_told_where_they_matter),
+		ON_MACHINE(hugepages_are_counted_against_what_the_daemon_needs),
+		ON_MACHINE(hugepages_of_any_size_count),
 		ON_MACHINE(hugepages_that_are_not_wanted_are_not_missed),
 		ON_MACHINE(locked_memory_limit_is_told),
 		ON_MACHINE(unloaded_ublk_is_told_to_be_loaded),
