@@ -1,9 +1,10 @@
 /*
  * volume_policy.c - which export may be served, whether it is the same one, and when to give up
  *
- * What the first READY export is becomes the volume's identity: size, flags, block sizes. Whatever
- * answers later, after a reconnect or at another address, must be the same or it is refused: a
- * filesystem that finds other bytes below it is worse off than one that waits.
+ * What the first READY export is becomes the volume's identity: size, abilities, block sizes. Whatever
+ * answers later, after a reconnect or at another address, must have at least what the device uses of
+ * these, or it is refused. A larger export, smaller blocks and more abilities are served as what the
+ * device knows; flags that it does not use are not compared.
  *
  * When to give up is volume_silence.c's; here is what follows from it.
  *
@@ -62,27 +63,57 @@ static uint32_t payload_max_of(const struct nbd_export *x)
 	return x->block_max;
 }
 
-/* Is @x what the volume has been all along? */
+/* Abilities the device relies on once the first export had them, by name. */
+static const struct {
+	uint16_t flag;
+	const char *name;
+} abilities[] = {
+	{NBD_FLAG_SEND_FLUSH, "FLUSH"},
+	{NBD_FLAG_SEND_FUA, "FUA"},
+	{NBD_FLAG_SEND_TRIM, "TRIM"},
+	{NBD_FLAG_SEND_WRITE_ZEROES, "WRITE_ZEROES"},
+	{NBD_FLAG_SEND_FAST_ZERO, "fast WRITE_ZEROES"},
+};
+
+/* What was there and is used is there still. More is not used before the next attach. */
+static int abilities_check(const struct volume *v, const struct nbd_export *x, struct error *err)
+{
+	bool has_several = v->cfg.connections > 1 || v->cfg.group;
+	uint16_t was = v->identity.flags;
+
+	for (unsigned i = 0; i < sizeof(abilities) / sizeof(*abilities); i++)
+		if ((was & abilities[i].flag) && !(x->flags & abilities[i].flag))
+			return error_set(err, -ESTALE,
+				"the export came back without %s, which the device uses: refused, the "
+				"device and its requests wait; start the server as it was",
+				abilities[i].name);
+	if (has_several && (was & NBD_FLAG_CAN_MULTI_CONN) && !(x->flags & NBD_FLAG_CAN_MULTI_CONN))
+		return error_set(err, -ESTALE,
+			"the export came back for one connection only, the device has several: refused, "
+			"the device and its requests wait; start the server as it was");
+	if ((x->flags & NBD_FLAG_READ_ONLY) && !v->limits.is_read_only)
+		return error_set(err, -ESTALE,
+			"the export came back read-only: refused, the device and its requests wait; "
+			"let the server write to it again");
+	return 0;
+}
+
+/* Is @x the export the volume has been using, as far as it is used? */
 static int identity_check(const struct volume *v, const struct nbd_export *x, struct error *err)
 {
 	const struct nbd_export *was = &v->identity;
 
-	if (x->size_bytes != was->size_bytes)
+	if (x->size_bytes < was->size_bytes)
 		return error_set(err, -ESTALE,
 			"the export came back with %" PRIu64 " bytes, it had %" PRIu64
-			": refused, the device stays; bring the old export back or detach",
+			": refused, the device and its requests wait; bring the old export back",
 			x->size_bytes, was->size_bytes);
-	if (x->flags != was->flags)
-		return error_set(err, -ESTALE,
-			"the export came back with flags 0x%x, it had 0x%x: refused, the device "
-			"stays; start the server as it was or detach",
-			x->flags, was->flags);
-	if (block_of(x) != block_of(was) || payload_max_of(x) < payload_max_of(was))
+	if (block_of(x) > block_of(was) || payload_max_of(x) < payload_max_of(was))
 		return error_set(err, -ESTALE,
 			"the export came back with blocks of %u to %u bytes, it had %u to %u: "
-			"refused, the device stays; start the server as it was or detach",
+			"refused, the device and its requests wait; start the server as it was",
 			block_of(x), payload_max_of(x), block_of(was), payload_max_of(was));
-	return 0;
+	return abilities_check(v, x, err);
 }
 
 int volume_export_check(const struct volume *v, const struct nbd_export *x, struct error *err)

@@ -149,7 +149,7 @@ int ublk_params_match(
 {
 	const struct ublk_param_basic *h = &have->basic, *w = &want->basic;
 
-	if (h->dev_sectors != w->dev_sectors)
+	if (h->dev_sectors > w->dev_sectors)
 		return error_set(err, -EINVAL,
 			"the device has %" PRIu64 " sectors, the export now has %" PRIu64
 			": not the same disk",

@@ -125,6 +125,24 @@ other_size() {
     show
 }
 
+larger_disk() { # a server of another make on the same file, grown meanwhile: its flags are others too
+    volume "\"nbd://$SERVER_IP:10809/\""
+    kit 10809 "$tmp/disk" || exit 1
+    load 5 --verify
+    flows 20
+    kill_server
+    truncate -s 96M "$tmp/disk"
+    start_server 10809 nbdkit -f -p 10809 --filter=cache file "$tmp/disk" || exit 1
+    claim a_larger_disk_is_served wait_until 15 served_again
+    claim load_ends_well_on_the_larger_disk load_ends
+    claim nothing_is_lost_by_the_larger_disk is_good
+    show
+    kill_server
+    truncate -s 64M "$tmp/disk"
+    kit 10809 "$tmp/disk" || exit 1
+}
+served_again() { [ "$(grep -c 'connection 1 of 1 serves' "$tmp/log")" -ge 2 ]; }
+
 second_address() {
     local first=$server_pid
     kit 10810 "$tmp/disk" || exit 1
@@ -143,6 +161,8 @@ killed_and_restarted
 failing
 link_down
 other_size
+kill_server
+larger_disk
 second_address
 stop_server
 exit $status_all

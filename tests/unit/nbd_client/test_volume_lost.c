@@ -343,39 +343,6 @@ static void volume_fail_is_not_fooled_by_handshakes(void **state)
 	world_destroy(w);
 }
 
-static void volume_refuses_another_disk_and_stays(void **state)
-{
-	static const char *const texts[] = {
-		"with 524288 bytes, it had 1048576", "flags 0x", "blocks of"};
-
-	for (unsigned i = 0; i < 3; i++) {
-		struct world *w = world_create();
-		unsigned r;
-
-		world_start(w);
-		assert_true(world_until(w, VOLUME_READY, 100000));
-		r = world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
-		w->srv->is_silent = true;
-		world_turns(w, 3);
-		fake_stream_close(&w->net->streams[0]);
-		w->srv->size_bytes = i == 0 ? 1u << 19 : 1u << 20;
-		w->srv->flags = i == 1 ? NBD_FLAG_HAS_FLAGS : FAKE_FLAGS_ALL;
-		w->srv->block_min = i == 2 ? 4096 : 512;
-		world_turns(w, 3000);
-		assert_int_equal(world_info(w).state, VOLUME_LOST);
-		assert_int_equal(w->last_type, VOLUME_EVENT_REFUSED);
-		assert_has(w->last_event, texts[i]);
-		assert_false(w->reqs[r].is_done);
-		w->srv->size_bytes = 1u << 20;
-		w->srv->flags = FAKE_FLAGS_ALL;
-		w->srv->block_min = 512;
-		w->srv->is_silent = false;
-		assert_true(world_settle(w, 13000000));
-		assert_int_equal(w->reqs[r].result, 0);
-		world_destroy(w);
-	}
-}
-
 /* Not before it has answered the rest, and with DISC, as the protocol wants; ours is the second FIN. */
 static void volume_leaves_a_server_that_shuts_down(void **state)
 {
@@ -487,7 +454,6 @@ int main(void)
 		cmocka_unit_test(volume_fail_fails_in_time_and_comes_back),
 		cmocka_unit_test(volume_failed_write_does_not_carry_others_bytes),
 		cmocka_unit_test(volume_fail_is_not_fooled_by_handshakes),
-		cmocka_unit_test(volume_refuses_another_disk_and_stays),
 		cmocka_unit_test(volume_leaves_a_server_that_shuts_down),
 		cmocka_unit_test(volume_waits_for_no_farewell),
 		cmocka_unit_test(volume_given_up_fails_all_and_takes_on),

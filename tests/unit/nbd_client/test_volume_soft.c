@@ -79,7 +79,7 @@ static void volume_that_refuses_another_identity_says_disc(void **state)
 {
 	struct world *w = ready(world_create());
 
-	w->srv->flags ^= NBD_FLAG_ROTATIONAL;
+	w->srv->flags ^= NBD_FLAG_SEND_TRIM;
 	fake_stream_close(&w->net->streams[0]);
 	world_turns(w, 400);
 	assert_true(w->net->opened > 1 && w->srv->disc_count > 0);
