@@ -114,6 +114,7 @@ void print_list(const json_t *result)
 	table_print(stdout, volume_columns, COUNT_OF(volume_columns), volumes,
 		"no volumes; `sluice attach URI` makes one");
 	sentences_print(volumes, "error");
+	sentences_print(volumes, "durability");
 	sentences_print(volumes, "degraded");
 	sentences_print(volumes, "spread");
 	credits_print(volumes);

@@ -164,6 +164,7 @@ struct volume_info {
 	uint32_t block_min, block_pref, block_max; /* bytes, as the server told them; 0 if it did not */
 	uint16_t nbd_flags;	   /* NBD_FLAG_* of nbd_proto.h, as the server sent them */
 	uint64_t unstable_bytes;   /* answered WRITEs that no FLUSH has covered yet */
+	uint64_t unstable_lost;	   /* … of those, when the last connection was lost: a restart may have lost them */
 	uint64_t dirty_reconnects; /* connections lost while answered WRITEs were not flushed */
 	uint64_t events_lost;	   /* the control thread did not fetch them in time */
 };

@@ -399,6 +399,7 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->timeouts = stat_read(&v->timeouts);
 	out->protocol_errors = stat_read(&v->protocol_errors);
 	out->unstable_bytes = volume_unstable_bytes(v);
+	out->unstable_lost = stat_read(&v->unstable_lost);
 	out->dirty_reconnects = stat_read(&v->dirty_reconnects);
 	out->events_lost = stat_read(&v->events_lost);
 	out->structured = v->identity.is_structured;

@@ -18,7 +18,9 @@
  *
  * The same places know how much is unstable (answered, and not covered by a FLUSH): each part counts
  * the bytes it answered; a FLUSH notes all counts when it is sent and publishes them as stable when
- * it succeeds. A server without FLUSH has nothing that can be called stable or not: nothing counted.
+ * it succeeds. When the last connection of a part is lost the server may have restarted, and what is
+ * unstable may be gone: it is counted and told, and the server is trusted (`unstable: trust`, the one
+ * mode there is; docs/durability.md). A server without FLUSH has nothing that can be called stable or not: nothing counted.
  *
  * Shared: struct volume_sync, one per device; a volume without a group has its own. Worker thread,
  * no locks. Always: the holder of the token has flush.sub set, or is about to set it in this turn.
@@ -26,6 +28,7 @@
 #include "nbd_client/volume_priv.h"
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +304,23 @@ void volume_unstable_add(struct volume *v, uint64_t bytes)
 	atomic_store_explicit(&p->answered_bytes,
 		atomic_load_explicit(&p->answered_bytes, memory_order_relaxed) + bytes,
 		memory_order_release);
+}
+
+void volume_unstable_expose(struct volume *v)
+{
+	const struct sync_part *p = part_of(v);
+	uint64_t answered = atomic_load(&p->answered_bytes), from = atomic_load(&p->stable_bytes);
+
+	/* What was told at an earlier loss is not told again. */
+	from = from > v->flush.exposed_bytes ? from : v->flush.exposed_bytes;
+	v->flush.exposed_bytes = answered;
+	if (answered == from)
+		return;
+	counter_add(&v->unstable_lost, answered - from);
+	volume_event_add(v, VOLUME_EVENT_SERVER, -ESTALE,
+		"%" PRIu64 " bytes were answered and not flushed when the connection was lost: a server "
+		"that restarted may have lost them (unstable: trust)",
+		answered - from);
 }
 
 uint64_t volume_unstable_bytes(const struct volume *v)

@@ -190,13 +190,16 @@ static void lost_after_ready(struct volume_conn *vc, int err, const char *where,
 void volume_conn_lose(struct volume_conn *vc, int err, const char *why)
 {
 	struct volume *v = vc->volume;
+	bool was_serving = conn_was_serving(vc);
 	char where[VOLUME_WHERE_BYTES];
 
 	volume_where(v, where);
 	stream_drop(vc);
-	if (conn_was_serving(vc) && volume_unstable_bytes(v) > 0)
+	if (was_serving && volume_unstable_bytes(v) > 0)
 		counter_add(&v->dirty_reconnects, 1);
 	conn_rest(vc);
+	if (was_serving && v->conn_ready == 0 && !v->is_stopping)
+		volume_unstable_expose(v);
 	volume_lost(v);
 	if (v->has_identity)
 		lost_after_ready(vc, err, where, why);

@@ -130,6 +130,7 @@ struct volume_flush {
 	uint64_t fua_errors; /* of the device, when it was sent */
 	uint64_t answered_bytes[VOLUME_PART_MAX]; /* of each part, when it was sent */
 	uint64_t fua_newest[VOLUME_PART_MAX];	  /* of each part, when it was answered */
+	uint64_t exposed_bytes; /* answered_bytes of this part at the last loss */
 };
 
 struct volume {
@@ -178,6 +179,7 @@ struct volume {
 	uint64_t oldest_us; /* when the oldest of them was taken; 0 = none is held */
 	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
 	uint64_t reconnects, replayed, timeouts, protocol_errors, dirty_reconnects, events_lost;
+	uint64_t unstable_lost;
 	char error[288];
 };
 
@@ -279,6 +281,8 @@ void volume_flush_drop(struct volume *v);
 /* @bytes were answered that only a FLUSH makes stable. How many of this part are not stable yet? */
 void volume_unstable_add(struct volume *v, uint64_t bytes);
 uint64_t volume_unstable_bytes(const struct volume *v);
+/* The server may have restarted: counts and tells what is unstable. */
+void volume_unstable_expose(struct volume *v);
 
 /* ---- volume_again.c ---- */
 /*

@@ -152,6 +152,10 @@ static const struct registry_item volume_items[] = {
 	COUNTER("replayed", "Requests sent again after a reconnect"),
 	COUNTER("timeouts", "Requests not answered in time"),
 	COUNTER("protocol_errors", "Times the server broke the protocol"),
+	GAUGE("oldest_request_us", "Age of the oldest request in flight in microseconds"),
+	GAUGE("unstable_bytes", "Bytes answered and not flushed"),
+	COUNTER("unstable_lost", "Of those, bytes that a server may have lost by a restart"),
+	COUNTER("dirty_reconnects", "Connections lost while bytes were answered and not flushed"),
 };
 
 static const struct registry_item pool_items[] = {

@@ -53,9 +53,11 @@ static void op_read(const void *ctx, uint64_t *values)
 
 static void volume_read(const void *ctx, uint64_t *values)
 {
-	const struct volume_info *v = ctx;
+	const struct engine_volume_info *e = ctx;
+	const struct volume_info *v = &e->volume;
 	const uint64_t all[] = {v->in_flight, v->in_flight_max, v->limits.size_bytes, v->conn_ready,
-		v->reconnects, v->replayed, v->timeouts, v->protocol_errors};
+		v->reconnects, v->replayed, v->timeouts, v->protocol_errors, e->oldest_request_us,
+		v->unstable_bytes, v->unstable_lost, v->dirty_reconnects};
 
 	memcpy(values, all, sizeof(all));
 }
@@ -95,7 +97,7 @@ static void volumes_add(
 		registry_add(r, &counters_ops, v->name, op_read, v->ops);
 		registry_add(r, &counters_bytes, v->name, op_read, v->bytes);
 		registry_add(r, &counters_errors, v->name, op_read, v->errors);
-		registry_add(r, &counters_volume, v->name, volume_read, v);
+		registry_add(r, &counters_volume, v->name, volume_read, &volumes[i]);
 	}
 }
 

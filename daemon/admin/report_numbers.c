@@ -33,13 +33,15 @@ static json_t *volume_numbers(const struct engine_volume_info *v)
 {
 	const struct volume_info *i = &v->volume;
 
-	return json_pack("{s:s s:s s:o s:o s:o s:i s:i s:I s:I s:I s:I}", "name", i->name, "device", v->device,
+	return json_pack("{s:s s:s s:o s:o s:o s:i s:i s:I s:I s:I s:I s:I s:I s:I s:I}", "name", i->name, "device", v->device,
 		"ops", registry_values(&counters_ops, i->ops), "bytes",
 		registry_values(&counters_bytes, i->bytes), "errors",
 		registry_values(&counters_errors, i->errors), "in_flight", i->in_flight, "in_flight_max",
 		i->in_flight_max, "reconnects", (json_int_t)i->reconnects, "replayed",
 		(json_int_t)i->replayed, "timeouts", (json_int_t)i->timeouts, "protocol_errors",
-		(json_int_t)i->protocol_errors);
+		(json_int_t)i->protocol_errors, "oldest_request_us", (json_int_t)v->oldest_request_us,
+		"unstable_bytes", (json_int_t)i->unstable_bytes, "unstable_lost",
+		(json_int_t)i->unstable_lost, "dirty_reconnects", (json_int_t)i->dirty_reconnects);
 }
 
 /* The NIC's own counters: what it dropped before any worker saw it. */

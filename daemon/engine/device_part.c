@@ -388,6 +388,10 @@ static void info_add(struct volume_info *sum, const struct volume_info *part)
 	sum->timeouts += part->timeouts;
 	sum->protocol_errors += part->protocol_errors;
 	sum->dirty_reconnects += part->dirty_reconnects;
+	sum->unstable_bytes += part->unstable_bytes;
+	sum->unstable_lost += part->unstable_lost;
+	if (part->oldest_us && (!sum->oldest_us || part->oldest_us < sum->oldest_us))
+		sum->oldest_us = part->oldest_us;
 	sum->events_lost += part->events_lost;
 }
 

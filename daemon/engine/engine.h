@@ -98,6 +98,7 @@ struct engine_volume_info {
 	char spread[192]; /* why on fewer workers than the port has; empty = it is not */
 	uint32_t quota_mbufs, quota_least_mbufs; /* bounds of what each connection is granted */
 	uint64_t staging_bytes;
+	uint64_t oldest_request_us; /* age of the oldest request held; 0 = none is */
 	bool is_user_copy;
 };
 /* Fills @out with the volumes there are. */

@@ -59,6 +59,7 @@ static const char *step_name(enum volume_step step)
 unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsigned max)
 {
 	unsigned i, k, n = 0;
+	uint64_t now_us;
 
 	for (i = 0; i < VOLUME_MAX && n < max; i++) {
 		struct engine_volume *v = &e->volumes[i];
@@ -68,6 +69,9 @@ unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsign
 			continue;
 		memset(o, 0, sizeof(*o));
 		engine_parts_info(v, &o->volume);
+		now_us = engine_now_us(e);
+		if (o->volume.oldest_us && o->volume.oldest_us < now_us)
+			o->oldest_request_us = now_us - o->volume.oldest_us;
 		o->front = v->front_kind;
 		snprintf(o->uri, sizeof(o->uri), "%s", v->cfg.uris[0]);
 		o->step = step_name(v->step);

@@ -77,6 +77,7 @@ killed_and_restarted() {
     done
     claim load_over_a_server_killed_${TURNS}_times_ends_well load_ends
     claim nothing_is_lost_with_hold is_good
+    claim what_was_not_flushed_is_told said '[1-9][0-9]* bytes were answered and not flushed .*unstable: trust'
     claim each_loss_is_one_line [ "$(grep -c 'requests wait, trying' "$tmp/log")" -ge "$TURNS" ]
     show
 }

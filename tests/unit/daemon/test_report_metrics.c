@@ -108,6 +108,10 @@ unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsign
 	v->replayed = 6;
 	v->timeouts = 7;
 	v->protocol_errors = 8;
+	out[0].oldest_request_us = 9;
+	v->unstable_bytes = 10;
+	v->unstable_lost = 11;
+	v->dirty_reconnects = 12;
 	return 1;
 }
 

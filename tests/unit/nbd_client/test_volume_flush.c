@@ -338,6 +338,44 @@ static void flush_of_one_worker_makes_the_writes_of_the_other_stable(void **stat
 	pair_free(p);
 }
 
+/* The server may have restarted: 8192 bytes are counted and told, once. */
+static void unstable_bytes_are_told_when_the_last_connection_is_lost(void **state)
+{
+	struct world *w = ready(world_create());
+
+	world_ask(w, BLOCK_WRITE, 0, 8192, 0, 1);
+	assert_true(world_settle(w, 100000));
+	w->net->syn_error = -ECONNREFUSED;
+	fake_stream_close(&w->net->streams[0]);
+	world_turns(w, 5);
+	assert_int_equal(world_info(w).unstable_lost, 8192);
+	assert_int_equal(world_info(w).dirty_reconnects, 1);
+	assert_int_equal(w->exposed_count, 1);
+	w->net->syn_error = 0;
+	assert_true(world_until(w, VOLUME_READY, 13000000));
+	fake_stream_close(&w->net->streams[w->net->opened - 1]);
+	world_turns(w, 5);
+	assert_true(world_until(w, VOLUME_READY, 13000000));
+	assert_int_equal(world_info(w).unstable_lost, 8192);
+	assert_int_equal(w->exposed_count, 1);
+	world_destroy(w);
+}
+
+static void flushed_bytes_are_not_told(void **state)
+{
+	struct world *w = ready(world_create());
+
+	world_ask(w, BLOCK_WRITE, 0, 8192, 0, 1);
+	world_ask(w, BLOCK_FLUSH, 0, 0, 0, 0);
+	assert_true(world_settle(w, 100000));
+	fake_stream_close(&w->net->streams[0]);
+	world_turns(w, 5);
+	assert_true(world_until(w, VOLUME_READY, 13000000));
+	assert_int_equal(world_info(w).unstable_lost | world_info(w).dirty_reconnects, 0);
+	assert_int_equal(w->exposed_count, 0);
+	world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +392,8 @@ int main(void)
 		cmocka_unit_test(no_worker_starves_of_flushes),
 		cmocka_unit_test(given_up_flush_and_its_riders_are_answered_once),
 		cmocka_unit_test(write_answered_after_the_flush_was_sent_stays_unstable),
+		cmocka_unit_test(unstable_bytes_are_told_when_the_last_connection_is_lost),
+		cmocka_unit_test(flushed_bytes_are_not_told),
 		cmocka_unit_test(flush_of_one_worker_makes_the_writes_of_the_other_stable),
 	};
 

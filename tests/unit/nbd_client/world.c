@@ -165,6 +165,7 @@ static void events_note(struct world *w)
 		if (ev.type == VOLUME_EVENT_STATE)
 			continue;
 		w->last_type = ev.type;
+		w->exposed_count += strstr(ev.text, "answered and not flushed") != NULL;
 		w->slow_count += strstr(ev.text, "is slow") != NULL;
 		memcpy(w->last_event, ev.text, sizeof(ev.text));
 	}

@@ -33,6 +33,7 @@ struct world {
 	char last_event[sizeof(((struct volume_event *)0)->text)];
 	enum volume_event_type last_type;
 	unsigned slow_count; /* lines that call the server slow */
+	unsigned exposed_count; /* … that say what was not flushed */
 	bool uses_copy; /* requests have no buf */
 	const struct world *first; /* the part this one follows; NULL: it goes by itself */
 };
