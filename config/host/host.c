@@ -109,52 +109,40 @@ static int addrs_read(struct nl_sock *sock, struct host_iface *out)
 	return 0;
 }
 
-/* The next hop of default route @route that leaves by interface @index, or NULL. */
-static struct rtnl_nexthop *default_hop(struct rtnl_route *route, int index)
-{
-	struct nl_addr *dst = rtnl_route_get_dst(route);
-	int hop_count = rtnl_route_get_nnexthops(route);
-
-	if (rtnl_route_get_table(route) != RT_TABLE_MAIN || !dst || nl_addr_get_prefixlen(dst) != 0)
-		return NULL;
-	if (rtnl_route_get_type(route) != RTN_UNICAST)
-		return NULL;
-	for (int i = 0; i < hop_count; i++) {
-		struct rtnl_nexthop *hop = rtnl_route_nexthop_n(route, i);
-
-		if (rtnl_route_nh_get_ifindex(hop) == index)
-			return hop;
-	}
-	return NULL;
-}
+struct route_search {
+	struct host_iface *out;
+	struct host_addr *gateway; /* of the family asked for, in *out */
+	uint32_t metric_min;
+};
 
 /* Of several default routes the kernel uses the one with the smallest metric, and so do we. */
-static int routes_read(
-	struct nl_sock *sock, int family, struct host_addr *gateway, struct host_iface *out)
+static void route_take(struct rtnl_route *route, void *arg)
 {
-	struct nl_cache *cache;
-	uint32_t metric_min = UINT32_MAX;
-	int rc = rtnl_route_alloc_cache(sock, family, 0, &cache);
+	struct route_search *s = arg;
+	uint32_t metric = rtnl_route_get_priority(route);
 
-	if (rc < 0)
-		return host_nl_errno(rc);
-	for (struct nl_object *obj = nl_cache_get_first(cache); obj; obj = nl_cache_get_next(obj)) {
-		struct rtnl_route *route = (struct rtnl_route *)obj;
-		struct rtnl_nexthop *hop = default_hop(route, out->index);
-		uint32_t metric = rtnl_route_get_priority(route);
-		struct nl_addr *via;
+	for (int i = 0; i < rtnl_route_get_nnexthops(route); i++) {
+		struct rtnl_nexthop *hop = rtnl_route_nexthop_n(route, i);
+		struct nl_addr *via = rtnl_route_nh_get_gateway(hop);
 
-		if (!hop || (out->has_default_route && gateway->family && metric >= metric_min))
+		if (rtnl_route_nh_get_ifindex(hop) != s->out->index)
 			continue;
-		out->has_default_route = true;
-		via = rtnl_route_nh_get_gateway(hop);
-		if (!via)
-			continue;
-		addr_copy(via, gateway);
-		metric_min = metric;
+		if (s->gateway->family && metric >= s->metric_min)
+			return;
+		s->out->has_default_route = true;
+		if (via) {
+			addr_copy(via, s->gateway);
+			s->metric_min = metric;
+		}
+		return;
 	}
-	nl_cache_free(cache);
-	return 0;
+}
+
+static int routes_read(struct nl_sock *sock, int family, struct host_addr *gateway, struct host_iface *out)
+{
+	struct route_search s = {.out = out, .gateway = gateway, .metric_min = UINT32_MAX};
+
+	return host_default_routes(sock, family, route_take, &s);
 }
 
 static int iface_fill(struct nl_sock *sock, const char *name, struct host_iface *out)

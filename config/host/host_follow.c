@@ -1,7 +1,7 @@
 /*
  * host_follow.c - news of the kernel's interfaces, by netlink, as they happen
  *
- * One subscription for links, addresses, routes and neighbours. What changed is not read out of the messages
+ * One subscription for links, addresses, default routes and neighbours. What changed is not read out of the messages
  * but asked for anew with host_iface_read(): messages can be lost when there are many (the socket then says
  * so), and a snapshot cannot be half. Neighbours alone are taken as they come, since each is a hint that
  * may be missed.
@@ -9,12 +9,16 @@
  * Control thread. A read is bounded, and never waits.
  */
 #include <errno.h>
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "config/host/host.h"
 
 #define READ_MAX 64 /* datagrams of one call; the descriptor stays readable if there are more */
@@ -60,6 +64,27 @@ static int on_message(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
+/*
+ * Routes other than default ones end in the kernel: a router changes thousands of them a second, which are nothing to us,
+ * and each would wake us, or fill the socket until news that matter are lost. A message is one change: its header,
+ * whose type is at 4, and then the rtmsg, whose prefix length is at 17. Loads are big-endian, the type is not.
+ */
+static int routes_filter(int fd)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 2),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_dst_len)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog program = {.len = sizeof(code) / sizeof(*code), .filter = code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
+}
+
 struct host_follow *host_follow_create(struct error *err)
 {
 	struct host_follow *f = calloc(1, sizeof(*f));
@@ -73,6 +98,8 @@ struct host_follow *host_follow_create(struct error *err)
 	rc = nl_socket_modify_cb(f->sock, NL_CB_VALID, NL_CB_CUSTOM, on_message, f);
 	if (rc >= 0)
 		rc = nl_connect(f->sock, NETLINK_ROUTE);
+	if (rc >= 0 && routes_filter(nl_socket_get_fd(f->sock)))
+		rc = -NLE_FAILURE;
 	if (rc >= 0)
 		rc = nl_socket_add_memberships(f->sock, RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
 			RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0);

@@ -1,15 +1,16 @@
 /*
- * host_route.c - does the machine's way out leave by this NIC
+ * host_route.c - default routes: does the machine's way out leave by this NIC
  *
  * The default route names an interface, and that may be a bridge, a bond or a VLAN on top of the NIC, or one on top of
  * another. Whoever takes the NIC cuts all of them off. So from the NIC upwards every interface is found that is on
  * it: its master (bridge, bond), and what names it as its lower link (VLAN, macvlan), until nothing is
  * added. A veth names its peer as link, which is not below it.
  *
- * Asked of the kernel by netlink, when the configuration is checked. Nothing is changed.
+ * Asked of the kernel by netlink; nothing is changed. A router's table may have a million routes: only default routes are kept.
  */
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
 #include <netlink/route/nexthop.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "config/host/host.h"
+#include "config/host/host_nl.h"
 
 #define STACK_MAX 64 /* interfaces on one NIC */
 
@@ -71,29 +73,59 @@ static void stack_grow(struct nl_cache *links, struct stack *s)
 	}
 }
 
-/* The interface of @s by which a default route leaves; 0: none does. */
-static int default_by(struct nl_sock *sock, int family, const struct stack *s)
+/* ---- default routes ---- */
+
+struct walk {
+	void (*fn)(struct rtnl_route *route, void *arg);
+	void *arg;
+};
+
+static int on_route(struct nl_msg *msg, void *arg)
 {
-	struct nl_cache *routes;
-	int found = 0;
+	const struct walk *w = arg;
+	struct nlmsghdr *header = nlmsg_hdr(msg);
+	const struct rtmsg *rt = nlmsg_data(header);
+	struct rtnl_route *route;
 
-	if (rtnl_route_alloc_cache(sock, family, 0, &routes) < 0)
-		return 0;
-	for (struct nl_object *obj = nl_cache_get_first(routes); obj && !found; obj = nl_cache_get_next(obj)) {
-		struct rtnl_route *route = (struct rtnl_route *)obj;
-		struct nl_addr *dst = rtnl_route_get_dst(route);
+	if (header->nlmsg_type != RTM_NEWROUTE || rt->rtm_dst_len || rt->rtm_type != RTN_UNICAST)
+		return NL_OK;
+	if (rtnl_route_parse(header, &route) < 0)
+		return NL_OK;
+	if (rtnl_route_get_table(route) == RT_TABLE_MAIN)
+		w->fn(route, w->arg);
+	rtnl_route_put(route);
+	return NL_OK;
+}
 
-		if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_type(route) != RTN_UNICAST || !dst ||
-			nl_addr_get_prefixlen(dst) != 0)
-			continue;
-		for (int i = 0; i < rtnl_route_get_nnexthops(route) && !found; i++) {
-			int index = rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, i));
+int host_default_routes(struct nl_sock *sock, int family, void (*fn)(struct rtnl_route *route, void *arg), void *arg)
+{
+	struct walk w = {fn, arg};
+	struct rtmsg ask = {.rtm_family = (unsigned char)family};
+	int rc;
 
-			found = is_in(s, index) ? index : 0;
-		}
+	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, on_route, &w);
+	rc = nl_send_simple(sock, RTM_GETROUTE, NLM_F_DUMP, &ask, sizeof(ask));
+	if (rc >= 0)
+		rc = nl_recvmsgs_default(sock);
+	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
+	/* Changed while it was read: of a default route there will be news, and other routes are nothing to us. */
+	return rc >= 0 || rc == -NLE_DUMP_INTR ? 0 : host_nl_errno(rc);
+}
+
+struct search {
+	const struct stack *stack;
+	int found; /* index of an interface of the stack, 0: none yet */
+};
+
+static void route_look(struct rtnl_route *route, void *arg)
+{
+	struct search *look = arg;
+
+	for (int i = 0; i < rtnl_route_get_nnexthops(route) && !look->found; i++) {
+		int index = rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, i));
+
+		look->found = is_in(look->stack, index) ? index : 0;
 	}
-	nl_cache_free(routes);
-	return found;
 }
 
 bool host_default_route_by(const char *iface, char *through, unsigned through_bytes)
@@ -102,20 +134,19 @@ bool host_default_route_by(const char *iface, char *through, unsigned through_by
 	struct nl_cache *links = NULL;
 	struct stack s = {0};
 	char name[IF_NAMESIZE] = "";
-	int found = 0;
+	struct search look = {.stack = &s};
 
 	if (sock && add(&s, (int)if_nametoindex(iface)) && nl_connect(sock, NETLINK_ROUTE) >= 0) {
 		if (rtnl_link_alloc_cache(sock, AF_UNSPEC, &links) >= 0)
 			stack_grow(links, &s);
-		found = default_by(sock, AF_INET, &s);
-		if (!found)
-			found = default_by(sock, AF_INET6, &s);
+		host_default_routes(sock, AF_INET, route_look, &look);
+		host_default_routes(sock, AF_INET6, route_look, &look);
 	}
-	if (found && if_indextoname((unsigned)found, name))
+	if (look.found && if_indextoname((unsigned)look.found, name))
 		snprintf(through, through_bytes, "%s", name);
 	if (links)
 		nl_cache_free(links);
 	if (sock)
 		nl_socket_free(sock);
-	return found != 0;
+	return look.found != 0;
 }

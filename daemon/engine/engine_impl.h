@@ -151,6 +151,7 @@ struct engine {
 	struct resolver *resolver;
 	struct host_follow *follow; /* NULL: nothing is followed */
 	uint64_t link_due_us, credit_due_us;
+	uint64_t follow_due_us; /* the kernel's interfaces are not read again before */
 	struct engine_shortage {
 		struct shortage is;
 		uint64_t due_us, count; /* times it began */

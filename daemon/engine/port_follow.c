@@ -15,6 +15,7 @@
 #include "daemon/engine/engine_impl.h"
 
 #define NEIGH_BATCH   16
+#define FOLLOW_REST   20u /* reading the kernel's interfaces takes at most a twentieth of the control thread's time */
 #define LINK_US	      200000ull /* the NIC's link is looked at this often */
 
 static const char *iface_of(const struct engine_port *p)
@@ -185,6 +186,15 @@ static void port_follow(struct engine *e, unsigned port)
 	p->iface = now;
 }
 
+/* With many routes and addresses a reading takes long: then the next waits, and changes that come meanwhile are one. */
+static void ports_follow(struct engine *e, uint64_t now_us)
+{
+	for (unsigned i = 0; i < e->port_count; i++)
+		if (e->ports[i].is_follow_due)
+			port_follow(e, i);
+	e->follow_due_us = now_us + FOLLOW_REST * (engine_now_us(e) - now_us);
+}
+
 void engine_follow_poll(struct engine *e, uint64_t now_us)
 {
 	struct host_neigh neigh[NEIGH_BATCH];
@@ -194,13 +204,14 @@ void engine_follow_poll(struct engine *e, uint64_t now_us)
 	for (unsigned i = 0; i < n; i++)
 		neigh_follow(e, &neigh[i]);
 	for (unsigned i = 0; i < e->port_count; i++) {
-		if (has_changed || e->ports[i].is_follow_due)
-			port_follow(e, i);
+		e->ports[i].is_follow_due |= has_changed;
 		if (is_link_due)
 			link_follow(&e->ports[i]);
 	}
 	if (is_link_due)
 		e->link_due_us = now_us + LINK_US;
+	if (now_us >= e->follow_due_us)
+		ports_follow(e, now_us);
 }
 
 void engine_follow_start(struct engine *e)

@@ -86,6 +86,20 @@ static void changes_are_noticed(void **state)
 	assert_true(quiet_comes(*state));
 }
 
+/* A router's table: what is not a default route neither wakes nor counts, nor does it fill the socket. */
+static void other_routes_are_no_news(void **state)
+{
+	if (!*state)
+		skip();
+	assert_int_equal(system("ip addr add 10.9.0.2/24 dev sl-a; seq -f 'route add 10.100.%g.0/24 via 10.9.0.1 dev sl-a' 0 255 >"
+				" /tmp/sl-routes && sed s/add/del/ /tmp/sl-routes > /tmp/sl-routes-del"), 0);
+	assert_true(quiet_comes(*state));
+	assert_false(changes(*state, "ip -batch /tmp/sl-routes && ip -batch /tmp/sl-routes-del"));
+	assert_true(changes(*state, "ip -batch /tmp/sl-routes && ip route add default via 10.9.0.1 dev sl-a"));
+	assert_true(changes(*state, "ip route del default via 10.9.0.1 dev sl-a"));
+	assert_int_equal(system("rm /tmp/sl-routes /tmp/sl-routes-del"), 0);
+}
+
 static void neighbours_are_named(void **state)
 {
 	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 9}, addr[4] = {10, 9, 0, 9};
@@ -111,6 +125,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(changes_are_noticed, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_routes_are_no_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(neighbours_are_named, setup, teardown),
 	};
 

@@ -8,6 +8,7 @@
  */
 #include <arpa/inet.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include "tests/unit/config/machine.h"
 
 static struct error err;
@@ -160,6 +161,35 @@ static void default_route_is_defended(void **state)
 	assert_int_equal(machine_end(state), 0);
 }
 
+/* KiB that were ever resident at once. */
+static long peak_kib(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_maxrss;
+}
+
+/* All routes were copied to find two: 10 MB for these, each time anything changed. */
+static void many_routes_take_no_memory(void **state)
+{
+	struct host_iface iface;
+	long before;
+
+	need_namespace();
+#ifdef __SANITIZE_ADDRESS__
+	skip(); /* what is freed stays resident for a while, to find who uses it */
+#endif
+	assert_int_equal(system("for a in $(seq 0 79); do seq -f \"route add 11.$a.%g.0/24 via 10.8.0.1 dev sl-b\" 0 249; done |"
+				" ip -batch -"), 0);
+	before = peak_kib();
+	assert_int_equal(host_iface_read("sl-a", &iface, &err), 0);
+	assert_true(peak_kib() < before + 2048);
+	assert_int_equal(iface.gateway.family, AF_INET);
+	assert_int_equal(iface.gateway.addr[3], 1);
+	assert_int_equal(system("ip route flush root 11.0.0.0/8"), 0);
+}
+
 /* A default route on @top, which @make builds on sl-c; then all of it is taken away again. */
 static void check_defended_below(const char *top, const char *make)
 {
@@ -235,6 +265,7 @@ int main(void)
 		cmocka_unit_test(routes_elsewhere_are_no_default_route),
 		cmocka_unit_test(absent_interface_is_told),
 		cmocka_unit_test(default_route_is_defended),
+		cmocka_unit_test(many_routes_take_no_memory),
 		cmocka_unit_test(default_route_is_defended_on_what_is_on_the_nic),
 		cmocka_unit_test(what_is_no_ethernet_is_refused_by_name),
 		cmocka_unit_test(down_interface_is_advice),
