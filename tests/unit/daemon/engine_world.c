@@ -29,8 +29,8 @@ long __wrap_sysconf(int name)
 
 int eal_world_start(void **state)
 {
-	static char arg[][24] = {"test", "--no-huge", "-m", "192", "--no-pci", "--no-shconf", "--iova-mode=va",
-		"--no-telemetry", "--log-level=error", "-l", "0"};
+	static char arg[][24] = {"test", "--no-huge", "-m", "192", "--no-pci", "--no-shconf",
+		"--iova-mode=va", "--no-telemetry", "--log-level=error", "-l", "0"};
 	char *argv[RTE_DIM(arg) + 1] = {0};
 
 	for (size_t i = 0; i < RTE_DIM(arg); i++)
@@ -93,8 +93,10 @@ int world_teardown(void **state)
 	for (int id = 0; id < 16; id++)
 		ublk_state_remove(world_cfg.run_dir, id);
 	rmdir(world_cfg.run_dir);
-	return fake_volumes_alive || fake_groups_alive || fake_ublks_alive || fake_dma_alive || fake_ports_alive ||
-	       fake_exceptions_alive || fake_host.follows_alive ? -1 : 0;
+	return fake_volumes_alive || fake_groups_alive || fake_ublks_alive || fake_dma_alive ||
+			       fake_ports_alive || fake_exceptions_alive || fake_host.follows_alive
+		       ? -1
+		       : 0;
 }
 
 void world_make(unsigned queues)
@@ -148,7 +150,7 @@ bool world_answers(const struct answer *a, uint64_t us)
 	return a->calls > 0;
 }
 
-static void on_answer(void *arg, int rc, const char *device, const struct error *err)
+void world_on_answer(void *arg, int rc, const char *device, const struct error *err)
 {
 	struct answer *a = arg;
 
@@ -173,13 +175,16 @@ struct config_volume world_volume(const char *name, unsigned connections)
 
 int world_attach(const struct config_volume *v, enum engine_front front, struct answer *a)
 {
-	static const struct bench_config load = {.rw = BENCH_RANDREAD, .bs_min = 4096, .bs_max = 4096, .iodepth = 4,
+	static const struct bench_config load = {.rw = BENCH_RANDREAD,
+		.bs_min = 4096,
+		.bs_max = 4096,
+		.iodepth = 4,
 		.runtime_us = 1000000};
 	const struct engine_attach how = {.volume = v,
 		.front = front,
 		.bench = front == FRONT_BENCH ? &load : NULL,
 		.deadline_ms = ATTACH_MS,
-		.done = on_answer,
+		.done = world_on_answer,
 		.arg = a};
 
 	*a = (struct answer){0};
@@ -189,7 +194,7 @@ int world_attach(const struct config_volume *v, enum engine_front front, struct 
 int world_detach(const char *name, bool force, struct answer *a)
 {
 	*a = (struct answer){0};
-	return engine_detach(world, name, force, on_answer, a, &a->error);
+	return engine_detach(world, name, force, world_on_answer, a, &a->error);
 }
 
 void world_serve(const struct config_volume *v, enum engine_front front)
@@ -201,7 +206,7 @@ void world_serve(const struct config_volume *v, enum engine_front front)
 	assert_int_equal(a.rc, 0);
 }
 
-static unsigned fd_count(void)
+unsigned world_fds(void)
 {
 	DIR *d = opendir("/proc/self/fd");
 	unsigned n = 0;
@@ -217,7 +222,8 @@ void world_takings(struct takings *out)
 	struct reserve_owner_info owners[OWNER_MAX];
 	uint32_t total;
 
-	*out = (struct takings){fake_volumes_alive, fake_groups_alive, fake_ublks_alive, fake_dma_alive, 0, fd_count(), {0}};
+	*out = (struct takings){fake_volumes_alive, fake_groups_alive, fake_ublks_alive,
+		fake_dma_alive, 0, world_fds(), {0}};
 	for (unsigned i = 0; i < engine_pool_count(world); i++) {
 		out->owners += reserve_owners(engine_pool(world, i), owners, OWNER_MAX);
 		engine_sum(world, i, &total, &out->floor[i]);

@@ -1,9 +1,9 @@
 /*
  * engine_world.h - a whole engine on fakes: its port, its workers, the kernel and the time
  *
- * The engine is the real one, with the real pools and ledgers; everything it touches is fake. A test
- * attaches and detaches by engine.h, breaks something at a step, lets virtual time pass, and looks at
- * the answer and at what is left.
+ * The engine is the real one, with the real pools and ledgers; everything it touches is fake. A
+ * test attaches and detaches by engine.h, breaks something at a step, lets virtual time pass,
+ * and looks at the answer and at what is left.
  */
 #ifndef TESTS_UNIT_DAEMON_ENGINE_WORLD_H
 #define TESTS_UNIT_DAEMON_ENGINE_WORLD_H
@@ -48,7 +48,8 @@ extern struct engine *world;	/* the one there is */
 
 int eal_world_start(void **state); /* cmocka group set-up and tear-down */
 int eal_world_stop(void **state);
-/* Before each test: defaults everywhere and no engine. After each: whatever the test left is ended. */
+/* Before each test: defaults everywhere and no engine. After each: whatever the test left is ended.
+ */
 int world_setup(void **state);
 int world_teardown(void **state);
 
@@ -56,7 +57,8 @@ int world_teardown(void **state);
 void world_make(unsigned queues);
 /* Everybody's turn until @us have passed. */
 void world_run(uint64_t us);
-/* … until the first volume is at @step ("connecting", "" = there is none), at most @us. False: it did not come. */
+/* … until the first volume is at @step ("connecting", "" = there is none), at most @us. False: it
+ * did not come. */
 bool world_until(const char *step, uint64_t us);
 /* … until @a was called, at most @us. */
 bool world_answers(const struct answer *a, uint64_t us);
@@ -64,11 +66,14 @@ bool world_answers(const struct answer *a, uint64_t us);
 const char *world_step(void);
 
 struct config_volume world_volume(const char *name, unsigned connections);
+void world_on_answer(void *arg, int rc, const char *device,
+	const struct error *err); /* an engine_done_fn; arg: the answer */
 int world_attach(const struct config_volume *v, enum engine_front front, struct answer *a);
 int world_detach(const char *name, bool force, struct answer *a);
 /* Attached and serving, or the test fails. */
 void world_serve(const struct config_volume *v, enum engine_front front);
 
+unsigned world_fds(void); /* open descriptors of this process */
 void world_takings(struct takings *out);
 void world_assert_same(const struct takings *before);
 

@@ -1,8 +1,8 @@
 /*
  * fake_host.c - the kernel's side of a port, and what it says of its memory
  *
- * One interface answers for all names, because a test has one port with one. Changes are counted, and refused
- * if the test says so.
+ * One interface answers for all names, because a test has one port with one. Changes are
+ * counted, and refused if the test says so.
  */
 #include "tests/unit/daemon/fake_host.h"
 
@@ -25,7 +25,8 @@ int host_iface_read(const char *name, struct host_iface *out, struct error *err)
 static int change(unsigned *count, struct error *err)
 {
 	(*count)++;
-	return fake_host.set_rc ? error_set(err, fake_host.set_rc, "the kernel refuses the change") : 0;
+	return fake_host.set_rc ? error_set(err, fake_host.set_rc, "the kernel refuses the change")
+				: 0;
 }
 
 int host_iface_mtu_set(const char *name, uint16_t mtu, struct error *err)
@@ -70,7 +71,8 @@ void host_follow_destroy(struct host_follow *f)
 	fake_host.follows_alive -= f != NULL;
 }
 
-unsigned host_follow_read(struct host_follow *f, struct host_neigh *out, unsigned max, bool *has_changed)
+unsigned host_follow_read(
+	struct host_follow *f, struct host_neigh *out, unsigned max, bool *has_changed)
 {
 	unsigned n = fake_host.neigh_count < max ? fake_host.neigh_count : max;
 

@@ -9,7 +9,7 @@
 #define FAKE_NEIGH_MAX 8u
 
 struct fake_host {
-	struct host_iface iface; /* answers for every name */
+	struct host_iface iface;	 /* answers for every name */
 	int iface_rc, follow_rc, set_rc; /* refusals; set: of every change to an interface */
 	bool has_changed;		 /* the next look at the news says so, once */
 	struct host_neigh neigh[FAKE_NEIGH_MAX];

@@ -1,8 +1,9 @@
 /*
  * fake_port.c - NICs without a NIC: facts, link and refusals as the test sets them
  *
- * What is made here must be given back in the order the product promises: queues before the port starts,
- * a port stopped before it is closed, an exception port's threads ended before it is destroyed.
+ * What is made here must be given back in the order the product promises: queues before the
+ * port starts, a port stopped before it is closed, an exception port's threads ended before it
+ * is destroyed.
  */
 #include "tests/unit/daemon/fake_port.h"
 
@@ -32,7 +33,8 @@ struct exception {
 };
 
 struct fake_nic fake_nic;
-unsigned fake_ports_alive, fake_ports_started, fake_multicasts, fake_exceptions_alive, fake_exceptions_running;
+unsigned fake_ports_alive, fake_ports_started, fake_multicasts, fake_exceptions_alive,
+	fake_exceptions_running;
 struct exception_config fake_exception_last;
 bool fake_exception_is_rationed;
 
@@ -54,7 +56,8 @@ void fake_port_reset(void)
 
 /* ---- port.h ---- */
 
-int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, struct port **out, struct error *err)
+int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, struct port **out,
+	struct error *err)
 {
 	struct port *p;
 
@@ -132,7 +135,8 @@ void port_stats(const struct port *p, struct port_stats *out)
 
 void exception_pool_shape(const struct exception_config *cfg, struct reserve_config *pool)
 {
-	*pool = (struct reserve_config){.total_count = 128, .data_bytes = 2048, .socket = SOCKET_ID_ANY};
+	*pool = (struct reserve_config){
+		.total_count = 128, .data_bytes = 2048, .socket = SOCKET_ID_ANY};
 }
 
 struct exception *exception_create(const struct exception_config *cfg, struct error *err)

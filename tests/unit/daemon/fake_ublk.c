@@ -1,8 +1,9 @@
 /*
  * fake_ublk.c - the kernel's block devices and the memory they write to, with settable answers
  *
- * A buffer of a device that is still in the kernel may be written to at any time, so giving it back is an
- * assertion here: in the product it would be damage in somebody else's data, much later.
+ * A buffer of a device that is still in the kernel may be written to at any time, so giving it
+ * back is an assertion here: in the product it would be damage in somebody else's data, much
+ * later.
  */
 #include "tests/unit/daemon/fake_ublk.h"
 
@@ -37,7 +38,8 @@ struct ublk {
 };
 
 struct fake_kernel fake_kernel;
-unsigned fake_ublks_alive, fake_ublks_left, fake_ublks_stuck, fake_ublks_stops, fake_dma_alive, fake_dma_room;
+unsigned fake_ublks_alive, fake_ublks_left, fake_ublks_stuck, fake_ublks_stops, fake_dma_alive,
+	fake_dma_room;
 struct ublk *fake_ublk_last;
 static struct ublk *held[HELD_MAX]; /* whose buffers the kernel may write to */
 static int next_id;
@@ -110,7 +112,9 @@ void dma_buf_destroy(struct stream_buf *buf)
 int ublk_features(struct ublk_features *out, struct error *err)
 {
 	*out = (struct ublk_features){.has_recovery = true, .has_user_copy = true};
-	return fake_kernel.features_rc ? error_set(err, fake_kernel.features_rc, "modprobe ublk_drv") : 0;
+	return fake_kernel.features_rc
+		       ? error_set(err, fake_kernel.features_rc, "modprobe ublk_drv")
+		       : 0;
 }
 
 bool ublk_copy_choose(enum config_copy want)
@@ -142,7 +146,8 @@ static struct ublk *ublk_new(const struct ublk_config *cfg, int dev_id, int rc, 
 	u->cfg = *cfg;
 	u->dev_id = dev_id;
 	for (unsigned q = 0; q < cfg->queues; q++)
-		u->queues[q].front = (struct block_front){.ops = &front_ops, .depth = cfg->queue_depth, .event_fd = -1};
+		u->queues[q].front = (struct block_front){
+			.ops = &front_ops, .depth = cfg->queue_depth, .event_fd = -1};
 	fake_ublks_alive++;
 	fake_ublk_last = u;
 	return u;
@@ -150,7 +155,8 @@ static struct ublk *ublk_new(const struct ublk_config *cfg, int dev_id, int rc, 
 
 struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err)
 {
-	return ublk_new(cfg, cfg->dev_id >= 0 ? cfg->dev_id : next_id++, fake_kernel.create_rc, err);
+	return ublk_new(
+		cfg, cfg->dev_id >= 0 ? cfg->dev_id : next_id++, fake_kernel.create_rc, err);
 }
 
 struct ublk *ublk_recover(const struct ublk_config *cfg, struct error *err)
@@ -192,7 +198,8 @@ int ublk_start(struct ublk *u, struct error *err)
 {
 	assert(u->state == ADDED);
 	if (fake_kernel.start_submit_rc)
-		return error_set(err, fake_kernel.start_submit_rc, "io_uring did not take the start");
+		return error_set(
+			err, fake_kernel.start_submit_rc, "io_uring did not take the start");
 	u->state = STARTING;
 	return 0;
 }
@@ -266,18 +273,22 @@ int ublk_destroy(struct ublk *u, struct error *err)
 	int id = u->dev_id;
 
 	fake_ublks_alive--;
+	fake_ublk_last = NULL;
 	if (!ublk_queue_stopped(u)) {
 		hold(u);
 		fake_ublks_stuck++;
 		return error_set(err, -EBUSY, "/dev/ublkb%d is left behind", id);
 	}
 	free(u);
-	return fake_kernel.destroy_rc ? error_set(err, fake_kernel.destroy_rc, "deleting /dev/ublkb%d", id) : 0;
+	return fake_kernel.destroy_rc
+		       ? error_set(err, fake_kernel.destroy_rc, "deleting /dev/ublkb%d", id)
+		       : 0;
 }
 
 void ublk_leave(struct ublk *u)
 {
 	fake_ublks_alive--;
+	fake_ublk_last = NULL;
 	fake_ublks_left++;
 	hold(u);
 }

@@ -1,10 +1,11 @@
 /*
  * fake_ublk.h - the kernel's block devices and the memory they write to, with settable answers
  *
- * The life of a device is that of the real one (nbd_client/ublk/ublk_dev.c), its assertions included:
- * START_DEV is answered once every queue was started, STOP_DEV once no request is in flight, and a
- * queue has stopped once its worker took every tag back. A device whose queues never stopped stays in
- * the kernel when it is destroyed, and the kernel may go on writing to its buffers.
+ * The life of a device is that of the real one (nbd_client/ublk/ublk_dev.c), its assertions
+ * included: START_DEV is answered once every queue was started, STOP_DEV once no request is in
+ * flight, and a queue has stopped once its worker took every tag back. A device whose queues
+ * never stopped stays in the kernel when it is destroyed, and the kernel may go on writing to
+ * its buffers.
  */
 #ifndef TESTS_UNIT_DAEMON_FAKE_UBLK_H
 #define TESTS_UNIT_DAEMON_FAKE_UBLK_H
@@ -26,9 +27,9 @@ struct fake_kernel {
 extern struct fake_kernel fake_kernel;
 extern unsigned fake_ublks_alive; /* made, and neither destroyed nor left */
 extern unsigned fake_ublks_left, fake_ublks_stuck, fake_ublks_stops;
-extern struct ublk *fake_ublk_last;
-extern unsigned fake_dma_alive; /* buffers of dma_buf_create() */
-extern unsigned fake_dma_room;	/* so many more can be made */
+extern struct ublk *fake_ublk_last; /* the one made last; NULL once one is gone */
+extern unsigned fake_dma_alive;	    /* buffers of dma_buf_create() */
+extern unsigned fake_dma_room;	    /* so many more can be made */
 
 void fake_ublk_reset(void);
 /* A device that an earlier test left in the kernel is forgotten, its buffers with it. */

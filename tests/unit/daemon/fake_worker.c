@@ -1,10 +1,10 @@
 /*
  * fake_worker.c - workers that a test turns by hand, with the volumes on them
  *
- * Single-threaded: a turn happens when the test says so. The volume keeps the contract of the real one
- * that the control thread relies on: VOLUME_GONE is stored last, a front end is not taken away while
- * requests are in flight, a volume is destroyed idle or gone. Breaking it is an assertion, as in the
- * product.
+ * Single-threaded: a turn happens when the test says so. The volume keeps the contract of the
+ * real one that the control thread relies on: VOLUME_GONE is stored last, a front end is not
+ * taken away while requests are in flight, a volume is destroyed idle or gone. Breaking it is
+ * an assertion, as in the product.
  */
 #include "tests/unit/daemon/fake_worker.h"
 
@@ -157,13 +157,15 @@ void fake_volume_state(struct volume *v, enum volume_state state)
 static bool volume_turn(struct volume *v)
 {
 	if (v->is_stopping) {
-		bool is_over = v->in_flight == 0 || v->is_forced || v->is_left || virtual_us >= v->stop_us;
+		bool is_over =
+			v->in_flight == 0 || v->is_forced || v->is_left || virtual_us >= v->stop_us;
 
 		if (is_over)
 			fake_volume_state(v, VOLUME_GONE);
 		return !is_over;
 	}
-	if (v->state != VOLUME_CONNECTING || fake_server.is_silent || (fake_server.is_one_part && v->cfg.part))
+	if (v->state != VOLUME_CONNECTING || fake_server.is_silent ||
+		(fake_server.is_one_part && v->cfg.part))
 		return true;
 	if (fake_server.is_refusing) {
 		snprintf(v->error, sizeof(v->error), "the export does not exist");
@@ -287,6 +289,7 @@ static void worker_turn(struct worker *w)
 	unsigned kept = 0;
 
 	w->stats.turns++;
+	reserve_level_update(w->cfg.rx_pool);
 	for (unsigned i = 0; i < w->volume_count; i++)
 		if (volume_turn(w->volumes[i]))
 			w->volumes[kept++] = w->volumes[i];
@@ -312,7 +315,8 @@ struct worker *worker_create(const struct worker_config *cfg, struct error *err)
 	struct worker *w;
 
 	if (fake_worker_create_rc) {
-		error_set(err, fake_worker_create_rc, "worker %u: no memory for its tables", cfg->idx);
+		error_set(err, fake_worker_create_rc, "worker %u: no memory for its tables",
+			cfg->idx);
 		return NULL;
 	}
 	assert(fake_worker_count < WORKER_MAX);

@@ -1,10 +1,10 @@
 /*
  * fake_worker.h - workers that a test turns by hand, with the volumes on them
  *
- * A fake worker has a command ring of a settable size, carries commands out on fake_workers_turn() or
- * does not, and delivers its events or loses them. A fake volume goes through the states of the real
- * one (nbd_client.h) against a server that answers, refuses or is silent. What the real ones assert is
- * asserted here too.
+ * A fake worker has a command ring of a settable size, carries commands out on
+ * fake_workers_turn() or does not, and delivers its events or loses them. A fake volume goes
+ * through the states of the real one (nbd_client.h) against a server that answers, refuses or
+ * is silent. What the real ones assert is asserted here too.
  */
 #ifndef TESTS_UNIT_DAEMON_FAKE_WORKER_H
 #define TESTS_UNIT_DAEMON_FAKE_WORKER_H
@@ -16,8 +16,8 @@
 struct worker {
 	struct worker_config cfg;
 	bool is_started;
-	unsigned room;	      /* commands its ring takes; FAKE_RING_MAX at first */
-	bool is_mute;	      /* carries out nothing and turns no volume */
+	unsigned room; /* commands its ring takes; FAKE_RING_MAX at first */
+	bool is_mute;  /* carries out nothing and turns no volume */
 	bool is_losing_events;
 	struct worker_cmd ring[FAKE_RING_MAX];
 	unsigned waiting;
@@ -33,11 +33,12 @@ struct worker {
 
 /* What every server is like. */
 struct fake_server {
-	bool is_silent;	 /* connections come to nothing */
+	bool is_silent;	  /* connections come to nothing */
 	bool is_refusing; /* … end at once, for good */
 	bool is_one_part; /* only the first part of a device comes to serve */
 	struct block_limits limits;
-	unsigned in_flight;   /* requests each volume that serves has in flight, while the server is silent */
+	unsigned in_flight;   /* requests each volume that serves has in flight, while the server is
+				 silent */
 	unsigned conn_astray; /* of each part but the first */
 };
 
@@ -48,7 +49,8 @@ struct fake_starter {
 };
 extern struct fake_starter fake_starter;
 
-extern struct worker *fake_workers[WORKER_MAX]; /* in the order they were made; a gap where one is gone */
+extern struct worker
+	*fake_workers[WORKER_MAX]; /* in the order they were made; a gap where one is gone */
 extern unsigned fake_worker_count;
 extern int fake_worker_create_rc, fake_worker_start_rc; /* refusals */
 extern struct fake_server fake_server;

@@ -1,10 +1,10 @@
 /*
  * test_device.c - attach and detach end, whatever goes wrong and at whichever step
  *
- * Each row of the matrix brings a device to a step, breaks one thing there for good, and lets time pass.
- * The claim is the same for all: an answer comes once and within the sum of the steps' deadlines; when
- * what was broken works again the slot is free, nothing is left of the device, and the name can be
- * attached again.
+ * Each row of the matrix brings a device to a step, breaks one thing there for good, and lets
+ * time pass. The claim is the same for all: an answer comes once and within the sum of the
+ * steps' deadlines; when what was broken works again the slot is free, nothing is left of the
+ * device, and the name can be attached again.
  */
 #include "tests/unit/daemon/engine_world.h"
 
@@ -15,15 +15,17 @@
 enum step { AT_CONNECT, AT_SPREAD, AT_FRONT, AT_START, AT_SERVE, AT_STOP, AT_DRAIN, STEP_COUNT };
 enum fault { RING_FULL, WORKER_MUTE, EVENTS_LOST, KERNEL_REFUSES, KERNEL_SILENT, FAULT_COUNT };
 
-static const char *const step_names[] = {"connect", "spread", "front", "start", "serve", "stop", "drain"};
-static const char *const fault_names[] = {"a full command ring", "a worker that never answers", "lost events",
-	"a kernel that refuses", "a kernel that is silent"};
+static const char *const step_names[] = {
+	"connect", "spread", "front", "start", "serve", "stop", "drain"};
+static const char *const fault_names[] = {"a full command ring", "a worker that never answers",
+	"lost events", "a kernel that refuses", "a kernel that is silent"};
 
 /* ---- the rows ---- */
 
 static void is_front(bool *out)
 {
-	*out = strcmp(world_step(), "starting") == 0 && fake_ublk_last && !fake_ublk_is_starting(fake_ublk_last);
+	*out = strcmp(world_step(), "starting") == 0 && fake_ublk_last &&
+	       !fake_ublk_is_starting(fake_ublk_last);
 }
 
 static void is_start(bool *out)
@@ -95,7 +97,8 @@ static void row(enum step step, enum fault fault)
 	if (step == AT_SERVE)
 		assert_int_equal(world_detach(VOLUME, false, &a), 0);
 	if (!world_answers(&a, ANSWER_US))
-		fail_msg("%s at %s: no answer; it is %s", fault_names[fault], step_names[step], world_step());
+		fail_msg("%s at %s: no answer; it is %s", fault_names[fault], step_names[step],
+			world_step());
 	world_run(ANSWER_US); /* whatever else comes of it */
 	fault_set(fault, false);
 	if (strcmp(world_step(), "serving") == 0 && step < AT_SERVE) {
@@ -104,7 +107,8 @@ static void row(enum step step, enum fault fault)
 		assert_int_equal(world_detach(VOLUME, false, &a), 0);
 	}
 	if (!world_until("", MENDED_US))
-		fail_msg("%s at %s: the slot is not free; it is %s", fault_names[fault], step_names[step], world_step());
+		fail_msg("%s at %s: the slot is not free; it is %s", fault_names[fault],
+			step_names[step], world_step());
 	assert_int_equal(a.calls, 1);
 	fake_ublk_kernel_ends();
 	world_assert_same(&before);
@@ -245,6 +249,23 @@ static void buffers_of_a_device_the_kernel_keeps_are_not_used_again(void **state
 	assert_int_equal(fake_dma_alive, 1);
 }
 
+static void stop_that_the_kernel_does_not_take_at_first_is_asked_again(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.stop_submit_rc = -EAGAIN;
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	world_run(SECOND_US);
+	assert_string_equal(world_step(), "stopping");
+	fake_kernel.stop_submit_rc = 0;
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+	assert_int_equal(fake_ublks_stuck, 0);
+}
+
 /* ---- who may be detached ---- */
 
 static void device_in_use_is_detached_by_force_only(void **state)
@@ -345,6 +366,7 @@ int main(void)
 		world_test(server_that_is_silent_is_named_at_the_deadline),
 		world_test(server_that_refuses_ends_the_attach_with_its_reason),
 		world_test(buffers_of_a_device_the_kernel_keeps_are_not_used_again),
+		world_test(stop_that_the_kernel_does_not_take_at_first_is_asked_again),
 		world_test(device_in_use_is_detached_by_force_only),
 		world_test(forced_detach_fails_what_a_dead_server_holds),
 		world_test(name_that_is_not_there_and_name_that_is_are_refused),

@@ -1,5 +1,6 @@
 /*
- * virtual_time.h - put before every file of the engine that a test compiles: its clock is the test's
+ * virtual_time.h - put before every file of the engine that a test compiles: its clock is the
+ * test's
  *
  * The engine reads the time from the TSC (dataplane/clock.h). Here a tick is a microsecond and the
  * test turns the counter, so that deadlines of a minute pass in no time and at the same place on

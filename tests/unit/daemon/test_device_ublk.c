@@ -1,0 +1,240 @@
+/*
+ * test_device_ublk.c - a block device as it is made, taken over, left, and watched
+ *
+ * The kernel is the test's own; the state files are the real ones.
+ */
+#include "tests/unit/daemon/engine_world.h"
+
+static struct engine_volume_info info;
+
+static const struct engine_volume_info *first(void)
+{
+	assert_int_equal(engine_volumes(world, &info, 1), 1);
+	return &info;
+}
+
+static bool has_state_file(int dev_id, struct ublk_state *s)
+{
+	struct error err;
+
+	return ublk_state_read(world_cfg.run_dir, dev_id, s, &err) == 0;
+}
+
+/* A device that an earlier daemon left. */
+static struct ublk_state left_behind(unsigned queues)
+{
+	return (struct ublk_state){.dev_id = 5,
+		.queues = (uint16_t)queues,
+		.queue_depth = 16,
+		.io_bytes_max = 128 << 10,
+		.limits = fake_server.limits,
+		.volume = world_volume(VOLUME, queues)};
+}
+
+static int take_over(const struct ublk_state *left, struct answer *a)
+{
+	const struct engine_attach how = {.volume = &left->volume,
+		.front = FRONT_UBLK,
+		.recover = left,
+		.deadline_ms = ATTACH_MS,
+		.done = world_on_answer,
+		.arg = a};
+
+	*a = (struct answer){0};
+	return engine_attach(world, &how, &a->error);
+}
+
+/* ---- making ---- */
+
+static void state_file_is_there_before_the_device_starts_and_until_it_is_deleted(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct ublk_state s;
+	struct answer a;
+
+	world_make(1);
+	fake_kernel.is_start_silent = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	world_run(SECOND_US);
+	assert_true(fake_ublk_is_starting(fake_ublk_last));
+	assert_true(has_state_file(0, &s));
+	assert_string_equal(s.volume.name, VOLUME);
+	assert_int_equal(s.queue_depth, v.queue_depth);
+	assert_int_equal(s.queues, 1);
+	fake_kernel.is_start_silent = false;
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	assert_true(world_until("", SECOND_US));
+	assert_false(has_state_file(0, &s));
+}
+
+static void device_takes_no_larger_request_than_file_and_server_allow(void **state)
+{
+	struct config_volume v = world_volume(VOLUME, 1);
+
+	world_make(1);
+	fake_server.limits.io_bytes_max = (32 << 10) + 512; /* no whole number of pages */
+	world_serve(&v, FRONT_UBLK);
+	assert_int_equal(fake_ublk_config(fake_ublk_last)->io_bytes_max, 32 << 10);
+	assert_int_equal(
+		fake_ublk_config(fake_ublk_last)->buf[0]->bytes, v.queue_depth * (32 << 10));
+	assert_true(fake_ublk_config(fake_ublk_last)->is_recoverable);
+}
+
+static void user_copy_has_staging_of_its_own_and_none_in_the_kernel(void **state)
+{
+	struct config_volume v = world_volume(VOLUME, 1);
+
+	world_make(1);
+	v.copy = COPY_USER;
+	world_serve(&v, FRONT_UBLK);
+	assert_true(first()->is_user_copy);
+	assert_null(fake_ublk_config(fake_ublk_last)->buf[0]);
+	assert_true(fake_ublk_config(fake_ublk_last)->user_copy);
+	assert_int_equal(fake_dma_alive, 1);
+	assert_int_equal(first()->staging_bytes, 4 << 20);
+}
+
+static void kernel_without_ublk_refuses_the_attach_at_once(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	fake_kernel.features_rc = -ENOENT;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), -ENOENT);
+	assert_non_null(strstr(a.error.text, "modprobe"));
+	assert_string_equal(world_step(), "");
+}
+
+static void staging_that_is_not_there_ends_the_attach_and_leaves_nothing(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 2);
+	struct takings before;
+	struct answer a;
+
+	world_make(2);
+	world_takings(&before);
+	fake_dma_room = 1; /* for the first of two */
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, -ENOMEM);
+	assert_true(world_until("", SECOND_US));
+	world_assert_same(&before);
+}
+
+static void device_that_is_not_deleted_is_gone_for_us(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.destroy_rc = -ETIMEDOUT;
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+	assert_string_equal(world_step(), "");
+}
+
+/* ---- taking over ---- */
+
+static void device_taken_over_keeps_its_number_depth_and_size(void **state)
+{
+	struct ublk_state left;
+	struct answer a;
+
+	world_make(2);
+	left = left_behind(2);
+	assert_int_equal(take_over(&left, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+	assert_string_equal(a.device, "/dev/ublkb5");
+	assert_int_equal(fake_ublk_config(fake_ublk_last)->queue_depth, 16);
+	assert_int_equal(fake_ublk_config(fake_ublk_last)->io_bytes_max, 128 << 10);
+	assert_int_equal(fake_ublk_config(fake_ublk_last)->queues, 2);
+}
+
+/* Its queues are what they are: with a worker less it has to wait for the next try. */
+static void device_whose_queues_cannot_all_be_served_is_tried_again_later(void **state)
+{
+	struct ublk_state left;
+	struct takings before;
+	struct answer a;
+
+	world_make(2);
+	world_takings(&before);
+	left = left_behind(2);
+	fake_server.is_one_part = true;
+	assert_int_equal(take_over(&left, &a), 0);
+	assert_true(world_answers(&a, 60 * SECOND_US));
+	assert_int_equal(a.rc, -EAGAIN);
+	assert_true(world_until("", SECOND_US));
+	assert_int_equal(fake_ublks_stops, 0);
+	world_assert_same(&before);
+}
+
+/* Whoever uses it must not lose it by our failing to serve it. */
+static void failed_take_over_leaves_the_device_as_it_was(void **state)
+{
+	struct ublk_state left;
+	struct answer a;
+
+	world_make(1);
+	left = left_behind(1);
+	fake_kernel.start_rc = -EIO;
+	assert_int_equal(take_over(&left, &a), 0);
+	assert_true(world_answers(&a, 60 * SECOND_US));
+	assert_int_equal(a.rc, -EIO);
+	assert_int_equal(fake_ublks_stops, 0);
+	assert_int_equal(fake_ublks_left, 1);
+}
+
+static void device_that_cannot_outlive_us_is_stopped_at_the_end(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+
+	world_make(1);
+	fake_kernel.is_not_recoverable = true;
+	world_serve(&v, FRONT_UBLK);
+	engine_leave_all(world, true);
+	assert_string_equal(world_step(), "serving");
+	engine_detach_all(world, false);
+	assert_true(world_until("", SECOND_US));
+	assert_int_equal(fake_ublks_left, 0);
+	assert_int_equal(fake_ublks_stops, 1);
+}
+
+/* ---- watching ---- */
+
+static void scheduler_that_is_not_none_is_shown_as_degraded(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	assert_string_equal(first()->degraded, "");
+	snprintf(fake_kernel.scheduler, sizeof(fake_kernel.scheduler), "bfq");
+	world_run(6 * SECOND_US);
+	assert_string_equal(first()->scheduler, "bfq");
+	assert_non_null(strstr(first()->degraded, "bfq"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		world_test(state_file_is_there_before_the_device_starts_and_until_it_is_deleted),
+		world_test(device_takes_no_larger_request_than_file_and_server_allow),
+		world_test(user_copy_has_staging_of_its_own_and_none_in_the_kernel),
+		world_test(kernel_without_ublk_refuses_the_attach_at_once),
+		world_test(staging_that_is_not_there_ends_the_attach_and_leaves_nothing),
+		world_test(device_that_is_not_deleted_is_gone_for_us),
+		world_test(device_taken_over_keeps_its_number_depth_and_size),
+		world_test(device_whose_queues_cannot_all_be_served_is_tried_again_later),
+		world_test(failed_take_over_leaves_the_device_as_it_was),
+		world_test(device_that_cannot_outlive_us_is_stopped_at_the_end),
+		world_test(scheduler_that_is_not_none_is_shown_as_degraded),
+	};
+
+	return cmocka_run_group_tests(tests, eal_world_start, eal_world_stop);
+}
