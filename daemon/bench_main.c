@@ -319,6 +319,7 @@ static int volumes_attach(struct engine *e, const struct bench_args *a, const st
 			.done = on_done,
 			.arg = &waits[i]};
 
+		waits[i] = (struct wait){.is_done = false};
 		bench.is_idle = i >= a->busy;
 		bench.seed = a->cfg.seed + i;
 		rc = engine_attach(e, &how, err);

@@ -153,9 +153,25 @@ void fake_volume_state(struct volume *v, enum volume_state state)
 	event_put(v, state);
 }
 
+/* Answers what the front end has; a kernel's has nothing. */
+static void requests_answer(struct volume *v)
+{
+	struct block_req *req[8];
+	unsigned n;
+
+	if (!v->front || !v->front->ops->take || fake_server.is_deaf)
+		return;
+	n = v->front->ops->take(v->front, req, RTE_DIM(req), virtual_us);
+	for (unsigned i = 0; i < n; i++)
+		v->front->ops->complete(v->front, req[i], fake_server.result);
+	v->front->ops->kick(v->front);
+}
+
 /* One turn. Out: it is still there. */
 static bool volume_turn(struct volume *v)
 {
+	if (!v->is_stopping)
+		requests_answer(v);
 	if (v->is_stopping) {
 		bool is_over =
 			v->in_flight == 0 || v->is_forced || v->is_left || virtual_us >= v->stop_us;
@@ -392,4 +408,36 @@ void worker_stats(const struct worker *w, struct worker_stats *out)
 const struct worker_config *worker_config(const struct worker *w)
 {
 	return &w->cfg;
+}
+
+/* ---- the stack behind it: numbers only ---- */
+
+struct net *worker_net(struct worker *w)
+{
+	return (struct net *)w;
+}
+
+const struct other *worker_other(const struct worker *w)
+{
+	return (const struct other *)w;
+}
+
+void worker_class_counts(const struct worker *w, uint64_t counts[4])
+{
+	memcpy(counts, w->classes, sizeof(w->classes));
+}
+
+void net_stats(const struct net *net, struct net_stats *out)
+{
+	*out = ((const struct worker *)net)->net;
+}
+
+size_t net_bytes(uint32_t conn_max)
+{
+	return 10000u * conn_max;
+}
+
+void other_stats(const struct other *o, struct other_stats *out)
+{
+	*out = ((const struct worker *)o)->other;
 }

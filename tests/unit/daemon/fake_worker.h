@@ -9,6 +9,8 @@
 #ifndef TESTS_UNIT_DAEMON_FAKE_WORKER_H
 #define TESTS_UNIT_DAEMON_FAKE_WORKER_H
 
+#include "dataplane/exception/other.h"
+#include "dataplane/net/net.h"
 #include "dataplane/worker.h"
 
 #define FAKE_RING_MAX 256u
@@ -29,12 +31,17 @@ struct worker {
 	struct volume *volumes[VOLUME_MAX];
 	unsigned volume_count;
 	struct worker_stats stats;
+	struct net_stats net;
+	struct other_stats other;
+	uint64_t classes[4];
 };
 
 /* What every server is like. */
 struct fake_server {
 	bool is_silent;	  /* connections come to nothing */
 	bool is_refusing; /* … end at once, for good */
+	bool is_deaf;	  /* takes no request of a front end */
+	int result;	  /* of each request taken */
 	bool is_one_part; /* only the first part of a device comes to serve */
 	struct block_limits limits;
 	unsigned in_flight;   /* requests each volume that serves has in flight, while the server is
