@@ -4,6 +4,7 @@
 #ifndef NBD_CLIENT_NBD_CONN_PRIV_H
 #define NBD_CLIENT_NBD_CONN_PRIV_H
 
+#include <assert.h>
 #include "nbd_client/nbd_conn.h"
 
 /* The only place a state changes; asserts that the arc is legal. */
@@ -34,8 +35,23 @@ enum nbd_range_fate {
 /* Chooses @req->ask for its next trip; @block_bytes, a power of two, is what asks are aligned to. */
 void nbd_range_ask(struct nbd_req *req, uint32_t block_bytes);
 /* Adds [from, to) of the request, to <= req->bytes, to what was answered. */
-enum nbd_range_fate nbd_range_add(struct nbd_req *req, uint32_t from, uint32_t to);
-bool nbd_range_is_whole(const struct nbd_req *req);
+enum nbd_range_fate nbd_range_merge(struct nbd_req *req, uint32_t from, uint32_t to);
+/* The same; at once where nothing was answered before, as by most servers. */
+static inline enum nbd_range_fate nbd_range_add(struct nbd_req *req, uint32_t from, uint32_t to)
+{
+	if (req->range_count > 0)
+		return nbd_range_merge(req, from, to);
+	assert(from < to && to <= req->bytes);
+	req->ranges[0] = (struct nbd_range){from, to};
+	req->range_count = 1;
+	return NBD_RANGE_KEPT;
+}
+/* Every byte of the request was answered. Then its one range is all of it. */
+static inline bool nbd_range_is_whole(const struct nbd_req *req)
+{
+	return req->range_count == 1 ? req->ranges[0].from == 0 && req->ranges[0].to == req->bytes
+				     : req->range_count == 0 && req->bytes == 0;
+}
 /* Is nothing of req->ask missing? */
 bool nbd_range_is_answered(const struct nbd_req *req);
 /* Bytes of the request that are here without a gap from its first byte on. */

@@ -24,11 +24,6 @@ uint32_t nbd_range_prefix(const struct nbd_req *req)
 	return req->range_count > 0 && req->ranges[0].from == 0 ? req->ranges[0].to : 0;
 }
 
-bool nbd_range_is_whole(const struct nbd_req *req)
-{
-	return nbd_range_prefix(req) == req->bytes;
-}
-
 bool nbd_range_is_answered(const struct nbd_req *req)
 {
 	for (unsigned i = 0; i < req->range_count; i++)
@@ -45,16 +40,13 @@ static uint32_t missing_end(const struct nbd_req *req)
 	return n > 0 && req->ranges[n - 1].to == req->bytes ? req->ranges[n - 1].from : req->bytes;
 }
 
-void nbd_range_ask(struct nbd_req *req, uint32_t block_bytes)
+/* From the first missing byte to the last, in whole blocks, no more than piece_bytes. */
+static void part_ask(struct nbd_req *req, uint32_t block_bytes)
 {
 	uint32_t block = block_bytes > NBD_BLOCK_BYTES_MIN ? block_bytes : NBD_BLOCK_BYTES_MIN;
 	uint32_t before, behind;
 
 	assert((block & (block - 1)) == 0);
-	if (!req->is_partial)
-		req->range_count = 0;
-	req->is_partial = req->is_told = req->is_forgotten = false;
-	req->told_bytes = 0;
 	req->prefix_bytes = nbd_range_prefix(req);
 	req->is_again = req->range_count > 0;
 	req->ask = (struct nbd_range){req->prefix_bytes, missing_end(req)};
@@ -65,6 +57,23 @@ void nbd_range_ask(struct nbd_req *req, uint32_t block_bytes)
 	if (req->piece_bytes > 0 && req->ask.to - req->ask.from > req->piece_bytes)
 		req->ask.to = req->ask.from + req->piece_bytes;
 	assert(req->ask.to <= req->bytes);
+}
+
+void nbd_range_ask(struct nbd_req *req, uint32_t block_bytes)
+{
+	bool is_partial = req->is_partial;
+
+	req->is_partial = req->is_told = req->is_forgotten = false;
+	req->told_bytes = 0;
+	if (!is_partial)
+		req->range_count = 0;
+	if (is_partial || req->piece_bytes > 0) {
+		part_ask(req, block_bytes);
+		return;
+	}
+	req->prefix_bytes = 0;
+	req->is_again = false;
+	req->ask = (struct nbd_range){0, req->bytes};
 }
 
 /* Puts a range that touches no other at place @i. */
@@ -82,7 +91,7 @@ static enum nbd_range_fate range_insert(struct nbd_req *req, unsigned i, uint32_
 	return is_full ? NBD_RANGE_FORGOTTEN : NBD_RANGE_KEPT;
 }
 
-enum nbd_range_fate nbd_range_add(struct nbd_req *req, uint32_t from, uint32_t to)
+enum nbd_range_fate nbd_range_merge(struct nbd_req *req, uint32_t from, uint32_t to)
 {
 	struct nbd_range *r = req->ranges;
 	unsigned first = req->range_count, end = first;

@@ -39,11 +39,13 @@ static bool answer_account(struct nbd_req *req)
 
 	if (req->type != NBD_CMD_READ && ask->from < ask->to)
 		(void)nbd_range_add(req, ask->from, ask->to);
+	if (nbd_range_is_whole(req))
+		return true; /* is_partial is false since it was asked for */
 	if (!nbd_range_is_answered(req) &&
 		(!req->is_forgotten || req->told_bytes < ask->to - ask->from ||
 			nbd_range_prefix(req) <= req->prefix_bytes))
 		return false;
-	req->is_partial = !nbd_range_is_whole(req);
+	req->is_partial = true;
 	return true;
 }
 

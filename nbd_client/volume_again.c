@@ -53,9 +53,11 @@ static bool piece_halve(const struct volume *v, struct volume_sub *sub, uint32_t
 
 bool volume_sub_again(struct volume *v, struct volume_sub *sub, int *result)
 {
-	uint32_t bytes = sub->nbd.ask.to - sub->nbd.ask.from;
-	uint32_t *limit = limit_of(v, sub);
+	uint32_t bytes = sub->nbd.ask.to - sub->nbd.ask.from, *limit;
 
+	if (*result == 0 && !sub->nbd.is_partial && sub->nbd.piece_bytes == 0)
+		return false;
+	limit = limit_of(v, sub);
 	if (*result == 0 && sub->nbd.is_partial)
 		return true;
 	if (!limit)
