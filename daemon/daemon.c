@@ -38,6 +38,7 @@
 #define POLL_MS_MOVING	 2   /* something waits for the kernel or a worker */
 #define POLL_MS_QUIET	 100 /* worker events are looked for this often */
 #define END_MS_MAX	 60000
+#define FORCED_MS_MAX	 30000 /* … and once it is forced; then the process ends with what it has */
 #define LOG_END_MS_MAX	 1000 /* for what the log still has, at the end */
 
 static void ready_notify(const char *state)
@@ -117,6 +118,15 @@ static void serve(struct daemon_state *d, int sigfd)
 	}
 }
 
+/* A worker or the kernel holds a volume for ever. Devices that outlive a process are the next one's. */
+static void give_up(const struct daemon_state *d)
+{
+	log_error("ending with %u volume(s) that did not end: their devices are left to the next sluiced",
+		engine_volume_count(d->engine));
+	log_thread_stop(LOG_END_MS_MAX);
+	_exit(EXIT_FAILURE);
+}
+
 static void end(struct daemon_state *d, int sigfd)
 {
 	uint64_t force_us = monotonic_us() + END_MS_MAX * 1000ull;
@@ -129,10 +139,13 @@ static void end(struct daemon_state *d, int sigfd)
 	engine_detach_all(d->engine, false);
 	while (engine_volume_count(d->engine)) {
 		turn(d);
-		if (!forced && (signals_read(sigfd) || monotonic_us() > force_us)) {
-			forced = true;
-			engine_detach_all(d->engine, true);
-		}
+		if (!signals_read(sigfd) && monotonic_us() <= force_us)
+			continue;
+		if (forced)
+			give_up(d);
+		forced = true;
+		force_us = monotonic_us() + FORCED_MS_MAX * 1000ull;
+		engine_detach_all(d->engine, true);
 	}
 }
 

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 #include "config/log.h"
-#include "dataplane/dma.h"
 #include "daemon/engine/engine_impl.h"
 
 #define STOP_MS_MAX  30000 /* the kernel's patience and ours with a device that is going */
@@ -71,27 +70,6 @@ static void attach_fail(struct engine *e, struct engine_volume *v, int rc, uint6
 	teardown_begin(e, v, now_us);
 }
 
-/* Part @idx of the load: its share of the depth and of the region. */
-static int bench_make(struct engine_volume *v, unsigned idx, const struct block_limits *limits)
-{
-	struct engine_part *p = &v->parts[idx];
-	struct bench_config cfg = v->bench_cfg;
-	uint64_t region = cfg.size_bytes ? cfg.size_bytes : limits->size_bytes;
-	unsigned n = v->part_count;
-
-	cfg.limits = *limits;
-	if (n > 1) {
-		cfg.size_bytes = region / n / cfg.bs_max * cfg.bs_max;
-		cfg.offset_bytes = idx * cfg.size_bytes;
-		cfg.iodepth = (uint16_t)RTE_MAX(cfg.iodepth / n + (idx < cfg.iodepth % n), 1u);
-		cfg.seed += idx;
-	}
-	p->buf = dma_buf_create((uint64_t)cfg.iodepth * cfg.bs_max, &v->error);
-	cfg.buf = p->buf;
-	p->bench = p->buf ? bench_create(&cfg, &v->error) : NULL;
-	return p->bench ? 0 : -EINVAL;
-}
-
 static int front_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits)
 {
 	unsigned i;
@@ -100,7 +78,7 @@ static int front_make(struct engine *e, struct engine_volume *v, const struct bl
 	if (v->front_kind == FRONT_UBLK)
 		return engine_ublk_make(e, v, limits);
 	for (i = 0; !rc && i < v->part_count; i++)
-		rc = bench_make(v, i, limits);
+		rc = engine_part_bench(v, i, limits);
 	return rc;
 }
 
@@ -479,6 +457,19 @@ void engine_leave_all(struct engine *e, bool all)
 	}
 }
 
+/* On its way out already: what holds it up is given up. */
+static void teardown_force(struct engine *e, struct engine_volume *v)
+{
+	if (v->is_forced)
+		return;
+	v->is_forced = true;
+	if (v->step == STEP_STOP)
+		engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
+	else
+		engine_parts_post(e, v,
+			(struct worker_cmd){.type = v->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP, .n = 0});
+}
+
 void engine_detach_all(struct engine *e, bool force)
 {
 	uint64_t now_us = clock_now_us(&e->clock);
@@ -487,6 +478,8 @@ void engine_detach_all(struct engine *e, bool force)
 	for (i = 0; i < VOLUME_MAX; i++) {
 		struct engine_volume *v = &e->volumes[i];
 
+		if (v->step > STEP_SERVE && force)
+			teardown_force(e, v);
 		if (v->step == STEP_FREE || v->step > STEP_SERVE)
 			continue;
 		v->is_forced = force;

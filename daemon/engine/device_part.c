@@ -349,6 +349,29 @@ bool engine_spread_done(struct engine *e, struct engine_volume *v, uint64_t now_
 	return false;
 }
 
+/* ---- the load of a bench ---- */
+
+/* Part @idx of the load: its share of the depth and of the region. */
+int engine_part_bench(struct engine_volume *v, unsigned idx, const struct block_limits *limits)
+{
+	struct engine_part *p = &v->parts[idx];
+	struct bench_config cfg = v->bench_cfg;
+	uint64_t region = cfg.size_bytes ? cfg.size_bytes : limits->size_bytes;
+	unsigned n = v->part_count;
+
+	cfg.limits = *limits;
+	if (n > 1) {
+		cfg.size_bytes = region / n / cfg.bs_max * cfg.bs_max;
+		cfg.offset_bytes = idx * cfg.size_bytes;
+		cfg.iodepth = (uint16_t)RTE_MAX(cfg.iodepth / n + (idx < cfg.iodepth % n), 1u);
+		cfg.seed += idx;
+	}
+	p->buf = dma_buf_create((uint64_t)cfg.iodepth * cfg.bs_max, &v->error);
+	cfg.buf = p->buf;
+	p->bench = p->buf ? bench_create(&cfg, &v->error) : NULL;
+	return p->bench ? 0 : -EINVAL;
+}
+
 /* ---- what the parts say ---- */
 
 static void info_add(struct volume_info *sum, const struct volume_info *part)

@@ -62,7 +62,7 @@ bool engine_has(const struct engine *e, const char *name);
 /* The name of the volume whose block device is /dev/ublkb@dev_id; the engine's, until the volume is gone. NULL: none. */
 const char *engine_name_of_device(const struct engine *e, int dev_id);
 
-/* Detaches all; engine_volume_count() says when it is done. */
+/* Detaches all, with @force also those on their way out; engine_volume_count() says when it is done. */
 void engine_detach_all(struct engine *e, bool force);
 /*
  * Before engine_detach_all(): lets go of volumes whose block device is in use, or of @all that have

@@ -196,6 +196,8 @@ void engine_parts_poll(struct engine *e, struct engine_volume *v);
 bool engine_parts_done(const struct engine *e, const struct engine_volume *v);
 bool engine_parts_gone(const struct engine_volume *v);
 void engine_part_limits(const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
+/* FRONT_BENCH: makes the load of part @idx. 0, or -EINVAL with v->error. */
+int engine_part_bench(struct engine_volume *v, unsigned idx, const struct block_limits *limits);
 void engine_parts_info(const struct engine_volume *v, struct volume_info *out); /* their sum */
 
 /*

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -33,7 +34,9 @@ static struct config cfg;
 static char asked[64];
 static unsigned asked_count, turns, polled_takeover, volumes;
 static uint64_t now_ms;
-static bool is_holding; /* the volumes go by force only */
+static bool is_holding;	    /* the volumes go by force only */
+static bool is_stuck;	    /* … and not even so */
+static int turns_pipe = -1; /* of a child: it says how many turns it took */
 static int eal_rc, engine_rc, takeover_rc, lock_rc;
 static void (*each_turn)(void);
 static bool had_socket;
@@ -142,6 +145,10 @@ void engine_poll(struct engine *e)
 	had_socket |= access(cfg.socket, F_OK) == 0;
 	now_ms += TURN_MS;
 	turns++;
+	if (turns_pipe >= 0 && write(turns_pipe, ".", 1) != 1)
+		_exit(97);
+	if (turns > 500 && turns_pipe >= 0)
+		_exit(96);
 	if (turns > 500)
 		fail_msg("it does not end: %s", asked);
 	if (each_turn)
@@ -161,7 +168,7 @@ void engine_leave_all(struct engine *e, bool all)
 void engine_detach_all(struct engine *e, bool force)
 {
 	note(force ? 'F' : 'd');
-	if (force || !is_holding)
+	if ((force || !is_holding) && !is_stuck)
 		volumes = 0;
 }
 
@@ -209,7 +216,7 @@ static int setup(void **state)
 	memset(asked, 0, sizeof(asked));
 	asked_count = turns = polled_takeover = volumes = 0;
 	eal_rc = engine_rc = takeover_rc = lock_rc = 0;
-	is_holding = had_socket = false;
+	is_holding = is_stuck = had_socket = false;
 	each_turn = NULL;
 	now_ms = 1000000;
 	snprintf(cfg.run_dir, sizeof(cfg.run_dir), "/tmp/sluice-daemon-XXXXXX");
@@ -247,6 +254,12 @@ static void int_at_the_third_turn(void)
 static void term_twice(void)
 {
 	if (turns == 3 || turns == 6)
+		kill(getpid(), SIGTERM);
+}
+
+static void term_thrice(void)
+{
+	if (turns == 3 || turns == 6 || turns == 9)
 		kill(getpid(), SIGTERM);
 }
 
@@ -308,6 +321,48 @@ static void end_that_takes_too_long_is_forced(void **state)
 	assert_between(turns, 60, 70); /* seconds, a turn each */
 }
 
+/* Out: turns until a daemon with a volume that never goes ended its process, with status 1. */
+static unsigned turns_until_exit(void)
+{
+	int pipes[2], status;
+	unsigned count = 0;
+	struct error err;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(pipes), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		turns_pipe = pipes[1];
+		volumes = 1;
+		is_holding = is_stuck = true;
+		run(false, &err);
+		_exit(98);
+	}
+	close(pipes[1]);
+	while (read(pipes[0], &byte, 1) == 1)
+		count++;
+	close(pipes[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	unlink(cfg.socket); /* the next daemon replaces it */
+	return count;
+}
+
+static void volume_that_never_goes_does_not_keep_the_process(void **state)
+{
+	each_turn = term_at_the_third_turn;
+	assert_between(turns_until_exit(), 90, 100); /* seconds, a turn each */
+}
+
+static void third_signal_ends_the_process(void **state)
+{
+	each_turn = term_thrice;
+	assert_between(turns_until_exit(), 9, 11);
+}
+
 static void devices_are_not_taken_over_while_it_ends(void **state)
 {
 	struct error err;
@@ -363,6 +418,8 @@ int main(void)
 		daemon_test(keeping_leaves_every_device),
 		daemon_test(second_signal_forces_the_end),
 		daemon_test(end_that_takes_too_long_is_forced),
+		daemon_test(volume_that_never_goes_does_not_keep_the_process),
+		daemon_test(third_signal_ends_the_process),
 		daemon_test(devices_are_not_taken_over_while_it_ends),
 		daemon_test(memory_that_cannot_be_locked_is_no_reason_to_end),
 		daemon_test(refusal_at_any_stage_takes_back_the_ones_before),

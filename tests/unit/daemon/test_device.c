@@ -352,6 +352,40 @@ static void end_of_the_daemon_ends_an_attach_under_way(void **state)
 	assert_int_equal(a.rc, -ECANCELED);
 }
 
+/* Its server is dead, so the kernel's STOP_DEV waits for what is in flight. */
+static void forced_end_reaches_devices_that_are_being_detached(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+
+	world_make(1);
+	fake_server.in_flight = 3;
+	world_serve(&v, FRONT_UBLK);
+	engine_detach_all(world, false);
+	world_run(SECOND_US);
+	assert_string_equal(world_step(), "stopping");
+	engine_detach_all(world, true);
+	assert_true(world_until("", SECOND_US));
+	assert_int_equal(fake_ublks_stuck, 0);
+}
+
+static void forced_end_reaches_devices_that_are_being_left(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.is_open = true;
+	fake_workers[0]->room = 0;
+	engine_leave_all(world, false);
+	engine_detach_all(world, true);
+	fake_workers[0]->room = FAKE_RING_MAX;
+	world_run(2 * TURN_US);
+	assert_int_equal(fake_workers[0]->last[WORKER_VOLUME_LEAVE].n, 0);
+	assert_true(world_until("", SECOND_US));
+	assert_int_equal(fake_ublks_left, 1);
+	assert_int_equal(fake_workers[0]->carried[WORKER_VOLUME_STOP], 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +406,8 @@ int main(void)
 		world_test(name_that_is_not_there_and_name_that_is_are_refused),
 		world_test(devices_in_use_are_left_and_the_others_go),
 		world_test(end_of_the_daemon_ends_an_attach_under_way),
+		world_test(forced_end_reaches_devices_that_are_being_detached),
+		world_test(forced_end_reaches_devices_that_are_being_left),
 	};
 
 	return cmocka_run_group_tests(tests, eal_world_start, eal_world_stop);
