@@ -23,6 +23,7 @@ struct port_facts {
 	uint16_t rx_ring, tx_ring; /* after the driver's own limits */
 	uint16_t queues;
 	uint32_t ring_mbufs; /* of the RX pool that a queue's rings can hold: a term of the reserve */
+	uint32_t socket_bytes; /* af_packet: its rings and tables, all queues' */
 	uint32_t burst_mbufs; /* one rx_burst may bring as many: another term */
 	struct net_offload offload;
 	bool has_lro, has_rx_interrupt;

@@ -143,6 +143,7 @@ int port_packet_open(const struct config_port *cfg, unsigned queues, struct port
 	if (rc)
 		goto err_close;
 	facts_tell(f);
+	f->socket_bytes = (uint32_t)(queues * (PACKET_SLOT_BYTES * PACKET_SLOT_COUNT + sizeof(struct packet_queue)));
 	*out = p;
 	return 0;
 

@@ -12,6 +12,9 @@
 
 struct rte_mempool;
 
+#define PACKET_SLOT_BYTES 2048u
+#define PACKET_SLOT_COUNT 512u /* of a queue's ring; a power of two */
+
 /* One per worker, which uses it alone once it runs; the control thread reads the counters. */
 struct packet_queue {
 	int fd;

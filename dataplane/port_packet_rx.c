@@ -21,8 +21,8 @@
 #include "dataplane/port_packet.h"
 #include "dataplane/port_packet_impl.h"
 
-#define SLOT_BYTES	2048u
-#define SLOT_COUNT	512u
+#define SLOT_BYTES	PACKET_SLOT_BYTES
+#define SLOT_COUNT	PACKET_SLOT_COUNT
 #define BLOCK_BYTES	65536u
 #define FRAME_BYTES_MAX (RTE_ETHER_HDR_LEN + 65535u)
 #define TAG_BYTES	4u

@@ -167,7 +167,7 @@ static void heap_read(uint64_t *total, uint64_t *used)
 
 void engine_memory_process(const struct engine *e, struct engine_memory *out)
 {
-	uint64_t total, used, known = 0, staging, tables, handover = 0, exceptions = 0;
+	uint64_t total, used, known = 0, staging, tables, handover = 0, exceptions = 0, sockets = 0;
 	unsigned i, q;
 
 	for (i = 0; i < e->port_count; i++) {
@@ -179,10 +179,12 @@ void engine_memory_process(const struct engine *e, struct engine_memory *out)
 		}
 		handover += p->handover ? handover_bytes(p->queue_count) : 0;
 		exceptions += p->exception ? p->queue_count : 0;
+		sockets += port_facts(p->port)->socket_bytes;
 	}
 	heap_read(&total, &used);
 	*out = (struct engine_memory){0};
 	term_add(out, "drivers", 1, used > known ? used - known : 0);
+	term_add(out, "sockets", 1, sockets);
 	term_add(out, "free", 1, total - used);
 	term_add(out, "engine", 1, sizeof(*e) + handover);
 	term_add(out, "threads", OWN_THREADS + exceptions, (OWN_THREADS + exceptions) * THREAD_STACK_BYTES);
