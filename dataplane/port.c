@@ -28,6 +28,7 @@
 #include <rte_errno.h>
 #include <rte_flow.h>
 #include "dataplane/port_packet.h"
+#include "dataplane/port_driver.h"
 #include "dataplane/port_socket.h"
 #include "mempool_reserve/reserve.h"
 
@@ -69,6 +70,7 @@ static void conf_choose(struct port *p, uint16_t queues)
 	uint64_t rx = p->info.rx_offload_capa, tx = p->info.tx_offload_capa;
 	struct net_offload *o = &p->facts.offload;
 
+	port_driver_trust(p->info.driver_name, &rx, &tx);
 	p->conf.rxmode.offloads = rx & rx_want;
 	o->rx_csum = (rx & rx_want) == rx_want || (rx & RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
 	if ((rx & RTE_ETH_RX_OFFLOAD_TCP_LRO) && (rx & RTE_ETH_RX_OFFLOAD_SCATTER)) {
@@ -141,7 +143,11 @@ static uint32_t mbufs_of_frame(const struct port_facts *f)
 /* Once rings, MTU and LRO are settled. */
 static void mbufs_count(struct port_facts *f, const struct config_port *cfg)
 {
-	f->ring_mbufs = cfg->kind == DEVICE_AF_XDP ? (uint32_t)AF_XDP_FILL_COUNT + f->tx_ring : f->rx_ring;
+	unsigned rings = port_driver_rx_rings(f->driver);
+
+	if (cfg->kind == DEVICE_PCI && !f->driver[0]) /* not known yet */
+		rings = PORT_RX_RINGS_MAX;
+	f->ring_mbufs = cfg->kind == DEVICE_AF_XDP ? (uint32_t)AF_XDP_FILL_COUNT + f->tx_ring : rings * f->rx_ring;
 	/* A packet the NIC merged is a chain as long as 64 KiB need, but no burst is longer than its ring. */
 	f->burst_mbufs = RTE_MIN(BURST_MAX * mbufs_of_frame(f), f->ring_mbufs);
 }
