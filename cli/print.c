@@ -5,6 +5,7 @@
  * (an error, a degraded feature) is written out below its table, because a table has no room for a
  * sentence and a sentence is what is needed then.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include "cli/print.h"
@@ -227,13 +228,37 @@ void print_starved(const json_t *result)
 	printf("starve is %s\n", json_is_true(json_object_get(result, "starved")) ? "on" : "off");
 }
 
-/* What the server lists, the export asked about among them. */
-static void exports_print(const json_t *list)
+/* Does each text of @rows fit a cell? A name may have 4096 bytes. */
+static bool exports_fit(const json_t *rows)
 {
-	if (json_array_size(list) == 0)
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
+
+		if (json_string_length(json_object_get(row, "name")) >= CELL_BYTES ||
+			json_string_length(json_object_get(row, "description")) >= CELL_BYTES)
+			return false;
+	}
+	return true;
+}
+
+/* What the server lists, the export asked about among them; long names whole, one a line. */
+static void exports_print(const json_t *result)
+{
+	const json_t *list = json_object_get(result, "exports");
+	json_int_t total = json_integer_value(json_object_get(result, "exports_total"));
+	size_t count = json_array_size(list);
+	bool is_fit = exports_fit(list);
+
+	if (count == 0)
 		return;
 	putchar('\n');
-	table_print(stdout, export_columns, COUNT_OF(export_columns), list, "");
+	if (is_fit)
+		table_print(stdout, export_columns, COUNT_OF(export_columns), list, "");
+	for (size_t i = 0; i < count && !is_fit; i++)
+		printf("%s\n    %s\n", json_string_value(json_object_get(json_array_get(list, i), "name")),
+			json_string_value(json_object_get(json_array_get(list, i), "description")));
+	if (total > (json_int_t)count)
+		printf("\n%lld exports are listed by the server, the first %zu are shown\n", (long long)total, count);
 }
 
 /* Facts of an export, one a line, its size in words too; then all exports of the server. */
@@ -244,6 +269,7 @@ void print_probe(const json_t *result)
 	size_t width = 0;
 
 	json_object_del(facts, "exports");
+	json_object_del(facts, "exports_total");
 	json_object_del(facts, "warning");
 	warning_print(result);
 	for (at = json_object_iter(facts); at; at = json_object_iter_next(facts, at)) {
@@ -264,7 +290,7 @@ void print_probe(const json_t *result)
 		}
 		putchar('\n');
 	}
-	exports_print(json_object_get(result, "exports"));
+	exports_print(result);
 	json_decref(facts);
 }
 

@@ -103,8 +103,9 @@
 #define NBD_SLOT_MAX	    (2 * QUEUE_DEPTH_MAX) /* requests in flight on one connection */
 #define NBD_RANGE_MAX	    64	/* disjoint pieces of one reply that may be waiting for the rest */
 #define NBD_INFO_MAX	    64	/* INFO replies to one option */
-#define NBD_LIST_MAX	    4096 /* names one LIST may answer with */
-#define NBD_PROBE_NAMES_MAX 64	/* of those, kept to be shown */
+#define NBD_LIST_MAX	    (1u << 20) /* names one LIST may answer with */
+#define NBD_PROBE_NAMES_MAX 4096 /* of those, kept to be shown … */
+#define NBD_PROBE_TEXT_BYTES (512u << 10) /* … with their descriptions, in so many bytes */
 #define NBD_TRIM_BYTES_MAX  (128u << 20) /* of one TRIM or WRITE_ZEROES: bounds the time one takes */
 #define NBD_PART_US	    1000000u  /* what a server that shuts down has to close, once we said DISC */
 #define NBD_RETRY_US_MIN    100000u   /* first pause before a reconnect that follows a failed one */

@@ -175,15 +175,21 @@ void volume_info(const struct volume *v, struct volume_info *out);
  */
 enum volume_state volume_state_of(const struct volume *v);
 
-/* What a probe found. Valid from VOLUME_GONE (or FAILED) on, until volume_destroy(). */
+/*
+ * What a probe found. Valid from VOLUME_GONE (or FAILED) on, until volume_destroy(). Texts are UTF-8 without
+ * controls, at the named places in text; at 0 is the empty one.
+ */
 struct volume_probe {
 	bool has_export; /* the URI's export could be asked about: its facts are in volume_info */
 	bool has_list;	 /* the server answered LIST to its end */
-	unsigned export_count, export_total;	 /* kept here, told by the server */
-	char export_name[256], description[256]; /* canonical name, text; empty if not told */
+	uint64_t size_bytes;		     /* of the export, as the server told it */
+	unsigned export_count, export_total; /* kept here, told by the server */
+	uint32_t name_at, description_at;    /* of the URI's export: canonical name, and description */
 	struct {
-		char name[256], description[256];
+		uint32_t name_at, description_at;
 	} exports[NBD_PROBE_NAMES_MAX];
+	uint32_t text_bytes;
+	char text[NBD_PROBE_TEXT_BYTES];
 };
 /* NULL unless probe_only was set. */
 const struct volume_probe *volume_probe(const struct volume *v);

@@ -14,7 +14,6 @@
  */
 #include "nbd_client/nbd_conn_priv.h"
 #include <assert.h>
-#include <ctype.h>
 #include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -23,11 +22,22 @@
 
 #define SLOT_BITS 16
 
+static void shown_name_set(struct nbd_conn *c)
+{
+	static const char more[] = "…";
+	size_t len = strlen(c->export_name), room = sizeof(c->shown_name) - sizeof(more) + 1;
+
+	nbd_conn_text(c->shown_name, room, (const uint8_t *)c->export_name, len);
+	if (len >= room)
+		strcat(c->shown_name, more);
+}
+
 void nbd_conn_init(struct nbd_conn *c, const char *export_name, bool probe)
 {
 	assert(export_name && strlen(export_name) <= NBD_STRING_BYTES_MAX);
 	memset(c, 0, offsetof(struct nbd_conn, in));
 	c->export_name = export_name;
+	shown_name_set(c);
 	c->is_probe = probe;
 	for (unsigned i = 0; i < NBD_SLOT_MAX; i++)
 		c->free_slots[i] = (uint16_t)(NBD_SLOT_MAX - 1 - i);
@@ -57,11 +67,12 @@ size_t nbd_conn_feed(struct nbd_conn *c, const uint8_t *bytes, size_t len, struc
 {
 	size_t taken = 0;
 
-	/* Not the whole of it: name and text are large and belong to one type only. */
 	ev->type = NBD_EVENT_NONE;
 	ev->req = NULL;
 	ev->bytes = NULL;
 	ev->at = ev->len = 0;
+	ev->name = ev->text = NULL;
+	ev->name_bytes = ev->text_bytes = 0;
 	ev->is_done = false;
 	ev->result = 0;
 	while (taken < len && ev->type == NBD_EVENT_NONE) {
@@ -92,7 +103,7 @@ void nbd_conn_eof(struct nbd_conn *c)
 		nbd_conn_die(c, NBD_FAULT_REFUSED, &ev,
 			"the server closed the connection when asked for export '%s': "
 			"check the export's name",
-			c->export_name);
+			c->shown_name);
 	else if (c->state < NBD_READY)
 		nbd_conn_die(c, NBD_FAULT_LOST, &ev,
 			"the server closed the connection in the handshake");
@@ -257,15 +268,6 @@ void nbd_conn_expect(struct nbd_conn *c, enum nbd_conn_state state, uint32_t nee
 	nbd_conn_set_state(c, state);
 	c->have = 0;
 	c->need = need;
-}
-
-void nbd_conn_text(char *out, size_t room, const uint8_t *bytes, size_t len)
-{
-	size_t n = len < room - 1 ? len : room - 1;
-
-	for (size_t i = 0; i < n; i++)
-		out[i] = isprint(bytes[i]) ? (char)bytes[i] : '?';
-	out[n] = '\0';
 }
 
 static void error_vset(struct nbd_conn *c, enum nbd_fault fault, const char *fmt, va_list ap)

@@ -36,7 +36,6 @@ struct nbd_export {
 	uint16_t flags; /* NBD_FLAG_*; 0 if the server did not set HAS_FLAGS */
 	bool has_block_size, is_structured, is_fixed;
 	uint32_t block_min, block_pref, block_max;
-	char name[256], description[256]; /* canonical name and description, if told */
 };
 
 struct nbd_range {
@@ -66,7 +65,10 @@ struct nbd_req {
 
 enum nbd_event_type {
 	NBD_EVENT_NONE,	  /* every byte was taken, nothing to tell */
-	NBD_EVENT_EXPORT, /* LIST told of an export: name and text, valid until the next feed */
+	/* Of a probe; name and text are valid until the next feed, UTF-8 without controls, no NUL. */
+	NBD_EVENT_EXPORT,      /* LIST told of an export: name and text */
+	NBD_EVENT_NAME,	       /* the export's canonical name */
+	NBD_EVENT_DESCRIPTION, /* the export's description: text */
 	NBD_EVENT_READY,  /* negotiation done; nbd_conn.export is valid (probe: and the machine
 			     closed) */
 	NBD_EVENT_REPLY,  /* a piece of a reply, or its end, or both */
@@ -81,7 +83,8 @@ struct nbd_event {
 	uint32_t at, len;
 	bool is_done; /* req is the owner's again; if req->is_partial, to be asked for the rest */
 	int result;   /* 0 or -errno, with is_done */
-	char name[256], text[256];
+	const char *name, *text;
+	uint32_t name_bytes, text_bytes;
 };
 
 enum nbd_fault {
@@ -91,6 +94,7 @@ enum nbd_fault {
 	NBD_FAULT_REFUSED, /* it answered, and the answer is no: a person must change something */
 };
 
+#define NBD_SHOWN_BYTES	  84
 #define NBD_IN_BYTES_MAX  (2 * NBD_STRING_BYTES_MAX + 64)
 #define NBD_OUT_BYTES_MAX (2 * NBD_STRING_BYTES_MAX)
 
@@ -100,12 +104,14 @@ struct nbd_conn {
 	char error[256]; /* what is wrong and what to do about it; no newline, printable */
 	bool is_probe;
 	const char *export_name; /* the owner's, lives as long as the machine */
+	char shown_name[NBD_SHOWN_BYTES]; /* the same, for sentences: printable, and cut if it is long */
 
 	/* negotiation */
 	bool is_fixed, is_no_zeroes, is_oldstyle, has_info_export;
 	bool is_option_open; /* an option waits for its last reply: nothing may be said before it */
 	bool is_closing;     /* … and then ABORT or DISC is */
 	bool is_abort_said;  /* ABORT is in the output, or was */
+	bool is_tls_refused; /* the refusal was for want of TLS */
 	bool is_soft;	     /* dead, and ABORT or DISC is in the output: flush before FIN, no reset */
 	bool has_list;	 /* LIST was answered to its end */
 	uint32_t option; /* the one we wait for, 0 = none yet */

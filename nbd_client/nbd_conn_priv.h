@@ -23,7 +23,12 @@ void nbd_conn_close_now(struct nbd_conn *c, struct nbd_event *ev);
 /* Adds to the output. False if it is full: the server answered before it was asked. */
 bool nbd_conn_put(struct nbd_conn *c, const void *bytes, size_t len);
 
-/* Copies a string the server sent, cut to @room, unprintable bytes made '?'. */
+/* ---- nbd_text.c ---- */
+/* Makes bytes that are no character, and characters that control, '?'; the length stays. */
+void nbd_text_clean(uint8_t *bytes, size_t len);
+/* The most of @len bytes, @max at most, that ends with a whole character. */
+size_t nbd_text_cut(const uint8_t *bytes, size_t len, size_t max);
+/* Copies a string, cut to @room with its zero, and cleans the copy. */
 void nbd_conn_text(char *out, size_t room, const uint8_t *bytes, size_t len);
 
 /* ---- nbd_range.c ---- */

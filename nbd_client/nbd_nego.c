@@ -4,7 +4,8 @@
  *   greeting, flags ─▶ [LIST] ─▶ STRUCTURED_REPLY ─▶ GO ─▶ transmission
  *                     (probe)    (no is fine)      └▶ EXPORT_NAME, where GO is not known
  *
- * A probe asks INFO in the place of GO and ends with ABORT. Whatever is refused, by the server or
+ * A probe asks INFO in the place of GO and ends with ABORT; if INFO says that the export is empty, it
+ * asks GO too, for some servers tell the size only then. Whatever is refused, by the server or
  * by us, ends softly: ABORT between two options, never while one is unanswered, DISC in
  * transmission. A server that is not fixed newstyle may be asked for nothing but EXPORT_NAME. One
  * option is under way at a time, and a reply must name it. Block sizes are asked for, so they are
@@ -190,14 +191,22 @@ static void info_block_size(struct nbd_conn *c, struct nbd_event *ev)
 			x->block_max, x->block_min);
 }
 
-static void info_text(struct nbd_conn *c, struct nbd_event *ev, char *to, size_t bytes)
+/* NAME or DESCRIPTION, which only a probe asks for. */
+static void info_text(struct nbd_conn *c, struct nbd_event *ev, bool is_name)
 {
-	uint32_t len = c->need - sizeof(__be16);
+	uint32_t len = c->need - (uint32_t)sizeof(__be16);
+	uint8_t *text = c->in + sizeof(__be16);
 
-	if (len > NBD_STRING_BYTES_MAX)
+	if (len > NBD_STRING_BYTES_MAX) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a name or description of %u bytes", len);
-	else
-		nbd_conn_text(to, bytes, c->in + sizeof(__be16), len);
+		return;
+	}
+	if (!c->is_probe)
+		return;
+	nbd_text_clean(text, len);
+	ev->type = is_name ? NBD_EVENT_NAME : NBD_EVENT_DESCRIPTION;
+	*(is_name ? &ev->name : &ev->text) = (const char *)text;
+	*(is_name ? &ev->name_bytes : &ev->text_bytes) = len;
 }
 
 /* One INFO reply, whole in c->in. */
@@ -227,10 +236,10 @@ static void info(struct nbd_conn *c, struct nbd_event *ev)
 		info_block_size(c, ev);
 		return;
 	case NBD_INFO_NAME:
-		info_text(c, ev, c->export.name, sizeof(c->export.name));
+		info_text(c, ev, true);
 		return;
 	case NBD_INFO_DESCRIPTION:
-		info_text(c, ev, c->export.description, sizeof(c->export.description));
+		info_text(c, ev, false);
 		return;
 	default: /* not asked for; the protocol lets us look away */
 		return;
@@ -258,8 +267,12 @@ static void list_entry(struct nbd_conn *c, struct nbd_event *ev)
 			c->need - 4 - name_bytes);
 		return;
 	}
-	nbd_conn_text(ev->name, sizeof(ev->name), c->in + 4, name_bytes);
-	nbd_conn_text(ev->text, sizeof(ev->text), c->in + 4 + name_bytes, c->need - 4 - name_bytes);
+	nbd_text_clean(c->in + 4, name_bytes);
+	nbd_text_clean(c->in + 4 + name_bytes, c->need - 4 - name_bytes);
+	ev->name = (const char *)c->in + 4;
+	ev->name_bytes = name_bytes;
+	ev->text = ev->name + name_bytes;
+	ev->text_bytes = c->need - 4 - name_bytes;
 	ev->type = NBD_EVENT_EXPORT;
 }
 
@@ -273,17 +286,17 @@ static void go_refused(struct nbd_conn *c, struct nbd_event *ev, const char *wor
 	case (uint32_t)NBD_REP_ERR_UNKNOWN:
 		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server has no export '%s'%s; 'sluice probe' lists what it has",
-			c->export_name, words);
+			c->shown_name, words);
 		return;
 	case (uint32_t)NBD_REP_ERR_POLICY:
 		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server's policy forbids export '%s'%s; allow this client there",
-			c->export_name, words);
+			c->shown_name, words);
 		return;
 	default:
 		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server refused export '%s' with error %u%s; see the server's log",
-			c->export_name, c->reply_type & ~NBD_REP_ERROR_BIT, words);
+			c->shown_name, c->reply_type & ~NBD_REP_ERROR_BIT, words);
 		return;
 	}
 }
@@ -301,7 +314,7 @@ static void option_error(struct nbd_conn *c, struct nbd_event *ev, uint32_t len)
 		nbd_conn_close_now(c, ev);
 	else if (c->reply_type == (uint32_t)NBD_REP_ERR_SHUTDOWN)
 		nbd_conn_refuse(c, NBD_FAULT_LOST, ev, "the server is shutting down%s", words);
-	else if (c->reply_type == (uint32_t)NBD_REP_ERR_TLS_REQD)
+	else if ((c->is_tls_refused = c->reply_type == (uint32_t)NBD_REP_ERR_TLS_REQD))
 		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server requires TLS, which this client does not speak: "
 			"let the server accept plain connections from here%s",
@@ -330,6 +343,9 @@ static void option_reply(struct nbd_conn *c, struct nbd_event *ev, uint32_t len)
 			c->reply_type, len, c->option);
 	} else if (is_go && !c->has_info_export) {
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "the server agreed without telling the size");
+	} else if (c->option == NBD_OPT_INFO && c->export.size_bytes == 0 && !c->is_closing) {
+		go_put(c, NBD_OPT_GO, ev); /* nbd-server: INFO says 0, and only GO how many */
+		return;
 	} else if (is_go) {
 		finish(c, ev);
 		return;

@@ -12,6 +12,7 @@
  * the volume again.
  */
 #include "nbd_client/volume_priv.h"
+#include "nbd_client/nbd_conn_priv.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -222,6 +223,7 @@ void volume_event_add(struct volume *v, enum volume_event_type type, int err, co
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	nbd_text_clean((uint8_t *)text, strlen(text)); /* it may end within a character */
 	if (err)
 		memcpy(v->error, text, sizeof(text));
 	if (!ev) {
@@ -234,6 +236,7 @@ void volume_event_add(struct volume *v, enum volume_event_type type, int err, co
 	ev->err = err;
 	snprintf(ev->text, sizeof(ev->text), "volume %s: %.*s", v->cfg.name,
 		(int)(sizeof(ev->text) - NAME_BYTES_MAX - 16), text);
+	nbd_text_clean((uint8_t *)ev->text, strlen(ev->text));
 }
 
 /* ---- a turn ---- */
@@ -409,9 +412,4 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->block_pref = v->identity.block_pref;
 	out->block_max = v->identity.block_max;
 	out->nbd_flags = v->identity.flags;
-}
-
-const struct volume_probe *volume_probe(const struct volume *v)
-{
-	return v->probe;
 }

@@ -88,30 +88,6 @@ static void conn_open(struct volume_conn *vc)
 
 /* ---- serve ---- */
 
-static void probe_export(struct volume *v, const struct nbd_event *ev)
-{
-	struct volume_probe *p = v->probe;
-
-	p->export_total++;
-	if (p->export_count == NBD_PROBE_NAMES_MAX)
-		return;
-	memcpy(p->exports[p->export_count].name, ev->name, sizeof(ev->name));
-	memcpy(p->exports[p->export_count].description, ev->text, sizeof(ev->text));
-	p->export_count++;
-}
-
-static void probe_ready(struct volume *v, const struct nbd_export *x)
-{
-	struct volume_probe *p = v->probe;
-
-	p->has_export = true;
-	memcpy(p->export_name, x->name, sizeof(p->export_name));
-	memcpy(p->description, x->description, sizeof(p->description));
-	volume_export_adopt(v, x);
-	v->is_stopping = true;
-	v->stop_us = v->now_us;
-}
-
 /* Negotiation is done: is this the export we want? */
 static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 {
@@ -120,7 +96,7 @@ static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 	struct error err;
 
 	if (v->cfg.probe_only) {
-		probe_ready(v, x);
+		volume_probe_ready(v, x);
 		return;
 	}
 	if (volume_export_check(v, x, &err) < 0) {
@@ -191,7 +167,10 @@ static void conn_event(struct volume_conn *vc, struct nbd_event *ev)
 
 	switch (ev->type) {
 	case NBD_EVENT_EXPORT:
-		probe_export(vc->volume, ev);
+	case NBD_EVENT_NAME:
+	case NBD_EVENT_DESCRIPTION:
+		if (vc->volume->probe)
+			volume_probe_text(vc->volume, ev);
 		return;
 	case NBD_EVENT_READY:
 		conn_ready(vc, ev);
@@ -252,7 +231,9 @@ static void conn_died(struct volume_conn *vc)
 
 	if (vc->nbd.fault == NBD_FAULT_LIE)
 		counter_add(&vc->volume->protocol_errors, 1);
-	if (vc->nbd.is_soft)
+	if (volume_probe_is_enough(vc->volume, &vc->nbd))
+		err = 0;
+	if (vc->nbd.is_soft || err == 0)
 		volume_conn_part(vc, err);
 	else
 		volume_conn_lose(vc, err, vc->nbd.error);

@@ -14,6 +14,7 @@
  *   volume_again.c   answers that settle a request only in part, or ask for a shorter one
  *   volume_group.c   what parts of one device on several workers agree on
  *   volume_servers.c where it may connect to
+ *   volume_probe.c   what a probe finds
  *   volume_policy.c  what an export must be, who it is, what giving up means
  *   volume_silence.c deadlines of requests, when to give up, slow servers
  */
@@ -204,6 +205,12 @@ void volume_where(const struct volume *v, char out[VOLUME_WHERE_BYTES]);
 /* ---- volume_conn.c ---- */
 void volume_conn_turn(struct volume_conn *vc);
 uint64_t volume_conn_deadline(const struct volume_conn *vc);
+
+/* ---- volume_probe.c ---- */
+void volume_probe_text(struct volume *v, const struct nbd_event *ev); /* EXPORT, NAME or DESCRIPTION */
+void volume_probe_ready(struct volume *v, const struct nbd_export *x);
+/* @c is dead. True: it told all the same what was asked for, and the volume is stopping. */
+bool volume_probe_is_enough(struct volume *v, const struct nbd_conn *c);
 
 /* ---- volume_lost.c ---- */
 /* What a stream's error means, with the remedy. */

@@ -200,12 +200,22 @@ static void probe_exports_add(json_t *out, const struct volume_probe *found)
 
 	for (i = 0; i < found->export_count; i++)
 		json_array_append_new(list,
-			json_pack("{s:s s:s}", "name", found->exports[i].name, "description",
-				found->exports[i].description));
+			json_pack("{s:s s:s}", "name", found->text + found->exports[i].name_at, "description",
+				found->text + found->exports[i].description_at));
 	json_object_set_new(out, "exports", list);
+	json_object_set_new(out, "exports_total", json_integer(found->export_total));
 	json_object_set_new(out, "has_list", json_boolean(found->has_list));
-	json_object_set_new(out, "export_name", json_string(found->export_name));
-	json_object_set_new(out, "description", json_string(found->description));
+}
+
+/* Facts of the export that the URI names, where the server has it. */
+static void probe_export_add(json_t *out, const struct volume_info *v, const struct volume_probe *found)
+{
+	json_object_set_new(out, "size_bytes", json_integer((json_int_t)found->size_bytes));
+	json_object_set_new(out, "block_size", json_integer(v->limits.block_min));
+	json_object_set_new(out, "payload_max", json_integer(v->limits.io_bytes_max));
+	probe_told_add(out, v);
+	json_object_set_new(out, "export_name", json_string(found->text + found->name_at));
+	json_object_set_new(out, "description", json_string(found->text + found->description_at));
 }
 
 json_t *report_probe(struct engine *e, const char *name)
@@ -216,18 +226,16 @@ json_t *report_probe(struct engine *e, const char *name)
 
 	for (i = 0; i < n; i++) {
 		const struct volume_info *vi = &v[i].volume;
-		const struct block_limits *l = &vi->limits;
+		const struct volume_probe *found = engine_probe(e, name);
 
-		if (strcmp(vi->name, name) != 0)
+		if (strcmp(vi->name, name) != 0 || !found)
 			continue;
-		out = json_pack("{s:s s:s s:s s:b s:I s:i s:I}", "uri", v[i].uri, "server", vi->server,
-			"protocol", vi->is_fixed ? "newstyle-fixed" : "newstyle", "structured_replies",
-			vi->structured, "size_bytes", (json_int_t)l->size_bytes, "block_size",
-			(int)l->block_min, "payload_max", (json_int_t)l->io_bytes_max);
+		out = json_pack("{s:s s:s s:s s:b}", "uri", v[i].uri, "server", vi->server, "protocol",
+			vi->is_fixed ? "newstyle-fixed" : "newstyle", "structured_replies", vi->structured);
+		if (out && found->has_export)
+			probe_export_add(out, vi, found);
 		if (out)
-			probe_told_add(out, vi);
-		if (out && engine_probe(e, name))
-			probe_exports_add(out, engine_probe(e, name));
+			probe_exports_add(out, found);
 		break;
 	}
 	free(v);

@@ -274,11 +274,11 @@ static int probe_print(const struct run *r)
 	volume_info(r->volume, &i);
 	printf("{\"has_export\":%s,\"size\":%" PRIu64 ",\"flags\":%u,\"block_min\":%u,"
 	       "\"structured\":%s,\"has_list\":%s,\"exports\":[",
-		p->has_export ? "true" : "false", i.limits.size_bytes, i.nbd_flags,
+		p->has_export ? "true" : "false", p->size_bytes, i.nbd_flags,
 		i.limits.block_min, i.structured ? "true" : "false",
 		p->has_list ? "true" : "false");
 	for (unsigned n = 0; n < p->export_count; n++)
-		printf("%s\"%s\"", n ? "," : "", p->exports[n].name);
+		printf("%s\"%s\"", n ? "," : "", p->text + p->exports[n].name_at);
 	printf("]}\n");
 	return p->has_export ? 0 : 1;
 }

@@ -189,6 +189,8 @@ static bool volume_turn(struct volume *v)
 		return true;
 	}
 	v->limits = fake_server.limits;
+	v->probe.has_export = true;
+	v->probe.size_bytes = v->limits.size_bytes;
 	fake_volume_state(v, v->cfg.probe_only ? VOLUME_GONE : VOLUME_READY);
 	return !v->cfg.probe_only;
 }

@@ -82,7 +82,9 @@ static void opt_reply(
 static void opt_go(struct fake_server *srv, struct stream *s, uint32_t option)
 {
 	struct nbd_wire_info_export e = {
-		htobe16(NBD_INFO_EXPORT), htobe64(srv->size_bytes), htobe16(srv->flags)};
+		htobe16(NBD_INFO_EXPORT),
+		htobe64(srv->tells_size_by_go_only && option == NBD_OPT_INFO ? 0 : srv->size_bytes),
+		htobe16(srv->flags)};
 	struct nbd_wire_info_block b = {htobe16(NBD_INFO_BLOCK_SIZE), htobe32(srv->block_min),
 		htobe32(srv->block_pref), htobe32(srv->block_max)};
 
@@ -97,8 +99,26 @@ static void opt_go(struct fake_server *srv, struct stream *s, uint32_t option)
 	opt_reply(s, option, NBD_REP_ACK, NULL, 0);
 }
 
-static void opt_list(struct stream *s)
+size_t fake_name_bytes(unsigned idx)
 {
+	return idx % 3 == 2 ? NBD_STRING_BYTES_MAX : 1 + idx * 7;
+}
+
+static void opt_list(const struct fake_server *srv, struct stream *s)
+{
+	uint8_t entry[4 + NBD_STRING_BYTES_MAX];
+
+	memset(entry, 'n', sizeof(entry));
+	for (unsigned i = 0; i < srv->listed_count; i++) {
+		uint32_t len = (uint32_t)fake_name_bytes(i), len_be = htobe32(len);
+
+		memcpy(entry, &len_be, sizeof(len_be));
+		opt_reply(s, NBD_OPT_LIST, NBD_REP_SERVER, entry, 4 + len);
+	}
+	if (srv->listed_count > 0) {
+		opt_reply(s, NBD_OPT_LIST, NBD_REP_ACK, NULL, 0);
+		return;
+	}
 	opt_reply(s, NBD_OPT_LIST, NBD_REP_SERVER, "\0\0\0\5first", 9);
 	opt_reply(s, NBD_OPT_LIST, NBD_REP_SERVER, "\0\0\0\6secondwith a text", 21);
 	opt_reply(s, NBD_OPT_LIST, NBD_REP_ACK, NULL, 0);
@@ -144,7 +164,7 @@ static bool option(struct fake_server *srv, struct stream *s, unsigned idx)
 		srv->is_structured[idx] = true;
 		opt_reply(s, opt, NBD_REP_ACK, NULL, 0);
 	} else if (opt == NBD_OPT_LIST) {
-		opt_list(s);
+		opt_list(srv, s);
 	} else if ((opt == NBD_OPT_GO || opt == NBD_OPT_INFO) && srv->knows_go) {
 		opt_go(srv, s, opt);
 		if (opt == NBD_OPT_GO && !srv->option_error)

@@ -77,6 +77,8 @@ struct fake_server {
 	uint16_t held_flags;	    /* … of them those with all of these flags */
 	struct stream *held_stream; /* and everything on this one */
 	bool is_silent, stays_after_disc;
+	bool tells_size_by_go_only;
+	unsigned listed_count; /* exports LIST tells of, of fake_name_bytes() each; 0: two */
 	bool holds_options; /* reads none until let go */
 	/* what it saw */
 	uint8_t *disk;
@@ -90,6 +92,8 @@ struct fake_server {
 struct fake_server *fake_server_create(struct net *net, uint64_t size_bytes);
 void fake_server_destroy(struct fake_server *srv);
 void fake_server_turn(struct fake_server *srv);
+/* Of the @idx-th of listed_count names: from 1 to 4096. */
+size_t fake_name_bytes(unsigned idx);
 unsigned fake_server_count(const struct fake_server *srv, uint16_t type);
 
 #endif

@@ -183,9 +183,9 @@ static void volume_probe_lists_asks_and_leaves(void **state)
 	p = volume_probe(w->volume);
 	assert_true(p->has_export && p->has_list);
 	assert_int_equal(p->export_count, 2);
-	assert_string_equal(p->exports[0].name, "first");
-	assert_string_equal(p->exports[1].name, "second");
-	assert_string_equal(p->exports[1].description, "with a text");
+	assert_string_equal(p->text + p->exports[0].name_at, "first");
+	assert_string_equal(p->text + p->exports[1].name_at, "second");
+	assert_string_equal(p->text + p->exports[1].description_at, "with a text");
 	assert_int_equal(world_info(w).limits.size_bytes, 1 << 20);
 	assert_int_equal(world_info(w).nbd_flags, FAKE_FLAGS_ALL);
 	assert_int_equal(w->srv->abort_count, 1);
@@ -198,11 +198,70 @@ static void volume_probe_of_a_wrong_name_still_lists(void **state)
 	struct world *w = world_create();
 
 	w->cfg.probe_only = true;
+	strcpy(w->cfg.uris[0].export_name, "wrong");
 	w->srv->option_error = (uint32_t)NBD_REP_ERR_UNKNOWN;
 	world_start(w);
 	assert_true(world_until(w, VOLUME_FAILED, 100000));
+	assert_has(w->last_event, "no export 'wrong'");
 	assert_false(volume_probe(w->volume)->has_export);
 	assert_int_equal(volume_probe(w->volume)->export_count, 2);
+	world_destroy(w);
+}
+
+/* Without a name it asks what there is, and the list is an answer; not so where TLS is required. */
+static void volume_probe_of_no_name_is_content_with_the_list(void **state)
+{
+	static const int errors[] = {NBD_REP_ERR_UNKNOWN, NBD_REP_ERR_POLICY, NBD_REP_ERR_INVALID,
+		NBD_REP_ERR_TLS_REQD};
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct world *w = world_create();
+
+		w->cfg.probe_only = true;
+		w->srv->option_error = (uint32_t)errors[i];
+		world_start(w);
+		assert_true(world_until(w, i < 3 ? VOLUME_GONE : VOLUME_FAILED, 100000));
+		assert_false(volume_probe(w->volume)->has_export);
+		assert_true(volume_probe(w->volume)->has_list);
+		assert_int_equal(volume_probe(w->volume)->export_count, 2);
+		assert_true(i == 3 || (world_info(w).is_fixed && world_info(w).structured));
+		assert_int_equal(w->srv->abort_count, 1);
+		world_destroy(w);
+	}
+}
+
+/* As nbd-server does: INFO answers 0. */
+static void volume_probe_asks_go_where_info_tells_no_size(void **state)
+{
+	struct world *w = world_create();
+
+	w->cfg.probe_only = true;
+	w->srv->tells_size_by_go_only = true;
+	world_start(w);
+	assert_true(world_until(w, VOLUME_GONE, 100000));
+	assert_int_equal(volume_probe(w->volume)->size_bytes, 1 << 20);
+	assert_int_equal(w->srv->disc_count, 1);
+	assert_int_equal(w->srv->abort_count, 0);
+	world_destroy(w);
+}
+
+/* Names of every length up to the protocol's bound, and more of them than are kept. */
+static void volume_probe_keeps_names_whole_and_counts_the_rest(void **state)
+{
+	struct world *w = world_create();
+	const struct volume_probe *p;
+
+	w->cfg.probe_only = true;
+	w->srv->listed_count = 300;
+	world_start(w);
+	assert_true(world_until(w, VOLUME_GONE, 1000000));
+	p = volume_probe(w->volume);
+	assert_int_equal(p->export_total, 300);
+	assert_true(p->export_count > 64 && p->export_count < 300); /* 300 of 4 KiB do not fit */
+	for (unsigned i = 0; i < 120; i++) {
+		assert_int_equal(strlen(p->text + p->exports[i].name_at), fake_name_bytes(i));
+		assert_int_equal(p->text[p->exports[i].description_at], 0);
+	}
 	world_destroy(w);
 }
 
@@ -219,6 +278,9 @@ int main(void)
 		cmocka_unit_test(volume_stream_targets_carry_what_is_configured),
 		cmocka_unit_test(volume_probe_lists_asks_and_leaves),
 		cmocka_unit_test(volume_probe_of_a_wrong_name_still_lists),
+		cmocka_unit_test(volume_probe_of_no_name_is_content_with_the_list),
+		cmocka_unit_test(volume_probe_asks_go_where_info_tells_no_size),
+		cmocka_unit_test(volume_probe_keeps_names_whole_and_counts_the_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,7 @@ static void volume_refused_by_the_server_says_abort(void **state)
 
 		w->srv->option_error = (uint32_t)errors[i % 6];
 		w->cfg.probe_only = i >= 6;
+		strcpy(w->cfg.uris[0].export_name, "disk");
 		world_start(w);
 		assert_true(world_until(w, VOLUME_FAILED, 100000));
 		ended_softly(w, 1, 0);
