@@ -36,6 +36,7 @@
 #define RETRY_US_MIN 1000000u
 #define RETRY_US_MAX 10000000u
 #define WAIT_US_MAX  60000000u /* nobody's requests are held meanwhile */
+#define FOREIGN_US   5000000u  /* a predecessor that has let go of the lock is gone from the kernel by then */
 #define DEVICE_MAX   256
 #define ITEM_MAX     (2 * VOLUME_MAX) /* all an earlier daemon left, all the file names */
 
@@ -47,6 +48,8 @@ struct item {
 	bool is_given_up; /* while attaching: what comes of it is the engine's business */
 	uint64_t retry_us;
 	uint32_t pause_us;
+	int foreign_pid; /* it serves the device … */
+	uint64_t foreign_us; /* … since then at least; 0: nobody does */
 	struct error error;
 };
 
@@ -185,6 +188,36 @@ static void item_gone(struct item *it, bool is_in_kernel)
 		attach_new(t, file);
 }
 
+/*
+ * We hold the run directory's lock, so the daemon that wrote the state file has ended or is about to. A process that
+ * goes on serving the device is another program that got the number after ours was deleted.
+ */
+static bool is_foreign(struct item *it, const struct ublk_look *look)
+{
+	uint64_t now_us = engine_now_us(it->owner->engine);
+
+	if (!look->is_served)
+		it->foreign_us = 0;
+	else if (it->foreign_us == 0 || it->foreign_pid != look->pid)
+		it->foreign_us = now_us;
+	it->foreign_pid = look->pid;
+	return it->foreign_us && now_us - it->foreign_us >= FOREIGN_US;
+}
+
+/* The number is another program's: the state file means nothing any more, and the device is left alone. */
+static void item_foreign(struct item *it, int pid)
+{
+	const struct config_volume *file = configured(it->owner->cfg, it->state.volume.name);
+	struct takeover *t = it->owner;
+
+	log_warn("volume %s: /dev/ublkb%d belongs to process %d now, so there is nothing to take over%s",
+		it->state.volume.name, it->state.dev_id, pid, file ? "; attaching the volume anew" : "");
+	ublk_state_remove(t->cfg->run_dir, it->state.dev_id);
+	item_end(it);
+	if (file)
+		attach_new(t, file);
+}
+
 static void item_try(struct item *it)
 {
 	struct ublk_look look;
@@ -198,6 +231,10 @@ static void item_try(struct item *it)
 	rc = ublk_look(it->state.dev_id, &look, &err);
 	if (rc == -ENODEV || (rc == 0 && !look.is_started)) {
 		item_gone(it, rc == 0);
+		return;
+	}
+	if (rc == 0 && is_foreign(it, &look)) {
+		item_foreign(it, look.pid);
 		return;
 	}
 	if (rc == 0 && look.is_served)

@@ -287,6 +287,38 @@ static void device_of_a_living_process_is_left_alone_and_tried_again(void **stat
 	assert_int_equal(kernel[3].deleted, 0);
 }
 
+static void number_that_is_another_programs_now_keeps_no_volume_waiting(void **state)
+{
+	file_names("disk", THERE);
+	device_is_left(3, "disk", THERE);
+	kernel[3].look = (struct ublk_look){.is_served = true, .is_started = true, .pid = 77};
+	daemon_starts();
+	time_passes(3 * SECOND);
+	assert_int_equal(asked_count, 0); /* it could still be a predecessor on its way out */
+	assert_true(has_state_file(3));
+	time_passes(3 * SECOND);
+	time_passes(5 * SECOND);
+	assert_int_equal(asked_count, 1);
+	assert_int_equal(asked[0].dev_id, -1);
+	assert_string_equal(asked[0].volume.uris[0], THERE);
+	assert_int_equal(kernel[3].deleted, 0);
+	assert_false(has_state_file(3));
+	assert_null(takeover_name_of_device(takeover, 3));
+}
+
+static void number_of_another_program_without_a_volume_of_the_file_is_forgotten(void **state)
+{
+	device_is_left(3, "disk", THERE);
+	kernel[3].look = (struct ublk_look){.is_served = true, .is_started = true, .pid = 77};
+	daemon_starts();
+	time_passes(6 * SECOND);
+	time_passes(6 * SECOND);
+	assert_int_equal(asked_count, 0);
+	assert_int_equal(kernel[3].deleted, 0);
+	assert_false(has_state_file(3));
+	nothing_waits();
+}
+
 static void device_that_is_gone_is_made_anew_if_the_file_names_it(void **state)
 {
 	file_names("disk", THERE);
@@ -507,6 +539,8 @@ int main(void)
 		CASE(file_decides_within_what_the_device_is),
 		CASE(another_export_in_the_file_changes_no_disk_in_use),
 		CASE(device_of_a_living_process_is_left_alone_and_tried_again),
+		CASE(number_that_is_another_programs_now_keeps_no_volume_waiting),
+		CASE(number_of_another_program_without_a_volume_of_the_file_is_forgotten),
 		CASE(device_that_is_gone_is_made_anew_if_the_file_names_it),
 		CASE(device_that_goes_while_it_waits_is_made_anew_too),
 		CASE(device_that_was_never_started_is_deleted),
