@@ -65,6 +65,17 @@ static uint32_t memory_ask(const char *path)
 	return got > 0 ? (uint32_t)strtoul(text, NULL, 10) : 0;
 }
 
+/* Devices that hang because no daemon of that run directory runs. */
+static void left_add(json_t *list, const char *run_dir)
+{
+	struct host_check_line *lines = calloc(HOST_LEFT_LINE_MAX, sizeof(*lines));
+	unsigned count = lines ? host_left(run_dir, lines, HOST_LEFT_LINE_MAX) : 0;
+
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(list, line_json(&lines[i]));
+	free(lines);
+}
+
 /* The configuration as a line of its own: good, wrong, or not there. */
 static json_t *config_line(const char *path, int rc, const struct error *why)
 {
@@ -92,6 +103,7 @@ static json_t *local_doctor(const struct cli *cli)
 	if (rc == 0)
 		cfg->memory_plan_mib = memory_ask(path);
 	list = local_lines(rc == 0 ? cfg : NULL);
+	left_add(list, rc == 0 ? cfg->run_dir : CONFIG_RUN_DIR_DEFAULT);
 	if (has_file)
 		json_array_insert_new(list, 0, config_line(path, rc, &why));
 	free(cfg);

@@ -97,6 +97,13 @@ struct host_check_line {
 /* The same list in full, for `sluice doctor`. @cfg NULL: what does not depend on one. */
 unsigned host_doctor(const struct config *cfg, struct host_check_line *out, unsigned max);
 
+/*
+ * Devices that a daemon of @run_dir left in the kernel, each a line that is not good; none while a daemon runs
+ * there. Out: their number, at most @max. Any process.
+ */
+#define HOST_LEFT_LINE_MAX 64
+unsigned host_left(const char *run_dir, struct host_check_line *out, unsigned max);
+
 /* Free hugepages of all sizes, on any node, in MiB; NULL, or in @text how many of which size ("3 of 2 MiB, 1 of 1 GiB"). */
 uint32_t host_hugepages_free_mib(char *text, unsigned bytes);
 /* In @out the command after which @mib of hugepages are free, of 2 MiB where there are such. */

@@ -236,6 +236,15 @@ printf 'ports:\n- device: 0000:ff:1f.7\n  address: 10.0.0.2/24\n' >"$tmp/c.yaml"
 says doctor_works_alone 1 '^MISSING +device +there is no PCI device 0000:ff:1f.7' doctor -c "$tmp/c.yaml"
 printf 'ports:\n- devise: x\n' >"$tmp/c.yaml"
 says doctor_tells_a_bad_file 1 'c.yaml:2: ports\[0\].devise: unknown key; did you mean device' doctor -c "$tmp/c.yaml"
+# A machine with a device of ours mounted and no daemon.
+mkdir -p "$tmp/machine/sys/block/ublkb3" "$tmp/machine/proc/self" "$tmp/machine/proc/sys/kernel/random" "$tmp/machine$tmp/run"
+echo 259:3 >"$tmp/machine/sys/block/ublkb3/dev"
+echo '40 27 259:3 / /srv rw - ext4 /dev/ublkb3 rw' >"$tmp/machine/proc/self/mountinfo"
+echo a-boot >"$tmp/machine/proc/sys/kernel/random/boot_id"
+printf 'version 1\nboot a-boot\ndevice 3\nvolume.name disk\nend\n' >"$tmp/machine$tmp/run/ublk-3.state"
+printf 'ports:\n- device: 0000:00:03.0\n  address: 10.0.0.2/24\nrun_dir: %s/run\n' "$tmp" >"$tmp/c.yaml"
+SLUICE_SYSFS_ROOT=$tmp/machine says doctor_tells_of_a_mounted_device_without_a_daemon 1 \
+    '^MISSING +left device +/dev/ublkb3 \(volume disk\) is mounted, and no sluiced serves it' doctor -c "$tmp/c.yaml"
 sluiced=$BUILD/daemon/sluiced
 timeout 30 "$sluiced" -c "$tmp/none.yaml" --bench nbd://h/x --json >"$tmp/out" 2>"$tmp/err"; rc=$?
 verdict bench_that_fails_answers_in_json "$([ $rc -eq 1 ] && grep -q '^sluiced: ' "$tmp/err" && [ "$(wc -l <"$tmp/out")" -eq 1 ] &&
