@@ -32,6 +32,7 @@ static const enum log_level log_levels[] = {
 static const struct item top_items[] = {
 	TOP_ITEM(socket, socket, ITEM_TEXT),
 	TOP_ITEM(run_dir, run_dir, ITEM_TEXT),
+	TOP_ITEM(volumes_dir, volumes_dir, ITEM_TEXT),
 	TOP_ITEM(hugepages, use_hugepages, ITEM_BOOL),
 };
 
@@ -47,6 +48,7 @@ void config_defaults(struct config *cfg)
 	cfg->reserve.safety_pct = RESERVE_SAFETY_DEFAULT_PCT;
 	snprintf(cfg->socket, sizeof(cfg->socket), CONFIG_SOCKET_DEFAULT);
 	snprintf(cfg->run_dir, sizeof(cfg->run_dir), CONFIG_RUN_DIR_DEFAULT);
+	snprintf(cfg->volumes_dir, sizeof(cfg->volumes_dir), CONFIG_VOLUMES_DIR_DEFAULT);
 	cfg->log_level = LOG_LEVEL_INFO;
 	cfg->use_hugepages = true;
 }
@@ -101,6 +103,9 @@ static int paths_check(
 	if (cfg->run_dir[0] != '/')
 		return config_error(lines, "run_dir", err,
 			"\"%s\" is not an absolute path; start it with /", cfg->run_dir);
+	if (cfg->volumes_dir[0] != '/')
+		return config_error(lines, "volumes_dir", err,
+			"\"%s\" is not an absolute path; start it with /", cfg->volumes_dir);
 	if (cfg->socket[0] != '/')
 		return config_error(lines, "socket", err,
 			"\"%s\" is not an absolute path; start it with /", cfg->socket);
@@ -167,13 +172,10 @@ static int raw_store(const struct raw_config *raw, struct config *cfg,
 		rc = config_volumes_store(raw, cfg, lines, err);
 	if (rc == 0)
 		rc = config_protect_store(raw, cfg, lines, err);
-	if (rc == 0)
-		rc = connections_check(cfg, lines, err);
 	return rc;
 }
 
-/* The whole file in memory. Out: 0 with @text (malloc'ed); -errno with @err. */
-static int file_read(const char *path, char **text, size_t *bytes, struct error *err)
+int config_text_read(const char *path, char **text, size_t *bytes, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
 	struct stat st;
@@ -218,7 +220,7 @@ int config_load(const char *path, struct config *cfg, struct error *err)
 	int rc;
 
 	assert(path && cfg);
-	rc = file_read(path, &text, &bytes, err);
+	rc = config_text_read(path, &text, &bytes, err);
 	if (rc)
 		return rc;
 	rc = config_yaml_read(path, text, bytes, &lines, &raw, err);
@@ -231,6 +233,10 @@ int config_load(const char *path, struct config *cfg, struct error *err)
 		config_defaults(loaded);
 		rc = raw_store(&raw, loaded, &lines, err);
 	}
+	if (rc == 0)
+		rc = config_dir_load(loaded, err);
+	if (rc == 0)
+		rc = connections_check(loaded, &lines, err);
 	if (rc == 0)
 		*cfg = *loaded;
 	free(loaded);

@@ -14,6 +14,7 @@
 
 #define CONFIG_PATH_DEFAULT    "/etc/sluice.yaml"
 #define CONFIG_RUN_DIR_DEFAULT "/run/sluice"
+#define CONFIG_VOLUMES_DIR_DEFAULT "/etc/sluice/volumes.d"
 #define CONFIG_SOCKET_DEFAULT  CONFIG_RUN_DIR_DEFAULT "/control.sock"
 
 enum config_device_kind { DEVICE_PCI, DEVICE_AF_PACKET, DEVICE_AF_XDP };
@@ -76,6 +77,7 @@ struct config {
 	unsigned protect_count;
 	char socket[108]; /* default control.sock in run_dir */
 	char run_dir[96]; /* default /run/sluice: lock, state */
+	char volumes_dir[256]; /* default /etc/sluice/volumes.d: a file for each volume that `--save` wrote */
 	uint32_t memory_mib; /* DPDK memory; 0 = computed */
 	uint32_t memory_plan_mib; /* what the daemon has computed, for checks; 0 = nobody has. Not of the file */
 	bool use_hugepages;  /* where the machine has them free; default true */
@@ -90,6 +92,23 @@ void config_defaults(struct config *cfg);
  * "/etc/sluice.yaml:7: ports[0].mtu: 90000 is more than 9000; …". Unknown keys are errors.
  */
 int config_load(const char *path, struct config *cfg, struct error *err);
+
+/*
+ * One volume from the options of `sluice attach`: @uris, and for each other key of a volume in the file
+ * what @get answers for it, NULL if it is not given. 0, or -EINVAL with @err: "queue_depth: 70000 is more
+ * than …".
+ */
+int config_volume_from_options(const char *const *uris, unsigned uri_count,
+	const char *(*get)(void *ctx, const char *key), void *ctx, struct config_volume *out, struct error *err);
+
+/*
+ * Writes @volume to @dir/NAME.yaml, with every key, so that config_load() gives the same volume again;
+ * the directory is made if it is not there. The file is whole or not there, also after a power cut. 0, or
+ * -errno with @err. Control thread: waits for the disk.
+ */
+int config_volume_save(const char *dir, const struct config_volume *volume, struct error *err);
+/* Removes that file. 0, -ENOENT if there is none, or -errno with @err. */
+int config_volume_unsave(const char *dir, const char *name, struct error *err);
 
 /* One volume from a URI as `sluice attach URI` gives it, with default settings. 0 or -EINVAL. */
 int config_volume_from_uri(const char *uri, struct config_volume *out, struct error *err);

@@ -56,9 +56,12 @@ int config_error(
 	va_list ap;
 
 	assert(path);
+	path += *path == '.'; /* of a section without a name */
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
+	if (!lines->file) /* options of a command */
+		return error_set(err, -EINVAL, "%s%s%s", path, *path ? ": " : "", what);
 	return error_set(err, -EINVAL, "%s:%u: %s%s%s", lines->file, config_line_of(lines, path),
 		path, *path ? ": " : "", what);
 }

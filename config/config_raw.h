@@ -35,7 +35,7 @@ struct raw_config {
 	struct raw_rule *protect;
 	unsigned ports_count, volumes_count, protect_count;
 	struct raw_reserve reserve;
-	char *socket, *run_dir, *memory, *hugepages, *log_level;
+	char *volumes_dir, *socket, *run_dir, *memory, *hugepages, *log_level;
 	struct raw_block *blocks; /* what all pointers of the struct point into */
 };
 
@@ -60,5 +60,6 @@ struct schema_field {
 
 /* The file's shape; the only list of keys there is. */
 extern const struct schema_value config_schema;
+extern const struct schema_value config_volume_schema; /* of one volume in it */
 
 #endif

@@ -89,15 +89,16 @@ static const struct schema_field rule_fields[] = {
 
 static const struct schema_value port_schema = MAPPING_OF(raw_port, port_fields);
 
-static const struct schema_value volume_schema = MAPPING_OF(raw_volume, volume_fields);
+const struct schema_value config_volume_schema = MAPPING_OF(raw_volume, volume_fields);
 
 static const struct schema_value rule_schema = MAPPING_OF(raw_rule, rule_fields);
 
 static const struct schema_field top_fields[] = {
 	LIST(raw_config, ports, &port_schema, PORT_MAX),
 	FIELD(raw_config, reserve, MAPPING_OF(raw_reserve, reserve_fields)),
-	LIST(raw_config, volumes, &volume_schema, VOLUME_MAX),
+	LIST(raw_config, volumes, &config_volume_schema, VOLUME_MAX),
 	LIST(raw_config, protect, &rule_schema, PROTECT_MAX),
+	TEXT(raw_config, volumes_dir),
 	TEXT(raw_config, socket),
 	TEXT(raw_config, run_dir),
 	TEXT(raw_config, memory),

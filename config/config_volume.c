@@ -80,6 +80,14 @@ static void name_from_uri(const struct nbd_uri *uri, unsigned idx, char *name)
 		snprintf(name, NAME_BYTES_MAX, "vol%u", idx);
 }
 
+void config_volume_name_fill(struct config_volume *volume)
+{
+	struct nbd_uri parsed;
+
+	if (volume->name[0] == '\0' && uri_check(volume->uris[0], &parsed, NULL) == 0)
+		name_from_uri(&parsed, 0, volume->name);
+}
+
 int config_volume_from_uri(const char *uri, struct config_volume *out, struct error *err)
 {
 	struct nbd_uri parsed;
@@ -111,6 +119,7 @@ static int uri_store(const struct config_lines *lines, const char *path, const c
 	if (parsed.ignored[0]) {
 		(void)config_error(lines, path, &where, "%s", parsed.ignored);
 		log_warn("%s", where.text);
+		snprintf(volume->warning, sizeof(volume->warning), "%s", parsed.ignored);
 	}
 	for (unsigned i = 0; i < volume->uri_count; i++) {
 		if (strcmp(volume->uris[i], uri) == 0)
@@ -207,12 +216,9 @@ static bool name_is_taken(const struct config *cfg, const char *name, unsigned *
 	return false;
 }
 
-static int volume_store(const struct raw_volume *raw, const char *base, struct config *cfg,
+int config_volume_parse(const struct raw_volume *raw, const char *base, struct config_volume *volume,
 	const struct config_lines *lines, struct error *err)
 {
-	struct config_volume *volume = &cfg->volumes[cfg->volume_count];
-	char path[CONFIG_PATH_BYTES];
-	unsigned other;
 	int rc;
 
 	config_volume_defaults(volume);
@@ -222,15 +228,28 @@ static int volume_store(const struct raw_volume *raw, const char *base, struct c
 		rc = word_store(raw, base, volume, lines, err);
 	if (rc == 0)
 		rc = uris_store(raw, base, volume, lines, err);
-	if (rc == 0)
-		rc = values_check(raw, base, volume, lines, err);
+	return rc ? rc : values_check(raw, base, volume, lines, err);
+}
+
+/* @first: how many volumes came from other files. */
+static int volume_store(const struct raw_volume *raw, const char *base, unsigned first, struct config *cfg,
+	const struct config_lines *lines, struct error *err)
+{
+	struct config_volume *volume = &cfg->volumes[cfg->volume_count];
+	char path[CONFIG_PATH_BYTES];
+	unsigned other;
+	int rc = config_volume_parse(raw, base, volume, lines, err);
+
 	if (rc)
 		return rc;
 	snprintf(path, sizeof(path), "%s.name", base);
-	if (raw->name && name_is_taken(cfg, volume->name, &other))
-		return config_error(lines, path, err,
-			"%s is the name of volumes[%u] too; choose another", volume->name, other);
-	return 0;
+	if (!raw->name || !name_is_taken(cfg, volume->name, &other))
+		return 0;
+	if (other < first)
+		return config_error(lines, path, err, "%s is the name of a volume of another file too; choose another",
+			volume->name);
+	return config_error(lines, path, err, "%s is the name of volumes[%u] too; choose another", volume->name,
+		other - first);
 }
 
 /* Names for the volumes that were given none, once all given names are known. */
@@ -259,14 +278,17 @@ static void names_fill(struct config *cfg)
 int config_volumes_store(const struct raw_config *raw, struct config *cfg,
 	const struct config_lines *lines, struct error *err)
 {
+	unsigned first = cfg->volume_count;
 	char base[32];
 
-	assert(raw->volumes_count <= VOLUME_MAX);
+	if (raw->volumes_count > VOLUME_MAX - first)
+		return config_error(lines, "volumes", err, "there are more than %u volumes in all files; remove some",
+			VOLUME_MAX);
 	for (unsigned i = 0; i < raw->volumes_count; i++) {
 		snprintf(base, sizeof(base), "volumes[%u]", i);
-		if (volume_store(&raw->volumes[i], base, cfg, lines, err))
+		if (volume_store(&raw->volumes[i], base, first, cfg, lines, err))
 			return -EINVAL;
-		cfg->volume_count = i + 1;
+		cfg->volume_count++;
 	}
 	names_fill(cfg);
 	return 0;

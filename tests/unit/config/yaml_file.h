@@ -58,7 +58,7 @@ static int load_bytes(const char *text, size_t bytes)
 	return config_load(yaml_path, &cfg, &err);
 }
 
-static void loads(const char *text)
+static inline void loads(const char *text)
 {
 	int rc = load_bytes(text, strlen(text));
 
