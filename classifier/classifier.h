@@ -100,6 +100,8 @@ int classifier_gateway_add(struct classifier *c, uint8_t family, const uint8_t *
 void classifier_address_clear(struct classifier *c); /* addresses and gateways */
 /* 0, -ENOSPC, -EINVAL for one that matches everything or has a prefix without (or beyond) a family */
 int classifier_rule_add(struct classifier *c, const struct protect_rule *rule);
+/* Removes every rule. */
+void classifier_rule_clear(struct classifier *c);
 
 /* 0, -EEXIST, -ENOSPC. cookie comes back in pkt_info.flow. */
 int flow_insert(struct classifier *c, const struct flow_key *key, uint32_t cookie);

@@ -216,6 +216,11 @@ int classifier_rule_add(struct classifier *c, const struct protect_rule *rule)
 	return 0;
 }
 
+void classifier_rule_clear(struct classifier *c)
+{
+	c->rule_count = 0;
+}
+
 static bool prefix_matches(const uint8_t *addr, const uint8_t *prefix, unsigned bits)
 {
 	unsigned whole = bits / 8, rest = bits % 8;

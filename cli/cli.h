@@ -14,7 +14,8 @@
 
 /* The command line, read. Strings are argv's. */
 struct cli {
-	const char *socket, *config, *name;
+	const char *socket, *config;
+	json_t *params; /* what options say to a method, never NULL */
 	bool is_json, is_force, is_keep, is_openmetrics;
 	const char **args; /* after the command's name and options */
 	int arg_count;
@@ -39,7 +40,16 @@ int cli_fail(const struct cli *cli, int rc, const struct error *err);
 /* "sluice: …; `sluice -h` lists …" on stderr. STATUS_USAGE. */
 __attribute__((format(printf, 1, 2))) int cli_usage(const char *fmt, ...);
 
+/* @text as a whole number, or as it is if it is none. A new reference. */
+json_t *cli_count(const char *text);
+/* Puts the option of main.c's @letter into @to, under the key of its parameter. False: it is for no parameter. */
+bool cli_param_store(json_t *to, int letter, const char *value);
+
 /* Commands with a file of their own. Each answers the exit status. */
+int cli_attach(const struct cli *cli);
+int cli_detach(const struct cli *cli);
+int cli_save(const struct cli *cli);
+int cli_reload(const struct cli *cli);
 int cli_doctor(const struct cli *cli);
 int cli_top(const struct cli *cli);
 /* The daemon's path in @buf, or its bare name for execvp() to find in PATH. In bench.c. */

@@ -8,9 +8,7 @@
  * program links no DPDK.
  */
 #include <assert.h>
-#include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cli/cli.h"
@@ -41,6 +39,17 @@ static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"openmetrics", no_argument, NULL, 'o'},
 	{"keep", no_argument, NULL, 'k'},
+	{"read-only", no_argument, NULL, 'r'},
+	{"connections", required_argument, NULL, 'C'},
+	{"queue-depth", required_argument, NULL, 'q'},
+	{"io-size-max", required_argument, NULL, 'i'},
+	{"on-dead", required_argument, NULL, 'd'},
+	{"dead-timeout", required_argument, NULL, 'D'},
+	{"request-timeout", required_argument, NULL, 't'},
+	{"connect-timeout", required_argument, NULL, 'T'},
+	{"copy", required_argument, NULL, 'm'},
+	{"congestion-control", required_argument, NULL, 'g'},
+	{"save", no_argument, NULL, 'S'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -54,28 +63,6 @@ static int run_status(const struct cli *cli)
 static int run_list(const struct cli *cli)
 {
 	return cli_ask(cli, "list", NULL, READ_MS, print_list);
-}
-
-static int run_attach(const struct cli *cli)
-{
-	json_t *params = json_pack("{s:s s:s*}", "uri", cli->args[0], "name", cli->name);
-
-	return cli_ask(cli, "attach", params, CHANGE_MS, print_attached);
-}
-
-/* A path of a device by whatever link it was given, as the kernel calls it; all else as it is. */
-static const char *device_path(const char *name, char resolved[PATH_MAX])
-{
-	return name[0] == '/' && realpath(name, resolved) ? resolved : name;
-}
-
-static int run_detach(const struct cli *cli)
-{
-	char resolved[PATH_MAX];
-	const char *name = device_path(cli->args[0], resolved);
-
-	return cli_ask(cli, "detach", json_pack("{s:s s:b}", "name", name, "force", cli->is_force), CHANGE_MS,
-		NULL);
 }
 
 static int run_stats(const struct cli *cli)
@@ -107,17 +94,6 @@ static int run_probe(const struct cli *cli)
 }
 
 #if SLUICE_FAULT_INJECTION
-/* A count as a number; what is none is sent as text, and the daemon says what it must be. */
-static json_t *count_arg(const char *text)
-{
-	char *end;
-	long long n;
-
-	errno = 0;
-	n = strtoll(text, &end, 10);
-	return errno || end == text || *end ? json_string(text) : json_integer(n);
-}
-
 static int run_fault(const struct cli *cli)
 {
 	bool is_on = strcmp(cli->args[1], "on") == 0;
@@ -127,9 +103,9 @@ static int run_fault(const struct cli *cli)
 			print_level);
 	if (strcmp(cli->args[0], "leak") == 0 && cli->arg_count == 3)
 		return cli_ask(cli, "fault.leak",
-			json_pack("{s:s s:o}", "owner", cli->args[1], "count", count_arg(cli->args[2])), READ_MS, NULL);
+			json_pack("{s:s s:o}", "owner", cli->args[1], "count", cli_count(cli->args[2])), READ_MS, NULL);
 	if (strcmp(cli->args[0], "refill") == 0)
-		return cli_ask(cli, "fault.refill", json_pack("{s:o}", "count", count_arg(cli->args[1])), READ_MS, NULL);
+		return cli_ask(cli, "fault.refill", json_pack("{s:o}", "count", cli_count(cli->args[1])), READ_MS, NULL);
 	if (strcmp(cli->args[0], "starve") != 0 || (!is_on && strcmp(cli->args[1], "off") != 0))
 		return cli_usage("fault %s %s is not known; give starve on|off, level green|yellow|red|off, "
 				 "leak OWNER N, or refill N", cli->args[0], cli->args[1]);
@@ -157,11 +133,16 @@ static int run_version(const struct cli *cli)
 	return STATUS_GOOD;
 }
 
+#define ATTACH_OPTIONS "nrCqidDtTmgS"
+
 static const struct command commands[] = {
 	{"status", "", "", "the daemon, its ports, reserve and volumes", 0, 0, run_status},
-	{"attach", "URI [--name NAME]", "n", "make a block device of an export; prints its path", 1,
-		1, run_attach},
-	{"detach", "NAME [--force]", "f", "take a block device away", 1, 1, run_detach},
+	{"attach", "URI... [OPTION...]", ATTACH_OPTIONS, "make a block device of an export; prints its path", 1,
+		VOLUME_URI_MAX, cli_attach},
+	{"detach", "NAME [--force] [--save]", "fS", "take a block device away; --save: and its saved file", 1, 1,
+		cli_detach},
+	{"save", "[NAME]", "", "keep what was attached in volumes_dir, for the next start", 0, 1, cli_save},
+	{"reload", "", "", "read the configuration again; SIGHUP does the same", 0, 0, cli_reload},
 	{"list", "", "", "the volumes", 0, 0, run_list},
 	{"stats", "[--openmetrics]", "o", "counters of ports, workers, volumes and pools", 0, 0, run_stats},
 	{"reserve", "[explain|leaks]", "", "the packet reserve: who holds it, why so much", 0, 1,
@@ -194,6 +175,12 @@ static void help_print(FILE *to)
 	      "  --socket PATH  its control socket (default " CONFIG_SOCKET_DEFAULT ")\n"
 	      "  -c, --config FILE  of doctor and bench: the configuration (default " CONFIG_PATH_DEFAULT ")\n"
 	      "  -h, --help     this, or after a command: what it takes\n"
+	      "\n"
+	      "  Options of attach, as keys of a volume in sluice.yaml(5): --name NAME, --read-only, --connections N,\n"
+	      "  --queue-depth N, --io-size-max SIZE, --on-dead hold|fail, --dead-timeout TIME,\n"
+	      "  --request-timeout TIME, --connect-timeout TIME, --copy auto|default|user,\n"
+	      "  --congestion-control cubic|newreno|dctcp; --save keeps it for the next start.\n"
+	      "\n"
 	      "  -V, --version  the version of this program\n"
 	      "\n"
 	      "Status: 0 good, 1 failed, 2 wrong usage. More in sluice(1).\n",
@@ -231,12 +218,12 @@ static bool option_store(struct cli *cli, const struct command *command, int opt
 		cli->is_force = true;
 	else if (opt == 'k')
 		cli->is_keep = true;
-	else if (opt == 'n')
-		cli->name = optarg;
 	else if (opt == 'c')
 		cli->config = optarg;
-	else
+	else if (opt == 'o')
 		cli->is_openmetrics = true;
+	else
+		return cli_param_store(cli->params, opt, optarg);
 	return true;
 }
 
@@ -319,7 +306,7 @@ static int global_parse(struct cli *cli, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct cli cli = {.socket = CONFIG_SOCKET_DEFAULT};
+	struct cli cli = {.socket = CONFIG_SOCKET_DEFAULT, .params = json_object()};
 	const struct command *command;
 	int status = global_parse(&cli, argc, argv), at = optind;
 

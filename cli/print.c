@@ -197,22 +197,13 @@ void print_status(const json_t *status)
 	print_list(json_object_get(status, "volumes"));
 }
 
-/* What of the URI has no effect, if anything. */
-static void warning_print(const json_t *result)
-{
-	const char *text = json_string_value(json_object_get(result, "warning"));
-
-	if (text)
-		fprintf(stderr, "sluice: warning: %s\n", text);
-}
-
 void print_attached(const json_t *result)
 {
 	char device[CELL_BYTES];
 
 	cell_format(json_object_get(result, "device"), CELL_TEXT, device);
 	puts(device);
-	warning_print(result);
+	print_warning(result);
 }
 
 void print_level(const json_t *result)
@@ -271,7 +262,7 @@ void print_probe(const json_t *result)
 	json_object_del(facts, "exports");
 	json_object_del(facts, "exports_total");
 	json_object_del(facts, "warning");
-	warning_print(result);
+	print_warning(result);
 	for (at = json_object_iter(facts); at; at = json_object_iter_next(facts, at)) {
 		size_t len = strlen(json_object_iter_key(at));
 

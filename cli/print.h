@@ -18,6 +18,9 @@ void print_reserve_leaks(const json_t *leaks);
 void print_probe(const json_t *facts);
 void print_doctor(const json_t *lines);
 void print_attached(const json_t *result); /* the device's path and no more: for $(…) */
+void print_warning(const json_t *result);  /* on stderr, and nothing else */
+void print_saved(const json_t *result);
+void print_reloaded(const json_t *result);
 void print_level(const json_t *result);
 void print_starved(const json_t *result);
 

@@ -244,3 +244,34 @@ int config_load(const char *path, struct config *cfg, struct error *err)
 	config_lines_fini(&lines);
 	return rc;
 }
+
+const struct config_volume *config_volume_find(const struct config *cfg, const char *name)
+{
+	for (unsigned i = 0; i < cfg->volume_count; i++) {
+		if (strcmp(cfg->volumes[i].name, name) == 0)
+			return &cfg->volumes[i];
+	}
+	return NULL;
+}
+
+/* A full list is left as it is: it has as many as can be attached. */
+void config_volume_put(struct config *cfg, const struct config_volume *volume)
+{
+	const struct config_volume *found = config_volume_find(cfg, volume->name);
+
+	if (found)
+		cfg->volumes[found - cfg->volumes] = *volume;
+	else if (cfg->volume_count < VOLUME_MAX)
+		cfg->volumes[cfg->volume_count++] = *volume;
+}
+
+void config_volume_drop(struct config *cfg, const char *name)
+{
+	const struct config_volume *found = config_volume_find(cfg, name);
+	size_t idx = found ? (size_t)(found - cfg->volumes) : 0;
+
+	if (!found)
+		return;
+	memmove(&cfg->volumes[idx], &cfg->volumes[idx + 1], (cfg->volume_count - idx - 1) * sizeof(*found));
+	cfg->volume_count--;
+}

@@ -101,6 +101,11 @@ int config_load(const char *path, struct config *cfg, struct error *err);
 int config_volume_from_options(const char *const *uris, unsigned uri_count,
 	const char *(*get)(void *ctx, const char *key), void *ctx, struct config_volume *out, struct error *err);
 
+/* The list of volumes: by name, NULL if there is none; in the place of its namesake or at the end; out of it. */
+const struct config_volume *config_volume_find(const struct config *cfg, const char *name);
+void config_volume_put(struct config *cfg, const struct config_volume *volume);
+void config_volume_drop(struct config *cfg, const char *name);
+
 /*
  * Writes @volume to @dir/NAME.yaml, with every key, so that config_load() gives the same volume again;
  * the directory is made if it is not there. The file is whole or not there, also after a power cut. 0, or

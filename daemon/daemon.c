@@ -32,6 +32,7 @@
 #include "daemon/eal_log.h"
 #include "daemon/engine/engine.h"
 #include "daemon/admin/methods.h"
+#include "daemon/admin/reload.h"
 #include "daemon/engine/takeover.h"
 #include "daemon/signals.h"
 
@@ -53,9 +54,10 @@ static void ready_notify(const char *state)
 /* The process as it is to be, and the log's thread in it: a thread keeps the mount namespace it was made in. */
 static void process_begin(const struct daemon_run *run)
 {
-	const char *const paths[] = {run->cfg->run_dir, run->cfg->socket, run->config_path};
+	const char *const paths[] = {
+		run->cfg->run_dir, run->cfg->socket, run->cfg->volumes_dir, run->config_path};
 	struct error note = {""};
-	int rc = host_process_protect(paths, 3, &note);
+	int rc = host_process_protect(paths, 4, &note);
 
 	if (host_stacks_fit())
 		log_debug("the C library kept its own size of thread stacks");
@@ -102,6 +104,20 @@ void daemon_engine_end(struct engine *e)
 	log_thread_stop(LOG_END_MS_MAX);
 }
 
+/* For systemd a reload lasts from RELOADING=1 to READY=1 (sd_notify(3)). */
+static void signal_reload(struct daemon_state *d)
+{
+	struct error err = {""};
+	json_t *result = NULL;
+	char text[64];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monotonic_us());
+	ready_notify(text);
+	(void)reload(d, &result, &err); /* it logs what it did, or why not */
+	json_decref(result);
+	ready_notify("READY=1");
+}
+
 static void turn(struct daemon_state *d)
 {
 	control_poll(d->control, engine_is_moving(d->engine) ? POLL_MS_MOVING : POLL_MS_QUIET);
@@ -112,9 +128,13 @@ static void turn(struct daemon_state *d)
 
 static void serve(struct daemon_state *d, int sigfd)
 {
+	bool is_reload = false;
+
 	while (!d->is_ending) {
 		turn(d);
-		d->is_ending |= signals_read(sigfd) > 0;
+		d->is_ending |= signals_read(sigfd, &is_reload) > 0;
+		if (is_reload && !d->is_ending)
+			signal_reload(d);
 	}
 }
 
@@ -130,7 +150,7 @@ static void give_up(const struct daemon_state *d)
 static void end(struct daemon_state *d, int sigfd)
 {
 	uint64_t force_us = monotonic_us() + END_MS_MAX * 1000ull;
-	bool forced = false;
+	bool forced = false, is_reload;
 
 	ready_notify("STOPPING=1");
 	log_info("ending: %s %u volume(s); a second signal forces it", d->is_keeping ? "leaving" : "detaching",
@@ -139,7 +159,7 @@ static void end(struct daemon_state *d, int sigfd)
 	engine_detach_all(d->engine, false);
 	while (engine_volume_count(d->engine)) {
 		turn(d);
-		if (!signals_read(sigfd) && monotonic_us() <= force_us)
+		if (!signals_read(sigfd, &is_reload) && monotonic_us() <= force_us)
 			continue;
 		if (forced)
 			give_up(d);
@@ -152,7 +172,8 @@ static void end(struct daemon_state *d, int sigfd)
 int daemon_main(const struct daemon_run *run, struct error *err)
 {
 	struct daemon_state d = {
-		.cfg = run->cfg, .is_keeping = run->is_keeping, .start_us = monotonic_us()};
+		.cfg = run->cfg, .config_path = run->config_path, .is_keeping = run->is_keeping,
+		.start_us = monotonic_us()};
 	int sigfd = signals_open(); /* before threads, so that none of them takes a signal */
 	const struct control_method *methods;
 	unsigned method_count;

@@ -11,7 +11,7 @@
 struct engine;
 
 struct daemon_run {
-	const struct config *cfg;
+	struct config *cfg;	 /* reload changes it */
 	const char *config_path; /* the file it came from; NULL: none */
 	bool is_keeping; /* at the end, leave every device to the next daemon */
 	int eal_argc; /* raw arguments after "--" */

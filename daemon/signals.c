@@ -2,9 +2,9 @@
  * signals.c - the signals a daemon is ended by, and those it survives
  *
  * Requests of mounted file systems and of swap wait for this process, so no signal ends or stops it by
- * an accident of its default action: an unknown `kill -USR1`, a timer, a hang-up of the terminal, Ctrl-Z.
+ * an accident of its default action: an unknown `kill -USR1`, a timer, Ctrl-Z.
  * All of them are blocked in every thread and read from a signalfd. SIGTERM and SIGINT end the
- * daemon in order; the others are logged and ignored.
+ * daemon in order, SIGHUP reads the configuration again; the others are logged and ignored.
  *
  * Left alone are the signals of a fault of ours (SIGSEGV, SIGABRT, …) and SIGQUIT, which end it with a
  * core dump, those that no process can block (SIGKILL, SIGSTOP), and those that do nothing by default.
@@ -49,14 +49,17 @@ static void ignore(const struct signalfd_siginfo *info)
 		name ? name : number, info->ssi_pid);
 }
 
-unsigned signals_read(int fd)
+unsigned signals_read(int fd, bool *is_reload)
 {
 	struct signalfd_siginfo info;
 	unsigned ends = 0, n = 0;
 
+	*is_reload = false;
 	while (n++ < READ_MAX && read(fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
 			ends++;
+		else if (info.ssi_signo == SIGHUP)
+			*is_reload = true;
 		else
 			ignore(&info);
 	}

@@ -4,6 +4,8 @@
 #ifndef DAEMON_SIGNALS_H
 #define DAEMON_SIGNALS_H
 
+#include <stdbool.h>
+
 /*
  * Blocks every signal that would end or stop the process without having to, in the calling thread and in
  * those it makes from now on: call it before the first. Out: a descriptor, readable when one came, or
@@ -12,8 +14,9 @@
 int signals_open(void);
 /*
  * Takes what came from the descriptor of signals_open(). Out: how many of them ask for the end of the
- * daemon. The others are logged, and do nothing. Never waits. Control thread.
+ * daemon; *is_reload: SIGHUP came, once or more. The others are logged, and do nothing. Never waits.
+ * Control thread.
  */
-unsigned signals_read(int fd);
+unsigned signals_read(int fd, bool *is_reload);
 
 #endif

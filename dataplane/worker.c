@@ -48,6 +48,15 @@ static void cmd_front_set(struct worker *w, const struct worker_cmd *cmd)
 		idle_front_add(w, front->event_fd);
 }
 
+static void rules_set(struct worker *w, const struct worker_rules *to)
+{
+	unsigned i;
+
+	classifier_rule_clear(w->classifier);
+	for (i = 0; i < to->count; i++)
+		classifier_rule_add(w->classifier, &to->rules[i]);
+}
+
 static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now_us)
 {
 	switch ((enum worker_cmd_type)cmd->type) {
@@ -78,6 +87,9 @@ static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now
 	case WORKER_ADDRS_SET:
 		net_addrs_set(w->net, ((const struct worker_addrs *)cmd->a)->addrs,
 			((const struct worker_addrs *)cmd->a)->count);
+		break;
+	case WORKER_RULES_SET:
+		rules_set(w, cmd->a);
 		break;
 	case WORKER_MTU_SET:
 		net_mtu_set(w->net, (uint16_t)cmd->n);
@@ -270,20 +282,6 @@ static void *worker_run(void *arg)
 
 /* ---- life, on the control thread ---- */
 
-static void rules_add(struct worker *w)
-{
-	unsigned i;
-
-	for (i = 0; i < w->cfg.rule_count; i++) {
-		const struct config_rule *r = &w->cfg.rules[i];
-		struct protect_rule rule = {.port = r->port, .ethertype = r->ethertype};
-
-		if (r->address[0])
-			config_cidr_parse(r->address, &rule.family, rule.remote, &rule.remote_prefix_bits);
-		classifier_rule_add(w->classifier, &rule);
-	}
-}
-
 static struct net *net_make(struct worker *w)
 {
 	const struct port_facts *f = port_facts(w->cfg.port);
@@ -354,7 +352,8 @@ struct worker *worker_create(const struct worker_config *cfg, struct error *err)
 	w->classifier = classifier_create(FLOWS_OF(cfg->conn_max), seed);
 	if (!w->classifier)
 		goto err;
-	rules_add(w);
+	if (w->cfg.rules)
+		rules_set(w, w->cfg.rules);
 	w->net = net_make(w);
 	if (!w->net)
 		goto err;

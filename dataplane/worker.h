@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <rte_common.h>
+#include "classifier/classifier.h"
 #include "config/error.h"
 #include "dataplane/net/net.h"
 #include "dataplane/exception/other.h"
@@ -15,6 +16,12 @@
 
 struct worker;
 struct handover;
+
+/* What `protect:` names. */
+struct worker_rules {
+	struct protect_rule rules[PROTECT_RULE_MAX];
+	unsigned count;
+};
 
 struct worker_config {
 	unsigned idx; /* of the worker in the daemon */
@@ -30,8 +37,7 @@ struct worker_config {
 	struct rte_mempool *ext_pool;
 	struct net_addr addrs[NET_ADDR_MAX];
 	unsigned addr_count;
-	const struct config_rule *rules;
-	unsigned rule_count;
+	const struct worker_rules *rules; /* borrowed while the worker is made; NULL: none */
 	struct exception_queue *exception; /* NULL: none */
 	uint32_t conn_max; /* TCP connections it has tables for */
 };
@@ -55,6 +61,7 @@ enum worker_cmd_type {
 	WORKER_FLOOR_SET,   /* n: floor of the RX pool */
 	WORKER_CREDIT_SET,  /* a: volume, n: mbufs each of its connections is granted */
 	WORKER_ADDRS_SET,   /* a: struct worker_addrs, left alone until done */
+	WORKER_RULES_SET,   /* a: struct worker_rules, left alone until done */
 	WORKER_MTU_SET,	    /* n: MTU of the stack */
 	WORKER_NEIGH_HINT,  /* ip, mac: the kernel has just reached it */
 	WORKER_STARVE,	    /* n: 1 on, 0 off */

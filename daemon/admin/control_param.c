@@ -11,6 +11,7 @@
 #include "daemon/admin/control_param.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,12 +37,26 @@ static void names_list(const struct control_param *list, char *out, size_t bytes
 static int unknown(const char *method, const struct control_param *list, const char *name,
 	struct error *err)
 {
-	char names[128];
+	char names[256];
 
 	names_list(list, names, sizeof(names));
 	if (!names[0])
 		return error_set(err, -EINVAL, "%s takes no parameters, and was given \"%.60s\"", method, name);
 	return error_set(err, -EINVAL, "%s has no parameter \"%.60s\"; it takes %s", method, name, names);
+}
+
+static int texts_check(const char *method, const struct control_param *p, const json_t *value,
+	struct error *err)
+{
+	size_t count = json_array_size(value), i;
+	bool is_good = (json_int_t)count >= p->min && (json_int_t)count <= p->max;
+
+	for (i = 0; is_good && i < count; i++)
+		is_good = json_is_string(json_array_get(value, i));
+	return is_good ? 0
+		       : error_set(err, -EINVAL,
+				 "%s: %s must be a list of %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT " strings",
+				 method, p->name, p->min, p->max);
 }
 
 static int value_check(const char *method, const struct control_param *p, const json_t *value,
@@ -52,6 +67,8 @@ static int value_check(const char *method, const struct control_param *p, const 
 		if (!json_is_string(value))
 			return error_set(err, -EINVAL, "%s: %s must be a string", method, p->name);
 		return 0;
+	case CONTROL_TEXTS:
+		return texts_check(method, p, value, err);
 	case CONTROL_FLAG:
 		if (!json_is_boolean(value))
 			return error_set(err, -EINVAL, "%s: %s must be true or false", method, p->name);

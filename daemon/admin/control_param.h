@@ -7,12 +7,12 @@
 #include <jansson.h>
 #include "config/error.h"
 
-enum control_type { CONTROL_TEXT, CONTROL_NUMBER, CONTROL_FLAG };
+enum control_type { CONTROL_TEXT, CONTROL_NUMBER, CONTROL_FLAG, CONTROL_TEXTS /* a list of strings */ };
 
 struct control_param {
 	const char *name; /* NULL ends a list */
 	enum control_type type;
-	json_int_t min, max; /* of a CONTROL_NUMBER, inclusive */
+	json_int_t min, max; /* inclusive: a CONTROL_NUMBER, or how many CONTROL_TEXTS */
 };
 
 /*

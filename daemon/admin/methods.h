@@ -12,7 +12,8 @@
 struct takeover;
 
 struct daemon_state {
-	const struct config *cfg;
+	struct config *cfg;	 /* as last loaded; what needs a restart is as it was at the start */
+	const char *config_path; /* of the main file, for reload; NULL = none */
 	struct engine *engine;
 	struct control *control;
 	struct takeover *takeover;

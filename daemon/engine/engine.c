@@ -148,8 +148,7 @@ static int worker_make(struct engine *e, struct engine_port *p, unsigned q, unsi
 		.ext_pool = p->queues[q].ext,
 		.exception = p->exception ? exception_queue(p->exception, q) : NULL,
 		.addr_count = p->addr_count,
-		.rules = e->cfg.protect,
-		.rule_count = e->cfg.protect_count,
+		.rules = &e->rules,
 	};
 
 	memcpy(wc.addrs, p->addrs, sizeof(wc.addrs));
@@ -233,6 +232,7 @@ struct engine *engine_create(const struct config *cfg, const struct engine_facts
 	}
 	e->cfg = *cfg;
 	e->facts = *facts;
+	engine_rules_of(cfg, &e->rules);
 	clock_init(&e->clock);
 	e->resolver = resolver_create(resolver_lookup, err);
 	if (!e->resolver) {

@@ -58,6 +58,12 @@ void engine_poll(struct engine *e);
 bool engine_is_moving(const struct engine *e); /* something waits for the next poll */
 int engine_fd(const struct engine *e); /* readable: a name was resolved, so poll */
 unsigned engine_volume_count(const struct engine *e);
+/* How volume @name was asked for; NULL: there is none. Good until the next engine_poll(). */
+const struct config_volume *engine_config(const struct engine *e, const char *name);
+/* The name of the volume @idx that has a block device; NULL: there are fewer. */
+const char *engine_name_at(const struct engine *e, unsigned idx);
+/* Gives every worker the rules of cfg->protect. 0; -EAGAIN: earlier commands are still under way, ask again. */
+int engine_protect_set(struct engine *e, const struct config *cfg);
 bool engine_has(const struct engine *e, const char *name);
 /* The name of the volume whose block device is /dev/ublkb@dev_id; the engine's, until the volume is gone. NULL: none. */
 const char *engine_name_of_device(const struct engine *e, int dev_id);

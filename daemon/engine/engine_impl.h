@@ -144,6 +144,7 @@ struct engine_volume {
 struct engine {
 	struct config cfg;
 	struct engine_facts facts;
+	struct worker_rules rules; /* as workers have them, or will once their commands are done */
 	struct clock clock;
 	struct engine_port ports[PORT_MAX];
 	unsigned port_count;
@@ -159,6 +160,9 @@ struct engine {
 	/* Staging of detached volumes that mbufs in a quiet TX ring still point into. */
 	struct stream_buf *lingering[LINGER_MAX];
 };
+
+/* protect.c: what cfg->protect means to a worker. */
+void engine_rules_of(const struct config *cfg, struct worker_rules *out);
 
 /* device.c */
 void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us);

@@ -299,3 +299,23 @@ const struct volume_probe *engine_probe(const struct engine *e, const char *name
 			return volume_probe(e->volumes[i].parts[0].volume);
 	return NULL;
 }
+
+const struct config_volume *engine_config(const struct engine *e, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step != STEP_FREE && strcmp(e->volumes[i].cfg.name, name) == 0)
+			return &e->volumes[i].cfg;
+	return NULL;
+}
+
+const char *engine_name_at(const struct engine *e, unsigned idx)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < VOLUME_MAX; i++)
+		if (e->volumes[i].step == STEP_SERVE && e->volumes[i].ublk && n++ == idx)
+			return e->volumes[i].cfg.name;
+	return NULL;
+}

@@ -172,6 +172,20 @@ static void attach_new(struct takeover *t, const struct config_volume *volume)
 	item_attach(&t->items[i]);
 }
 
+int takeover_attach(struct takeover *t, const struct config_volume *volume)
+{
+	unsigned i;
+
+	if (item_named(t, volume->name) || engine_has(t->engine, volume->name))
+		return -EEXIST;
+	for (i = 0; i < ITEM_MAX && t->items[i].is_used; i++)
+		;
+	if (i == ITEM_MAX)
+		return -ENOSPC;
+	attach_new(t, volume);
+	return 0;
+}
+
 /* The device is no more: what the file names is attached like any other. */
 static void item_gone(struct item *it, bool is_in_kernel)
 {

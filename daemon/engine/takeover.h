@@ -19,6 +19,12 @@ struct takeover *takeover_create(const struct config *cfg, struct engine *e);
 void takeover_destroy(struct takeover *t); /* NULL is fine */
 void takeover_poll(struct takeover *t);
 
+/*
+ * Attaches a volume of the file that came later, and tries again until its server is there. 0; -EEXIST: a
+ * volume of that name is served, waits, or is still being attached; -ENOSPC: too many wait.
+ */
+int takeover_attach(struct takeover *t, const struct config_volume *volume);
+
 /* Does a device of a volume called @name still wait for us? */
 bool takeover_has(struct takeover *t, const char *name);
 /* Or does a volume of the file, called @name, wait for its server? It may be connecting at this moment. */

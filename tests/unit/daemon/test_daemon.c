@@ -22,6 +22,7 @@
 #include "config/host/host.h"
 #include "config/log.h"
 #include "daemon/admin/methods.h"
+#include "daemon/admin/reload.h"
 #include "daemon/daemon.h"
 #include "daemon/eal.h"
 #include "daemon/eal_log.h"
@@ -183,6 +184,12 @@ struct takeover *takeover_create(const struct config *c, struct engine *e)
 void takeover_destroy(struct takeover *t)
 {
 	note('t');
+}
+
+int reload(struct daemon_state *d, json_t **result, struct error *err)
+{
+	note('R');
+	return -ENOTSUP;
 }
 
 void takeover_poll(struct takeover *t)
