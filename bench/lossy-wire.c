@@ -4,15 +4,16 @@
  *     lossy-wire IFACE IFACE [--delay-us N] [--bytes-per-s N] [--queue-bytes N] [--loss-ppm N]
  *                            [--reorder-ppm N] [--seed N]
  *
- * The kernel at hand may have no netem, and both contenders of a comparison must meet the same wire.
- * Frames are taken from either interface by packet sockets and sent out of the other, unchanged.
- * Each direction is a line of a rate with a drop-tail queue, then a fixed delay. Loss is drawn for
- * each frame before the queue; reordering is netem's: a frame that was picked passes the delay by
- * and overtakes what is under way. The dice of a direction are thrown by the frame's number, so a
- * seed means the same losses for everybody. What frames are does not matter, ARP is hit as well.
+ * The kernel at hand may have no netem, and both contenders of a comparison must meet the same
+ * wire. Frames are taken from either interface by packet sockets and sent out of the other,
+ * unchanged. Each direction is a line of a rate with a drop-tail queue, then a fixed delay. Loss is
+ * drawn for each frame before the queue; reordering is netem's: a frame that was picked passes the
+ * delay by and overtakes what is under way. The dice of a direction are thrown by the frame's
+ * number, so a seed means the same losses for everybody. What frames are does not matter, ARP is
+ * hit as well.
  *
- * Memory is fixed: a ring of slots a direction, and when it is full the queue is. It says "ready" on
- * stdout, and at SIGTERM one line of counters.
+ * Memory is fixed: a ring of slots a direction, and when it is full the queue is. It says "ready"
+ * on stdout, and at SIGTERM one line of counters.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -114,7 +115,8 @@ static void transmit(struct line *l, const uint8_t *bytes, uint32_t len)
 		l->dropped++;
 }
 
-static void take(struct line *l, const struct manners *m, const uint8_t *bytes, uint32_t len, uint64_t at_us)
+static void take(
+	struct line *l, const struct manners *m, const uint8_t *bytes, uint32_t len, uint64_t at_us)
 {
 	bool is_lost = dice(l, m->loss_ppm), is_early = dice(l, m->reorder_ppm);
 	uint64_t start_us = l->free_us > at_us ? l->free_us : at_us;
@@ -126,7 +128,8 @@ static void take(struct line *l, const struct manners *m, const uint8_t *bytes, 
 		return;
 	}
 	if (l->count == SLOT_COUNT ||
-		(m->bytes_per_s && (start_us - at_us) * m->bytes_per_s / 1000000 + len > m->queue_bytes)) {
+		(m->bytes_per_s &&
+			(start_us - at_us) * m->bytes_per_s / 1000000 + len > m->queue_bytes)) {
 		l->dropped++;
 		return;
 	}
@@ -143,7 +146,8 @@ static void take(struct line *l, const struct manners *m, const uint8_t *bytes, 
 	memcpy(s->bytes, bytes, len);
 }
 
-/* What waits in the socket. The arrival is the moment of reading: a late reader delays, as a wire. */
+/* What waits in the socket. The arrival is the moment of reading: a late reader delays, as a wire.
+ */
 static void receive(struct line *l, const struct manners *m)
 {
 	static uint8_t bytes[BATCH][FRAME_BYTES];
@@ -183,7 +187,8 @@ static void wait_for_work(void)
 		if (lines[i].count > 0 && lines[i].slots[lines[i].head].at_us < due)
 			due = lines[i].slots[lines[i].head].at_us;
 	us = due > now ? due - now : 0;
-	ts = (struct timespec){.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000 * 1000)};
+	ts = (struct timespec){
+		.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000 * 1000)};
 	ppoll(fds, 2, &ts, NULL);
 }
 
@@ -246,7 +251,7 @@ int main(int argc, char **argv)
 		}
 	}
 	for (int i = 0; i < 2; i++)
-		printf("%s: %lu frames, %lu lost, %lu dropped, %lu reordered\n", argv[optind + i], lines[i].seen,
-			lines[i].lost, lines[i].dropped, lines[i].reordered);
+		printf("%s: %lu frames, %lu lost, %lu dropped, %lu reordered\n", argv[optind + i],
+			lines[i].seen, lines[i].lost, lines[i].dropped, lines[i].reordered);
 	return 0;
 }

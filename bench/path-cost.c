@@ -1,18 +1,22 @@
 /*
- * path-cost.c - the datapath alone, in one thread and in the same steps each time, for counting instructions
+ * path-cost.c - the datapath alone, in one thread and in the same steps each time, for counting
+ * instructions
  *
- * The worker's turn with everything real between the port and the block front end: port.c over DPDK's ring
- * driver, the reserve's pools, the classifier, TCP, the NBD client, the bench front end. At the other end
- * of the rings stands a small server (path_peer.c). Time is a counter, so every run does the same
- * work in the same order, and a count of instructions can be compared with yesterday's.
+ * The worker's turn with everything real between the port and the block front end: port.c over
+ * DPDK's ring driver, the reserve's pools, the classifier, TCP, the NBD client, the bench front
+ * end. At the other end of the rings stands a small server (path_peer.c). Time is a counter, so
+ * every run does the same work in the same order, and a count of instructions can be compared with
+ * yesterday's.
  *
- *   path-cost [--rw R] [--bs N] [--iodepth N] [--ios N] [--volumes N] [--csum] [--plain] [--forward]
+ *   path-cost [--rw R] [--bs N] [--iodepth N] [--ios N] [--volumes N]
+ *             [--csum] [--plain] [--forward]
  *
- * It is run by bench/cost under callgrind, which counts while client_turn() is on the stack. --forward is the
- * ceiling: the same port, and frames of the same size sent back as they came. --csum verifies checksums in
- * software, as a port without the offload needs it. --plain brings the packets in a pool of DPDK's default ring ops, which no
- * ledger knows of: what the reserve costs on the way in is the difference. Of --volumes the first has the load and the
- * others are attached, each to a server of its own, and ask for nothing: what a volume costs by being there.
+ * It is run by bench/cost under callgrind, which counts while client_turn() is on the stack.
+ * --forward is the ceiling: the same port, and frames of the same size sent back as they came.
+ * --csum verifies checksums in software, as a port without the offload needs it. --plain brings the
+ * packets in a pool of DPDK's default ring ops, which no ledger knows of: what the reserve costs on
+ * the way in is the difference. Of --volumes the first has the load and the others are attached,
+ * each to a server of its own, and ask for nothing: what a volume costs by being there.
  */
 #include <assert.h>
 #include <getopt.h>
@@ -137,9 +141,12 @@ static void pools_make(struct path *p)
 
 	p->rx = reserve_create(&rx);
 	p->hdr = reserve_create(&hdr);
-	p->ext = rte_pktmbuf_pool_create_by_ops("ext", 8191, 0, NET_EXT_PRIV_BYTES, 0, SOCKET_ID_ANY, "stack");
-	p->to_client = rte_ring_create("to_client", RING_COUNT, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-	p->from_client = rte_ring_create("from_client", RING_COUNT, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	p->ext = rte_pktmbuf_pool_create_by_ops(
+		"ext", 8191, 0, NET_EXT_PRIV_BYTES, 0, SOCKET_ID_ANY, "stack");
+	p->to_client = rte_ring_create(
+		"to_client", RING_COUNT, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	p->from_client = rte_ring_create(
+		"from_client", RING_COUNT, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (!p->rx || !p->hdr || !p->ext || !p->to_client || !p->from_client)
 		fail("no memory for pools and rings");
 }
@@ -169,7 +176,8 @@ static void peers_make(struct path *p)
 			.has_checksums = p->is_csum,
 			.mac = {{2, 0, 0, 0, (uint8_t)i, 1}}};
 		if (p->volume_count > 1)
-			p->peers[i].rx = rte_ring_create(name, PEER_RING_COUNT, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+			p->peers[i].rx = rte_ring_create(name, PEER_RING_COUNT, SOCKET_ID_ANY,
+				RING_F_SP_ENQ | RING_F_SC_DEQ);
 		if (!p->peers[i].rx || path_peer_init(&p->peers[i]))
 			fail("no memory for the peers");
 	}
@@ -195,7 +203,10 @@ static void net_make(struct path *p)
 		.mtu = RTE_ETHER_MTU,
 		.addrs[0] = {.ip = {.family = AF_INET, .addr = {10, 0, 0, 2}}, .prefix_bits = 16},
 		.addr_count = 1,
-		.offload = {.tx_ip_csum = true, .tx_tcp_csum = true, .rx_csum = !p->is_csum, .tx_seg_max = TX_CHAIN_MAX},
+		.offload = {.tx_ip_csum = true,
+			.tx_tcp_csum = true,
+			.rx_csum = !p->is_csum,
+			.tx_seg_max = TX_CHAIN_MAX},
 		.rx_pool = p->rx,
 		.hdr_pool = p->hdr,
 		.ext_pool = p->ext,
@@ -225,7 +236,8 @@ static void volume_make(struct path *p, unsigned idx)
 
 	if (nbd_uri_parse("nbd://10.0.0.1/", &cfg.uris[0], &err))
 		fail(err.text);
-	cfg.servers.list[0].ip = (struct net_ip){.family = AF_INET, .addr = {10, 0, (uint8_t)idx, 1}};
+	cfg.servers.list[0].ip =
+		(struct net_ip){.family = AF_INET, .addr = {10, 0, (uint8_t)idx, 1}};
 	cfg.owner[0] = (uint16_t)reserve_owner_add(p->rx, "in-order", OWNER_NONE, QUOTA);
 	cfg.owner_ooo[0] = (uint16_t)reserve_owner_add(p->rx, "out-of-order", OWNER_NONE, QUOTA);
 	p->volumes[idx] = volume_create(&cfg, &err);
@@ -264,7 +276,8 @@ static struct bench *bench_make(struct path *p, unsigned idx)
 
 /* ---- the run ---- */
 
-/* Whose frame it is: an ARP question names the address, anything else goes to the peer's own MAC. */
+/* Whose frame it is: an ARP question names the address, anything else goes to the peer's own MAC.
+ */
 static unsigned peer_of(const struct rte_mbuf *m)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
@@ -326,8 +339,8 @@ static void run_path(struct path *p)
 		turn(p, client_turn);
 	}
 	requests = ios_done(p);
-	printf("{\"ios\":%lu,\"segments\":%lu,\"packets\":%lu,\"turns\":%lu}\n", requests, p->peers[0].segments - segments,
-		p->packets, p->turns);
+	printf("{\"ios\":%lu,\"segments\":%lu,\"packets\":%lu,\"turns\":%lu}\n", requests,
+		p->peers[0].segments - segments, p->packets, p->turns);
 }
 
 static void run_forward(struct path *p)
@@ -349,9 +362,9 @@ static void run_forward(struct path *p)
 
 static void options_read(struct path *p, int argc, char **argv)
 {
-	static const struct option options[] = {{"rw", 1, NULL, 'r'}, {"bs", 1, NULL, 'b'}, {"iodepth", 1, NULL, 'd'},
-		{"ios", 1, NULL, 'n'}, {"csum", 0, NULL, 'c'}, {"forward", 0, NULL, 'f'},
-		{"plain", 0, NULL, 'p'}, {"volumes", 1, NULL, 'v'}, {0}};
+	static const struct option options[] = {{"rw", 1, NULL, 'r'}, {"bs", 1, NULL, 'b'},
+		{"iodepth", 1, NULL, 'd'}, {"ios", 1, NULL, 'n'}, {"csum", 0, NULL, 'c'},
+		{"forward", 0, NULL, 'f'}, {"plain", 0, NULL, 'p'}, {"volumes", 1, NULL, 'v'}, {0}};
 	uint64_t bytes = 4096;
 	struct error err = {0};
 	int opt;
@@ -380,8 +393,8 @@ static void options_read(struct path *p, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static char args[][16] = {"path-cost", "--no-huge", "-m", "256", "--no-pci", "--no-shconf", "--no-telemetry",
-		"--log-level=3", "-l", "0"};
+	static char args[][16] = {"path-cost", "--no-huge", "-m", "256", "--no-pci", "--no-shconf",
+		"--no-telemetry", "--log-level=3", "-l", "0"};
 	char *eal[RTE_DIM(args)];
 	static struct path p = {.now_us = 1000000};
 

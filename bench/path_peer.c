@@ -1,11 +1,11 @@
 /*
  * path_peer.c - just enough of a server to keep the client's datapath busy
  *
- * The wire between both is two rings in one process: it loses nothing, reorders nothing and takes no
- * time, so the peer needs no timers, no congestion control and no retransmission. It answers ARP,
- * takes one connection, speaks the handshake of NBD and serves READ (with a structured chunk) and
- * WRITE from nowhere. Each reply is cut into segments of its own, as a server that writes reply by reply
- * sends it; an ACK rides on them, or goes alone, once a turn.
+ * The wire between both is two rings in one process: it loses nothing, reorders nothing and takes
+ * no time, so the peer needs no timers, no congestion control and no retransmission. It answers
+ * ARP, takes one connection, speaks the handshake of NBD and serves READ (with a structured chunk)
+ * and WRITE from nowhere. Each reply is cut into segments of its own, as a server that writes reply
+ * by reply sends it; an ACK rides on them, or goes alone, once a turn.
  *
  * Its work is not what is measured, so it is written to be short.
  */
@@ -20,7 +20,8 @@
 
 #define EXPORT_BYTES (256ull << 20)
 #define TS_BYTES     12
-#define HEAD_BYTES   (sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_tcp_hdr))
+#define HEAD_BYTES                                                                                 \
+	(sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_tcp_hdr))
 
 int path_peer_init(struct path_peer *p)
 {
@@ -78,7 +79,8 @@ static bool segment_send(struct path_peer *p, uint8_t flags, const uint8_t *byte
 {
 	bool is_syn = flags & RTE_TCP_SYN_FLAG;
 	uint16_t options = is_syn ? 12 + TS_BYTES : TS_BYTES;
-	struct rte_mbuf *m = frame_new(p, RTE_ETHER_TYPE_IPV4, (uint16_t)(HEAD_BYTES + options + len));
+	struct rte_mbuf *m =
+		frame_new(p, RTE_ETHER_TYPE_IPV4, (uint16_t)(HEAD_BYTES + options + len));
 	struct rte_ipv4_hdr *ip;
 	struct rte_tcp_hdr *tcp;
 
@@ -116,7 +118,8 @@ static bool segment_send(struct path_peer *p, uint8_t flags, const uint8_t *byte
 
 static void arp_answer(struct path_peer *p, const struct rte_arp_hdr *ask)
 {
-	struct rte_mbuf *m = frame_new(p, RTE_ETHER_TYPE_ARP, sizeof(struct rte_ether_hdr) + sizeof(*ask));
+	struct rte_mbuf *m =
+		frame_new(p, RTE_ETHER_TYPE_ARP, sizeof(struct rte_ether_hdr) + sizeof(*ask));
 	struct rte_arp_hdr *arp;
 
 	if (!m)
@@ -162,7 +165,8 @@ static void write_out(struct path_peer *p, const void *bytes, uint32_t len)
 
 /* ---- NBD ---- */
 
-static void option_reply(struct path_peer *p, uint32_t option, uint32_t type, const void *data, uint32_t len)
+static void option_reply(
+	struct path_peer *p, uint32_t option, uint32_t type, const void *data, uint32_t len)
 {
 	struct nbd_wire_option_reply r = {
 		htobe64(NBD_MAGIC_OPT_REPLY), htobe32(option), htobe32(type), htobe32(len)};
@@ -189,7 +193,9 @@ static uint32_t option(struct path_peer *p, const uint8_t *in, uint32_t len)
 		p->phase = PEER_SERVE;
 	}
 	option_reply(p, which,
-		which == NBD_OPT_GO || which == NBD_OPT_STRUCTURED_REPLY ? NBD_REP_ACK : (uint32_t)NBD_REP_ERR_UNSUP,
+		which == NBD_OPT_GO || which == NBD_OPT_STRUCTURED_REPLY
+			? NBD_REP_ACK
+			: (uint32_t)NBD_REP_ERR_UNSUP,
 		NULL, 0);
 	return (uint32_t)sizeof(o) + be32toh(o.length);
 }
@@ -198,7 +204,8 @@ static uint32_t command(struct path_peer *p, const uint8_t *in, uint32_t len)
 {
 	struct nbd_wire_request r;
 	struct nbd_wire_simple done = {.magic = htobe32(NBD_MAGIC_SIMPLE)};
-	struct nbd_wire_chunk chunk = {.magic = htobe32(NBD_MAGIC_CHUNK), .flags = htobe16(NBD_CHUNK_FLAG_DONE),
+	struct nbd_wire_chunk chunk = {.magic = htobe32(NBD_MAGIC_CHUNK),
+		.flags = htobe16(NBD_CHUNK_FLAG_DONE),
 		.type = htobe16(NBD_CHUNK_OFFSET_DATA)};
 	uint32_t need = sizeof(r);
 
@@ -291,7 +298,8 @@ static void tcp_take(struct path_peer *p, const struct rte_mbuf *m)
 	}
 	p->snd_una = rte_be_to_cpu_32(tcp->recv_ack);
 	p->wnd = (uint32_t)rte_be_to_cpu_16(tcp->rx_win) << p->wscale;
-	if (len > 0 && rte_be_to_cpu_32(tcp->sent_seq) == p->rcv_nxt && p->in_bytes + len <= PEER_STREAM_BYTES) {
+	if (len > 0 && rte_be_to_cpu_32(tcp->sent_seq) == p->rcv_nxt &&
+		p->in_bytes + len <= PEER_STREAM_BYTES) {
 		const void *bytes = rte_pktmbuf_read(m, off, len, p->in + p->in_bytes);
 
 		if (bytes != p->in + p->in_bytes)

@@ -33,7 +33,8 @@ enum pkt_l3 { PKT_L3_NONE, PKT_L3_ARP, PKT_L3_IP4, PKT_L3_IP6 };
 #define PKT_VLAN	   4u /* tagged with a VLAN; a priority tag (VID 0) is none */
 #define PKT_RULE	   8u /* protected by a rule: goes to the exception path */
 #define PKT_MULTICAST	   16u /* L2 multicast or broadcast destination */
-#define PKT_ASKS_US	   32u /* essential and a question to us: who answers here, answers for the kernel too */
+#define PKT_ASKS_US                                                                                \
+	32u /* essential and a question to us: who answers here, answers for the kernel too */
 
 /* What the parse found; offsets from the start of the frame. */
 struct pkt_info {
@@ -47,11 +48,13 @@ struct pkt_info {
 	uint16_t sport, dport; /* host order, 0 where there are none */
 	uint16_t vlan;	       /* tag of the innermost VLAN, 0 = none */
 	uint16_t ethertype;    /* host order, behind the VLAN tags */
-	uint32_t flow;	       /* cookie of the flow it belongs to or, as an ICMP error, quotes; or FLOW_NONE */
+	uint32_t flow;	       /* cookie of the flow it belongs to or, as an ICMP error, quotes; or
+				  FLOW_NONE */
 };
 #define FLOW_NONE UINT32_MAX
 
-/* Up to there a parse says where the headers lie and what they are; behind it, what differs from one segment to the next. */
+/* Up to there a parse says where the headers lie and what they are; behind it, what differs from
+ * one segment to the next. */
 #define PKT_SHAPE_BYTES offsetof(struct pkt_info, end_off)
 
 static inline bool pkt_is_alike(const struct pkt_info *a, const struct pkt_info *b)
@@ -93,12 +96,14 @@ struct classifier *classifier_create(uint32_t flow_max, uint64_t seed);
 void classifier_destroy(struct classifier *c);
 size_t classifier_bytes(uint32_t flow_max); /* what it takes of memory */
 
-/* The address a packet for us carries; essential ICMP and ARP are judged against these. 0 or -ENOSPC */
+/* The address a packet for us carries; essential ICMP and ARP are judged against these. 0 or
+ * -ENOSPC */
 int classifier_address_add(struct classifier *c, uint8_t family, const uint8_t *addr);
 /* A next hop: its ARP and ND is essential like that of a flow's remote. 0 or -ENOSPC */
 int classifier_gateway_add(struct classifier *c, uint8_t family, const uint8_t *addr);
 void classifier_address_clear(struct classifier *c); /* addresses and gateways */
-/* 0, -ENOSPC, -EINVAL for one that matches everything or has a prefix without (or beyond) a family */
+/* 0, -ENOSPC, -EINVAL for one that matches everything or has a prefix without (or beyond) a family
+ */
 int classifier_rule_add(struct classifier *c, const struct protect_rule *rule);
 /* Removes every rule. */
 void classifier_rule_clear(struct classifier *c);
@@ -106,15 +111,17 @@ void classifier_rule_clear(struct classifier *c);
 /* 0, -EEXIST, -ENOSPC. cookie comes back in pkt_info.flow. */
 int flow_insert(struct classifier *c, const struct flow_key *key, uint32_t cookie);
 int flow_remove(struct classifier *c, const struct flow_key *key); /* 0 or -ENOENT */
-uint32_t flow_lookup(const struct classifier *c, const struct flow_key *key); /* cookie or FLOW_NONE */
+uint32_t flow_lookup(
+	const struct classifier *c, const struct flow_key *key); /* cookie or FLOW_NONE */
 uint32_t flow_count(const struct classifier *c);
 
 /* Classifies @n <= BURST_MAX frames; @m is borrowed, @out has n entries. Worker. */
-void classify_burst(struct classifier *c, struct rte_mbuf *const *m, unsigned n, struct pkt_info *out);
+void classify_burst(
+	struct classifier *c, struct rte_mbuf *const *m, unsigned n, struct pkt_info *out);
 
 /*
- * The parse alone, on plain bytes of which @len are readable and @frame_len exist: fuzzed and tested
- * without an mbuf. Looks nothing up: the class is OTHER or BAD.
+ * The parse alone, on plain bytes of which @len are readable and @frame_len exist: fuzzed and
+ * tested without an mbuf. Looks nothing up: the class is OTHER or BAD.
  */
 void classify_parse(const uint8_t *bytes, uint32_t len, uint32_t frame_len, struct pkt_info *out);
 

@@ -3,10 +3,10 @@
  *
  * Three passes, so that memory is asked for before it is needed: headers are prefetched a few
  * packets ahead of the parse; the parse hashes the 5-tuple and prefetches its place in the table;
- * the third pass finds it there. A packet between the same ends as the last of its kind, as most of a
- * burst are, is judged as that was: the storage's is neither hashed nor looked up, and a flood's is not
- * held against the rules again. Verdicts in order: bad, protected by its flow, protected as a
- * fragment, essential, protected by a rule, other. The first that fits is it.
+ * the third pass finds it there. A packet between the same ends as the last of its kind, as most of
+ * a burst are, is judged as that was: the storage's is neither hashed nor looked up, and a flood's
+ * is not held against the rules again. Verdicts in order: bad, protected by its flow, protected as
+ * a fragment, essential, protected by a rule, other. The first that fits is it.
  *
  * A tagged frame is on another network than our addresses, whatever addresses it carries, whether
  * the tag is still in the frame or the port took it out.
@@ -130,8 +130,8 @@ static void lookup_begin(struct classifier *c, const uint8_t *bytes, const struc
 }
 
 /*
- * Neither what is in it nor where it came from matters to the verdict, but its ends; and they lie in one piece of
- * twelve bytes, as in IPv4 without options.
+ * Neither what is in it nor where it came from matters to the verdict, but its ends; and they lie
+ * in one piece of twelve bytes, as in IPv4 without options.
  */
 static bool is_model(const struct pkt_info *info)
 {
@@ -172,8 +172,8 @@ static enum pkt_class verdict_without_flow(
 }
 
 /* The first two passes. */
-static void look_at(struct classifier *c, const struct rte_mbuf *m, struct model *models, struct pkt_info *out,
-	struct lookup *look)
+static void look_at(struct classifier *c, const struct rte_mbuf *m, struct model *models,
+	struct pkt_info *out, struct lookup *look)
 {
 	const uint8_t *bytes = rte_pktmbuf_mtod(m, const uint8_t *);
 	struct model *model;
@@ -195,7 +195,9 @@ static void judge(const struct classifier *c, const struct rte_mbuf *m, struct p
 	const struct lookup *look)
 {
 	if (look->like) {
-		memcpy(out, look->like, offsetof(struct pkt_info, l3_off)); /* class and flags, and what is alike already */
+		memcpy(out, look->like,
+			offsetof(struct pkt_info,
+				l3_off)); /* class and flags, and what is alike already */
 		out->flow = look->like->flow;
 		return;
 	}

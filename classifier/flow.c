@@ -100,8 +100,9 @@ static bool is_same_key(const struct flow_key *a, const struct flow_key *b)
 {
 	const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
 
-	return !((load64(p) ^ load64(q)) | (load64(p + 8) ^ load64(q + 8)) | (load64(p + 16) ^ load64(q + 16)) |
-		(load64(p + 24) ^ load64(q + 24)) | (load64(p + 30) ^ load64(q + 30)));
+	return !((load64(p) ^ load64(q)) | (load64(p + 8) ^ load64(q + 8)) |
+		 (load64(p + 16) ^ load64(q + 16)) | (load64(p + 24) ^ load64(q + 24)) |
+		 (load64(p + 30) ^ load64(q + 30)));
 }
 
 static uint32_t home(const struct flow_table *t, uint32_t tag)

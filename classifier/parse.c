@@ -303,16 +303,18 @@ static uint32_t plain_bytes(uint8_t proto, const uint8_t *p)
 }
 
 /*
- * What nearly all traffic looks like: Ethernet without a tag, IPv4 without options and not a fragment,
- * TCP or UDP. True: that is all of it, and it is well-formed. False: nothing is known, walk the headers.
+ * What nearly all traffic looks like: Ethernet without a tag, IPv4 without options and not a
+ * fragment, TCP or UDP. True: that is all of it, and it is well-formed. False: nothing is known,
+ * walk the headers.
  */
 static bool parse_plain_ip4(const struct span *s, struct pkt_info *out)
 {
 	const uint8_t *p = s->bytes, *ip = p + ETH_BYTES, *l4 = ip + IP4_BYTES;
 	uint32_t total, bytes;
 
-	if (s->readable < ETH_BYTES + IP4_BYTES + TCP_BYTES || load_be16(p + 12) != TYPE_IP4 || ip[0] != 0x45 ||
-		(ip[9] != IPPROTO_TCP && ip[9] != IPPROTO_UDP) || (load_be16(ip + 6) & 0x3fff))
+	if (s->readable < ETH_BYTES + IP4_BYTES + TCP_BYTES || load_be16(p + 12) != TYPE_IP4 ||
+		ip[0] != 0x45 || (ip[9] != IPPROTO_TCP && ip[9] != IPPROTO_UDP) ||
+		(load_be16(ip + 6) & 0x3fff))
 		return false;
 	total = load_be16(ip + 2);
 	bytes = plain_bytes(ip[9], l4);

@@ -24,8 +24,8 @@ int cli_fail(const struct cli *cli, int rc, const struct error *err)
 
 	fprintf(stderr, "sluice: %s\n", err->text);
 	if (cli->is_json) {
-		json_t *json = json_pack("{s:{s:i s:s s:s}}", "error", "code", code->code, "name", code->name,
-			"message", err->text);
+		json_t *json = json_pack("{s:{s:i s:s s:s}}", "error", "code", code->code, "name",
+			code->name, "message", err->text);
 
 		cli_print_json(json);
 		json_decref(json);

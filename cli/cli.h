@@ -32,8 +32,8 @@ int cli_ask(const struct cli *cli, const char *method, json_t *params, int timeo
 int cli_print_json(const json_t *json);
 
 /*
- * Prints what went wrong: on stderr, and with --json as an object on stdout, with the code of @rc, a
- * negative errno. STATUS_FAILED.
+ * Prints what went wrong: on stderr, and with --json as an object on stdout, with the code of @rc,
+ * a negative errno. STATUS_FAILED.
  */
 int cli_fail(const struct cli *cli, int rc, const struct error *err);
 
@@ -42,7 +42,8 @@ __attribute__((format(printf, 1, 2))) int cli_usage(const char *fmt, ...);
 
 /* @text as a whole number, or as it is if it is none. A new reference. */
 json_t *cli_count(const char *text);
-/* Puts the option of main.c's @letter into @to, under the key of its parameter. False: it is for no parameter. */
+/* Puts the option of main.c's @letter into @to, under the key of its parameter. False: it is for no
+ * parameter. */
 bool cli_param_store(json_t *to, int letter, const char *value);
 
 /* Commands with a file of their own. Each answers the exit status. */

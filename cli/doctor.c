@@ -36,13 +36,14 @@ static json_t *local_lines(const struct config *cfg)
 }
 
 /*
- * How much memory the daemon will need for the file at @path is known to the daemon, which links what the sum is made of.
- * Out: MiB, or 0 if it is not there or does not say.
+ * How much memory the daemon will need for the file at @path is known to the daemon, which links
+ * what the sum is made of. Out: MiB, or 0 if it is not there or does not say.
  */
 static uint32_t memory_ask(const char *path)
 {
 	char buf[4200], text[32] = "";
-	const char *const args[] = {cli_daemon_find(buf, sizeof(buf)), "-c", path, "--memory", NULL};
+	const char *const args[] = {
+		cli_daemon_find(buf, sizeof(buf)), "-c", path, "--memory", NULL};
 	int ends[2], null;
 	ssize_t got;
 	pid_t child;

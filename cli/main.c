@@ -99,16 +99,21 @@ static int run_fault(const struct cli *cli)
 	bool is_on = strcmp(cli->args[1], "on") == 0;
 
 	if (strcmp(cli->args[0], "level") == 0)
-		return cli_ask(cli, "fault.level", json_pack("{s:s}", "level", cli->args[1]), READ_MS,
-			print_level);
+		return cli_ask(cli, "fault.level", json_pack("{s:s}", "level", cli->args[1]),
+			READ_MS, print_level);
 	if (strcmp(cli->args[0], "leak") == 0 && cli->arg_count == 3)
 		return cli_ask(cli, "fault.leak",
-			json_pack("{s:s s:o}", "owner", cli->args[1], "count", cli_count(cli->args[2])), READ_MS, NULL);
+			json_pack("{s:s s:o}", "owner", cli->args[1], "count",
+				cli_count(cli->args[2])),
+			READ_MS, NULL);
 	if (strcmp(cli->args[0], "refill") == 0)
-		return cli_ask(cli, "fault.refill", json_pack("{s:o}", "count", cli_count(cli->args[1])), READ_MS, NULL);
+		return cli_ask(cli, "fault.refill",
+			json_pack("{s:o}", "count", cli_count(cli->args[1])), READ_MS, NULL);
 	if (strcmp(cli->args[0], "starve") != 0 || (!is_on && strcmp(cli->args[1], "off") != 0))
-		return cli_usage("fault %s %s is not known; give starve on|off, level green|yellow|red|off, "
-				 "leak OWNER N, or refill N", cli->args[0], cli->args[1]);
+		return cli_usage(
+			"fault %s %s is not known; give starve on|off, level green|yellow|red|off, "
+			"leak OWNER N, or refill N",
+			cli->args[0], cli->args[1]);
 	return cli_ask(
 		cli, "fault.starve", json_pack("{s:b}", "on", is_on), READ_MS, print_starved);
 }
@@ -137,28 +142,32 @@ static int run_version(const struct cli *cli)
 
 static const struct command commands[] = {
 	{"status", "", "", "the daemon, its ports, reserve and volumes", 0, 0, run_status},
-	{"attach", "URI... [OPTION...]", ATTACH_OPTIONS, "make a block device of an export; prints its path", 1,
-		VOLUME_URI_MAX, cli_attach},
-	{"detach", "NAME [--force] [--save]", "fS", "take a block device away; --save: and its saved file", 1, 1,
-		cli_detach},
-	{"save", "[NAME]", "", "keep what was attached in volumes_dir, for the next start", 0, 1, cli_save},
+	{"attach", "URI... [OPTION...]", ATTACH_OPTIONS,
+		"make a block device of an export; prints its path", 1, VOLUME_URI_MAX, cli_attach},
+	{"detach", "NAME [--force] [--save]", "fS",
+		"take a block device away; --save: and its saved file", 1, 1, cli_detach},
+	{"save", "[NAME]", "", "keep what was attached in volumes_dir, for the next start", 0, 1,
+		cli_save},
 	{"reload", "", "", "read the configuration again; SIGHUP does the same", 0, 0, cli_reload},
 	{"list", "", "", "the volumes", 0, 0, run_list},
-	{"stats", "[--openmetrics]", "o", "counters of ports, workers, volumes and pools", 0, 0, run_stats},
+	{"stats", "[--openmetrics]", "o", "counters of ports, workers, volumes and pools", 0, 0,
+		run_stats},
 	{"reserve", "[explain|leaks]", "", "the packet reserve: who holds it, why so much", 0, 1,
 		run_reserve},
 	{"doctor", "[-c FILE]", "c", "what this machine lacks, with the remedies", 0, 0,
 		cli_doctor},
-	{"probe", "URI", "", "what a server says of an export, and its other exports", 1, 1, run_probe},
+	{"probe", "URI", "", "what a server says of an export, and its other exports", 1, 1,
+		run_probe},
 	{"bench", "[-c FILE] URI [OPTION...]", "",
 		"measure an export; takes sluiced --bench's options", 0, 0, NULL},
 #if SLUICE_FAULT_INJECTION /* a daemon of another build refuses it */
 	{"fault", "starve|level|leak|refill ...", "",
-		"starve on|off, level green|yellow|red|off, leak OWNER N, refill N", 2, 3, run_fault},
+		"starve on|off, level green|yellow|red|off, leak OWNER N, refill N", 2, 3,
+		run_fault},
 #endif
 	{"top", "", "", "a live view", 0, 0, cli_top},
-	{"shutdown", "[--keep]", "k", "end the daemon; devices in use stay for the next, or all", 0, 0,
-		run_shutdown},
+	{"shutdown", "[--keep]", "k", "end the daemon; devices in use stay for the next, or all", 0,
+		0, run_shutdown},
 	{"version", "", "", "the version of this program", 0, 0, run_version},
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
@@ -173,10 +182,12 @@ static void help_print(FILE *to)
 	fputs("\n"
 	      "  --json         print what the daemon answered\n"
 	      "  --socket PATH  its control socket (default " CONFIG_SOCKET_DEFAULT ")\n"
-	      "  -c, --config FILE  of doctor and bench: the configuration (default " CONFIG_PATH_DEFAULT ")\n"
+	      "  -c, --config FILE  of doctor and bench: the configuration "
+	      "(default " CONFIG_PATH_DEFAULT ")\n"
 	      "  -h, --help     this, or after a command: what it takes\n"
 	      "\n"
-	      "  Options of attach, as keys of a volume in sluice.yaml(5): --name NAME, --read-only, --connections N,\n"
+	      "  Options of attach, as keys of a volume in sluice.yaml(5): --name NAME, "
+	      "--read-only, --connections N,\n"
 	      "  --queue-depth N, --io-size-max SIZE, --on-dead hold|fail, --dead-timeout TIME,\n"
 	      "  --request-timeout TIME, --connect-timeout TIME, --copy auto|default|user,\n"
 	      "  --congestion-control cubic|newreno|dctcp; --save keeps it for the next start.\n"

@@ -93,16 +93,20 @@ static void sentences_print(const json_t *volumes, const char *key)
 static void credits_print(const json_t *volumes)
 {
 	for (size_t i = 0; i < json_array_size(volumes); i++) {
-		const json_t *volume = json_array_get(volumes, i), *c = json_object_get(volume, "credits");
+		const json_t *volume = json_array_get(volumes, i),
+			     *c = json_object_get(volume, "credits");
 		char name[CELL_BYTES], line[2 * CELL_BYTES];
 
 		if (!c || json_integer_value(json_object_get(c, "most")) == 0)
 			continue; /* a volume that waits has none */
 		cell_format(json_object_get(volume, "name"), CELL_TEXT, name);
 		snprintf(line, sizeof(line),
-			"%s: credits: %lld mbufs a connection (%lld to %lld), by %.1f MB/s x %lld us", name,
-			json_integer_value(json_object_get(c, "mbufs")), json_integer_value(json_object_get(c, "least")),
-			json_integer_value(json_object_get(c, "most")), json_number_value(json_object_get(c, "read_mb_s")),
+			"%s: credits: %lld mbufs a connection (%lld to %lld), by %.1f MB/s x %lld "
+			"us",
+			name, json_integer_value(json_object_get(c, "mbufs")),
+			json_integer_value(json_object_get(c, "least")),
+			json_integer_value(json_object_get(c, "most")),
+			json_number_value(json_object_get(c, "read_mb_s")),
 			json_integer_value(json_object_get(c, "read_delay_us")));
 		text_print(stdout, line);
 	}
@@ -148,20 +152,23 @@ static void shortage_print(const json_t *memory)
 	const char *state = json_string_value(json_object_get(memory, "state"));
 
 	if (state && strcmp(state, "short") == 0)
-		text_print(stdout, "the kernel is short of memory: other traffic on its way there is rationed");
+		text_print(stdout, "the kernel is short of memory: other traffic on its way there "
+				   "is rationed");
 }
 
 /* Where other traffic goes, a line for each port. */
 static void exceptions_print(const json_t *ports)
 {
 	for (size_t i = 0; i < json_array_size(ports); i++) {
-		const json_t *port = json_array_get(ports, i), *x = json_object_get(port, "exception");
+		const json_t *port = json_array_get(ports, i),
+			     *x = json_object_get(port, "exception");
 		char name[CELL_BYTES], text[CELL_BYTES], line[3 * CELL_BYTES];
 
 		if (!json_is_object(x))
 			continue;
 		cell_format(json_object_get(port, "name"), CELL_TEXT, name);
-		cell_format(json_object_get(x, json_object_get(x, "iface") ? "iface" : "why"), CELL_TEXT, text);
+		cell_format(json_object_get(x, json_object_get(x, "iface") ? "iface" : "why"),
+			CELL_TEXT, text);
 		snprintf(line, sizeof(line),
 			json_object_get(x, "iface") ? "%s: other traffic goes to the kernel by %s"
 						    : "%s: no exception port: %s",
@@ -184,7 +191,10 @@ void print_status(const json_t *status)
 	guarantee_print(json_object_get(status, "guarantee"));
 	if (json_is_integer(drops))
 		printf("protected drops: %lld%s\n", json_integer_value(drops),
-			json_integer_value(drops) ? " (must be 0: storage packets were lost; report it with `sluice stats --json`,\n`sluice reserve --json` and the log of sluiced)" : "");
+			json_integer_value(drops)
+				? " (must be 0: storage packets were lost; report it with `sluice "
+				  "stats --json`,\n`sluice reserve --json` and the log of sluiced)"
+				: "");
 	putchar('\n');
 	table_print(stdout, port_columns, COUNT_OF(port_columns), json_object_get(status, "ports"),
 		"no ports");
@@ -246,10 +256,12 @@ static void exports_print(const json_t *result)
 	if (is_fit)
 		table_print(stdout, export_columns, COUNT_OF(export_columns), list, "");
 	for (size_t i = 0; i < count && !is_fit; i++)
-		printf("%s\n    %s\n", json_string_value(json_object_get(json_array_get(list, i), "name")),
+		printf("%s\n    %s\n",
+			json_string_value(json_object_get(json_array_get(list, i), "name")),
 			json_string_value(json_object_get(json_array_get(list, i), "description")));
 	if (total > (json_int_t)count)
-		printf("\n%lld exports are listed by the server, the first %zu are shown\n", (long long)total, count);
+		printf("\n%lld exports are listed by the server, the first %zu are shown\n",
+			(long long)total, count);
 }
 
 /* Facts of an export, one a line, its size in words too; then all exports of the server. */

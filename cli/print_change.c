@@ -1,8 +1,8 @@
 /*
  * print_change.c - what a change did: attach, detach, save, reload
  *
- * Standard output has what a script takes on, the device's path; what a person should know besides goes
- * to standard error.
+ * Standard output has what a script takes on, the device's path; what a person should know besides
+ * goes to standard error.
  */
 #include <stdio.h>
 #include "cli/print.h"
@@ -32,8 +32,11 @@ void print_saved(const json_t *result)
 
 void print_reloaded(const json_t *result)
 {
-	static const char *const lists[] = {"added", "removed", "changed"}, *const live[] = {"log_level", "protect"};
-	const json_t *busy = json_object_get(result, "busy"), *restart = json_object_get(result, "restart");
+	static const char *const lists[] = {"added", "removed", "changed"}, *const live[] = {
+										    "log_level",
+										    "protect"};
+	const json_t *busy = json_object_get(result, "busy"),
+		     *restart = json_object_get(result, "restart");
 	unsigned count = 0;
 	char text[CELL_BYTES], why[CELL_BYTES];
 

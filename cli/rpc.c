@@ -33,7 +33,8 @@ static int daemon_connect(const char *path, struct error *err)
 	int fd, rc;
 
 	if (!*path)
-		return error_set(err, -EINVAL, "--socket is empty; give the path of sluiced's control socket");
+		return error_set(err, -EINVAL,
+			"--socket is empty; give the path of sluiced's control socket");
 	if (strlen(path) >= sizeof(sa.sun_path))
 		return error_set(err, -ENAMETOOLONG,
 			"the socket's path is longer than %zu bytes: %s", sizeof(sa.sun_path) - 1,

@@ -23,7 +23,7 @@
 #define GAP		2  /* blanks between two columns */
 #define WIDTH_DEFAULT	80 /* of a terminal that does not say */
 #define SENTENCE_INDENT 2  /* of what is folded */
-#define FOLD_MIN	20 /* places a folded cell needs below itself, else it goes to the left edge */
+#define FOLD_MIN	20 /* columns a folded cell needs, else it goes to the left edge */
 
 static void size_format(double bytes, char *buf)
 {
@@ -141,7 +141,8 @@ static unsigned width_limit(FILE *to)
 	return columns && atoi(columns) > 0 ? (unsigned)atoi(columns) : WIDTH_DEFAULT;
 }
 
-/* Bytes of @text that take at most @room places, cut behind a word if there is one. At least one. */
+/* Bytes of @text that take at most @room places, cut behind a word if there is one. At least one.
+ */
 static size_t line_bytes(const char *text, unsigned room)
 {
 	size_t at = 0, word = 0;
@@ -188,8 +189,10 @@ struct block {
 	unsigned idx[COLUMN_MAX], count;
 };
 
-/* Takes column 0, which names the row, and those from *next on that fit; moves *next behind them. */
-static void block_fill(struct block *b, const unsigned *widths, unsigned column_count, unsigned limit, unsigned *next)
+/* Takes column 0, which names the row, and those from *next on that fit; moves *next behind them.
+ */
+static void block_fill(struct block *b, const unsigned *widths, unsigned column_count,
+	unsigned limit, unsigned *next)
 {
 	unsigned width = widths[0];
 
@@ -206,8 +209,8 @@ static void block_fill(struct block *b, const unsigned *widths, unsigned column_
 }
 
 /* @row NULL: the titles. A text in the last column that is too long is folded. */
-static void row_print(FILE *to, const struct column *columns, const unsigned *widths, const struct block *b,
-	unsigned limit, const json_t *row)
+static void row_print(FILE *to, const struct column *columns, const unsigned *widths,
+	const struct block *b, unsigned limit, const json_t *row)
 {
 	char buf[CELL_BYTES];
 	unsigned at = 0;

@@ -26,8 +26,9 @@ struct column {
 
 /*
  * Prints @rows (an array of objects) below a line of titles. A row without a key shows "-", and a
- * column that no row has is left out. Prints @when_empty and nothing else if there are no rows. On a
- * terminal, columns that do not fit stand in a further block below, each beginning with the first.
+ * column that no row has is left out. Prints @when_empty and nothing else if there are no rows. On
+ * a terminal, columns that do not fit stand in a further block below, each beginning with the
+ * first.
  */
 void table_print(FILE *to, const struct column *columns, unsigned column_count, const json_t *rows,
 	const char *when_empty);

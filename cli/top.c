@@ -5,9 +5,9 @@
  * daemon that goes away is reported in the place of the tables and asked again: top survives its
  * restart.
  *
- * The screen is written line by line, and each line is cut at the terminal's width, because one that
- * wraps moves all below it. 80 columns hold every column; on fewer, those at the right are cut off,
- * so what matters most stands left. Pools keep their lines; volumes without one are counted. A
+ * The screen is written line by line, and each line is cut at the terminal's width, because one
+ * that wraps moves all below it. 80 columns hold every column; on fewer, those at the right are cut
+ * off, so what matters most stands left. Pools keep their lines; volumes without one are counted. A
  * terminal that cannot move its cursor is refused.
  */
 #include <assert.h>
@@ -91,8 +91,8 @@ __attribute__((format(printf, 3, 4))) static void line(int *row, attr_t attr, co
 	++*row;
 }
 
-static void volume_draw(
-	int *row, const struct view *old, const struct seen *now, double span_s, const json_t *volume)
+static void volume_draw(int *row, const struct view *old, const struct seen *now, double span_s,
+	const json_t *volume)
 {
 	const struct seen *before = seen_lookup(old, now->name);
 	double ios = before ? (now->ios - before->ios) / span_s : 0;
@@ -102,12 +102,13 @@ static void volume_draw(
 	cell_format(json_object_get(volume, "device"), CELL_TEXT, device);
 	cell_format(json_object_get(volume, "state"), CELL_TEXT, state);
 	cell_format(json_object_get(volume, "in_flight"), CELL_COUNT, flight);
-	line(row, A_NORMAL, "%-20.20s %-12.12s %-10.10s %10.0f %10.1f %9.9s", now->name, device, state, ios,
-		mb, flight);
+	line(row, A_NORMAL, "%-20.20s %-12.12s %-10.10s %10.0f %10.1f %9.9s", now->name, device,
+		state, ios, mb, flight);
 }
 
 /* Draws volumes on @room lines and remembers the counters of all for the next turn. */
-static void volumes_draw(int *row, int room, struct view *view, const json_t *status, const json_t *stats)
+static void volumes_draw(
+	int *row, int room, struct view *view, const json_t *status, const json_t *stats)
 {
 	const json_t *volumes = json_object_get(status, "volumes");
 	const json_t *numbers = json_object_get(stats, "volumes");
@@ -115,8 +116,8 @@ static void volumes_draw(int *row, int room, struct view *view, const json_t *st
 	double span_s = next.at_s > view->at_s ? next.at_s - view->at_s : 1;
 	int count = (int)json_array_size(volumes), shown = count > room ? room - 1 : count;
 
-	line(row, A_REVERSE, "%-20s %-12s %-10s %10s %10s %9s", "VOLUME", "DEVICE", "STATE", "IOPS", "MB/s",
-		"IN FLIGHT");
+	line(row, A_REVERSE, "%-20s %-12s %-10s %10s %10s %9s", "VOLUME", "DEVICE", "STATE", "IOPS",
+		"MB/s", "IN FLIGHT");
 	for (int i = 0; i < count && next.seen_count < VOLUME_ROWS; i++) {
 		const json_t *volume = json_array_get(volumes, (size_t)i), *its;
 		const char *name = json_string_value(json_object_get(volume, "name"));
@@ -139,17 +140,19 @@ static void volumes_draw(int *row, int room, struct view *view, const json_t *st
 
 static void pools_draw(int *row, const json_t *pools)
 {
-	static const char *const keys[] = {"level", "depth_pct", "free", "floor", "total", "low_water", "dips"};
+	static const char *const keys[] = {
+		"level", "depth_pct", "free", "floor", "total", "low_water", "dips"};
 	char cells[7][CELL_BYTES], pool[CELL_BYTES];
 
-	line(row, A_REVERSE, "%-20s %7s %6s %8s %8s %8s %8s %8s", "POOL", "LEVEL", "DEPTH", "FREE", "FLOOR",
-		"TOTAL", "LOW", "DIPS");
+	line(row, A_REVERSE, "%-20s %7s %6s %8s %8s %8s %8s %8s", "POOL", "LEVEL", "DEPTH", "FREE",
+		"FLOOR", "TOTAL", "LOW", "DIPS");
 	for (size_t i = 0; i < json_array_size(pools); i++) {
 		cell_format(json_object_get(json_array_get(pools, i), "pool"), CELL_TEXT, pool);
 		for (unsigned k = 0; k < sizeof(keys) / sizeof(*keys); k++)
-			cell_format(json_object_get(json_array_get(pools, i), keys[k]), CELL_TEXT, cells[k]);
-		line(row, A_NORMAL, "%-20.20s %7.7s %5.5s%% %8.8s %8.8s %8.8s %8.8s %8.10s", pool, cells[0],
-			cells[1], cells[2], cells[3], cells[4], cells[5], cells[6]);
+			cell_format(json_object_get(json_array_get(pools, i), keys[k]), CELL_TEXT,
+				cells[k]);
+		line(row, A_NORMAL, "%-20.20s %7.7s %5.5s%% %8.8s %8.8s %8.8s %8.8s %8.10s", pool,
+			cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6]);
 	}
 }
 
@@ -180,7 +183,8 @@ static void turn(struct view *view, const struct cli *cli)
 	} else {
 		head_draw(&row, status);
 		below = 2 + (int)json_array_size(json_object_get(status, "reserve"));
-		volumes_draw(&row, LINES - row - 1 - below > 1 ? LINES - row - 1 - below : 1, view, status, stats);
+		volumes_draw(&row, LINES - row - 1 - below > 1 ? LINES - row - 1 - below : 1, view,
+			status, stats);
 		row++;
 		pools_draw(&row, json_object_get(status, "reserve"));
 	}
@@ -203,7 +207,9 @@ int cli_top(const struct cli *cli)
 		return cli_fail(cli, rc, &err);
 	json_decref(status);
 	if (!terminal_is_drawable() || !newterm(NULL, stdout, stdin)) {
-		rc = error_set(&err, -ENOTTY, "a terminal \"%s\" cannot be drawn on; set TERM, or use `watch sluice status`",
+		rc = error_set(&err, -ENOTTY,
+			"a terminal \"%s\" cannot be drawn on; set TERM, or use `watch sluice "
+			"status`",
 			getenv("TERM") ? getenv("TERM") : "");
 		return cli_fail(cli, rc, &err);
 	}

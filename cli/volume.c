@@ -1,9 +1,9 @@
 /*
  * volume.c - attach, detach, save and reload: the commands that change which volumes there are
  *
- * A volume has the same options here as keys in the file (sluice.yaml(5)), with '-' for '_'. They are
- * passed on as they were typed: the daemon reads them by the rules of the file and names the key that is
- * wrong, so there is one set of rules.
+ * A volume has the same options here as keys in the file (sluice.yaml(5)), with '-' for '_'. They
+ * are passed on as they were typed: the daemon reads them by the rules of the file and names the
+ * key that is wrong, so there is one set of rules.
  */
 #include <errno.h>
 #include <limits.h>
@@ -20,9 +20,18 @@ static const struct {
 	char kind; /* 't' text, 'n' number, 'f' flag */
 	const char *key;
 } params[] = {
-	{'n', 't', "name"}, {'r', 'f', "read_only"}, {'C', 'n', "connections"}, {'q', 'n', "queue_depth"},
-	{'i', 't', "io_size_max"}, {'d', 't', "on_dead"}, {'D', 't', "dead_timeout"}, {'t', 't', "request_timeout"},
-	{'T', 't', "connect_timeout"}, {'m', 't', "copy"}, {'g', 't', "congestion_control"}, {'S', 'f', "save"},
+	{'n', 't', "name"},
+	{'r', 'f', "read_only"},
+	{'C', 'n', "connections"},
+	{'q', 'n', "queue_depth"},
+	{'i', 't', "io_size_max"},
+	{'d', 't', "on_dead"},
+	{'D', 't', "dead_timeout"},
+	{'t', 't', "request_timeout"},
+	{'T', 't', "connect_timeout"},
+	{'m', 't', "copy"},
+	{'g', 't', "congestion_control"},
+	{'S', 'f', "save"},
 };
 
 /* A count as a number; what is none is sent as text, and the daemon says what it must be. */
@@ -81,7 +90,8 @@ int cli_detach(const struct cli *cli)
 
 int cli_save(const struct cli *cli)
 {
-	return cli_ask(cli, "save", cli->arg_count ? json_pack("{s:s}", "name", cli->args[0]) : NULL, CHANGE_MS,
+	return cli_ask(cli, "save",
+		cli->arg_count ? json_pack("{s:s}", "name", cli->args[0]) : NULL, CHANGE_MS,
 		print_saved);
 }
 

@@ -1,12 +1,12 @@
 /*
  * config.c - sluice.yaml → struct config
  *
- * Two passes: config_yaml.c reads the strings by the schema (config_schema.c) and remembers the lines, and the
- * sections give them meaning (config_port.c, config_volume.c). Defaults are filled in first, so a key that is
- * absent keeps its default.
+ * Two passes: config_yaml.c reads the strings by the schema (config_schema.c) and remembers the
+ * lines, and the sections give them meaning (config_port.c, config_volume.c). Defaults are filled
+ * in first, so a key that is absent keeps its default.
  *
- * The first error ends it: one sentence with file, line, key and remedy. Nothing of libyaml outlives
- * config_load(), and the result holds no pointers.
+ * The first error ends it: one sentence with file, line, key and remedy. Nothing of libyaml
+ * outlives config_load(), and the result holds no pointers.
  */
 #include <assert.h>
 #include <errno.h>
@@ -272,6 +272,7 @@ void config_volume_drop(struct config *cfg, const char *name)
 
 	if (!found)
 		return;
-	memmove(&cfg->volumes[idx], &cfg->volumes[idx + 1], (cfg->volume_count - idx - 1) * sizeof(*found));
+	memmove(&cfg->volumes[idx], &cfg->volumes[idx + 1],
+		(cfg->volume_count - idx - 1) * sizeof(*found));
 	cfg->volume_count--;
 }

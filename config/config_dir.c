@@ -1,12 +1,14 @@
 /*
  * config_dir.c - one file for each volume that was saved: reading, writing, removing
  *
- * `sluice attach --save` must not edit the file a person wrote, with its comments and order. So what is
- * saved has a directory of its own, NAME.yaml for the volume NAME, in the same words: a list `volumes:`
- * and nothing beside it. config_load() reads them after the main file, in the order of their names.
+ * `sluice attach --save` must not edit the file a person wrote, with its comments and order. So
+ * what is saved has a directory of its own, NAME.yaml for the volume NAME, in the same words: a
+ * list `volumes:` and nothing beside it. config_load() reads them after the main file, in the order
+ * of their names.
  *
- * A file is written under another name, synced, and then renamed: a reader, a crash or a power cut finds
- * the old one or the new one. Every key is written, so a changed default does not change a saved volume.
+ * A file is written under another name, synced, and then renamed: a reader, a crash or a power cut
+ * finds the old one or the new one. Every key is written, so a changed default does not change a
+ * saved volume.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -37,9 +39,11 @@ static int file_load(const char *path, struct config *cfg, struct error *err)
 	free(text);
 	if (rc)
 		return rc;
-	if (raw.ports_count || raw.protect_count || raw.volumes_dir || raw.socket || raw.run_dir || raw.memory ||
-		raw.hugepages || raw.log_level || raw.reserve.size || raw.reserve.safety || raw.reserve.normal)
-		rc = config_error(&lines, "", err, "only volumes: may stand here; move the rest to the main file");
+	if (raw.ports_count || raw.protect_count || raw.volumes_dir || raw.socket || raw.run_dir ||
+		raw.memory || raw.hugepages || raw.log_level || raw.reserve.size ||
+		raw.reserve.safety || raw.reserve.normal)
+		rc = config_error(&lines, "", err,
+			"only volumes: may stand here; move the rest to the main file");
 	else
 		rc = config_volumes_store(&raw, cfg, &lines, err);
 	config_raw_fini(&raw);
@@ -63,7 +67,8 @@ int config_dir_load(struct config *cfg, struct error *err)
 	if (count < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	if (count < 0)
-		return error_set(err, -errno, "volumes_dir: %s: %s", cfg->volumes_dir, strerror(errno));
+		return error_set(
+			err, -errno, "volumes_dir: %s: %s", cfg->volumes_dir, strerror(errno));
 	for (int i = 0; i < count; i++) {
 		snprintf(path, sizeof(path), "%s/%s", cfg->volumes_dir, names[i]->d_name);
 		if (rc == 0)
@@ -91,9 +96,12 @@ static void quoted_put(FILE *file, const char *text)
 static void volume_put(FILE *file, const struct config_volume *v)
 {
 	static const char *const dead[] = {[ON_DEAD_HOLD] = "hold", [ON_DEAD_FAIL] = "fail"};
-	static const char *const copy[] = {[COPY_AUTO] = "auto", [COPY_DEFAULT] = "default", [COPY_USER] = "user"};
+	static const char *const copy[] = {
+		[COPY_AUTO] = "auto", [COPY_DEFAULT] = "default", [COPY_USER] = "user"};
 
-	fputs("# Written by `sluice attach --save` or `sluice save`; see sluice.yaml(5).\nvolumes:\n  - name: ", file);
+	fputs("# Written by `sluice attach --save` or `sluice save`; see "
+	      "sluice.yaml(5).\nvolumes:\n  - name: ",
+		file);
 	quoted_put(file, v->name);
 	fputs("\n    uris:\n", file);
 	for (unsigned i = 0; i < v->uri_count; i++) {
@@ -104,11 +112,11 @@ static void volume_put(FILE *file, const struct config_volume *v)
 	if (v->connections)
 		fprintf(file, "    connections: %u\n", v->connections);
 	fprintf(file,
-		"    queue_depth: %u\n    io_size_max: %" PRIu32 "k\n    on_dead: %s\n    dead_timeout: %" PRIu32
-		"ms\n    request_timeout: %" PRIu32 "ms\n    connect_timeout: %" PRIu32
-		"ms\n    copy: %s\n    read_only: %s\n",
-		v->queue_depth, v->io_bytes_max >> 10, dead[v->on_dead], v->dead_ms, v->request_ms, v->connect_ms,
-		copy[v->copy], v->read_only ? "true" : "false");
+		"    queue_depth: %u\n    io_size_max: %" PRIu32
+		"k\n    on_dead: %s\n    dead_timeout: %" PRIu32 "ms\n    request_timeout: %" PRIu32
+		"ms\n    connect_timeout: %" PRIu32 "ms\n    copy: %s\n    read_only: %s\n",
+		v->queue_depth, v->io_bytes_max >> 10, dead[v->on_dead], v->dead_ms, v->request_ms,
+		v->connect_ms, copy[v->copy], v->read_only ? "true" : "false");
 	if (v->cc[0])
 		fprintf(file, "    congestion_control: %s\n", v->cc);
 }
@@ -171,7 +179,9 @@ int config_volume_save(const char *dir, const struct config_volume *volume, stru
 	if (rc == 0)
 		return 0;
 	unlink(path);
-	return error_set(err, rc, "%s cannot be saved: %s; make the directory writable for sluiced, or set volumes_dir:",
+	return error_set(err, rc,
+		"%s cannot be saved: %s; make the directory writable for sluiced, or set "
+		"volumes_dir:",
 		whole, strerror(-rc));
 }
 

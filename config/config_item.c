@@ -185,7 +185,8 @@ int item_name_check(const char *text, struct error *why)
 	for (size_t i = 0; i < len; i++) {
 		if (iscntrl((unsigned char)text[i]))
 			return error_set(why, -EINVAL,
-				"a name has no control characters; use letters, digits, '.', '_' and '-'");
+				"a name has no control characters; use letters, digits, '.', '_' "
+				"and '-'");
 		if (!isalnum((unsigned char)text[i]) && !strchr("._-", text[i]))
 			return error_set(why, -EINVAL,
 				"\"%s\" is no name; use letters, digits, '.', '_' and '-'", text);

@@ -1,8 +1,8 @@
 /*
  * config_lines.c - from a key's path to its line, and the sentence that names both
  *
- * Most checks of values run after the file was read, and must still name the line a value stands on.
- * So the first pass (config_yaml.c) writes down the line of every key and list entry under its
+ * Most checks of values run after the file was read, and must still name the line a value stands
+ * on. So the first pass (config_yaml.c) writes down the line of every key and list entry under its
  * path, "volumes[2].uri", and every later complaint is made by path. The table has a fixed bound
  * because the schema bounds every list.
  */

@@ -181,8 +181,9 @@ static int cpus_store(const struct where *at, const struct raw_port *raw, struct
 
 	if (raw->cpus_count && raw->cpus_count != port->queues)
 		return config_error(at->lines, path_of(at, "cpus", -1, path), at->err,
-			"names %u CPU%s, and the port has %u queue%s; name one CPU for each", raw->cpus_count,
-			raw->cpus_count == 1 ? "" : "s", port->queues, port->queues == 1 ? "" : "s");
+			"names %u CPU%s, and the port has %u queue%s; name one CPU for each",
+			raw->cpus_count, raw->cpus_count == 1 ? "" : "s", port->queues,
+			port->queues == 1 ? "" : "s");
 	for (unsigned i = 0; i < raw->cpus_count; i++) {
 		uint64_t cpu;
 
@@ -221,7 +222,8 @@ static int exception_iface_store(
 		return 0;
 	if (iface_check(raw->exception_iface) || strchr(raw->exception_iface, '%'))
 		return config_error(at->lines, path_of(at, "exception_iface", -1, path), at->err,
-			"\"%.40s\" is no interface name; give up to 15 letters and digits, like sluice0",
+			"\"%.40s\" is no interface name; give up to 15 letters and digits, like "
+			"sluice0",
 			raw->exception_iface);
 	snprintf(port->exception_iface, sizeof(port->exception_iface), "%s", raw->exception_iface);
 	return 0;
@@ -271,8 +273,9 @@ static int port_is_new(
 				"%s is the name of ports[%u] too; choose another", port->name, i);
 		if (port->exception_iface[0] &&
 			strcmp(other->exception_iface, port->exception_iface) == 0)
-			return config_error(at->lines, path_of(at, "exception_iface", -1, path), at->err,
-				"%s is that of ports[%u] too; choose another", port->exception_iface, i);
+			return config_error(at->lines, path_of(at, "exception_iface", -1, path),
+				at->err, "%s is that of ports[%u] too; choose another",
+				port->exception_iface, i);
 		if (other->kind == port->kind && strcmp(other->device, port->device) == 0)
 			return config_error(at->lines, path_of(at, "device", -1, path), at->err,
 				"%s is the device of ports[%u] too; one port drives one NIC",

@@ -20,7 +20,8 @@ struct raw_reserve {
 
 struct raw_volume {
 	char *name, *uri, *connections, *queue_depth, *io_size_max, *on_dead, *dead_timeout;
-	char *request_timeout, *dead_peer_timeout, *connect_timeout, *copy, *read_only, *congestion_control;
+	char *request_timeout, *dead_peer_timeout, *connect_timeout, *copy, *read_only,
+		*congestion_control;
 	char **uris;
 	unsigned uris_count;
 };
@@ -44,7 +45,7 @@ enum schema_type { SCHEMA_TEXT, SCHEMA_LIST, SCHEMA_MAPPING };
 /* What may stand at a place of the file, and how it lies in memory. */
 struct schema_value {
 	enum schema_type type;
-	size_t size;			   /* bytes in memory; a list: of the pointer to its entries */
+	size_t size; /* bytes in memory; a list: of the pointer to its entries */
 	unsigned bytes_max;		   /* text: the longest */
 	const struct schema_value *entry;  /* list: what each entry is, and */
 	unsigned count_max;		   /* … how many there may be */

@@ -1,9 +1,10 @@
 /*
- * config_schema.c - the shape of sluice.yaml: which keys exist where, what is a list and how long it may be
+ * config_schema.c - the shape of sluice.yaml: which keys exist where, what is a list and how long
+ * it may be
  *
- * Shape only, and all values are strings. What a number, a size or an address may be is checked afterwards, key by
- * key (config_item.c and its users). config_yaml.c reads the file by this table, so a key is added here and in the
- * table of its section, nowhere else.
+ * Shape only, and all values are strings. What a number, a size or an address may be is checked
+ * afterwards, key by key (config_item.c and its users). config_yaml.c reads the file by this table,
+ * so a key is added here and in the table of its section, nowhere else.
  */
 #include "config/config_raw.h"
 #include "config/limits.h"

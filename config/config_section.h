@@ -16,11 +16,11 @@ void config_volume_defaults(struct config_volume *volume);
 int config_text_read(const char *path, char **text, size_t *bytes, struct error *err);
 
 /*
- * One volume out of the strings of @raw, which stands at @base in its file, "volumes[2]". The name stays
- * empty if none is given; config_volume_name_fill() calls it after its export.
+ * One volume out of the strings of @raw, which stands at @base in its file, "volumes[2]". The name
+ * stays empty if none is given; config_volume_name_fill() calls it after its export.
  */
-int config_volume_parse(const struct raw_volume *raw, const char *base, struct config_volume *volume,
-	const struct config_lines *lines, struct error *err);
+int config_volume_parse(const struct raw_volume *raw, const char *base,
+	struct config_volume *volume, const struct config_lines *lines, struct error *err);
 void config_volume_name_fill(struct config_volume *volume);
 /* Adds the volumes of each file in cfg->volumes_dir. */
 int config_dir_load(struct config *cfg, struct error *err);

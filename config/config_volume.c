@@ -74,7 +74,8 @@ static int uri_check(const char *uri, struct nbd_uri *out, struct error *why)
 /* The export's name as the volume's, where it is fit for one; else volN. */
 static void name_from_uri(const struct nbd_uri *uri, unsigned idx, char *name)
 {
-	if (strlen(uri->export_name) < NAME_BYTES_MAX && item_name_check(uri->export_name, NULL) == 0)
+	if (strlen(uri->export_name) < NAME_BYTES_MAX &&
+		item_name_check(uri->export_name, NULL) == 0)
 		snprintf(name, NAME_BYTES_MAX, "%.*s", NAME_BYTES_MAX - 1, uri->export_name);
 	else
 		snprintf(name, NAME_BYTES_MAX, "vol%u", idx);
@@ -172,7 +173,8 @@ static int values_check(const struct raw_volume *raw, const char *base,
 	snprintf(path, sizeof(path), "%s.dead_timeout", base);
 	if (volume->on_dead == ON_DEAD_HOLD && volume->dead_ms > 0)
 		return config_error(lines, path, err,
-			"`on_dead: hold` never gives up; remove dead_timeout, or add `on_dead: fail`");
+			"`on_dead: hold` never gives up; remove dead_timeout, or add `on_dead: "
+			"fail`");
 	if (volume->on_dead == ON_DEAD_HOLD)
 		return 0;
 	if (!raw->dead_timeout)
@@ -216,8 +218,8 @@ static bool name_is_taken(const struct config *cfg, const char *name, unsigned *
 	return false;
 }
 
-int config_volume_parse(const struct raw_volume *raw, const char *base, struct config_volume *volume,
-	const struct config_lines *lines, struct error *err)
+int config_volume_parse(const struct raw_volume *raw, const char *base,
+	struct config_volume *volume, const struct config_lines *lines, struct error *err)
 {
 	int rc;
 
@@ -232,8 +234,8 @@ int config_volume_parse(const struct raw_volume *raw, const char *base, struct c
 }
 
 /* @first: how many volumes came from other files. */
-static int volume_store(const struct raw_volume *raw, const char *base, unsigned first, struct config *cfg,
-	const struct config_lines *lines, struct error *err)
+static int volume_store(const struct raw_volume *raw, const char *base, unsigned first,
+	struct config *cfg, const struct config_lines *lines, struct error *err)
 {
 	struct config_volume *volume = &cfg->volumes[cfg->volume_count];
 	char path[CONFIG_PATH_BYTES];
@@ -246,10 +248,11 @@ static int volume_store(const struct raw_volume *raw, const char *base, unsigned
 	if (!raw->name || !name_is_taken(cfg, volume->name, &other))
 		return 0;
 	if (other < first)
-		return config_error(lines, path, err, "%s is the name of a volume of another file too; choose another",
+		return config_error(lines, path, err,
+			"%s is the name of a volume of another file too; choose another",
 			volume->name);
-	return config_error(lines, path, err, "%s is the name of volumes[%u] too; choose another", volume->name,
-		other - first);
+	return config_error(lines, path, err, "%s is the name of volumes[%u] too; choose another",
+		volume->name, other - first);
 }
 
 /* Names for the volumes that were given none, once all given names are known. */
@@ -282,8 +285,8 @@ int config_volumes_store(const struct raw_config *raw, struct config *cfg,
 	char base[32];
 
 	if (raw->volumes_count > VOLUME_MAX - first)
-		return config_error(lines, "volumes", err, "there are more than %u volumes in all files; remove some",
-			VOLUME_MAX);
+		return config_error(lines, "volumes", err,
+			"there are more than %u volumes in all files; remove some", VOLUME_MAX);
 	for (unsigned i = 0; i < raw->volumes_count; i++) {
 		snprintf(base, sizeof(base), "volumes[%u]", i);
 		if (volume_store(&raw->volumes[i], base, first, cfg, lines, err))

@@ -1,16 +1,17 @@
 /*
  * config_yaml.c - from YAML text to strings in the shape of the schema, and what stands where
  *
- * libyaml hands us events; each is held against the schema table, noted by path and line, and stored. So each
- * complaint about shape (an unknown key, a list where a single value belongs, a key twice) has its line and a
- * remedy. Two liberties are granted: one value may stand for a list of one, and a list key with nothing after it
- * is an empty list.
+ * libyaml hands us events; each is held against the schema table, noted by path and line, and
+ * stored. So each complaint about shape (an unknown key, a list where a single value belongs, a key
+ * twice) has its line and a remedy. Two liberties are granted: one value may stand for a list of
+ * one, and a list key with nothing after it is an empty list.
  *
- * Anchors and aliases are refused: a value must stand where its line says it stands, and an alias is also the
- * known way to make a small file unfold into a huge one.
+ * Anchors and aliases are refused: a value must stand where its line says it stands, and an alias
+ * is also the known way to make a small file unfold into a huge one.
  *
- * The stack of open mappings and lists has a bound, so a deeply nested file is refused, not followed. Start-up
- * only; strings and lists are blocks chained to struct raw_config, which config_raw_fini() frees.
+ * The stack of open mappings and lists has a bound, so a deeply nested file is refused, not
+ * followed. Start-up only; strings and lists are blocks chained to struct raw_config, which
+ * config_raw_fini() frees.
  */
 #include <assert.h>
 #include <errno.h>
@@ -108,13 +109,15 @@ static int wrong_shape(struct pass *pass, const char *found, const struct schema
 		value->type == SCHEMA_TEXT ? "; quote it if it has brackets or colons" : "");
 }
 
-/* The slot of the next entry of the list @frame; NULL with pass->err set when there may be no further one. */
+/* The slot of the next entry of the list @frame; NULL with pass->err set when there may be no
+ * further one. */
 static char *entry_next(struct pass *pass, const struct frame *frame)
 {
 	unsigned count = *frame->count_of;
 
 	if (count == frame->value->count_max) {
-		config_error(pass->lines, pass->path, pass->err, "more than %u entries; remove some", count);
+		config_error(pass->lines, pass->path, pass->err,
+			"more than %u entries; remove some", count);
 		return NULL;
 	}
 	++*frame->count_of;
@@ -122,8 +125,9 @@ static char *entry_next(struct pass *pass, const struct frame *frame)
 }
 
 /*
- * What the schema expects at this point and, in *at, where it goes; for a list also extends the path by the entry's
- * index and notes its line. NULL with pass->err set when there may be no further entry.
+ * What the schema expects at this point and, in *at, where it goes; for a list also extends the
+ * path by the entry's index and notes its line. NULL with pass->err set when there may be no
+ * further entry.
  */
 static const struct schema_value *expected(struct pass *pass, const yaml_event_t *event, char **at)
 {
@@ -141,7 +145,8 @@ static const struct schema_value *expected(struct pass *pass, const yaml_event_t
 	*at = entry_next(pass, top);
 	if (!*at)
 		return NULL;
-	snprintf(pass->path + top->path_bytes, sizeof(pass->path) - top->path_bytes, "[%u]", *top->count_of - 1);
+	snprintf(pass->path + top->path_bytes, sizeof(pass->path) - top->path_bytes, "[%u]",
+		*top->count_of - 1);
 	return note_line(pass, event) == 0 ? top->value->entry : NULL;
 }
 
@@ -214,7 +219,8 @@ static int single_check(
 	return 0;
 }
 
-static int text_store(struct pass *pass, const yaml_event_t *event, const struct schema_value *value, char *at)
+static int text_store(
+	struct pass *pass, const yaml_event_t *event, const struct schema_value *value, char *at)
 {
 	int rc = single_check(pass, event, value);
 	char *text = rc ? NULL : raw_alloc(pass, event->data.scalar.length + 1);
@@ -227,7 +233,8 @@ static int text_store(struct pass *pass, const yaml_event_t *event, const struct
 }
 
 /* Makes the frame of a list: room for as many entries as there may be. */
-static int list_open(struct pass *pass, const struct schema_value *value, char *at, struct frame *frame)
+static int list_open(
+	struct pass *pass, const struct schema_value *value, char *at, struct frame *frame)
 {
 	const struct frame *top = &pass->frames[pass->depth - 1]; /* only mappings hold lists */
 
@@ -241,7 +248,8 @@ static int list_open(struct pass *pass, const struct schema_value *value, char *
 }
 
 /* One value where the schema has a list of them: a list of one; nothing: an empty list. */
-static int on_lone_entry(struct pass *pass, const yaml_event_t *event, const struct schema_value *value, char *at)
+static int on_lone_entry(
+	struct pass *pass, const yaml_event_t *event, const struct schema_value *value, char *at)
 {
 	struct frame list = {.value = value};
 	int rc = list_open(pass, value, at, &list);
@@ -282,14 +290,16 @@ static int on_open(struct pass *pass, const yaml_event_t *event, enum schema_typ
 	char *at;
 
 	if (top && top->value->type == SCHEMA_MAPPING && !top->field)
-		return config_error(pass->lines, pass->path, pass->err, "a key must be a plain word");
+		return config_error(
+			pass->lines, pass->path, pass->err, "a key must be a plain word");
 	if (pass->depth == CONFIG_DEPTH_MAX)
 		return config_error(pass->lines, pass->path, pass->err, "nested too deeply");
 	value = expected(pass, event, &at);
 	if (!value)
 		return -EINVAL;
 	if (value->type != type)
-		return wrong_shape(pass, type == SCHEMA_MAPPING ? "keys and values" : "a list", value);
+		return wrong_shape(
+			pass, type == SCHEMA_MAPPING ? "keys and values" : "a list", value);
 	frame = (struct frame){.value = value, .into = at, .path_bytes = strlen(pass->path)};
 	if (type == SCHEMA_LIST && list_open(pass, value, at, &frame))
 		return -ENOMEM;

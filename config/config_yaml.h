@@ -34,9 +34,9 @@ __attribute__((format(printf, 4, 5))) int config_error(const struct config_lines
 	const char *path, struct error *err, const char *fmt, ...);
 
 /*
- * Reads @text by the schema. A single value where a list belongs is a list of one, a list key with nothing after it an
- * empty list. Out: 0 with @lines and @raw, which config_lines_fini() and config_raw_fini() free; -EINVAL or -ENOMEM
- * with @err and nothing to free.
+ * Reads @text by the schema. A single value where a list belongs is a list of one, a list key with
+ * nothing after it an empty list. Out: 0 with @lines and @raw, which config_lines_fini() and
+ * config_raw_fini() free; -EINVAL or -ENOMEM with @err and nothing to free.
  */
 int config_yaml_read(const char *file, const char *text, size_t bytes, struct config_lines *lines,
 	struct raw_config *raw, struct error *err);

@@ -1,8 +1,8 @@
 /*
  * counter.h - a counter with one writer, read by other threads
  *
- * A plain load and a relaxed store: no bus lock, no torn value. A reader may see it a turn late. Not for a counter
- * that two threads add to.
+ * A plain load and a relaxed store: no bus lock, no torn value. A reader may see it a turn late.
+ * Not for a counter that two threads add to.
  */
 #ifndef CONFIG_COUNTER_H
 #define CONFIG_COUNTER_H

@@ -30,24 +30,24 @@
 #define PROTECT_MAX	      16   /* protect: rules */
 
 /* ---- datapath ---- */
-#define THREAD_STACK_BYTES  (1u << 20) /* resident from the first to the last byte; a turn takes a hundredth */
-#define BURST_MAX	    32	/* packets one rx_burst may hand us: the bound on unclassified mbufs */
+#define THREAD_STACK_BYTES  (1u << 20) /* all of it resident; a turn takes a hundredth */
+#define BURST_MAX	    32	/* packets of one rx_burst: the bound on unclassified mbufs */
 #define RX_RING_DEFAULT	    256 /* small on purpose: each slot is a reserve mbuf (architecture 3) */
 #define RX_RING_MAX	    4096
 #define TX_RING_DEFAULT	    512
-#define LOCAL_PORT_MAX	    (NET_CONN_MAX + 1) /* TCP ports each worker has for itself: one more than connections, so one is free */
-#define HANDOVER_SLOT_MAX   256 /* pieces of strayed packets on their way from one worker to another */
+#define LOCAL_PORT_MAX	    (NET_CONN_MAX + 1) /* TCP ports of a worker; one is always free */
+#define HANDOVER_SLOT_MAX   256 /* pieces of misdirected packets between workers */
 #define TX_CHAIN_MAX	    24	 /* segments of one packet we send: header + payload pieces */
 #define MTU_MIN		    576
 #define MTU_MAX		    9000
 #define MBUF_DATA_BYTES	    2048 /* data room of an RX mbuf, headroom apart */
-#define HDR_DATA_BYTES	    256	 /* data room of a header mbuf: Ethernet to TCP options, and small payload */
+#define HDR_DATA_BYTES	    256	 /* of a header mbuf: all headers and small payload */
 
 /* ---- reserve ---- */
-#define OWNER_MAX	    512 /* ledger entries of one pool: each volume, and two for each connection */
+#define OWNER_MAX	    512 /* ledger entries of a pool: a volume, two a connection */
 #define OWNER_DEPTH_MAX	    4	/* port, device, its parts, and one to spare: bounds each charge */
 #define RESERVE_SAFETY_DEFAULT_PCT 125
-#define RESERVE_ALARM_RUN   16 /* one failed refill is harmless, so many in a row are worth a warning */
+#define RESERVE_ALARM_RUN   16 /* so many failed refills in a row: a warning */
 /*
  * Levels. Yellow begins with the first dip. It ends only when a burst more than one burst above the
  * floor is free, or every burst that comes and goes would flip it. Red leaves half of the reserve,
@@ -60,12 +60,12 @@
 
 /* ---- exception port ---- */
 #define EXCEPTION_RING_COUNT  256 /* packets on their way to the kernel; a power of two */
-#define EXCEPTION_MBUF_MAX    512 /* … and the RX mbufs they may be made of: a term of the reserve */
-#define EXCEPTION_BLANK_COUNT 128 /* empty mbufs the tap may fill, full ones not yet fetched included */
+#define EXCEPTION_MBUF_MAX    512 /* … and their RX mbufs: a term of the reserve */
+#define EXCEPTION_BLANK_COUNT 128 /* mbufs the tap may fill, or has filled */
 #define HOLD_MAX	      512 /* mbufs of other traffic held under pressure; packets too */
-#define HOLD_US_MAX	      100000ull /* … and for how long: its sender gives up and sends again after 200 ms */
+#define HOLD_US_MAX	      100000ull /* … and for how long: a sender resends after 200 ms */
 #define HOLD_FLOW_COUNT	      256
-#define HOLD_FLOW_IDLE_US     10000000ull /* a flow silent for so long is a new one when it comes back */
+#define HOLD_FLOW_IDLE_US     10000000ull /* silent for so long: a new flow when it returns */
 #define EXCEPTION_SEG_MAX     40  /* mbufs of one packet: 64 KiB of LRO in 2 KiB each, and some */
 
 /* ---- net ---- */
@@ -84,12 +84,12 @@
 #define STREAM_KEEPALIVE_PROBES 5 /* that go unanswered, and the peer is dead */
 
 /* ---- TCP ---- */
-#define TCP_RECORD_MAX	    1024 /* transmissions one connection remembers; each covers up to 64 KiB */
+#define TCP_RECORD_MAX	    1024 /* transmissions a connection remembers, 64 KiB each */
 #define TCP_RECORD_SPARE    64	 /* of them, kept for splitting what was partly lost or SACKed */
 #define TCP_OOO_MAX	    128	 /* separate runs of out-of-order data one connection holds */
 #define TCP_REPLY_MAX	    16	 /* resets waiting to be sent that belong to no connection */
 #define TCP_QUOTA_DEFAULT   512	 /* mbufs a stream may hold when its target names no quota */
-#define TCP_MBUF_PAYLOAD_MIN (MBUF_DATA_BYTES / 4) /* bytes a held mbuf carries at least, on average */
+#define TCP_MBUF_PAYLOAD_MIN (MBUF_DATA_BYTES / 4) /* the least a held mbuf carries on average */
 
 /* ---- NBD and block ---- */
 #define QUEUE_DEPTH_MAX	    256
@@ -106,17 +106,17 @@
 #define NBD_LIST_MAX	    (1u << 20) /* names one LIST may answer with */
 #define NBD_PROBE_NAMES_MAX 4096 /* of those, kept to be shown … */
 #define NBD_PROBE_TEXT_BYTES (512u << 10) /* … with their descriptions, in so many bytes */
-#define NBD_TRIM_BYTES_MAX  (128u << 20) /* of one TRIM or WRITE_ZEROES: bounds the time one takes */
-#define NBD_PART_US	    1000000u  /* what a server that shuts down has to close, once we said DISC */
+#define NBD_TRIM_BYTES_MAX  (128u << 20) /* of one TRIM or WRITE_ZEROES: bounds its time */
+#define NBD_PART_US	    1000000u  /* for a server that shuts down to close after DISC */
 #define NBD_RETRY_US_MIN    100000u   /* first pause before a reconnect that follows a failed one */
 #define NBD_RETRY_US_MAX    10000000u /* longest pause */
-#define NBD_STRAY_TRIES_MAX 32	 /* local ports tried until replies arrive at the worker they are for */
-#define NBD_FLUSH_POLL_US   50u	 /* a FLUSH looks this often whether the other workers are through */
+#define NBD_STRAY_TRIES_MAX 32	 /* local ports tried until replies reach their worker */
+#define NBD_FLUSH_POLL_US   50u	 /* a FLUSH polls the other workers this often */
 #define NBD_TURN_BYTES_MAX  (1u << 20) /* parsed per connection and turn */
 #define NBD_SPAN_MAX	    32	/* spans looked at in one go */
 #define NBD_EVENT_MAX	    64	/* volume events waiting for the control thread */
-#define NBD_KEEPALIVE_US    60000000u /* idle this long: a probe. Firewalls forget after 5 minutes, some after 4 or 2 */
-#define NBD_KEEPALIVE_BUSY_US 5000000u /* the same while replies are awaited, at most a third of dead_peer_timeout */
+#define NBD_KEEPALIVE_US    60000000u /* idle: a probe; firewalls forget in 2 to 5 minutes */
+#define NBD_KEEPALIVE_BUSY_US 5000000u /* while replies are awaited; <= dead_peer_timeout / 3 */
 #define NBD_SLOW_US	    10000000u /* a request that waits for so long is told */
 #define NBD_SEND_BYTES_MIN  (4u << 20) /* send queue of a connection, at least */
 #define BENCH_BLOCK_MAX	    (1u << 26) /* blocks bench keeps a generation of: 256 MiB of table */
@@ -139,9 +139,11 @@ static_assert(RESERVE_RED_LEAVE_PCT < RESERVE_RED_ENTER_PCT, "levels need hyster
 
 static_assert(REGISTRY_SERIES_MAX >= 4 * (VOLUME_MAX + WORKER_MAX + PORT_MAX),
 	"each volume, worker and port may bear a few families");
-static_assert(OWNER_MAX >= VOLUME_MAX + 2 * NET_CONN_MAX + 16, "every connection of a worker has its owners");
+static_assert(OWNER_MAX >= VOLUME_MAX + 2 * NET_CONN_MAX + 16,
+	"every connection of a worker has its owners");
 static_assert(PORT_ADDRESS_MAX <= NET_ADDR_MAX, "what the file may give, the port can hold");
-static_assert(NBD_RANGE_MAX >= NBD_BLOCK_BYTES_MAX / NBD_BLOCK_BYTES_MIN / 2, "one block in sectors, in any order");
+static_assert(NBD_RANGE_MAX >= NBD_BLOCK_BYTES_MAX / NBD_BLOCK_BYTES_MIN / 2,
+	"one block in sectors, in any order");
 static_assert(VOLUME_SERVER_MAX < 256, "a place in the list of addresses is a byte of a word");
 static_assert(NBD_SLOT_MAX <= 65536, "a slot number has 16 bits of the cookie");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");

@@ -2,8 +2,8 @@
  * log.h - one line on stderr, with the level systemd understands
  *
  * For the control thread and for start-up. Workers never log: they queue events, and the control
- * thread writes them. Under journald the prefix is <3> <4> <6> <7> (sd-daemon(3)), in a file or pipe
- * the time, the program and its pid; on a terminal there is none.
+ * thread writes them. Under journald the prefix is <3> <4> <6> <7> (sd-daemon(3)), in a file or
+ * pipe the time, the program and its pid; on a terminal there is none.
  */
 #ifndef CONFIG_LOG_H
 #define CONFIG_LOG_H

@@ -3,7 +3,8 @@
  *
  * Three readers need three prefixes. journald and /dev/kmsg take the level as "<6>", keep it apart
  * from the text, and add time and name themselves. A person at a terminal needs none of this. A
- * file or a pipe has nothing but the line: it gets time (UTC), program, pid and the level as a word.
+ * file or a pipe has nothing but the line: it gets time (UTC), program, pid and the level as a
+ * word.
  *
  * That stderr is no terminal does not make it journald's: systemd names the socket it connected in
  * JOURNAL_STREAM, as "device:inode", and only the descriptor with these numbers is the journal
@@ -33,8 +34,8 @@ static int is_level_parsed(int fd)
 		return 0;
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(KMSG_MAJOR, KMSG_MINOR))
 		return 1;
-	return journal && sscanf(journal, "%llu:%llu%n", &dev, &ino, &used) == 2 && !journal[used] &&
-	       st.st_dev == (dev_t)dev && st.st_ino == (ino_t)ino;
+	return journal && sscanf(journal, "%llu:%llu%n", &dev, &ino, &used) == 2 &&
+	       !journal[used] && st.st_dev == (dev_t)dev && st.st_ino == (ino_t)ino;
 }
 
 size_t log_prefix(char buf[LOG_PREFIX_BYTES], int fd, enum log_level level)

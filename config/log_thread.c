@@ -1,16 +1,18 @@
 /*
  * log_thread.c - lines of the log go out by a thread, so that the one who logs never waits
  *
- * Standard error may be a pipe whose reader is stopped, a terminal after Ctrl-S, a file on a server that is
- * gone, perhaps the one we serve. A write to it then blocks, and the control thread with it: no command,
- * no signal, no reconnect. O_NONBLOCK is no way out, for it belongs to the open file, which the user's
- * shell shares. So lines go to a ring of LOG_RING_LINES, and one thread writes them.
+ * Standard error may be a pipe whose reader is stopped, a terminal after Ctrl-S, a file on a server
+ * that is gone, perhaps the one we serve. A write to it then blocks, and the control thread with
+ * it: no command, no signal, no reconnect. O_NONBLOCK is no way out, for it belongs to the open
+ * file, which the user's shell shares. So lines go to a ring of LOG_RING_LINES, and one thread
+ * writes them.
  *
- * When the ring is full the newest line is dropped and counted; the next one that fits carries how many
- * are missing before it. What is written is whole lines in order. The ring is part of the program and
- * locked into memory with it; nothing is allocated.
+ * When the ring is full the newest line is dropped and counted; the next one that fits carries how
+ * many are missing before it. What is written is whole lines in order. The ring is part of the
+ * program and locked into memory with it; nothing is allocated.
  *
- * Always: count lines wait from head on; the thread copies the oldest and writes it without the lock.
+ * Always: count lines wait from head on; the thread copies the oldest and writes it without the
+ * lock.
  */
 #include "config/log_thread.h"
 
@@ -68,11 +70,13 @@ static void lost_write(uint64_t count)
 	size_t at = log_prefix(text, STDERR_FILENO, LOG_LEVEL_WARN);
 
 	at += (size_t)snprintf(text + at, sizeof(text) - at,
-		"%llu lines of the log are missing here: standard error was not read\n", (unsigned long long)count);
+		"%llu lines of the log are missing here: standard error was not read\n",
+		(unsigned long long)count);
 	line_write(text, at);
 }
 
-/* The oldest line, and how many are missing before it; 0 bytes: after the last. The lock is held. */
+/* The oldest line, and how many are missing before it; 0 bytes: after the last. The lock is held.
+ */
 static size_t line_take(char text[LOG_LINE_BYTES], uint64_t *missing)
 {
 	size_t len;

@@ -11,8 +11,9 @@
 #define LOG_LINE_BYTES 1024
 
 /*
- * From now on log_line() hands its lines to a thread. Before, and where no thread can be had, it writes
- * them itself. Call it once the process has its mount namespace: threads keep the old one. 0 or -errno.
+ * From now on log_line() hands its lines to a thread. Before, and where no thread can be had, it
+ * writes them itself. Call it once the process has its mount namespace: threads keep the old one. 0
+ * or -errno.
  */
 int log_thread_start(void);
 /*
@@ -21,9 +22,9 @@ int log_thread_start(void);
  */
 void log_thread_stop(unsigned ms);
 /*
- * Takes over a whole line of @len bytes, at most LOG_LINE_BYTES, its newline included; or counts it as
- * lost, if LOG_RING_LINES wait. False: there is no thread, so write it yourself. Any thread; allocates nothing, waits
- * for a copy of one line at most.
+ * Takes over a whole line of @len bytes, at most LOG_LINE_BYTES, its newline included; or counts it
+ * as lost, if LOG_RING_LINES wait. False: there is no thread, so write it yourself. Any thread;
+ * allocates nothing, waits for a copy of one line at most.
  */
 bool log_thread_put(const char *line, size_t len);
 /* The reader takes nothing, and log_thread_stop() gave up. */

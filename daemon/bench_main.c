@@ -1,9 +1,9 @@
 /*
  * bench_main.c - sluiced --bench: the daemon in one-shot mode, with the bench front end
  *
- * The same port, worker, classifier, TCP and NBD client as the daemon's, with a load generator where
- * ublk would be. So the dataplane can be measured and verified where the kernel has no ublk, and a
- * difference between the two is ublk's. Words and units are fio's.
+ * The same port, worker, classifier, TCP and NBD client as the daemon's, with a load generator
+ * where ublk would be. So the dataplane can be measured and verified where the kernel has no ublk,
+ * and a difference between the two is ublk's. Words and units are fio's.
  */
 #include "daemon/bench_main.h"
 
@@ -54,7 +54,8 @@ static int bs_parse(struct bench_config *cfg, const char *text, struct error *er
 	if (dash && bench_size_parse(dash + 1, &max, err))
 		return -EINVAL;
 	if (min == 0 || min > max || max > IO_BYTES_MAX)
-		return error_set(err, -EINVAL, "--bs=%s: sizes go from 512 to %u", text, IO_BYTES_MAX);
+		return error_set(
+			err, -EINVAL, "--bs=%s: sizes go from 512 to %u", text, IO_BYTES_MAX);
 	cfg->bs_min = (uint32_t)min;
 	cfg->bs_max = (uint32_t)max;
 	return 0;
@@ -69,8 +70,8 @@ static int number(const char *text, uint64_t min, uint64_t max, const char *name
 	if (*end == 's' && end[1] == 0)
 		end++;
 	if (end == text || *end || *out < min || *out > max)
-		return error_set(err, -EINVAL, "--%s=%s: give a number from %llu to %llu", name, text,
-			(unsigned long long)min, (unsigned long long)max);
+		return error_set(err, -EINVAL, "--%s=%s: give a number from %llu to %llu", name,
+			text, (unsigned long long)min, (unsigned long long)max);
 	return 0;
 }
 
@@ -159,10 +160,11 @@ static json_t *reserve_json(const struct engine *e)
 	struct reserve_info info;
 
 	reserve_info(engine_pool(e, 0), &info);
-	return json_pack("{s:i s:i s:i s:i s:I s:I s:i s:o}", "total", info.total, "floor", info.floor, "free",
-		info.free, "low_water", info.low_water, "dips", (json_int_t)info.dips, "refused",
-		(json_int_t)info.refused, "owners_over_limit", (int)reserve_over_limit(engine_pool(e, 0)),
-		"owners", report_owners(engine_pool(e, 0)));
+	return json_pack("{s:i s:i s:i s:i s:I s:I s:i s:o}", "total", info.total, "floor",
+		info.floor, "free", info.free, "low_water", info.low_water, "dips",
+		(json_int_t)info.dips, "refused", (json_int_t)info.refused, "owners_over_limit",
+		(int)reserve_over_limit(engine_pool(e, 0)), "owners",
+		report_owners(engine_pool(e, 0)));
 }
 
 /* TCP of all workers together; *drops likewise. */
@@ -180,7 +182,8 @@ static json_t *tcp_json(struct engine *e, uint64_t *drops)
 		rto += (json_int_t)net.tcp_rto;
 		*drops += net.protected_drops;
 	}
-	return json_pack("{s:I s:I s:I s:I}", "rx_segs", rx, "tx_segs", tx, "retrans_segs", retrans, "rto", rto);
+	return json_pack("{s:I s:I s:I s:I}", "rx_segs", rx, "tx_segs", tx, "retrans_segs", retrans,
+		"rto", rto);
 }
 
 static json_t *workers_json(struct engine *e)
@@ -193,8 +196,9 @@ static json_t *workers_json(struct engine *e)
 		worker_stats(engine_worker(e, i), &ws);
 		json_array_append_new(list,
 			json_pack("{s:I s:I s:I s:I s:I}", "rx_packets", (json_int_t)ws.rx_packets,
-				"tx_packets", (json_int_t)ws.tx_packets, "stray_out", (json_int_t)ws.stray_out,
-				"stray_in", (json_int_t)ws.stray_in, "stray_lost", (json_int_t)ws.stray_lost));
+				"tx_packets", (json_int_t)ws.tx_packets, "stray_out",
+				(json_int_t)ws.stray_out, "stray_in", (json_int_t)ws.stray_in,
+				"stray_lost", (json_int_t)ws.stray_lost));
 	}
 	return list;
 }
@@ -213,8 +217,8 @@ static void spread_add(json_t *out, struct engine *e)
 	free(v);
 }
 
-static json_t *result_json(const struct bench_args *a, struct engine *e, const struct bench_result *r,
-	double cpu_s)
+static json_t *result_json(
+	const struct bench_args *a, struct engine *e, const struct bench_result *r, double cpu_s)
 {
 	double s = (double)r->elapsed_us / 1e6;
 	struct other_stats other;
@@ -222,15 +226,17 @@ static json_t *result_json(const struct bench_args *a, struct engine *e, const s
 	json_t *tcp = tcp_json(e, &drops), *out;
 
 	other_stats(worker_other(engine_worker(e, 0)), &other);
-	out = json_pack("{s:s s:s s:i s:f s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:I s:I s:I s:f s:o s:o s:o s:o}",
+	out = json_pack("{s:s s:s s:i s:f s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:I s:I s:I s:f "
+			"s:o s:o s:o s:o}",
 		"rw", a->rw ? a->rw : "read", "bs", a->bs ? a->bs : "4k", "iodepth", a->cfg.iodepth,
-		"seconds", s, "iops", (double)(r->ios[0] + r->ios[1]) / s, "read_iops", (double)r->ios[0] / s,
-		"write_iops", (double)r->ios[1] / s, "mb_s", (double)(r->bytes[0] + r->bytes[1]) / s / 1e6,
-		"p50_us", r->p50_us, "p99_us", r->p99_us, "p999_us", r->p999_us, "mean_us", r->mean_us,
-		"ios", (json_int_t)(r->ios[0] + r->ios[1]), "errors", (json_int_t)r->errors,
+		"seconds", s, "iops", (double)(r->ios[0] + r->ios[1]) / s, "read_iops",
+		(double)r->ios[0] / s, "write_iops", (double)r->ios[1] / s, "mb_s",
+		(double)(r->bytes[0] + r->bytes[1]) / s / 1e6, "p50_us", r->p50_us, "p99_us",
+		r->p99_us, "p999_us", r->p999_us, "mean_us", r->mean_us, "ios",
+		(json_int_t)(r->ios[0] + r->ios[1]), "errors", (json_int_t)r->errors,
 		"verify_errors", (json_int_t)r->verify_errors, "verified_blocks",
-		(json_int_t)r->verified_blocks, "protected_drops", (json_int_t)drops, "cpu_s", cpu_s, "reserve",
-		reserve_json(e), "tcp", tcp, "workers", workers_json(e), "other",
+		(json_int_t)r->verified_blocks, "protected_drops", (json_int_t)drops, "cpu_s",
+		cpu_s, "reserve", reserve_json(e), "tcp", tcp, "workers", workers_json(e), "other",
 		registry_values(&counters_other, (const uint64_t *)&other));
 	if (out) {
 		spread_add(out, e);
@@ -254,11 +260,12 @@ static void result_print(const struct bench_args *a, struct engine *e, const str
 		json_decref(json);
 		return;
 	}
-	printf("%s: rw=%s bs=%s iodepth=%u: %.0f IOPS, %.1f MB/s, p50 %.0f us, p99 %.0f us, p99.9 %.0f us, "
+	printf("%s: rw=%s bs=%s iodepth=%u: %.0f IOPS, %.1f MB/s, p50 %.0f us, p99 %.0f us, p99.9 "
+	       "%.0f us, "
 	       "%llu I/Os in %.1f s, %llu errors, %llu verify errors (%llu blocks verified)\n",
 		a->uri, a->rw ? a->rw : "read", a->bs ? a->bs : "4k", a->cfg.iodepth,
-		(double)(r->ios[0] + r->ios[1]) / s, (double)(r->bytes[0] + r->bytes[1]) / s / 1e6, r->p50_us,
-		r->p99_us, r->p999_us, (unsigned long long)(r->ios[0] + r->ios[1]), s,
+		(double)(r->ios[0] + r->ios[1]) / s, (double)(r->bytes[0] + r->bytes[1]) / s / 1e6,
+		r->p50_us, r->p99_us, r->p999_us, (unsigned long long)(r->ios[0] + r->ios[1]), s,
 		(unsigned long long)r->errors, (unsigned long long)r->verify_errors,
 		(unsigned long long)r->verified_blocks);
 }
@@ -304,9 +311,11 @@ static int run_load(struct engine *e, const struct bench_args *a, struct error *
 }
 
 /* Attaches the volumes, all at once, and waits until each is there or the first is refused. */
-static int volumes_attach(struct engine *e, const struct bench_args *a, const struct config *cfg, struct error *err)
+static int volumes_attach(
+	struct engine *e, const struct bench_args *a, const struct config *cfg, struct error *err)
 {
-	static struct wait waits[VOLUME_MAX]; /* an attach under way writes into it whatever becomes of us */
+	static struct wait
+		waits[VOLUME_MAX]; /* an attach under way writes into it whatever becomes of us */
 	struct bench_config bench = a->cfg;
 	unsigned i;
 	int rc = 0;
@@ -337,7 +346,8 @@ static int volumes_attach(struct engine *e, const struct bench_args *a, const st
 static int faults_begin(struct engine *e, const struct bench_args *a, struct error *err)
 {
 	if (a->is_starved && engine_starve(e, true))
-		return error_set(err, -ENOTSUP, "--starve needs a build with -Dfault_injection=true");
+		return error_set(
+			err, -ENOTSUP, "--starve needs a build with -Dfault_injection=true");
 	if (a->level && engine_level(e, a->level, err))
 		return -EINVAL;
 	if (a->is_trapped && !engine_spring_alloc_trap(e))
@@ -345,7 +355,8 @@ static int faults_begin(struct engine *e, const struct bench_args *a, struct err
 	return 0;
 }
 
-static int session(struct engine *e, const struct bench_args *a, const struct config *cfg, struct error *err)
+static int session(
+	struct engine *e, const struct bench_args *a, const struct config *cfg, struct error *err)
 {
 	int rc = faults_begin(e, a, err);
 
@@ -360,8 +371,10 @@ static int session(struct engine *e, const struct bench_args *a, const struct co
 	return rc;
 }
 
-/* As the file serves that URI, if it does: its other addresses, deadlines and policy count here too. */
-static int volume_of_uri(const struct config *cfg, const char *uri, struct config_volume *out, struct error *err)
+/* As the file serves that URI, if it does: its other addresses, deadlines and policy count here
+ * too. */
+static int volume_of_uri(
+	const struct config *cfg, const char *uri, struct config_volume *out, struct error *err)
 {
 	unsigned i, k;
 
@@ -375,21 +388,25 @@ static int volume_of_uri(const struct config *cfg, const char *uri, struct confi
 }
 
 /* So many of @v, each with a name of its own. */
-static int volumes_plan(struct bench_args *a, const struct config_volume *v, struct config *cfg, struct error *err)
+static int volumes_plan(
+	struct bench_args *a, const struct config_volume *v, struct config *cfg, struct error *err)
 {
 	unsigned i;
 
 	a->volumes = a->volumes ? a->volumes : 1;
 	a->busy = a->busy ? a->busy : a->volumes;
 	if (a->busy > a->volumes)
-		return error_set(err, -EINVAL, "--busy=%u: there are --volumes=%u", a->busy, a->volumes);
+		return error_set(
+			err, -EINVAL, "--busy=%u: there are --volumes=%u", a->busy, a->volumes);
 	if (a->volumes > 1 && a->cfg.verify)
-		return error_set(err, -EINVAL, "--verify goes with one volume: several would write over each other");
+		return error_set(err, -EINVAL,
+			"--verify goes with one volume: several would write over each other");
 	cfg->volume_count = a->volumes;
 	for (i = 0; i < a->volumes; i++) {
 		cfg->volumes[i] = *v;
 		if (i > 0)
-			snprintf(cfg->volumes[i].name, sizeof(cfg->volumes[i].name), "%.56s-%u", v->name, i);
+			snprintf(cfg->volumes[i].name, sizeof(cfg->volumes[i].name), "%.56s-%u",
+				v->name, i);
 	}
 	return 0;
 }
@@ -397,8 +414,8 @@ static int volumes_plan(struct bench_args *a, const struct config_volume *v, str
 void bench_print_failure(int rc, const struct error *err)
 {
 	const struct error_code *code = error_code_of(rc);
-	json_t *json = json_pack("{s:{s:i s:s s:s}}", "error", "code", code->code, "name", code->name, "message",
-		err->text);
+	json_t *json = json_pack("{s:{s:i s:s s:s}}", "error", "code", code->code, "name",
+		code->name, "message", err->text);
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
 	puts(text ? text : "{\"error\":{}}");

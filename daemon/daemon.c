@@ -3,8 +3,8 @@
  *
  * The control thread is the process's first thread. It comes up in the order that makes promises
  * hold: own mount namespace before any thread (or exit can deadlock on our own device), DPDK and
- * every pool, then mlockall over what is there, then volumes. From then on it is one loop around one
- * poll: the control socket, signals, the engine's steps.
+ * every pool, then mlockall over what is there, then volumes. From then on it is one loop around
+ * one poll: the control socket, signals, the engine's steps.
  *
  * At SIGTERM volumes are detached in order, but for those whose device is mounted, swapped on or
  * open: what is answered is answered, and the device stays with its requests held, for the next
@@ -51,7 +51,8 @@ static void ready_notify(const char *state)
 #endif
 }
 
-/* The process as it is to be, and the log's thread in it: a thread keeps the mount namespace it was made in. */
+/* The process as it is to be, and the log's thread in it: a thread keeps the mount namespace it was
+ * made in. */
 static void process_begin(const struct daemon_run *run)
 {
 	const char *const paths[] = {
@@ -62,7 +63,8 @@ static void process_begin(const struct daemon_run *run)
 	if (host_stacks_fit())
 		log_debug("the C library kept its own size of thread stacks");
 	if (log_thread_start())
-		log_warn("no thread for the log: while standard error is not read the daemon stands still");
+		log_warn("no thread for the log: while standard error is not read the daemon "
+			 "stands still");
 	if (rc)
 		log_warn("%s", note.text);
 }
@@ -76,7 +78,8 @@ struct engine *daemon_engine_start(const struct daemon_run *run, struct error *e
 	bool full;
 
 	process_begin(run);
-	if (eal_start(run->cfg, engine_memory_mib(run->cfg), run->eal_argc, run->eal_argv, &facts, err))
+	if (eal_start(run->cfg, engine_memory_mib(run->cfg), run->eal_argc, run->eal_argv, &facts,
+		    err))
 		goto err_log;
 	e = engine_create(run->cfg, &facts, err);
 	if (!e)
@@ -111,7 +114,8 @@ static void signal_reload(struct daemon_state *d)
 	json_t *result = NULL;
 	char text[64];
 
-	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monotonic_us());
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+		(unsigned long long)monotonic_us());
 	ready_notify(text);
 	(void)reload(d, &result, &err); /* it logs what it did, or why not */
 	json_decref(result);
@@ -138,10 +142,12 @@ static void serve(struct daemon_state *d, int sigfd)
 	}
 }
 
-/* A worker or the kernel holds a volume for ever. Devices that outlive a process are the next one's. */
+/* A worker or the kernel holds a volume for ever. Devices that outlive a process are the next
+ * one's. */
 static void give_up(const struct daemon_state *d)
 {
-	log_error("ending with %u volume(s) that did not end: their devices are left to the next sluiced",
+	log_error("ending with %u volume(s) that did not end: their devices are left to the next "
+		  "sluiced",
 		engine_volume_count(d->engine));
 	log_thread_stop(LOG_END_MS_MAX);
 	_exit(EXIT_FAILURE);
@@ -153,8 +159,8 @@ static void end(struct daemon_state *d, int sigfd)
 	bool forced = false, is_reload;
 
 	ready_notify("STOPPING=1");
-	log_info("ending: %s %u volume(s); a second signal forces it", d->is_keeping ? "leaving" : "detaching",
-		engine_volume_count(d->engine));
+	log_info("ending: %s %u volume(s); a second signal forces it",
+		d->is_keeping ? "leaving" : "detaching", engine_volume_count(d->engine));
 	engine_leave_all(d->engine, d->is_keeping);
 	engine_detach_all(d->engine, false);
 	while (engine_volume_count(d->engine)) {
@@ -189,7 +195,8 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 	if (!d.control)
 		goto out_engine;
 	if (control_watch(d.control, sigfd) || control_watch(d.control, engine_fd(d.engine)))
-		log_debug("no place to watch signals or names: they are read every %u ms", POLL_MS_QUIET);
+		log_debug("no place to watch signals or names: they are read every %u ms",
+			POLL_MS_QUIET);
 	d.takeover = takeover_create(run->cfg, d.engine);
 	if (!d.takeover) {
 		error_set(err, -ENOMEM, "out of memory");

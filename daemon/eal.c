@@ -7,8 +7,8 @@
  * is good for us and for the IOMMU, no shared files (two daemons must not meet in /dev/hugepages).
  *
  * Hugepages are used when there are enough of them; without, ordinary memory, which mlockall keeps
- * resident. The main lcore floats over all CPUs we may use: it is the control thread, workers are threads of
- * our own.
+ * resident. The main lcore floats over all CPUs we may use: it is the control thread, workers are
+ * threads of our own.
  */
 #include "daemon/eal.h"
 #include "daemon/eal_log.h"
@@ -55,8 +55,8 @@ static void add_device(struct eal_args *a, const struct config_port *p, unsigned
 	case DEVICE_AF_PACKET: /* a packet socket of our own: port_packet.c */
 		break;
 	case DEVICE_AF_XDP:
-		arg_add(a, "--vdev=net_af_xdp%u,iface=%s,start_queue=0,queue_count=%u", idx, p->device,
-			p->queues ? p->queues : 1);
+		arg_add(a, "--vdev=net_af_xdp%u,iface=%s,start_queue=0,queue_count=%u", idx,
+			p->device, p->queues ? p->queues : 1);
 		break;
 	}
 }
@@ -76,8 +76,8 @@ static int init_failed(struct error *err)
 	}
 }
 
-int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **extra_argv, struct engine_facts *facts,
-	struct error *err)
+int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **extra_argv,
+	struct engine_facts *facts, struct error *err)
 {
 	struct eal_args args = {0};
 	uint16_t cpus[HOST_CPU_MAX];

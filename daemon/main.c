@@ -1,11 +1,12 @@
 /*
  * main.c - sluiced: from a command line to a daemon, and back out
  *
- * The order matters and is the whole file. First everything that can be wrong is looked for, while a
- * sentence on stderr still reaches the person who typed the command: the file, the machine, another
- * daemon. Then the process protects itself (own mount namespace, OOM score, PR_SET_IO_FLUSHER),
- * because what it serves may be the disk it would otherwise wait for. Then DPDK, ports and workers;
- * memory is locked once it is all there. Then volumes, and the control socket, until a signal.
+ * The order matters and is the whole file. First everything that can be wrong is looked for, while
+ * a sentence on stderr still reaches the person who typed the command: the file, the machine,
+ * another daemon. Then the process protects itself (own mount namespace, OOM score,
+ * PR_SET_IO_FLUSHER), because what it serves may be the disk it would otherwise wait for. Then
+ * DPDK, ports and workers; memory is locked once it is all there. Then volumes, and the control
+ * socket, until a signal.
  *
  * SIGTERM and SIGINT detach every volume in order, and leave those in use to the next daemon.
  */
@@ -35,21 +36,34 @@ static const char usage_text[] =
 	"  --check            look for mistakes in FILE and on this machine, then exit\n"
 	"  --memory           print the MiB of memory FILE makes DPDK need, then exit\n"
 	"  --keep             at the end leave every device to the next sluiced\n"
-	"  --bench URI        run one load against URI in this process, print the result, exit; in fio's words:\n"
-	"                     --rw=RW --bs=SIZE[-SIZE] --iodepth=N --runtime=S --size=SIZE --rwmixread=PERCENT\n"
-	"                     --seed=N --thinktime=US --verify --json; and of our own: --volumes=N (at the same URI),\n"
+	"  --bench URI        run one load against URI in this process, print the result, exit; in "
+	"fio's words:\n"
+	"                     --rw=RW --bs=SIZE[-SIZE] --iodepth=N --runtime=S --size=SIZE "
+	"--rwmixread=PERCENT\n"
+	"                     --seed=N --thinktime=US --verify --json; and of our own: --volumes=N "
+	"(at the same URI),\n"
 	"                     --busy=N (of these, how many have a load)\n"
-	"  --no-ublk          start without the kernel's ublk driver: probe and status, no block devices\n"
+	"  --no-ublk          start without the kernel's ublk driver: probe and status, no block "
+	"devices\n"
 #if SLUICE_FAULT_INJECTION
 	"  --starve, --level=green|yellow|red, --plant-allocation\n"
-	"                     with --bench, in this build with fault injection: see sluice fault; an allocation on a worker\n"
+	"                     with --bench, in this build with fault injection: see sluice fault; "
+	"an allocation on a worker\n"
 #endif
 	"  --version          print the version\n"
 	"  -h, --help         this\n"
 	"\n"
 	"Status: 0 good, 1 failed, 2 wrong usage. More in sluiced(8).\n";
 
-enum { OPT_CHECK = 256, OPT_BENCH, OPT_VERSION, OPT_KEEP, OPT_NO_UBLK, OPT_MEMORY, OPT_BENCH_FIRST };
+enum {
+	OPT_CHECK = 256,
+	OPT_BENCH,
+	OPT_VERSION,
+	OPT_KEEP,
+	OPT_NO_UBLK,
+	OPT_MEMORY,
+	OPT_BENCH_FIRST
+};
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -134,7 +148,8 @@ static int cmdline_parse(int argc, char **argv, struct cmdline *c)
 	}
 	for (i = optind; i < argc && strcmp(argv[i - 1], "--") != 0; i++) {
 		if (c->bench.uri) {
-			fprintf(stderr, "sluiced: --bench takes one URI; \"%s\" is one too many\n", argv[i]);
+			fprintf(stderr, "sluiced: --bench takes one URI; \"%s\" is one too many\n",
+				argv[i]);
 			return EXIT_USAGE;
 		}
 		c->bench.uri = argv[i];
@@ -164,8 +179,8 @@ static int check_only(const struct config *cfg)
 
 	if (rc)
 		return fail(false, rc, &err);
-	printf("sluiced: configuration and machine are good: %u port(s), %u volume(s)\n", cfg->port_count,
-		cfg->volume_count);
+	printf("sluiced: configuration and machine are good: %u port(s), %u volume(s)\n",
+		cfg->port_count, cfg->volume_count);
 	return EXIT_SUCCESS;
 }
 

@@ -1,14 +1,14 @@
 /*
  * signals.c - the signals a daemon is ended by, and those it survives
  *
- * Requests of mounted file systems and of swap wait for this process, so no signal ends or stops it by
- * an accident of its default action: an unknown `kill -USR1`, a timer, Ctrl-Z.
- * All of them are blocked in every thread and read from a signalfd. SIGTERM and SIGINT end the
- * daemon in order, SIGHUP reads the configuration again; the others are logged and ignored.
+ * Requests of mounted file systems and of swap wait for this process, so no signal ends or stops it
+ * by an accident of its default action: an unknown `kill -USR1`, a timer, Ctrl-Z. All of them are
+ * blocked in every thread and read from a signalfd. SIGTERM and SIGINT end the daemon in order,
+ * SIGHUP reads the configuration again; the others are logged and ignored.
  *
- * Left alone are the signals of a fault of ours (SIGSEGV, SIGABRT, …) and SIGQUIT, which end it with a
- * core dump, those that no process can block (SIGKILL, SIGSTOP), and those that do nothing by default.
- * SIGPIPE is ignored in main.c. All of it is in sluiced(8), SIGNALS.
+ * Left alone are the signals of a fault of ours (SIGSEGV, SIGABRT, …) and SIGQUIT, which end it
+ * with a core dump, those that no process can block (SIGKILL, SIGSTOP), and those that do nothing
+ * by default. SIGPIPE is ignored in main.c. All of it is in sluiced(8), SIGNALS.
  */
 #include "daemon/signals.h"
 
@@ -22,8 +22,8 @@
 
 #define READ_MAX 64 /* signals taken at once: each standard one is pending once at most */
 
-static const int left_alone[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGQUIT, SIGCHLD,
-	SIGCONT, SIGURG, SIGWINCH, SIGPIPE};
+static const int left_alone[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGQUIT,
+	SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGPIPE};
 
 int signals_open(void)
 {

@@ -29,7 +29,8 @@ struct stream_buf *dma_buf_create(uint64_t bytes, struct error *err)
 		rte_free(base);
 		error_set(err, -ENOMEM,
 			"no %llu MiB left for block staging: add hugepages "
-			"(echo N > /proc/sys/vm/nr_hugepages) and restart, or lower queue_depth or io_size_max",
+			"(echo N > /proc/sys/vm/nr_hugepages) and restart, or lower queue_depth or "
+			"io_size_max",
 			(unsigned long long)((bytes + (1u << 20) - 1) >> 20));
 		return NULL;
 	}

@@ -29,6 +29,7 @@ unsigned handover_worker_count(const struct handover *h);
 bool handover_put(struct handover *h, unsigned from, unsigned to, const struct rte_mbuf *m);
 /* The oldest of what @from left for @to, in mbufs of @pool. NULL: nothing, or @pool is empty and it
  * stays. Only worker @to calls it so. */
-struct rte_mbuf *handover_take(struct handover *h, unsigned from, unsigned to, struct reserve *pool);
+struct rte_mbuf *handover_take(
+	struct handover *h, unsigned from, unsigned to, struct reserve *pool);
 
 #endif

@@ -1,26 +1,27 @@
 /*
  * pace.c - how long a worker may look away, while others' packets pour in or the storage is at work
  *
- * A worker that spins after each packet never sleeps under a flood: it takes a whole processor, from the
- * very programs that wait for the storage, to look at packets one by one as they come. The interrupt
- * is no help, since it is raised for those packets too. What helps is to look less often: a nap, after
- * which what has come meanwhile is taken in one burst.
+ * A worker that spins after each packet never sleeps under a flood: it takes a whole processor,
+ * from the very programs that wait for the storage, to look at packets one by one as they come. The
+ * interrupt is no help, since it is raised for those packets too. What helps is to look less often:
+ * a nap, after which what has come meanwhile is taken in one burst.
  *
- * The price is that an answer of the storage may wait out the nap. So it is a quarter of the time that
- * lies between one turn of storage work and the next, as it was of late: a request then takes an
- * eighth longer on average, at most. Storage that is busy, or answers in less than four times
- * NAP_US_MIN, allows no nap, and the worker polls as it does without a flood. And it is no longer than
- * a quarter of the RX ring takes to fill at the flood's pace: a nap must not lose a packet.
+ * The price is that an answer of the storage may wait out the nap. So it is a quarter of the time
+ * that lies between one turn of storage work and the next, as it was of late: a request then takes
+ * an eighth longer on average, at most. Storage that is busy, or answers in less than four times
+ * NAP_US_MIN, allows no nap, and the worker polls as it does without a flood. And it is no longer
+ * than a quarter of the RX ring takes to fill at the flood's pace: a nap must not lose a packet.
  *
- * The same is true of answers. With many requests at the server, one answer more or less in a turn makes no
- * difference to who asked, but each turn is work: a packet sent, an ACK, a submission. So while nothing
- * comes and many requests wait, the worker rests for a part of what a request takes, and finds several answers at
- * once. In the midst of answers the server waits for our ACKs: then it rests for a part of a round trip only, and not
- * at all while they come slowly, for so they do when the server has little leave to send.
+ * The same is true of answers. With many requests at the server, one answer more or less in a turn
+ * makes no difference to who asked, but each turn is work: a packet sent, an ACK, a submission. So
+ * while nothing comes and many requests wait, the worker rests for a part of what a request takes,
+ * and finds several answers at once. In the midst of answers the server waits for our ACKs: then it
+ * rests for a part of a round trip only, and not at all while they come slowly, for so they do when
+ * the server has little leave to send.
  *
- * With few requests under way each counts; but none is answered long before its time, and looking for it meanwhile takes
- * the processor from who asked. So the worker rests for a quarter of what lies between one answer and the next, and
- * not at all when a part of an answer has come.
+ * With few requests under way each counts; but none is answered long before its time, and looking
+ * for it meanwhile takes the processor from who asked. So the worker rests for a quarter of what
+ * lies between one answer and the next, and not at all when a part of an answer has come.
  *
  * Pure: packets and times go in, and a time comes out.
  */
@@ -91,13 +92,16 @@ uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us)
 uint64_t pace_rest_us(const struct pace *p, const struct nbd_client_load *load, unsigned ring_count)
 {
 	uint32_t rate = larger(p->others, p->others_last) + larger(p->storage, p->storage_last);
-	bool has_many = load->in_flight >= MANY_IN_FLIGHT, is_flow = larger(p->storage, p->storage_last) >= FLOW_COUNT;
+	bool has_many = load->in_flight >= MANY_IN_FLIGHT,
+	     is_flow = larger(p->storage, p->storage_last) >= FLOW_COUNT;
 	uint64_t rest_us;
 
 	if (load->in_flight == 0 || (load->is_answering && !(has_many && is_flow)))
 		return 0;
-	rest_us = load->latency_us / (has_many ? REST_SHARE_MANY : REST_SHARE_FEW * load->in_flight);
-	rest_us = smaller(rest_us, load->is_answering ? load->rtt_us / REST_SHARE_RTT : REST_US_MAX);
+	rest_us =
+		load->latency_us / (has_many ? REST_SHARE_MANY : REST_SHARE_FEW * load->in_flight);
+	rest_us =
+		smaller(rest_us, load->is_answering ? load->rtt_us / REST_SHARE_RTT : REST_US_MAX);
 	rest_us = smaller(rest_us, REST_US_MAX);
 	if (rate > 0)
 		rest_us = smaller(rest_us, (uint64_t)ring_count * WINDOW_US / NAP_SHARE / rate);

@@ -4,7 +4,8 @@
  * Everything a PMD does differently ends here. The rest of the dataplane sees bursts of mbufs and a
  * struct of booleans. What we insist on, and why:
  *
- *  - No MBUF_FAST_FREE: it returns mbufs of one TX ring to one pool, and our packets are chains from
+ *  - No MBUF_FAST_FREE: it returns mbufs of one TX ring to one pool, and our packets are chains
+ *  from
  *    three (headers, attached payload, forwarded RX).
  *  - Small rings: each RX slot is an mbuf of the reserve for ever.
  *  - rx_burst is the one place where a refill may dip (reserve_entitle), whatever the PMD's refill
@@ -32,7 +33,8 @@
 #include "dataplane/port_socket.h"
 #include "mempool_reserve/reserve.h"
 
-/* af_xdp fills its ring with this many at set-up, and copies what it sends into mbufs of that pool. */
+/* af_xdp fills its ring with this many at set-up, and copies what it sends into mbufs of that pool.
+ */
 #define AF_XDP_FILL_COUNT 2048
 
 struct port {
@@ -95,10 +97,12 @@ static void conf_choose(struct port *p, uint16_t queues)
 	}
 	/* A PMD that does not say it sends chains sends the first segment, and garbage after it. */
 	o->tx_seg_max = tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS ? TX_CHAIN_MAX : 1;
-	if (p->info.tx_desc_lim.nb_mtu_seg_max && p->info.tx_desc_lim.nb_mtu_seg_max < o->tx_seg_max)
+	if (p->info.tx_desc_lim.nb_mtu_seg_max &&
+		p->info.tx_desc_lim.nb_mtu_seg_max < o->tx_seg_max)
 		o->tx_seg_max = p->info.tx_desc_lim.nb_mtu_seg_max;
 	p->conf.intr_conf.rxq = 1;
-	/* Without it many NICs send everything to queue 0, and no local port would help a worker. */
+	/* Without it many NICs send everything to queue 0, and no local port would help a worker.
+	 */
 	p->facts.has_rss = queues > 1 && (p->info.flow_type_rss_offloads & RTE_ETH_RSS_TCP);
 	if (p->facts.has_rss) {
 		p->conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -107,7 +111,8 @@ static void conf_choose(struct port *p, uint16_t queues)
 	}
 }
 
-/* Configures, taking back what this PMD turns out to refuse: interrupts first, then LRO, then RSS. */
+/* Configures, taking back what this PMD turns out to refuse: interrupts first, then LRO, then RSS.
+ */
 static int conf_apply(struct port *p, uint16_t queues)
 {
 	int rc = rte_eth_dev_configure(p->facts.id, queues, queues, &p->conf);
@@ -119,7 +124,8 @@ static int conf_apply(struct port *p, uint16_t queues)
 	}
 	if (rc && p->facts.has_lro) {
 		p->facts.has_lro = false;
-		p->conf.rxmode.offloads &= ~(RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER);
+		p->conf.rxmode.offloads &=
+			~(RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER);
 		p->conf.rxmode.max_lro_pkt_size = 0;
 		rc = rte_eth_dev_configure(p->facts.id, queues, queues, &p->conf);
 	}
@@ -132,7 +138,8 @@ static int conf_apply(struct port *p, uint16_t queues)
 	return rc;
 }
 
-/* Mbufs the longest packet arrives in: 64 KiB where the NIC merges them, else a frame of the MTU. */
+/* Mbufs the longest packet arrives in: 64 KiB where the NIC merges them, else a frame of the MTU.
+ */
 static uint32_t mbufs_of_frame(const struct port_facts *f)
 {
 	uint32_t bytes = f->has_lro ? 65536u : f->mtu + RTE_ETHER_HDR_LEN + 8u;
@@ -147,8 +154,10 @@ static void mbufs_count(struct port_facts *f, const struct config_port *cfg)
 
 	if (cfg->kind == DEVICE_PCI && !f->driver[0]) /* not known yet */
 		rings = PORT_RX_RINGS_MAX;
-	f->ring_mbufs = cfg->kind == DEVICE_AF_XDP ? (uint32_t)AF_XDP_FILL_COUNT + f->tx_ring : rings * f->rx_ring;
-	/* A packet the NIC merged is a chain as long as 64 KiB need, but no burst is longer than its ring. */
+	f->ring_mbufs = cfg->kind == DEVICE_AF_XDP ? (uint32_t)AF_XDP_FILL_COUNT + f->tx_ring
+						   : rings * f->rx_ring;
+	/* A packet the NIC merged is a chain as long as 64 KiB need, but no burst is longer than
+	 * its ring. */
 	f->burst_mbufs = RTE_MIN(BURST_MAX * mbufs_of_frame(f), f->ring_mbufs);
 }
 
@@ -180,7 +189,8 @@ static int facts_read(struct port *p, const struct config_port *cfg)
 	p->facts.is_full_guarantee = cfg->kind == DEVICE_PCI;
 	p->sends_from_rx_pool = cfg->kind == DEVICE_AF_XDP;
 	p->is_xdp = p->facts.has_half_sums = cfg->kind == DEVICE_AF_XDP;
-	p->facts.offload.rx_csum |= p->facts.has_half_sums; /* what half_sum.c has marked is believed */
+	p->facts.offload.rx_csum |=
+		p->facts.has_half_sums; /* what half_sum.c has marked is believed */
 	rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->facts.id, &p->facts.rx_ring, &p->facts.tx_ring);
 	mbufs_count(&p->facts, cfg);
 	return rc;
@@ -194,11 +204,14 @@ static int mtu_check(const struct port *p, const struct config_port *cfg, struct
 		max = RTE_MIN(max, p->info.max_rx_pktlen - overhead);
 	if (cfg->mtu <= max)
 		return 0;
-	return error_set(err, -EINVAL, "port %s: mtu: %u, and driver %s takes %u at most: lower it, there and at the peers",
+	return error_set(err, -EINVAL,
+		"port %s: mtu: %u, and driver %s takes %u at most: lower it, there and at the "
+		"peers",
 		cfg->name, cfg->mtu, p->info.driver_name, max);
 }
 
-static int ethdev_open(struct port *p, const struct config_port *cfg, unsigned idx, uint16_t queues, struct error *err)
+static int ethdev_open(struct port *p, const struct config_port *cfg, unsigned idx, uint16_t queues,
+	struct error *err)
 {
 	char name[RTE_ETH_NAME_MAX_LEN] = "";
 	int rc;
@@ -206,13 +219,14 @@ static int ethdev_open(struct port *p, const struct config_port *cfg, unsigned i
 	device_name(cfg, idx, name, sizeof(name));
 	rc = rte_eth_dev_get_port_by_name(name, &p->facts.id);
 	if (rc)
-		return error_set(err, rc, "port %s: DPDK does not find %s; run `sluice doctor`", cfg->name, name);
+		return error_set(err, rc, "port %s: DPDK does not find %s; run `sluice doctor`",
+			cfg->name, name);
 	rc = rte_eth_dev_info_get(p->facts.id, &p->info);
 	if (rc)
 		goto err_conf;
 	if (queues > p->info.max_rx_queues || queues > p->info.max_tx_queues)
-		return error_set(err, -EINVAL, "port %s: queues: %u asked for, the device has %u", cfg->name, queues,
-			RTE_MIN(p->info.max_rx_queues, p->info.max_tx_queues));
+		return error_set(err, -EINVAL, "port %s: queues: %u asked for, the device has %u",
+			cfg->name, queues, RTE_MIN(p->info.max_rx_queues, p->info.max_tx_queues));
 	rc = mtu_check(p, cfg, err);
 	if (rc)
 		return rc;
@@ -229,7 +243,8 @@ static int ethdev_open(struct port *p, const struct config_port *cfg, unsigned i
 		return 0;
 
 err_conf:
-	return error_set(err, rc, "port %s: %s refuses its configuration: %s", cfg->name, name, strerror(-rc));
+	return error_set(err, rc, "port %s: %s refuses its configuration: %s", cfg->name, name,
+		strerror(-rc));
 }
 
 int port_open(const struct config_port *cfg, unsigned idx, uint16_t queues, struct port **out,
@@ -291,9 +306,10 @@ int port_queue_setup(struct port *p, uint16_t q, struct reserve *rx, struct erro
 }
 
 /*
- * Whether a NIC could mark the storage's packets, and so spare us their look-up, no capability bit tells: one asks
- * about a rule. So we ask, about the one that a connection would need, and pass the answer on. Nothing is programmed:
- * the look-up costs less than the packet (bench/cost), and it must be there anyhow, for the NICs that refuse.
+ * Whether a NIC could mark the storage's packets, and so spare us their look-up, no capability bit
+ * tells: one asks about a rule. So we ask, about the one that a connection would need, and pass the
+ * answer on. Nothing is programmed: the look-up costs less than the packet (bench/cost), and it
+ * must be there anyhow, for the NICs that refuse.
  */
 static void flow_ask(struct port_facts *f)
 {
@@ -304,22 +320,28 @@ static void flow_ask(struct port_facts *f)
 	/* Addresses that documents may use. */
 	const struct rte_flow_item_ipv4 ip = {
 		.hdr = {.src_addr = RTE_BE32(0xc0000201), .dst_addr = RTE_BE32(0xc0000202)}};
-	const struct rte_flow_item_tcp tcp = {.hdr = {.src_port = RTE_BE16(10809), .dst_port = RTE_BE16(50000)}};
+	const struct rte_flow_item_tcp tcp = {
+		.hdr = {.src_port = RTE_BE16(10809), .dst_port = RTE_BE16(50000)}};
 	const struct rte_flow_attr attr = {.ingress = 1};
 	const struct rte_flow_item pattern[] = {{.type = RTE_FLOW_ITEM_TYPE_ETH},
 		{.type = RTE_FLOW_ITEM_TYPE_IPV4, .spec = &ip, .mask = &ip_mask},
-		{.type = RTE_FLOW_ITEM_TYPE_TCP, .spec = &tcp, .mask = &tcp_mask}, {.type = RTE_FLOW_ITEM_TYPE_END}};
+		{.type = RTE_FLOW_ITEM_TYPE_TCP, .spec = &tcp, .mask = &tcp_mask},
+		{.type = RTE_FLOW_ITEM_TYPE_END}};
 	const struct rte_flow_action_queue queue = {.index = 0};
 	const struct rte_flow_action_mark mark = {.id = 1};
-	const struct rte_flow_action actions[] = {{.type = RTE_FLOW_ACTION_TYPE_MARK, .conf = &mark},
-		{.type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &queue}, {.type = RTE_FLOW_ACTION_TYPE_END}};
+	const struct rte_flow_action actions[] = {
+		{.type = RTE_FLOW_ACTION_TYPE_MARK, .conf = &mark},
+		{.type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &queue},
+		{.type = RTE_FLOW_ACTION_TYPE_END}};
 	struct rte_flow_error err = {0};
 	int rc = rte_flow_validate(f->id, &attr, pattern, actions, &err);
 
 	if (rc == 0)
-		snprintf(f->flow_rules, sizeof(f->flow_rules), "in software; the port would mark flows");
+		snprintf(f->flow_rules, sizeof(f->flow_rules),
+			"in software; the port would mark flows");
 	else
-		snprintf(f->flow_rules, sizeof(f->flow_rules), "in software: the port refuses to mark a flow (%s)",
+		snprintf(f->flow_rules, sizeof(f->flow_rules),
+			"in software: the port refuses to mark a flow (%s)",
 			err.message ? err.message : rte_strerror(-rc));
 }
 
@@ -328,7 +350,8 @@ static int ethdev_start(struct port *p, struct error *err)
 	int rc = rte_eth_dev_start(p->facts.id);
 	uint16_t q;
 
-	if (rc && p->conf.intr_conf.rxq) { /* some PMDs notice only here that interrupts are not to be had */
+	if (rc && p->conf.intr_conf
+			  .rxq) { /* some PMDs notice only here that interrupts are not to be had */
 		p->conf.intr_conf.rxq = 0;
 		p->facts.has_rx_interrupt = false;
 		rc = rte_eth_dev_configure(p->facts.id, p->facts.queues, p->facts.queues, &p->conf);
@@ -425,7 +448,8 @@ unsigned port_rx(struct port *p, uint16_t q, struct rte_mbuf **m)
 	unsigned n;
 
 	reserve_entitle(p->rx_pool[q]);
-	n = p->packet ? port_packet_rx(p->packet, q, m) : rte_eth_rx_burst(p->facts.id, q, m, BURST_MAX);
+	n = p->packet ? port_packet_rx(p->packet, q, m)
+		      : rte_eth_rx_burst(p->facts.id, q, m, BURST_MAX);
 	reserve_disentitle(p->rx_pool[q]);
 	return n;
 }

@@ -22,14 +22,16 @@ struct port_facts {
 	uint16_t mtu;
 	uint16_t rx_ring, tx_ring; /* after the driver's own limits */
 	uint16_t queues;
-	uint32_t ring_mbufs; /* of the RX pool that a queue's rings can hold: a term of the reserve */
+	uint32_t ring_mbufs; /* of the RX pool that a queue's rings can hold: a term of the reserve
+			      */
 	uint32_t socket_bytes; /* af_packet: its rings and tables, all queues' */
 	uint32_t burst_mbufs; /* one rx_burst may bring as many: another term */
 	struct net_offload offload;
 	bool has_lro, has_rx_interrupt;
 	bool has_half_sums; /* a checksum may be only begun, and the driver cannot tell which */
 	bool has_rss; /* the NIC spreads flows over the queues by their hash, as we told it to */
-	char flow_rules[128]; /* how protected flows are told from others, and what the NIC answers to a rule for one */
+	char flow_rules[128]; /* how protected flows are told from others, and what the NIC answers
+				 to a rule for one */
 	bool is_full_guarantee; /* the kernel allocates nothing for its packets */
 };
 
@@ -46,13 +48,15 @@ void port_stop(struct port *p);
 void port_close(struct port *p); /* NULL is fine */
 
 const struct port_facts *port_facts(const struct port *p);
-/* What of them memory depends on, as far as it can be told before the device is there: at the most. */
+/* What of them memory depends on, as far as it can be told before the device is there: at the most.
+ */
 void port_facts_plan(const struct config_port *cfg, struct port_facts *out);
 bool port_link_up(const struct port *p); /* control thread */
 void port_multicast_all(struct port *p); /* as far as the driver can */
 
 struct port_stats {
-	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, rx_missed, rx_errors, tx_errors, rx_nombuf;
+	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, rx_missed, rx_errors, tx_errors,
+		rx_nombuf;
 };
 void port_stats(const struct port *p, struct port_stats *out); /* control thread */
 
@@ -66,8 +70,9 @@ void port_tx_reclaim(struct port *p, uint16_t q);
 /* File descriptor that becomes readable on a packet once armed; -1 = the driver has none. */
 int port_rx_fd(struct port *p, uint16_t q);
 /*
- * True: that descriptor is a socket of the driver's own. It is always armed and shows what lies in the ring,
- * so the caller puts it into its epoll set to sleep, and after takes it out and disarms it; port_rx_arm() is not for it.
+ * True: that descriptor is a socket of the driver's own. It is always armed and shows what lies in
+ * the ring, so the caller puts it into its epoll set to sleep, and after takes it out and disarms
+ * it; port_rx_arm() is not for it.
  */
 bool port_rx_is_socket(const struct port *p);
 /* Arms the interrupt. Out: true if armed; the caller polls once more before it sleeps. */

@@ -1,16 +1,17 @@
 /*
  * port_packet.c - a port on packet sockets of the kernel: af_packet
  *
- * The kernel does not hand a packet socket what was on a wire. GRO has merged segments into frames of up to
- * 64 KiB; a sender on the same host (a veth's peer, another virtual machine) leaves segments uncut and checksums
- * unfinished, since no card needs them. PACKET_VNET_HDR puts virtio's offload header in front of each frame, which
- * says both, and takes the same for what we send. So frames of any length pass whole, an unfinished checksum is known
- * as such and not guessed, and nothing of the interface is changed. DPDK's driver has no such header and cuts
- * frames to its ring's slots (docs/adr/0017-a-packet-socket-of-our-own.md).
+ * The kernel does not hand a packet socket what was on a wire. GRO has merged segments into frames
+ * of up to 64 KiB; a sender on the same host (a veth's peer, another virtual machine) leaves
+ * segments uncut and checksums unfinished, since no card needs them. PACKET_VNET_HDR puts virtio's
+ * offload header in front of each frame, which says both, and takes the same for what we send. So
+ * frames of any length pass whole, an unfinished checksum is known as such and not guessed, and
+ * nothing of the interface is changed. DPDK's driver has no such header and cuts frames to its
+ * ring's slots (docs/adr/0019-a-packet-socket-of-our-own.md).
  *
- * A port has one socket a queue. Here they are made and closed, by the control thread, and frames are sent, by the
- * queue's worker: one sendmmsg() a burst, which copies, so no mbuf waits for the kernel. Receiving is
- * port_packet_rx.c's.
+ * A port has one socket a queue. Here they are made and closed, by the control thread, and frames
+ * are sent, by the queue's worker: one sendmmsg() a burst, which copies, so no mbuf waits for the
+ * kernel. Receiving is port_packet_rx.c's.
  */
 #include "dataplane/port_packet.h"
 
@@ -31,7 +32,8 @@
 #include "dataplane/port_packet_impl.h"
 #include "dataplane/exception/vnet_hdr.h"
 
-#define SOCKET_BYTES  (4 << 20) /* of long frames the kernel keeps for us, and of ours it has not sent */
+#define SOCKET_BYTES                                                                               \
+	(4 << 20) /* of long frames the kernel keeps for us, and of ours it has not sent */
 #define TSO_BYTES_MAX 60000u
 
 /* ---- making it ---- */
@@ -49,27 +51,34 @@ static int iface_ask(int fd, const char *iface, unsigned long request, struct if
 	return ioctl(fd, request, ifr) ? -errno : 0;
 }
 
-static int iface_read(struct port_packet *p, int fd, const struct config_port *cfg, struct port_facts *f, struct error *err)
+static int iface_read(struct port_packet *p, int fd, const struct config_port *cfg,
+	struct port_facts *f, struct error *err)
 {
 	struct ifreq ifr;
 	int rc = iface_ask(fd, p->iface, SIOCGIFHWADDR, &ifr);
 
 	if (rc)
-		return error_set(err, rc, "port %s: interface %s: %s; `ip link` lists those there are", cfg->name, p->iface,
-			strerror(-rc));
+		return error_set(err, rc,
+			"port %s: interface %s: %s; `ip link` lists those there are", cfg->name,
+			p->iface, strerror(-rc));
 	if (ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER)
-		return error_set(err, -EPROTOTYPE, "port %s: %s is no Ethernet interface (its type is %u), and af_packet needs one",
+		return error_set(err, -EPROTOTYPE,
+			"port %s: %s is no Ethernet interface (its type is %u), and af_packet "
+			"needs one",
 			cfg->name, p->iface, ifr.ifr_hwaddr.sa_family);
 	memcpy(f->mac, ifr.ifr_hwaddr.sa_data, sizeof(f->mac));
 	p->index = (int)if_nametoindex(p->iface);
-	return p->index ? 0 : error_set(err, -ENODEV, "port %s: there is no interface %s", cfg->name, p->iface);
+	return p->index ? 0
+			: error_set(err, -ENODEV, "port %s: there is no interface %s", cfg->name,
+				  p->iface);
 }
 
 static int queue_options_set(struct packet_queue *q)
 {
 	int bytes = SOCKET_BYTES, rc = option_set(q->fd, PACKET_VNET_HDR, 1);
 
-	/* Before Linux 4.20 we see what the kernel itself sends, which costs time and is nobody's. */
+	/* Before Linux 4.20 we see what the kernel itself sends, which costs time and is nobody's.
+	 */
 	option_set(q->fd, PACKET_IGNORE_OUTGOING, 1);
 	setsockopt(q->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	setsockopt(q->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
@@ -110,7 +119,8 @@ static struct packet_queue *queue_make(void)
 static void facts_tell(struct port_facts *f)
 {
 	snprintf(f->driver, sizeof(f->driver), "af_packet");
-	snprintf(f->flow_rules, sizeof(f->flow_rules), "in software: the port is a packet socket, which marks no flows");
+	snprintf(f->flow_rules, sizeof(f->flow_rules),
+		"in software: the port is a packet socket, which marks no flows");
 	f->offload = (struct net_offload){.tx_tcp_csum = true,
 		.tx_tso = true,
 		.rx_csum = true,
@@ -119,8 +129,8 @@ static void facts_tell(struct port_facts *f)
 	f->has_lro = true;
 }
 
-int port_packet_open(const struct config_port *cfg, unsigned queues, struct port_facts *f, struct port_packet **out,
-	struct error *err)
+int port_packet_open(const struct config_port *cfg, unsigned queues, struct port_facts *f,
+	struct port_packet **out, struct error *err)
 {
 	struct port_packet *p = calloc(1, sizeof(*p));
 	int rc = -ENOMEM;
@@ -132,7 +142,8 @@ int port_packet_open(const struct config_port *cfg, unsigned queues, struct port
 	for (unsigned i = 0; i < queues; i++) {
 		p->queues[i] = queue_make();
 		if (!p->queues[i]) {
-			rc = error_set(err, -errno, "port %s: packet socket: %s", cfg->name, strerror(errno));
+			rc = error_set(err, -errno, "port %s: packet socket: %s", cfg->name,
+				strerror(errno));
 			goto err_close;
 		}
 		p->queue_count++;
@@ -143,7 +154,8 @@ int port_packet_open(const struct config_port *cfg, unsigned queues, struct port
 	if (rc)
 		goto err_close;
 	facts_tell(f);
-	f->socket_bytes = (uint32_t)(queues * (PACKET_SLOT_BYTES * PACKET_SLOT_COUNT + sizeof(struct packet_queue)));
+	f->socket_bytes = (uint32_t)(queues * (PACKET_SLOT_BYTES * PACKET_SLOT_COUNT +
+						      sizeof(struct packet_queue)));
 	*out = p;
 	return 0;
 
@@ -152,13 +164,15 @@ err_close:
 	return rc;
 }
 
-void port_packet_queue_setup(struct port_packet *p, unsigned q, struct rte_mempool *pool, uint32_t mbufs_max)
+void port_packet_queue_setup(
+	struct port_packet *p, unsigned q, struct rte_mempool *pool, uint32_t mbufs_max)
 {
 	p->queues[q]->pool = pool;
 	p->queues[q]->mbufs_max = mbufs_max;
 }
 
-/* The sockets of one interface share its packets by their hash; fragments by their addresses alone. */
+/* The sockets of one interface share its packets by their hash; fragments by their addresses alone.
+ */
 static int fanout_join(struct port_packet *p, unsigned q, int *group)
 {
 	int value = (PACKET_FANOUT_HASH << 16) | *group, rc;
@@ -174,7 +188,8 @@ static int fanout_join(struct port_packet *p, unsigned q, int *group)
 	return rc;
 }
 
-/* Groups of the kernel's and of ours (neighbour discovery) reach the NIC; undone with the socket. */
+/* Groups of the kernel's and of ours (neighbour discovery) reach the NIC; undone with the socket.
+ */
 static void multicast_join(const struct port_packet *p)
 {
 	const struct packet_mreq all = {.mr_ifindex = p->index, .mr_type = PACKET_MR_ALLMULTI};
@@ -195,8 +210,9 @@ int port_packet_start(struct port_packet *p, struct error *err)
 			rc = fanout_join(p, q, &group);
 	}
 	if (rc)
-		return error_set(err, rc, "%s: its packets cannot be had on %u queue(s): %s%s", p->iface, p->queue_count,
-			strerror(-rc), port_packet_link_up(p) ? "" : "; ip link set it up first");
+		return error_set(err, rc, "%s: its packets cannot be had on %u queue(s): %s%s",
+			p->iface, p->queue_count, strerror(-rc),
+			port_packet_link_up(p) ? "" : "; ip link set it up first");
 	multicast_join(p);
 	return 0;
 }
@@ -214,13 +230,14 @@ bool port_packet_link_up(const struct port_packet *p)
 {
 	struct ifreq ifr;
 
-	return iface_ask(p->queues[0]->fd, p->iface, SIOCGIFFLAGS, &ifr) == 0 && (ifr.ifr_flags & IFF_UP) &&
-	       (ifr.ifr_flags & IFF_RUNNING);
+	return iface_ask(p->queues[0]->fd, p->iface, SIOCGIFFLAGS, &ifr) == 0 &&
+	       (ifr.ifr_flags & IFF_UP) && (ifr.ifr_flags & IFF_RUNNING);
 }
 
 void port_packet_stats(const struct port_packet *p, struct port_stats *out)
 {
-	struct port_packet *mine = (struct port_packet *)(uintptr_t)p; /* the kernel's counter is kept here */
+	struct port_packet *mine =
+		(struct port_packet *)(uintptr_t)p; /* the kernel's counter is kept here */
 
 	*out = (struct port_stats){0};
 	for (unsigned i = 0; i < p->queue_count; i++) {
@@ -248,7 +265,8 @@ int port_packet_fd(const struct port_packet *p, unsigned q)
 
 /* ---- sending ---- */
 
-/* With TSO the stack leaves the length out of the pseudo header, as cards want it; the kernel wants it in. */
+/* With TSO the stack leaves the length out of the pseudo header, as cards want it; the kernel wants
+ * it in. */
 static void tso_sum_set(struct rte_mbuf *m)
 {
 	uint8_t *l3 = rte_pktmbuf_mtod_offset(m, uint8_t *, m->l2_len);

@@ -37,8 +37,8 @@ struct port_packet {
 };
 
 /*
- * port_packet_rx.c. Maps the ring of @q, whose socket is there and not bound. 0 or -errno. Undone by the second, which a
- * zeroed ring is fine for.
+ * port_packet_rx.c. Maps the ring of @q, whose socket is there and not bound. 0 or -errno. Undone
+ * by the second, which a zeroed ring is fine for.
  */
 int packet_ring_map(struct packet_queue *q);
 void packet_ring_unmap(struct packet_queue *q);

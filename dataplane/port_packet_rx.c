@@ -1,15 +1,18 @@
 /*
- * port_packet_rx.c - frames from a packet socket: a mapped ring, and the socket itself for long ones
+ * port_packet_rx.c - frames from a packet socket: a mapped ring, and the socket itself for long
+ * ones
  *
- * A frame of a wire's length fits a slot of the ring (TPACKET_V2), where it costs no system call. A longer one, which
- * GRO or a sender on the same host has made, the kernel queues in the socket besides (PACKET_COPY_THRESH), in the order
- * of their slots; it is read from there into a chain of mbufs, by one call for up to 64 KiB. A slot cut
- * short without such a copy (the socket's buffer was full) is a lost frame.
+ * A frame of a wire's length fits a slot of the ring (TPACKET_V2), where it costs no system call. A
+ * longer one, which GRO or a sender on the same host has made, the kernel queues in the socket
+ * besides (PACKET_COPY_THRESH), in the order of their slots; it is read from there into a chain of
+ * mbufs, by one call for up to 64 KiB. A slot cut short without such a copy (the socket's buffer
+ * was full) is a lost frame.
  *
- * A frame for which there is no mbuf stays in its slot and is tried again. So no mbuf rests here; the kernel's memory is the
- * ring and the socket's buffer, both bounded.
+ * A frame for which there is no mbuf stays in its slot and is tried again. So no mbuf rests here;
+ * the kernel's memory is the ring and the socket's buffer, both bounded.
  *
- * The queue's worker; the ring is mapped by the control thread. Linux Documentation/networking/packet_mmap.rst.
+ * The queue's worker; the ring is mapped by the control thread. Linux
+ * Documentation/networking/packet_mmap.rst.
  */
 #include <assert.h>
 #include <errno.h>
@@ -44,7 +47,8 @@ int packet_ring_map(struct packet_queue *q)
 		setsockopt(q->fd, SOL_PACKET, PACKET_COPY_THRESH, &threshold, sizeof(threshold)) ||
 		setsockopt(q->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)))
 		return -errno;
-	ring = mmap(NULL, SLOT_COUNT * SLOT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, q->fd, 0);
+	ring = mmap(NULL, SLOT_COUNT * SLOT_BYTES, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_POPULATE, q->fd, 0);
 	if (ring == MAP_FAILED)
 		return -errno;
 	q->ring = ring;
@@ -75,7 +79,8 @@ static void slot_give(struct packet_queue *q, struct tpacket2_hdr *slot)
 /* The VLAN tag that the kernel took out. Out: its bytes, or 0 if there was none. */
 static uint32_t tag_of(const struct tpacket2_hdr *slot, uint8_t tag[TAG_BYTES])
 {
-	uint16_t tpid = slot->tp_status & TP_STATUS_VLAN_TPID_VALID ? slot->tp_vlan_tpid : RTE_ETHER_TYPE_VLAN;
+	uint16_t tpid = slot->tp_status & TP_STATUS_VLAN_TPID_VALID ? slot->tp_vlan_tpid
+								    : RTE_ETHER_TYPE_VLAN;
 
 	if (!(slot->tp_status & TP_STATUS_VLAN_VALID))
 		return 0;
@@ -122,7 +127,8 @@ static struct rte_mbuf *chain_take(struct packet_queue *q, uint32_t bytes)
 	return m[0];
 }
 
-/* Where the bytes of a frame go: around the tag, and into every mbuf of @m. Out: entries of @iov. */
+/* Where the bytes of a frame go: around the tag, and into every mbuf of @m. Out: entries of @iov.
+ */
 static int frame_lay(struct rte_mbuf *m, const uint8_t *tag, uint32_t tag_bytes, struct iovec *iov)
 {
 	uint8_t *head = rte_pktmbuf_mtod(m, uint8_t *);
@@ -130,7 +136,8 @@ static int frame_lay(struct rte_mbuf *m, const uint8_t *tag, uint32_t tag_bytes,
 
 	memcpy(head + MAC_BYTES, tag, tag_bytes);
 	iov[n++] = (struct iovec){head, MAC_BYTES};
-	iov[n++] = (struct iovec){head + MAC_BYTES + tag_bytes, m->data_len - MAC_BYTES - tag_bytes};
+	iov[n++] =
+		(struct iovec){head + MAC_BYTES + tag_bytes, m->data_len - MAC_BYTES - tag_bytes};
 	for (struct rte_mbuf *s = m->next; s; s = s->next)
 		iov[n++] = (struct iovec){rte_pktmbuf_mtod(s, void *), s->data_len};
 	return n;
@@ -153,8 +160,10 @@ static void copy_from_slot(const struct tpacket2_hdr *slot, struct rte_mbuf *m)
 	offload_note(m, &h);
 }
 
-/* A long frame, which the socket has: its slots and its queue are in one order. Out: false if it is lost. */
-static bool read_from_socket(struct packet_queue *q, const struct tpacket2_hdr *slot, struct rte_mbuf *m)
+/* A long frame, which the socket has: its slots and its queue are in one order. Out: false if it is
+ * lost. */
+static bool read_from_socket(
+	struct packet_queue *q, const struct tpacket2_hdr *slot, struct rte_mbuf *m)
 {
 	struct virtio_net_hdr h;
 	struct iovec iov[2 + SEGS_MAX] = {{&h, sizeof(h)}};
@@ -162,7 +171,8 @@ static bool read_from_socket(struct packet_queue *q, const struct tpacket2_hdr *
 	int n = frame_lay(m, tag, tag_of(slot, tag), iov + 1);
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)n + 1};
 
-	if (recvmsg(q->fd, &msg, MSG_DONTWAIT) != (ssize_t)(sizeof(h) + slot->tp_len) || (msg.msg_flags & MSG_TRUNC))
+	if (recvmsg(q->fd, &msg, MSG_DONTWAIT) != (ssize_t)(sizeof(h) + slot->tp_len) ||
+		(msg.msg_flags & MSG_TRUNC))
 		return false;
 	offload_note(m, &h);
 	return true;
@@ -176,7 +186,8 @@ static bool is_lost(const struct tpacket2_hdr *slot)
 	return slot->tp_snaplen < slot->tp_len && !(slot->tp_status & TP_STATUS_COPY);
 }
 
-/* The socket's copy of a frame that is lost must go too, or it would be taken for the next one's. */
+/* The socket's copy of a frame that is lost must go too, or it would be taken for the next one's.
+ */
 static void frame_drop(struct packet_queue *q, struct tpacket2_hdr *slot)
 {
 	uint8_t byte;
@@ -195,7 +206,8 @@ unsigned port_packet_rx(struct port_packet *p, unsigned qi, struct rte_mbuf **m)
 	unsigned n = 0, looked = 0;
 
 	for (; looked < BURST_MAX && (slot = slot_next(q)); looked++) {
-		uint32_t bytes = slot->tp_len + (slot->tp_status & TP_STATUS_VLAN_VALID ? TAG_BYTES : 0);
+		uint32_t bytes =
+			slot->tp_len + (slot->tp_status & TP_STATUS_VLAN_VALID ? TAG_BYTES : 0);
 
 		if (is_lost(slot)) {
 			frame_drop(q, slot);

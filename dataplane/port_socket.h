@@ -11,7 +11,8 @@ struct port_sockets {
 	unsigned count;
 };
 
-/* All sockets of @domain this process has, by ascending number, in *@out. Control thread; cannot fail. */
+/* All sockets of @domain this process has, by ascending number, in *@out. Control thread; cannot
+ * fail. */
 void port_sockets_list(int domain, struct port_sockets *out);
 /* The first that is in @now and not in @before, or -1. */
 int port_sockets_added(const struct port_sockets *before, const struct port_sockets *now);

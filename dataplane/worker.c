@@ -4,11 +4,11 @@
  * The whole datapath is worker_turn(), on one screen:
  *
  *	port_rx -> classify_burst -> net_input -> nbd_client_turn -> net_output -> port_tx
- *			 `-> other_rx (other.c): the kernel's own traffic, both ways, when storage is served
+ *			 `-> other_rx (other.c): the kernel's traffic, after storage
  *
  * Run to completion: a packet is classified in the turn it arrives in, so at most BURST_MAX of them
- * are ever unclassified, which is a term of the reserve. Everything a worker touches is its own; the
- * control thread talks to it through two small rings and reads its counters.
+ * are ever unclassified, which is a term of the reserve. Everything a worker touches is its own;
+ * the control thread talks to it through two small rings and reads its counters.
  *
  * After worker_start() nothing here allocates, blocks or logs. In test builds the allocation trap
  * (alloc_trap.c) holds us to it.
@@ -32,7 +32,8 @@
 #include "dataplane/worker_impl.h"
 #include "mempool_reserve/reserve.h"
 
-/* A flow, and its remote, for each connection; no more come: twice as many keep the table sparse. */
+/* A flow, and its remote, for each connection; no more come: twice as many keep the table sparse.
+ */
 #define FLOWS_OF(conn_max) (2 * (conn_max))
 
 /* ---- commands from the control thread ---- */
@@ -101,7 +102,8 @@ static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now
 		reserve_fault_starve(w->cfg.rx_pool, cmd->n != 0);
 		break;
 	case WORKER_LEAK:
-		reserve_fault_leak(w->cfg.rx_pool, (uint16_t)(uintptr_t)cmd->a, (uint32_t)cmd->n, now_us);
+		reserve_fault_leak(
+			w->cfg.rx_pool, (uint16_t)(uintptr_t)cmd->a, (uint32_t)cmd->n, now_us);
 		break;
 	case WORKER_REFILL_FAIL:
 		reserve_fault_fail(w->cfg.rx_pool, 0, (uint32_t)cmd->n);
@@ -323,8 +325,8 @@ static int rings_make(struct worker *w)
 	char name[32];
 
 	snprintf(name, sizeof(name), "worker%u-cmds", w->cfg.idx);
-	w->cmds = rte_ring_create_elem(name, sizeof(struct worker_cmd), WORKER_CMD_MAX, SOCKET_ID_ANY,
-		RING_F_SP_ENQ | RING_F_SC_DEQ);
+	w->cmds = rte_ring_create_elem(name, sizeof(struct worker_cmd), WORKER_CMD_MAX,
+		SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	snprintf(name, sizeof(name), "worker%u-events", w->cfg.idx);
 	w->events = rte_ring_create_elem(name, RTE_ALIGN_CEIL(sizeof(struct volume_event), 4),
 		WORKER_EVENT_MAX, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -385,8 +387,11 @@ int worker_start(struct worker *w, struct error *err)
 		CPU_SET(w->cfg.cpu, &set);
 		rc = pthread_setaffinity_np(w->thread, sizeof(set), &set);
 		if (rc)
-			return error_set(err, -rc, "worker %u: cannot run on CPU %d: %s; `lscpu` lists the CPUs there are, name one in "
-				"the port's cpus:", w->cfg.idx, w->cfg.cpu, strerror(rc));
+			return error_set(err, -rc,
+				"worker %u: cannot run on CPU %d: %s; `lscpu` lists the CPUs there "
+				"are, name one in "
+				"the port's cpus:",
+				w->cfg.idx, w->cfg.cpu, strerror(rc));
 	}
 	pthread_setname_np(w->thread, "sluice-worker");
 	return 0;

@@ -28,7 +28,8 @@ struct worker_config {
 	int cpu;      /* pinned there; -1 = not pinned */
 	struct port *port;
 	uint16_t queue;
-	/* Where the port has several workers, else NULL; siblings by queue, set before any starts. */
+	/* Where the port has several workers, else NULL; siblings by queue, set before any starts.
+	 */
 	struct handover *handover;
 	struct worker *const *siblings;
 	uint16_t local_ports[LOCAL_PORT_MAX]; /* TCP ports that are this worker's; none: any */
@@ -53,21 +54,23 @@ size_t worker_bytes(uint32_t conn_max);
 /* What the control thread can ask of a worker; done in order, each within a turn. */
 enum worker_cmd_type {
 	WORKER_VOLUME_ADD,  /* a: struct volume */
-	WORKER_FRONT_SET,   /* a: volume, b: front, started first if it has a start; NULL: none from now on */
+	WORKER_FRONT_SET,   /* a: volume, b: front, started first if it has a start; NULL: none from
+			       now on */
 	WORKER_VOLUME_STOP, /* a: volume, n: deadline in us from now, 0 = at once */
-	WORKER_VOLUME_FAIL,  /* a: volume; fails what there is and what comes: volume_fail() */
-	WORKER_VOLUME_LEAVE, /* the same, but what is unanswered then is not failed: volume_leave() */
+	WORKER_VOLUME_FAIL, /* a: volume; fails what there is and what comes: volume_fail() */
+	WORKER_VOLUME_LEAVE, /* the same, but what is unanswered then is not failed: volume_leave()
+			      */
 	WORKER_SERVERS_SET,  /* a: volume, b: struct volume_servers, left alone until done */
-	WORKER_FLOOR_SET,   /* n: floor of the RX pool */
-	WORKER_CREDIT_SET,  /* a: volume, n: mbufs each of its connections is granted */
-	WORKER_ADDRS_SET,   /* a: struct worker_addrs, left alone until done */
-	WORKER_RULES_SET,   /* a: struct worker_rules, left alone until done */
-	WORKER_MTU_SET,	    /* n: MTU of the stack */
-	WORKER_NEIGH_HINT,  /* ip, mac: the kernel has just reached it */
-	WORKER_STARVE,	    /* n: 1 on, 0 off */
-	WORKER_LEAK,	    /* n: mbufs to lose, a: id of the owner to charge */
-	WORKER_REFILL_FAIL, /* n: so many of the next refills find nothing */
-	WORKER_ALLOC,	    /* springs the allocation trap */
+	WORKER_FLOOR_SET,    /* n: floor of the RX pool */
+	WORKER_CREDIT_SET,   /* a: volume, n: mbufs each of its connections is granted */
+	WORKER_ADDRS_SET,    /* a: struct worker_addrs, left alone until done */
+	WORKER_RULES_SET,    /* a: struct worker_rules, left alone until done */
+	WORKER_MTU_SET,	     /* n: MTU of the stack */
+	WORKER_NEIGH_HINT,   /* ip, mac: the kernel has just reached it */
+	WORKER_STARVE,	     /* n: 1 on, 0 off */
+	WORKER_LEAK,	     /* n: mbufs to lose, a: id of the owner to charge */
+	WORKER_REFILL_FAIL,  /* n: so many of the next refills find nothing */
+	WORKER_ALLOC,	     /* springs the allocation trap */
 	WORKER_END,
 };
 struct worker_cmd {
@@ -84,11 +87,13 @@ struct worker_addrs {
 };
 
 /*
- * Puts @cmd into the worker's command ring; control thread. True: posted, and *ticket (NULL: not asked for) is
- * what worker_done() takes, never 0. False: the ring is full and nothing was posted; the caller keeps the
- * command and posts it again later, for which daemon/engine/backlog.h has a place.
+ * Puts @cmd into the worker's command ring; control thread. True: posted, and *ticket (NULL: not
+ * asked for) is what worker_done() takes, never 0. False: the ring is full and nothing was posted;
+ * the caller keeps the command and posts it again later, for which daemon/engine/backlog.h has a
+ * place.
  */
-bool worker_post(struct worker *w, const struct worker_cmd *cmd, uint64_t *ticket) __rte_warn_unused_result;
+bool worker_post(
+	struct worker *w, const struct worker_cmd *cmd, uint64_t *ticket) __rte_warn_unused_result;
 /* Whether the worker has carried out the command of @ticket, which worker_post() gave. */
 bool worker_done(const struct worker *w, uint64_t ticket);
 

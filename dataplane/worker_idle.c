@@ -5,26 +5,29 @@
  * short while after the last work, since a busy volume has its next packet within microseconds;
  * then sleep in epoll on everything that can bring work: the NIC's RX interrupt, the front ends'
  * eventfds, the control thread's wake-up, and the next timer as the timeout. After arming the
- * interrupt the queue is polled once more, or a packet that came in between would wait for the next.
+ * interrupt the queue is polled once more, or a packet that came in between would wait for the
+ * next.
  *
  * An interrupt is trusted once it has woken us. Not every driver that promises one delivers: with
- * DPDK 22.11 an 82574 (e1000e) raised none, and each reply was found a tenth of a second late. Until
- * then, and where a driver has none, the sleeps are short: they grow from SLEEP_US_MIN to SLEEP_US_MAX
- * while nothing comes; and to SLEEP_US_LAZY where nothing has for long and no request waits, when all a packet
- * can be is another's.
+ * DPDK 22.11 an 82574 (e1000e) raised none, and each reply was found a tenth of a second late.
+ * Until then, and where a driver has none, the sleeps are short: they grow from SLEEP_US_MIN to
+ * SLEEP_US_MAX while nothing comes; and to SLEEP_US_LAZY where nothing has for long and no request
+ * waits, when all a packet can be is another's.
  *
- * While requests are under way it does not spin either, but rests for a part of the time they take (pace.c): with many it finds
- * several answers at once, and with few the processor is left to who asked.
+ * While requests are under way it does not spin either, but rests for a part of the time they take
+ * (pace.c): with many it finds several answers at once, and with few the processor is left to who
+ * asked.
  *
- * A ring of the NIC that is full and stays so (no link) is looked at again at growing intervals, not without end.
+ * A ring of the NIC that is full and stays so (no link) is looked at again at growing intervals,
+ * not without end.
  *
- * When others' packets pour in, neither spinning nor the interrupt lets the worker sleep: then it naps, for
- * as long as pace.c finds harmless, and takes what has come in one burst. Only work of the storage makes
- * it spin then.
+ * When others' packets pour in, neither spinning nor the interrupt lets the worker sleep: then it
+ * naps, for as long as pace.c finds harmless, and takes what has come in one burst. Only work of
+ * the storage makes it spin then.
  *
- * af_packet and af_xdp have no RX interrupt, but a socket (port_packet.c, port_socket.c). It is in the epoll set only
- * while the worker sleeps, since in there each packet costs the kernel a wake-up, which polling has no
- * use for.
+ * af_packet and af_xdp have no RX interrupt, but a socket (port_packet.c, port_socket.c). It is in
+ * the epoll set only while the worker sleeps, since in there each packet costs the kernel a
+ * wake-up, which polling has no use for.
  */
 #include <errno.h>
 #include <sched.h>
@@ -101,7 +104,8 @@ static void sleep_us(struct worker *w, uint64_t us)
 {
 	int rx_fd = port_rx_fd(w->cfg.port, w->cfg.queue), n = 0;
 	struct epoll_event ev[EPOLL_BATCH];
-	const struct timespec ts = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+	const struct timespec ts = {
+		.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
 
 	w->stats.sleeps++;
 	other_sleep(w->other);
@@ -126,7 +130,8 @@ static bool rx_arm(struct worker *w)
 static void rx_disarm(struct worker *w)
 {
 	if (port_rx_is_socket(w->cfg.port))
-		epoll_ctl(w->idle.epoll_fd, EPOLL_CTL_DEL, port_rx_fd(w->cfg.port, w->cfg.queue), NULL);
+		epoll_ctl(w->idle.epoll_fd, EPOLL_CTL_DEL, port_rx_fd(w->cfg.port, w->cfg.queue),
+			NULL);
 	port_rx_disarm(w->cfg.port, w->cfg.queue);
 	w->idle.is_asleep = false;
 }
@@ -144,8 +149,9 @@ static void interrupt_wait(struct worker *w, uint64_t us)
 }
 
 /*
- * The NIC is left alone; requests, timers and the control thread are not. Nor is the exception port's thread
- * woken for what the last turn brought: the next turn is near, and asks whether it is time.
+ * The NIC is left alone; requests, timers and the control thread are not. Nor is the exception
+ * port's thread woken for what the last turn brought: the next turn is near, and asks whether it is
+ * time.
  */
 static void nap(struct worker *w, uint64_t us)
 {
@@ -179,7 +185,8 @@ static void rest(struct worker *w, uint64_t now_us)
 bool idle_is_flooded(const struct worker *w, uint64_t now_us)
 {
 	/* A full burst: there is more already. */
-	return w->rx_others < BURST_MAX && pace_nap_us(&w->pace, port_facts(w->cfg.port)->rx_ring, now_us) > 0;
+	return w->rx_others < BURST_MAX &&
+	       pace_nap_us(&w->pace, port_facts(w->cfg.port)->rx_ring, now_us) > 0;
 }
 
 void idle_end(struct worker *w)
@@ -203,8 +210,9 @@ static uint64_t blind_us(const struct worker *w, uint64_t idle_us)
 }
 
 /*
- * Packets wait for room in the NIC's ring. It is made within microseconds, or not before the link is back: no
- * interrupt tells. So look again, at growing intervals; due timers and pending requests would only add more packets.
+ * Packets wait for room in the NIC's ring. It is made within microseconds, or not before the link
+ * is back: no interrupt tells. So look again, at growing intervals; due timers and pending requests
+ * would only add more packets.
  */
 static void blocked_wait(struct worker *w, uint64_t idle_us)
 {

@@ -19,7 +19,7 @@ struct worker_idle {
 	int epoll_fd, wake_fd;
 	uint64_t idle_since_us; /* 0 = the last turn had work */
 	bool is_asleep;		/* the RX interrupt is armed */
-	bool is_waiting;	/* read by the exception port's thread: a write to wake_fd is needed */
+	bool is_waiting; /* read by the exception port's thread: a write to wake_fd is needed */
 };
 
 struct worker {
@@ -47,7 +47,8 @@ struct worker {
 /* worker_stray.c */
 struct rte_mbuf;
 /* Of a classified burst: gives siblings what is theirs; their entries become NULL. */
-void stray_hand_over(struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, unsigned n);
+void stray_hand_over(
+	struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, unsigned n);
 /* Takes in what siblings gave. Out: packets. */
 unsigned stray_turn(struct worker *w, uint64_t now_us);
 

@@ -5,14 +5,14 @@
  * their worker's (volume_conn.c tries local ports until it does), but some packets stray all the
  * same: the first reply to each such try; what comes after a long silence, when a switch that
  * follows flows has forgotten; ARP and ND, which have no ports, and ICMP errors, which come from
- * anywhere. Lost, the first would be a connection that dies after it was idle and the second a worker
- * that never learns its neighbour. So they are handed over as bytes (handover.c).
+ * anywhere. Lost, the first would be a connection that dies after it was idle and the second a
+ * worker that never learns its neighbour. So they are handed over as bytes (handover.c).
  *
  *   - TCP to a local port that is a sibling's goes to that sibling.
  *   - Answers that any worker may have asked for (ARP and ND replies, ICMP errors) go to every
  *     sibling as well, and each decides whether they concern it; so does an announcement, which a
- *     server that failed over makes but once. Questions (other ARP requests, pings) are answered where
- *     they arrive, once.
+ *     server that failed over makes but once. Questions (other ARP requests, pings) are answered
+ *     where they arrive, once.
  *
  * What was handed over is classified like any packet, BURST_MAX at most a turn, so the bound on
  * unclassified mbufs holds; what turns out to be nobody's is dropped there, never handed on.
@@ -35,7 +35,8 @@
 #define ARP_BYTES	28
 #define PACKETS_A_TURN 8 /* each may be as long as LRO makes it */
 
-/* A reply, or an announcement: who asks about himself tells everybody (RFC 5227 2.3), each worker's cache as well. */
+/* A reply, or an announcement: who asks about himself tells everybody (RFC 5227 2.3), each worker's
+ * cache as well. */
 static bool arp_is_for_everybody(const struct rte_mbuf *m, uint32_t off)
 {
 	uint8_t buf[ARP_BYTES];
@@ -90,7 +91,8 @@ static void hand_over(struct worker *w, unsigned to, const struct rte_mbuf *m, u
 	*woken |= 1u << to;
 }
 
-static void stray_put(struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, uint32_t *woken)
+static void stray_put(
+	struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, uint32_t *woken)
 {
 	unsigned workers = handover_worker_count(w->cfg.handover), to;
 

@@ -27,7 +27,7 @@ struct reserve;
 
 /* Owners every pool has. Others are added by reserve_owner_add(). */
 enum reserve_owner_id {
-	OWNER_RING = 0,	    /* in a driver's RX ring, or taken from the pool and not yet handed on */
+	OWNER_RING = 0, /* in a driver's RX ring, or taken from the pool and not yet handed on */
 	OWNER_UNCLASSIFIED, /* between rx_burst and the verdict */
 	OWNER_ESSENTIAL,    /* ARP, ND, ICMP being handled */
 	OWNER_HOLD,	    /* held other traffic */
@@ -61,8 +61,9 @@ struct rte_mempool *reserve_pool(const struct reserve *r);
 void reserve_arm(struct reserve *r); /* the floor holds from now on */
 
 /*
- * Bytes a pool of @cfg takes: its mbufs with their headers, and the ledger. In pages of @page_bytes, which
- * mbufs that are sent do not cross. What one that is there has taken; and a pool that is not ours.
+ * Bytes a pool of @cfg takes: its mbufs with their headers, and the ledger. In pages of
+ * @page_bytes, which mbufs that are sent do not cross. What one that is there has taken; and a pool
+ * that is not ours.
  */
 uint64_t reserve_bytes_plan(const struct reserve_config *cfg, uint64_t page_bytes);
 uint64_t reserve_bytes(const struct reserve *r);
@@ -71,7 +72,8 @@ uint64_t reserve_foreign_bytes(const struct rte_mempool *mp);
 /* The pool of @m, or NULL if @m comes from a foreign one. */
 struct reserve *reserve_of(const struct rte_mbuf *m);
 
-/* Calls between these two may dip. On the owning worker: for what arrives, by the NIC or from a sibling. */
+/* Calls between these two may dip. On the owning worker: for what arrives, by the NIC or from a
+ * sibling. */
 void reserve_entitle(struct reserve *r);
 void reserve_disentitle(struct reserve *r);
 
@@ -85,8 +87,8 @@ int reserve_floor_set(struct reserve *r, uint32_t floor_count);
 
 /*
  * Adds an owner below @parent (OWNER_NONE: at the root). @limit 0 = no limit of its own; a charge
- * counts against the owner and every ancestor. Control thread, while the worker does not use the id.
- * Out: the id, -ENOSPC (also deeper than OWNER_DEPTH_MAX), or -EINVAL if @parent is unknown.
+ * counts against the owner and every ancestor. Control thread, while the worker does not use the
+ * id. Out: the id, -ENOSPC (also deeper than OWNER_DEPTH_MAX), or -EINVAL if @parent is unknown.
  */
 int reserve_owner_add(struct reserve *r, const char *name, uint16_t parent, uint32_t limit);
 /* 0, -EBUSY while it holds mbufs or has owners below it, -EINVAL for a fixed or unknown one */
@@ -103,19 +105,21 @@ void reserve_owner_limit(struct reserve *r, uint16_t owner, uint32_t limit);
  * An mbuf of a foreign pool is accepted and not counted.
  *
  * The owner is kept in the mbuf, and DPDK copies that field along in rte_pktmbuf_attach(), _clone()
- * and _copy(): never let these write an mbuf of one of our pools. Attaching an external buffer is fine.
+ * and _copy(): never let these write an mbuf of one of our pools. Attaching an external buffer is
+ * fine.
  */
 bool reserve_move(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
 void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us);
 /*
- * As reserve_force() to @to for each of @n packets that most likely are @r's, of one mbuf, and @from's;
- * and for @n single mbufs, whatever chain they are linked into.
+ * As reserve_force() to @to for each of @n packets that most likely are @r's, of one mbuf, and
+ * @from's; and for @n single mbufs, whatever chain they are linked into.
  */
 void reserve_force_burst(struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t from,
 	uint16_t to, uint64_t now_us);
 void reserve_force_segs(struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t from,
 	uint16_t to, uint64_t now_us);
-/* How many mbufs more @owner may be charged with, by its limit and those above it. On the worker. */
+/* How many mbufs more @owner may be charged with, by its limit and those above it. On the worker.
+ */
 uint32_t reserve_room(const struct reserve *r, uint16_t owner);
 uint16_t reserve_owner(const struct rte_mbuf *m);   /* OWNER_NONE for a foreign mbuf */
 bool reserve_emergency(const struct rte_mbuf *m);   /* taken from below the floor */
@@ -130,7 +134,8 @@ struct reserve_owner_info {
 /* Fills @out with live owners, parents before children. Any thread; values may be a turn old. */
 unsigned reserve_owners(const struct reserve *r, struct reserve_owner_info *out, unsigned max);
 
-/* How many owners have held more than their limit at some time: 0, or the sum is wrong. Any thread. */
+/* How many owners have held more than their limit at some time: 0, or the sum is wrong. Any thread.
+ */
 unsigned reserve_over_limit(const struct reserve *r);
 
 /* ---- depth and levels ---- */
@@ -146,16 +151,18 @@ enum reserve_level reserve_level(const struct reserve *r);
 struct reserve_info {
 	char name[NAME_BYTES_MAX];
 	uint32_t total, floor, free, low_water; /* low_water: least free since arming */
-	uint32_t ring_debt;			/* mbufs the last refused refill asked for, 0 once it was served */
+	uint32_t ring_debt; /* mbufs the last refused refill asked for, 0 once it was served */
 	uint32_t depth_pct;
 	enum reserve_level level;
 	uint64_t dips;	  /* mbufs handed out from below the floor */
 	uint64_t refused; /* dequeues refused: the caller not entitled, or nothing left */
 	uint64_t refused_entitled; /* of those, refills that found nothing at all */
-	uint32_t refused_run, refused_run_max; /* entitled refusals in a row: now, and the longest */
+	uint32_t refused_run,
+		refused_run_max; /* entitled refusals in a row: now, and the longest */
 	uint64_t alarms; /* runs that reached RESERVE_ALARM_RUN */
 	uint64_t allocs, frees; /* mbufs */
-	uint32_t emergency, emergency_peak; /* mbufs in use that came from below the floor: now, most */
+	uint32_t emergency,
+		emergency_peak; /* mbufs in use that came from below the floor: now, most */
 	bool armed, starved;
 };
 void reserve_info(const struct reserve *r, struct reserve_info *out); /* any thread */
@@ -177,7 +184,8 @@ struct reserve_leak {
  * any. Ages are of the last hand-over, to about a millisecond; an mbuf in a driver's ring was never
  * handed over, so its age is an upper bound. Any thread but a worker (it is O(pool)), approximate.
  */
-unsigned reserve_leaks(const struct reserve *r, uint64_t now_us, struct reserve_leak *out, unsigned max);
+unsigned reserve_leaks(
+	const struct reserve *r, uint64_t now_us, struct reserve_leak *out, unsigned max);
 
 /* ---- the sum that sizes it (pure arithmetic; reserve_sum.c) ---- */
 struct reserve_sum_input {
@@ -219,7 +227,8 @@ uint32_t reserve_quota(uint64_t bytes, uint32_t payload_min, uint32_t slack_coun
 int reserve_fault_starve(struct reserve *r, bool on);
 int reserve_fault_level(struct reserve *r, int level);
 int reserve_fault_fail(struct reserve *r, uint32_t skip, uint32_t count);
-/* leak: @count normal mbufs are charged to @owner and forgotten. On the owning worker. Out: how many. */
+/* leak: @count normal mbufs are charged to @owner and forgotten. On the owning worker. Out: how
+ * many. */
 int reserve_fault_leak(struct reserve *r, uint16_t owner, uint32_t count, uint64_t now_us);
 
 #endif

@@ -53,7 +53,8 @@ struct owner_label {
 	char name[NAME_BYTES_MAX];
 	uint64_t refused;
 	bool was_over; /* held more than a limit that was lowered since; the control thread's */
-	bool is_peak_old; /* the limit was lowered below the peak: the worker is to begin a new one */
+	bool is_peak_old; /* the limit was lowered below the peak: the worker is to begin a new one
+			   */
 };
 
 struct reserve {
@@ -79,7 +80,8 @@ struct reserve {
 	bool starve_wanted;
 	uint32_t fail_skip, fail_count;
 	int level_wanted; /* + 1; 0: the depth decides */
-	uint32_t peaks_old, peaks_renewed; /* how often the control thread asked, and the worker answered */
+	uint32_t peaks_old,
+		peaks_renewed; /* how often the control thread asked, and the worker answered */
 
 	struct rte_mempool *pool;
 	uint16_t owner_end;	  /* ids in use are below it */
@@ -128,7 +130,8 @@ static inline uint32_t reachable(const struct reserve *r)
 	return relaxed_load(&r->free) - relaxed_load(&r->hidden);
 }
 
-/* reserve_bytes.c: what @count mbufs of @each bytes take where none may cross a page; 0: all may. */
+/* reserve_bytes.c: what @count mbufs of @each bytes take where none may cross a page; 0: all may.
+ */
 size_t mbufs_bytes(size_t count, size_t each, size_t page);
 
 /* reserve_ops.c: after a change of floor, arming or faults. */

@@ -176,7 +176,8 @@ static void chain_recharge(const struct rte_mbuf *m, const struct rte_mbuf *refu
 	}
 }
 
-/* Makes the move of one mbuf visible: the tag, its time unless the owner is the same, and the peaks. */
+/* Makes the move of one mbuf visible: the tag, its time unless the owner is the same, and the
+ * peaks. */
 static void stamp(struct reserve *r, struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 {
 	struct tag *tag = tag_of(r, m);
@@ -268,11 +269,11 @@ void reserve_force(struct rte_mbuf *m, uint16_t owner, uint64_t now_us)
 }
 
 /*
- * Most mbufs of a burst are @r's, @from's and not an emergency: nothing of theirs need be looked at, only
- * written, and the charge is one for all of them. The rest goes one by one.
+ * Most mbufs of a burst are @r's, @from's and not an emergency: nothing of theirs need be looked
+ * at, only written, and the charge is one for all of them. The rest goes one by one.
  */
-static inline bool retag(
-	const struct reserve *r, const struct rte_mbuf *m, uint16_t from, uint16_t to, uint32_t when)
+static inline bool retag(const struct reserve *r, const struct rte_mbuf *m, uint16_t from,
+	uint16_t to, uint32_t when)
 {
 	struct tag *tag = tag_of(r, m);
 

@@ -28,7 +28,8 @@ static int ops_alloc(struct rte_mempool *mp)
 {
 	struct reserve *r;
 
-	r = rte_zmalloc_socket("reserve", sizeof(*r), RTE_CACHE_LINE_SIZE, mp->socket_id); /* reserve_bytes.c counts */
+	r = rte_zmalloc_socket("reserve", sizeof(*r), RTE_CACHE_LINE_SIZE,
+		mp->socket_id); /* reserve_bytes.c counts */
 	if (!r)
 		return -ENOMEM;
 	r->slots = rte_zmalloc_socket(
@@ -242,9 +243,10 @@ static bool keeps_to_pages(const struct rte_mempool *mp)
 
 /*
  * Received mbufs lie packed, one behind the other in one piece of memory: IOVA as VA has no need of
- * gaps, and af_xdp, which hands the pool to the kernel as count times size, does not reach what lies
- * behind them. Mbufs that are sent keep clear of page edges (struct stream_buf says why); then the
- * worst case is that each page loses what does not fill an mbuf, and the first and last are partial.
+ * gaps, and af_xdp, which hands the pool to the kernel as count times size, does not reach what
+ * lies behind them. Mbufs that are sent keep clear of page edges (struct stream_buf says why); then
+ * the worst case is that each page loses what does not fill an mbuf, and the first and last are
+ * partial.
  */
 static ssize_t ops_mem_size(const struct rte_mempool *mp, uint32_t obj_count, uint32_t pg_shift,
 	size_t *min_chunk_size, size_t *align)

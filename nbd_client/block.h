@@ -14,7 +14,14 @@
 struct stream_buf;
 struct block_front;
 
-enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_TRIM, BLOCK_WRITE_ZEROES, BLOCK_OP_COUNT };
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,
+	BLOCK_TRIM,
+	BLOCK_WRITE_ZEROES,
+	BLOCK_OP_COUNT
+};
 
 #define BLOCK_FUA	1u
 #define BLOCK_NO_HOLE	2u
@@ -28,7 +35,8 @@ struct block_req {
 	uint8_t op; /* enum block_op */
 	uint8_t flags;
 	uint16_t tag; /* < depth of the front end */
-	uint8_t *buf; /* READ: filled, WRITE: sent; inside *dma. NULL: payload moves by copy_* below */
+	uint8_t *buf; /* READ: filled, WRITE: sent; inside *dma. NULL: payload moves by copy_* below
+		       */
 	struct stream_buf *dma;
 	uint64_t start_us;
 	void *volume_priv; /* the volume's own while it holds the request */
@@ -47,27 +55,30 @@ struct block_limits {
 
 struct block_front_ops {
 	/*
-	 * Once, on the worker that will take(), before its first take(); NULL: nothing to start. An error is the front
-	 * end's own to keep for the thread that made it.
+	 * Once, on the worker that will take(), before its first take(); NULL: nothing to start. An
+	 * error is the front end's own to keep for the thread that made it.
 	 */
 	void (*start)(struct block_front *f);
 	/* Next requests, at most @max. The volume owns them until complete(). */
-	unsigned (*take)(struct block_front *f, struct block_req **out, unsigned max, uint64_t now_us);
+	unsigned (*take)(
+		struct block_front *f, struct block_req **out, unsigned max, uint64_t now_us);
 	/* Ends @req: 0 or -errno. Never refused. The front end may batch; kick() ends the batch. */
 	void (*complete)(struct block_front *f, struct block_req *req, int result);
 	/* End of the turn: hand batched completions over (io_uring_enter at most once). */
 	void (*kick)(struct block_front *f);
 	/* Where buf is NULL: moves READ payload out, or WRITE payload in. 0 or -errno. */
-	int (*copy_out)(struct block_front *f, struct block_req *req, uint32_t at, const void *bytes, uint32_t len);
-	int (*copy_in)(struct block_front *f, struct block_req *req, uint32_t at, void *bytes, uint32_t len);
+	int (*copy_out)(struct block_front *f, struct block_req *req, uint32_t at,
+		const void *bytes, uint32_t len);
+	int (*copy_in)(struct block_front *f, struct block_req *req, uint32_t at, void *bytes,
+		uint32_t len);
 	/* True if take() would find something; for sleeping. */
 	bool (*pending)(struct block_front *f);
 };
 
 /*
- * While it is barred, no new bytes may come into the buffers of requests that were completed: frames of
- * WRITEs that were failed may still wait in the NIC's ring, and are sent from there (volume_done.c). The
- * volume bars and unbars; it answers what it takes meanwhile with an error.
+ * While it is barred, no new bytes may come into the buffers of requests that were completed:
+ * frames of WRITEs that were failed may still wait in the NIC's ring, and are sent from there
+ * (volume_done.c). The volume bars and unbars; it answers what it takes meanwhile with an error.
  */
 struct block_front {
 	const struct block_front_ops *ops;

@@ -49,13 +49,14 @@ struct volume_config {
 	uint16_t queue_depth;
 	uint32_t io_bytes_max;
 	enum config_on_dead on_dead;
-	uint64_t dead_us;      /* on_dead: fail: silence for so long while a request waits is given up */
+	uint64_t dead_us; /* on_dead: fail: silence for so long while a request waits is given up */
 	uint64_t request_us;   /* deadline of a request; 0 = none */
 	uint64_t dead_peer_us; /* silence of the peer's TCP that ends a connection; 0 = 15 s */
 	uint64_t connect_us;
 	bool read_only;
-	char cc[16];		      /* congestion control of each connection; empty = TCP's default */
-	uint32_t quota_mbufs;	      /* receive quota of each connection, mbufs: the most it is ever granted */
+	char cc[16];	      /* congestion control of each connection; empty = TCP's default */
+	uint32_t quota_mbufs; /* receive quota of each connection, mbufs: the most it is ever
+				 granted */
 	uint32_t quota_least_mbufs;   /* … and what it begins with; 0 = quota_mbufs, for good */
 	uint32_t mbuf_payload_min;    /* payload bytes an mbuf surely carries, for read credits */
 	uint16_t owner[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX]; /* ledger owners */
@@ -70,7 +71,8 @@ struct volume_config {
 	uint32_t staging_bytes;
 };
 
-/* Allocates the volume, stopped. NULL: no memory, or @err says why the configuration cannot work. */
+/* Allocates the volume, stopped. NULL: no memory, or @err says why the configuration cannot work.
+ */
 struct volume *volume_create(const struct volume_config *cfg, struct error *err);
 void volume_destroy(struct volume *v); /* after VOLUME_GONE */
 
@@ -87,9 +89,10 @@ enum volume_state {
 	VOLUME_CONNECTING, /* TCP or negotiation under way, never been ready */
 	VOLUME_READY,	   /* at least one connection serves */
 	VOLUME_LOST,	   /* was ready, no connection now: reconnecting, requests held */
-	VOLUME_FAILED,	   /* given up: requests answered with -EIO (policy fail), or never became ready */
-	VOLUME_DRAINING,   /* detach asked for */
-	VOLUME_GONE,	   /* worker is done with it */
+	VOLUME_FAILED, /* given up: requests answered with -EIO (policy fail), or never became ready
+			*/
+	VOLUME_DRAINING, /* detach asked for */
+	VOLUME_GONE,	 /* worker is done with it */
 };
 
 /* ---- worker ---- */
@@ -98,14 +101,16 @@ enum volume_state {
 int nbd_client_add(struct nbd_client *nc, struct volume *v, uint64_t now_us);
 /* Gives @v its front end; requests flow once it is READY. */
 void volume_front_set(struct volume *v, struct block_front *front);
-/* Grants each connection @mbufs, between quota_least_mbufs and quota_mbufs; what is in flight stays. */
+/* Grants each connection @mbufs, between quota_least_mbufs and quota_mbufs; what is in flight
+ * stays. */
 void volume_credit_set(struct volume *v, uint32_t mbufs);
-/* Drains what is in flight (bounded by @deadline_us), sends DISC, ends in VOLUME_GONE. @force: at once. */
+/* Drains what is in flight (bounded by @deadline_us), sends DISC, ends in VOLUME_GONE. @force: at
+ * once. */
 void volume_stop(struct volume *v, bool force, uint64_t deadline_us);
 /*
- * Replaces the addresses of a volume that has no connection: its names were resolved again. @servers is
- * copied. A volume that serves keeps the list it has, and an address that is tried at this moment
- * and is in both lists goes on. Of a group the leader is told, and tells the others.
+ * Replaces the addresses of a volume that has no connection: its names were resolved again.
+ * @servers is copied. A volume that serves keeps the list it has, and an address that is tried at
+ * this moment and is in both lists goes on. Of a group the leader is told, and tells the others.
  */
 void volume_servers_set(struct volume *v, const struct volume_servers *servers);
 /*
@@ -119,7 +124,8 @@ void volume_fail(struct volume *v);
  */
 void volume_leave(struct volume *v, uint64_t deadline_us);
 
-/* One turn: stream events in, replies parsed, completions handed up, new requests taken and queued. */
+/* One turn: stream events in, replies parsed, completions handed up, new requests taken and queued.
+ */
 void nbd_client_turn(struct nbd_client *nc, uint64_t now_us);
 uint64_t nbd_client_deadline(const struct nbd_client *nc); /* next time a turn has work by itself */
 /* What the servers are asked for at present. */
@@ -127,7 +133,7 @@ struct nbd_client_load {
 	uint64_t latency_us; /* what a request took of late, from its taking to its answer */
 	unsigned in_flight;  /* requests that wait for their answer */
 	bool is_answering;   /* of one of these a part has come */
-	uint32_t rtt_us;     /* then: of the connection it comes on; the shortest, if it is several */
+	uint32_t rtt_us; /* then: of the connection it comes on; the shortest, if it is several */
 };
 void nbd_client_load(const struct nbd_client *nc, struct nbd_client_load *out);
 bool nbd_client_pending(const struct nbd_client *nc);	   /* a front end has requests to take */
@@ -151,8 +157,10 @@ struct volume_info {
 	char server[300];	    /* host:port of the URI in use */
 	char error[288];	    /* last reason, empty if none */
 	unsigned conn_count, conn_ready;
-	unsigned conn_astray; /* of the ready: replies arrive at another worker, which hands them over */
-	uint64_t oldest_us; /* the worker's clock when the oldest request held was taken; 0 = none is held */
+	unsigned conn_astray; /* of the ready: replies arrive at another worker, which hands them
+				 over */
+	uint64_t oldest_us;   /* the worker's clock when the oldest request held was taken; 0 = none
+				 is held */
 	uint32_t in_flight, in_flight_max, read_credit_mbufs, read_credit_used_mbufs;
 	/* Of each connection, WRITEs' part included: granted, and what rate x delay asks for. */
 	uint32_t credit_granted_mbufs, credit_wanted_mbufs;
@@ -160,31 +168,34 @@ struct volume_info {
 	uint64_t read_bytes_per_s, read_delay_us; /* as measured; 0 = not yet */
 	uint64_t ops[BLOCK_OP_COUNT], bytes[BLOCK_OP_COUNT], errors[BLOCK_OP_COUNT];
 	uint64_t reconnects, replayed, timeouts, protocol_errors;
-	bool structured, has_block_size, is_fixed; /* fixed newstyle, as everything but EXPORT_NAME needs */
-	uint32_t block_min, block_pref, block_max; /* bytes, as the server told them; 0 if it did not */
+	bool structured, has_block_size,
+		is_fixed; /* fixed newstyle, as everything but EXPORT_NAME needs */
+	uint32_t block_min, block_pref,
+		block_max;	   /* bytes, as the server told them; 0 if it did not */
 	uint16_t nbd_flags;	   /* NBD_FLAG_* of nbd_proto.h, as the server sent them */
 	uint64_t unstable_bytes;   /* answered WRITEs that no FLUSH has covered yet */
-	uint64_t unstable_lost;	   /* … of those, when the last connection was lost: a restart may have lost them */
+	uint64_t unstable_lost; /* … of those, when the last connection was lost: a restart may have
+				   lost them */
 	uint64_t dirty_reconnects; /* connections lost while answered WRITEs were not flushed */
 	uint64_t events_lost;	   /* the control thread did not fetch them in time */
 };
 void volume_info(const struct volume *v, struct volume_info *out);
 /*
- * Its state alone. VOLUME_GONE is the worker's last store: whoever reads it may destroy the volume. Unlike an event it
- * cannot get lost, so this is what the control thread's decisions rest on.
+ * Its state alone. VOLUME_GONE is the worker's last store: whoever reads it may destroy the volume.
+ * Unlike an event it cannot get lost, so this is what the control thread's decisions rest on.
  */
 enum volume_state volume_state_of(const struct volume *v);
 
 /*
- * What a probe found. Valid from VOLUME_GONE (or FAILED) on, until volume_destroy(). Texts are UTF-8 without
- * controls, at the named places in text; at 0 is the empty one.
+ * What a probe found. Valid from VOLUME_GONE (or FAILED) on, until volume_destroy(). Texts are
+ * UTF-8 without controls, at the named places in text; at 0 is the empty one.
  */
 struct volume_probe {
 	bool has_export; /* the URI's export could be asked about: its facts are in volume_info */
 	bool has_list;	 /* the server answered LIST to its end */
 	uint64_t size_bytes;		     /* of the export, as the server told it */
 	unsigned export_count, export_total; /* kept here, told by the server */
-	uint32_t name_at, description_at;    /* of the URI's export: canonical name, and description */
+	uint32_t name_at, description_at; /* of the URI's export: canonical name, and description */
 	struct {
 		uint32_t name_at, description_at;
 	} exports[NBD_PROBE_NAMES_MAX];

@@ -52,7 +52,8 @@ struct nbd_req {
 	uint32_t piece_bytes; /* most to ask for at one time, whole blocks; 0 = everything */
 	uint16_t type, flags; /* enum nbd_cmd, NBD_CMD_FLAG_* */
 	int result;	      /* first error the server gave, -errno */
-	bool is_partial;      /* ranges hold what was answered; to be lent again for the rest. Not in flight */
+	bool is_partial; /* ranges hold what was answered; to be lent again for the rest. Not in
+			    flight */
 	bool is_told;	      /* a chunk of the answer to @ask was read */
 	bool is_forgotten;    /* ranges had no room for a part of that answer */
 	bool is_again;	      /* ranges were not empty when it was asked for */
@@ -64,15 +65,16 @@ struct nbd_req {
 };
 
 enum nbd_event_type {
-	NBD_EVENT_NONE,	  /* every byte was taken, nothing to tell */
-	/* Of a probe; name and text are valid until the next feed, UTF-8 without controls, no NUL. */
+	NBD_EVENT_NONE, /* every byte was taken, nothing to tell */
+	/* Of a probe; name and text are valid until the next feed, UTF-8 without controls, no NUL.
+	 */
 	NBD_EVENT_EXPORT,      /* LIST told of an export: name and text */
 	NBD_EVENT_NAME,	       /* the export's canonical name */
 	NBD_EVENT_DESCRIPTION, /* the export's description: text */
-	NBD_EVENT_READY,  /* negotiation done; nbd_conn.export is valid (probe: and the machine
-			     closed) */
-	NBD_EVENT_REPLY,  /* a piece of a reply, or its end, or both */
-	NBD_EVENT_DEAD,	  /* nbd_conn.error says why */
+	NBD_EVENT_READY,       /* negotiation done; nbd_conn.export is valid (probe: and the machine
+				  closed) */
+	NBD_EVENT_REPLY,       /* a piece of a reply, or its end, or both */
+	NBD_EVENT_DEAD,	       /* nbd_conn.error says why */
 };
 
 struct nbd_event {
@@ -104,7 +106,8 @@ struct nbd_conn {
 	char error[256]; /* what is wrong and what to do about it; no newline, printable */
 	bool is_probe;
 	const char *export_name; /* the owner's, lives as long as the machine */
-	char shown_name[NBD_SHOWN_BYTES]; /* the same, for sentences: printable, and cut if it is long */
+	char shown_name[NBD_SHOWN_BYTES]; /* the same, for sentences: printable, and cut if it is
+					     long */
 
 	/* negotiation */
 	bool is_fixed, is_no_zeroes, is_oldstyle, has_info_export;
@@ -112,7 +115,7 @@ struct nbd_conn {
 	bool is_closing;     /* … and then ABORT or DISC is */
 	bool is_abort_said;  /* ABORT is in the output, or was */
 	bool is_tls_refused; /* the refusal was for want of TLS */
-	bool is_soft;	     /* dead, and ABORT or DISC is in the output: flush before FIN, no reset */
+	bool is_soft;	 /* dead, and ABORT or DISC is in the output: flush before FIN, no reset */
 	bool has_list;	 /* LIST was answered to its end */
 	uint32_t option; /* the one we wait for, 0 = none yet */
 	uint32_t reply_type, reply_count;
@@ -152,8 +155,8 @@ const uint8_t *nbd_conn_output(const struct nbd_conn *c, size_t *len);
 void nbd_conn_sent(struct nbd_conn *c, size_t len);
 
 /*
- * Lends @req to the machine and builds its header, which asks for all of it or, if it is_partial, for
- * what was not answered yet. Out: 0, -ENOSPC (every slot is in flight), or -ENOTCONN (not in
+ * Lends @req to the machine and builds its header, which asks for all of it or, if it is_partial,
+ * for what was not answered yet. Out: 0, -ENOSPC (every slot is in flight), or -ENOTCONN (not in
  * transmission).
  */
 int nbd_conn_request(struct nbd_conn *c, struct nbd_req *req, struct nbd_wire_request *hdr);
@@ -162,12 +165,14 @@ int nbd_conn_request(struct nbd_conn *c, struct nbd_req *req, struct nbd_wire_re
 void nbd_conn_forget(struct nbd_conn *c, struct nbd_req *req);
 
 /*
- * Soft disconnect: DISC or ABORT is added to the output and the machine is closed; while an option is
- * unanswered, as soon as it is answered. Before the client's flags were sent there is nothing to say.
+ * Soft disconnect: DISC or ABORT is added to the output and the machine is closed; while an option
+ * is unanswered, as soon as it is answered. Before the client's flags were sent there is nothing to
+ * say.
  */
 void nbd_conn_close(struct nbd_conn *c);
 
-/* As nbd_conn_close(), and then the machine is dead for this reason, the server's refusal or ours. */
+/* As nbd_conn_close(), and then the machine is dead for this reason, the server's refusal or ours.
+ */
 __attribute__((format(printf, 4, 5))) void nbd_conn_refuse(
 	struct nbd_conn *c, enum nbd_fault fault, struct nbd_event *ev, const char *fmt, ...);
 

@@ -34,10 +34,12 @@ void nbd_conn_text(char *out, size_t room, const uint8_t *bytes, size_t len);
 /* ---- nbd_range.c ---- */
 enum nbd_range_fate {
 	NBD_RANGE_KEPT,
-	NBD_RANGE_FORGOTTEN, /* no room: a part of what was answered, not always this, is to be asked again */
+	NBD_RANGE_FORGOTTEN, /* no room: a part of what was answered, not always this, is to be
+				asked again */
 	NBD_RANGE_TWICE,     /* it overlaps what was answered before */
 };
-/* Chooses @req->ask for its next trip; @block_bytes, a power of two, is what asks are aligned to. */
+/* Chooses @req->ask for its next trip; @block_bytes, a power of two, is what asks are aligned to.
+ */
 void nbd_range_ask(struct nbd_req *req, uint32_t block_bytes);
 /* Adds [from, to) of the request, to <= req->bytes, to what was answered. */
 enum nbd_range_fate nbd_range_merge(struct nbd_req *req, uint32_t from, uint32_t to);

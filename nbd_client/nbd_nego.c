@@ -4,8 +4,8 @@
  *   greeting, flags ─▶ [LIST] ─▶ STRUCTURED_REPLY ─▶ GO ─▶ transmission
  *                     (probe)    (no is fine)      └▶ EXPORT_NAME, where GO is not known
  *
- * A probe asks INFO in the place of GO and ends with ABORT; if INFO says that the export is empty, it
- * asks GO too, for some servers tell the size only then. Whatever is refused, by the server or
+ * A probe asks INFO in the place of GO and ends with ABORT; if INFO says that the export is empty,
+ * it asks GO too, for some servers tell the size only then. Whatever is refused, by the server or
  * by us, ends softly: ABORT between two options, never while one is unanswered, DISC in
  * transmission. A server that is not fixed newstyle may be asked for nothing but EXPORT_NAME. One
  * option is under way at a time, and a reply must name it. Block sizes are asked for, so they are

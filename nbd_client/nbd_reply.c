@@ -230,7 +230,8 @@ static void chunk_error(struct nbd_conn *c, struct nbd_event *ev)
 	}
 	if (offset_bytes) {
 		memcpy(&offset_be, c->in + c->need - offset_bytes, sizeof(offset_be));
-		if (be64toh(offset_be) - req->offset - req->ask.from >= req->ask.to - req->ask.from) {
+		if (be64toh(offset_be) - req->offset - req->ask.from >=
+			req->ask.to - req->ask.from) {
 			nbd_conn_die(
 				c, NBD_FAULT_LIE, ev, "an error outside the request it answers");
 			return;

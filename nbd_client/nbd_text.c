@@ -1,17 +1,19 @@
 /*
  * nbd_text.c - strings a server sent, made fit to be shown
  *
- * NBD's strings are UTF-8 by the protocol and arbitrary bytes in fact. What is kept of them goes to a
- * log, to JSON and to a terminal: a byte that is part of no character becomes '?', and so does each
- * byte of a character that commands a terminal or turns the direction of text: C0, DEL, C1, line and
- * paragraph separators, bidirectional controls. Everything else stays whole, in its own bytes.
+ * NBD's strings are UTF-8 by the protocol and arbitrary bytes in fact. What is kept of them goes to
+ * a log, to JSON and to a terminal: a byte that is part of no character becomes '?', and so does
+ * each byte of a character that commands a terminal or turns the direction of text: C0, DEL, C1,
+ * line and paragraph separators, bidirectional controls. Everything else stays whole, in its own
+ * bytes.
  *
  * Pure functions; the length never changes, so text can be cleaned where it lies.
  */
 #include "nbd_client/nbd_conn_priv.h"
 #include <string.h>
 
-/* How many bytes the character that begins with @first takes by the number of its leading ones; 0: none. */
+/* How many bytes the character that begins with @first takes by the number of its leading ones; 0:
+ * none. */
 static unsigned char_bytes(uint8_t first)
 {
 	if (first < 0x80)
@@ -23,7 +25,8 @@ static unsigned char_bytes(uint8_t first)
 	return first >= 0xf0 && first < 0xf5 ? 4 : 0;
 }
 
-/* The character of @n bytes at @at, or 0 where it is none: cut short, overlong, a surrogate, too large. */
+/* The character of @n bytes at @at, or 0 where it is none: cut short, overlong, a surrogate, too
+ * large. */
 static uint32_t char_decode(const uint8_t *at, unsigned n)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};

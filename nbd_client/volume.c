@@ -89,8 +89,9 @@ static void volume_init(struct volume *v)
 
 size_t volume_bytes(const struct volume *v)
 {
-	return sizeof(*v) + v->cfg.queue_depth * sizeof(*v->ios) + KIND_COUNT * v->sub_max * sizeof(*v->subs) +
-	       v->cfg.connections * sizeof(*v->conns) + (v->staging_count + 1) * sizeof(*v->staging_free) +
+	return sizeof(*v) + v->cfg.queue_depth * sizeof(*v->ios) +
+	       KIND_COUNT * v->sub_max * sizeof(*v->subs) + v->cfg.connections * sizeof(*v->conns) +
+	       (v->staging_count + 1) * sizeof(*v->staging_free) +
 	       (v->probe ? sizeof(*v->probe) : 0) + (v->own_sync ? volume_sync_bytes() : 0);
 }
 
@@ -191,7 +192,8 @@ void volume_set_state(struct volume *v, enum volume_state state)
 		[VOLUME_DRAINING] = TO(VOLUME_GONE),
 		[VOLUME_GONE] = 0,
 	};
-	/* Empty: what follows has its own line, of an attach that fails and of the end (engine/device.c). */
+	/* Empty: what follows has its own line, of an attach that fails and of the end
+	 * (engine/device.c). */
 	static const char *const texts[] = {
 		[VOLUME_CONNECTING] = "connecting",
 		[VOLUME_READY] = "ready",
@@ -200,7 +202,8 @@ void volume_set_state(struct volume *v, enum volume_state state)
 		[VOLUME_DRAINING] = "draining",
 		[VOLUME_GONE] = "",
 	};
-	const char *text = v->state == VOLUME_CONNECTING && state == VOLUME_FAILED ? "" : texts[state];
+	const char *text =
+		v->state == VOLUME_CONNECTING && state == VOLUME_FAILED ? "" : texts[state];
 	struct volume_event *ev = nbd_client_event_slot(v->client);
 
 	assert(arcs[v->state] & TO(state));
@@ -247,7 +250,8 @@ bool volume_is_taking(const struct volume *v)
 	       (v->state == VOLUME_READY || v->state == VOLUME_FAILED);
 }
 
-/* Drained, or out of time: says good-bye. What another daemon issues again must not go on here too. */
+/* Drained, or out of time: says good-bye. What another daemon issues again must not go on here too.
+ */
 static void volume_end(struct volume *v)
 {
 	for (unsigned i = 0; i < v->cfg.connections; i++) {
@@ -286,14 +290,14 @@ static void front_kick(const struct volume *v)
 }
 
 /*
- * Of many volumes most ask for nothing, and a turn visits each. Is there nothing to do in it but to ask the front end?
- * Nothing is held, every connection serves and has heard nothing, no clock runs. A part of a group looks at its
- * siblings each turn, so it is never at rest.
+ * Of many volumes most ask for nothing, and a turn visits each. Is there nothing to do in it but to
+ * ask the front end? Nothing is held, every connection serves and has heard nothing, no clock runs.
+ * A part of a group looks at its siblings each turn, so it is never at rest.
  */
 static bool is_at_rest(const struct volume *v)
 {
-	if (v->state != VOLUME_READY || v->in_flight > 0 || v->credit.reads > 0 || v->lost_us || v->is_given_up ||
-		v->cfg.group)
+	if (v->state != VOLUME_READY || v->in_flight > 0 || v->credit.reads > 0 || v->lost_us ||
+		v->is_given_up || v->cfg.group)
 		return false;
 	for (unsigned i = 0; i < v->cfg.connections; i++) {
 		const struct volume_conn *vc = &v->conns[i];
@@ -384,7 +388,8 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->credit_wanted_mbufs = __atomic_load_n(&v->credit.wanted_mbufs, __ATOMIC_RELAXED);
 	out->read_bytes_per_s = stat_read(&v->credit.bytes_per_s);
 	out->read_delay_us = stat_read(&v->credit.shown_delay_us);
-	out->read_credit_mbufs = (out->credit_granted_mbufs - volume_write_quota(v)) * v->cfg.connections;
+	out->read_credit_mbufs =
+		(out->credit_granted_mbufs - volume_write_quota(v)) * v->cfg.connections;
 	for (unsigned i = 0; i < v->cfg.connections; i++) {
 		uint32_t used = __atomic_load_n(&v->conns[i].read_used_mbufs, __ATOMIC_RELAXED);
 

@@ -1,23 +1,24 @@
 /*
- * volume_credit.c - how many read credits a volume needs: what is answered in the time one answer takes
+ * volume_credit.c - how many read credits a volume needs: what is answered in the time one answer
+ * takes
  *
- * A connection must have as much asked for as comes back while one request is on its way, through the
- * network and the server's disk: rate x delay. With less the way is not full; more waits in the server's
- * queue, and its answers may hold mbufs of the reserve for nothing. Both factors are measured on the READs
- * that are answered:
+ * A connection must have as much asked for as comes back while one request is on its way, through
+ * the network and the server's disk: rate x delay. With less the way is not full; more waits in the
+ * server's queue, and its answers may hold mbufs of the reserve for nothing. Both factors are
+ * measured on the READs that are answered:
  *
  *	rate	the best of the last windows, in mbufs at worst, the unit of everything
- *	delay	the shortest of the last ten seconds, of READs at least half as long as usual (a short one
- *		says nothing about how long the disk takes for a long one) that were sent when next to none
- *		was in flight: the others wait behind each other, and a queue of our own making is no
- *		reason for a longer one
+ *	delay	the shortest of the last ten seconds, of READs at least half as long as usual (the
+ *		time of a short one says nothing of a long one) that were sent when next to none
+ *		was in flight: the others wait behind each other, and a queue of our own making
+ *		is no reason for a longer one
  *
- * Twice the product is wanted. So a volume that its credits hold back wants more, and again more, until
- * its rate rises no further.
+ * Twice the product is wanted. So a volume that its credits hold back wants more, and again more,
+ * until its rate rises no further.
  *
  * What is wanted is not taken. The control thread grants it where the sum of the port has room
- * (device_credit.c), never less than quota_least_mbufs, into which the largest request fits, and never
- * more than quota_mbufs. WRITEs have their part whatever is granted, and READs theirs.
+ * (device_credit.c), never less than quota_least_mbufs, into which the largest request fits, and
+ * never more than quota_mbufs. WRITEs have their part whatever is granted, and READs theirs.
  *
  * An answer costs additions; divisions are made once a window. One worker; volume_info() reads.
  */
@@ -25,7 +26,8 @@
 #include <assert.h>
 
 #define WINDOW_US   50000u
-#define PERIOD_US   5000000u /* a shortest delay is believed for two of them, or until there is another */
+#define PERIOD_US                                                                                  \
+	5000000u /* a shortest delay is believed for two of them, or until there is another */
 #define SECOND_US   1000000u
 #define GAIN	    2u
 #define DELAY_NONE  UINT64_MAX
@@ -80,7 +82,8 @@ static uint32_t wanted(const struct volume *v, uint64_t delay_us)
 
 	for (unsigned i = 0; i < CREDIT_WINDOW_COUNT; i++)
 		best = c->rates[i] > best ? c->rates[i] : best;
-	mbufs = best * GAIN * delay_us / SECOND_US / (v->conn_ready ? v->conn_ready : 1) + volume_write_quota(v);
+	mbufs = best * GAIN * delay_us / SECOND_US / (v->conn_ready ? v->conn_ready : 1) +
+		volume_write_quota(v);
 	if (mbufs < v->cfg.quota_least_mbufs)
 		return v->cfg.quota_least_mbufs;
 	return mbufs < v->cfg.quota_mbufs ? (uint32_t)mbufs : v->cfg.quota_mbufs;
@@ -89,9 +92,11 @@ static uint32_t wanted(const struct volume *v, uint64_t delay_us)
 void volume_credit_turn(struct volume *v)
 {
 	struct volume_credit *c = &v->credit;
-	uint64_t delay_us = smaller(c->delay_us[0], c->delay_us[1]), spent_us = v->now_us - c->window_us;
+	uint64_t delay_us = smaller(c->delay_us[0], c->delay_us[1]),
+		 spent_us = v->now_us - c->window_us;
 
-	if (c->reads == 0 || spent_us < WINDOW_US || (delay_us != DELAY_NONE && spent_us < 2 * delay_us))
+	if (c->reads == 0 || spent_us < WINDOW_US ||
+		(delay_us != DELAY_NONE && spent_us < 2 * delay_us))
 		return;
 	c->rates[c->rate_idx] = c->mbufs * SECOND_US / spent_us;
 	c->rate_idx = (c->rate_idx + 1) % CREDIT_WINDOW_COUNT;

@@ -14,13 +14,13 @@
  * After a failover the same holds: the old connection's segments stand before ours in the one TX
  * ring, so once the replayed WRITE is answered the NIC has read its last old byte.
  *
- * A WRITE that is failed, by `on_dead: fail` or by force, was not answered. Its frames may wait in the ring
- * of a NIC without link, and its connection may live on at the server: if the buffer held another
- * request's bytes when the link comes back, these would be written to the old place, under a checksum
- * the NIC has just computed. So the front end is barred from before the first of them is
+ * A WRITE that is failed, by `on_dead: fail` or by force, was not answered. Its frames may wait in
+ * the ring of a NIC without link, and its connection may live on at the server: if the buffer held
+ * another request's bytes when the link comes back, these would be written to the old place, under
+ * a checksum the NIC has just computed. So the front end is barred from before the first of them is
  * completed until the volume is ready again, and that is when a connection opened since has been
- * through its handshake: behind those frames, in the same ring. Drivers cannot tell us sooner (some look
- * at what was sent only when the ring is full), and none takes back what it was given.
+ * through its handshake: behind those frames, in the same ring. Drivers cannot tell us sooner (some
+ * look at what was sent only when the ring is full), and none takes back what it was given.
  *
  * A FUA the server cannot do is a WRITE and, when that is answered, a FLUSH; the request stays one
  * of the open writes until both are done, so a FLUSH taken later covers it.

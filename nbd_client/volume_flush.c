@@ -5,22 +5,25 @@
  * FLUSHes in flight, or a FLUSH beside a FUA, one of them gets the error and the other a success
  * that covers lost data. Therefore:
  *
- * - A device has one FLUSH in flight, whichever part (volume_group.c) sends it. The right to send is
+ * - A device has one FLUSH in flight, whichever part (volume_group.c) sends it. The right to send
+ * is
  *   a token, taken by compare-and-swap and given back when the FLUSH is settled or its connection
  *   ends. Requests of the same part that this FLUSH covers as well ride on it and share its result.
- * - A FLUSH answered with success is held back until every FUA that was open beside it, on any part,
+ * - A FLUSH answered with success is held back until every FUA that was open beside it, on any
+ * part,
  *   is answered. It fails with EIO if a FUA has failed since the last answered FLUSH was sent.
  *
  * Each part publishes the newest FUA it has taken and the oldest still open, as volume_group.c does
- * for writes. FUAs never wait for a FLUSH, so there is no circle. A part that is not given the token
- * polls; the poll period grows with the wait. A part that had the token last does not take it while
- * another part waits for it, so no part starves.
+ * for writes. FUAs never wait for a FLUSH, so there is no circle. A part that is not given the
+ * token polls; the poll period grows with the wait. A part that had the token last does not take it
+ * while another part waits for it, so no part starves.
  *
- * The same places know how much is unstable (answered, and not covered by a FLUSH): each part counts
- * the bytes it answered; a FLUSH notes all counts when it is sent and publishes them as stable when
- * it succeeds. When the last connection of a part is lost the server may have restarted, and what is
- * unstable may be gone: it is counted and told, and the server is trusted (`unstable: trust`, the one
- * mode there is; docs/durability.md). A server without FLUSH has nothing that can be called stable or not: nothing counted.
+ * The same places know how much is unstable (answered, and not covered by a FLUSH): each part
+ * counts the bytes it answered; a FLUSH notes all counts when it is sent and publishes them as
+ * stable when it succeeds. When the last connection of a part is lost the server may have
+ * restarted, and what is unstable may be gone: it is counted and told, and the server is trusted
+ * (`unstable: trust`, the one mode there is; docs/durability.md). A server without FLUSH has
+ * nothing that can be called stable or not: nothing counted.
  *
  * Shared: struct volume_sync, one per device; a volume without a group has its own. Worker thread,
  * no locks. Always: the holder of the token has flush.sub set, or is about to set it in this turn.
@@ -318,7 +321,8 @@ void volume_unstable_expose(struct volume *v)
 		return;
 	counter_add(&v->unstable_lost, answered - from);
 	volume_event_add(v, VOLUME_EVENT_SERVER, -ESTALE,
-		"%" PRIu64 " bytes were answered and not flushed when the connection was lost: a server "
+		"%" PRIu64
+		" bytes were answered and not flushed when the connection was lost: a server "
 		"that restarted may have lost them (unstable: trust)",
 		answered - from);
 }

@@ -6,10 +6,10 @@
  * parts must nevertheless agree on, and this is all they share:
  *
  * FLUSH. It covers what was written through every part. Each part publishes two numbers of its own
- * count of requests: the newest WRITE it has taken, and the oldest that is still open. A FLUSH notes,
- * when it is taken, the newest of each sibling, and may be sent when each sibling's oldest open one
- * is younger than that. A part that lost its server keeps its WRITEs open until they were replayed,
- * so the FLUSH waits for that too. WRITEs never wait for a FLUSH, so there is no circle.
+ * count of requests: the newest WRITE it has taken, and the oldest that is still open. A FLUSH
+ * notes, when it is taken, the newest of each sibling, and may be sent when each sibling's oldest
+ * open one is younger than that. A part that lost its server keeps its WRITEs open until they were
+ * replayed, so the FLUSH waits for that too. WRITEs never wait for a FLUSH, so there is no circle.
  *
  *	taking:  oldest = seq (if none is open), then newest = seq (release)
  *	asking:  newest (acquire), later oldest (acquire): who saw the WRITE taken sees it open
@@ -103,7 +103,8 @@ static bool place_take(struct volume *v, uint32_t place)
 		seq = atomic_load(&g->list_seq);
 		for (unsigned i = 0; i < LIST_WORDS; i++)
 			words[i] = atomic_load(&g->list[i]);
-		if (seq % 2 || (seq / 2 & GEN_MASK) != place >> 8 || atomic_load(&g->list_seq) != seq)
+		if (seq % 2 || (seq / 2 & GEN_MASK) != place >> 8 ||
+			atomic_load(&g->list_seq) != seq)
 			return false;
 		memcpy(&v->cfg.servers, words, sizeof(v->cfg.servers));
 		v->servers_gen = seq / 2;
@@ -240,7 +241,8 @@ void volume_group_publish(struct volume *v)
 
 	if (!g)
 		return;
-	if (is_leader(v) && atomic_load_explicit(&g->is_led, memory_order_relaxed) != (v->conn_ready > 0))
+	if (is_leader(v) &&
+		atomic_load_explicit(&g->is_led, memory_order_relaxed) != (v->conn_ready > 0))
 		atomic_store(&g->is_led, v->conn_ready > 0);
 	for (unsigned i = 0; i < v->cfg.connections; i++)
 		is_idle &= v->conns[i].state == CONN_IDLE;
@@ -263,5 +265,6 @@ void volume_group_follow_leader(struct volume *v)
 		if (v->conns[i].state != CONN_IDLE)
 			volume_conn_lose(&v->conns[i], -ESHUTDOWN,
 				"the other workers' connections moved to another address");
-	(void)place_take(v, place); /* false: the next turn tries again, and nothing is opened until then */
+	(void)place_take(
+		v, place); /* false: the next turn tries again, and nothing is opened until then */
 }

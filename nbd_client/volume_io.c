@@ -13,8 +13,8 @@
  * first. A FLUSH is sent when no older one is left there, on whichever connection: then all it
  * covers was answered on every connection, and that is what CAN_MULTI_CONN promises to be enough.
  * Younger writes pass it. Where other workers have parts of the device, their open writes count too
- * (volume_group.c). One is in flight per device (volume_flush.c). Replay keeps this by itself: a FLUSH that was ever sent had nothing older
- * open.
+ * (volume_group.c). One is in flight per device (volume_flush.c). Replay keeps this by itself: a
+ * FLUSH that was ever sent had nothing older open.
  *
  * What no client can mend: a WRITE the old connection had passed to the server may still be carried
  * out after its replay. The connection is reset first, and a server that works on for a peer that
@@ -380,7 +380,8 @@ static bool flush_may_go(struct volume *v, const struct volume_io *io)
 	return false;
 }
 
-/* A FLUSH was sent just now: what waits in line for one and is covered by it needs none of its own. */
+/* A FLUSH was sent just now: what waits in line for one and is covered by it needs none of its own.
+ */
 static void flush_riders_board(struct volume *v)
 {
 	struct volume_io *io;

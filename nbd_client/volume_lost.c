@@ -156,7 +156,8 @@ static void lost_before_ready(struct volume *v, int err, const char *where, cons
 
 		volume_where(v, next);
 		v->conns[0].retry_us = v->now_us;
-		volume_event_add(v, VOLUME_EVENT_SERVER, err, "%s: %s; trying %s", where, why, next);
+		volume_event_add(
+			v, VOLUME_EVENT_SERVER, err, "%s: %s; trying %s", where, why, next);
 		return;
 	}
 	if (v->state == VOLUME_CONNECTING)

@@ -1,18 +1,18 @@
 /*
  * volume_policy.c - which export may be served, whether it is the same one, and when to give up
  *
- * What the first READY export is becomes the volume's identity: size, abilities, block sizes. Whatever
- * answers later, after a reconnect or at another address, must have at least what the device uses of
- * these, or it is refused. A larger export, smaller blocks and more abilities are served as what the
- * device knows; flags that it does not use are not compared.
+ * What the first READY export is becomes the volume's identity: size, abilities, block sizes.
+ * Whatever answers later, after a reconnect or at another address, must have at least what the
+ * device uses of these, or it is refused. A larger export, smaller blocks and more abilities are
+ * served as what the device knows; flags that it does not use are not compared.
  *
  * When to give up is volume_silence.c's; here is what follows from it.
  *
  * Credits. A READ may have its whole reply resting in the connection's receive quota, so it costs
  * the mbufs that reply fills in the worst case; anything else costs one. An eighth of the quota is
- * kept for the latter, so that neither kind can take the other's share. That part is an eighth of the
- * least quota there ever is, and pieces are cut to fit into it: both stay what they are while credits
- * come and go (volume_credit.c).
+ * kept for the latter, so that neither kind can take the other's share. That part is an eighth of
+ * the least quota there ever is, and pieces are cut to fit into it: both stay what they are while
+ * credits come and go (volume_credit.c).
  */
 #include "nbd_client/volume_priv.h"
 #include <assert.h>
@@ -84,16 +84,19 @@ static int abilities_check(const struct volume *v, const struct nbd_export *x, s
 	for (unsigned i = 0; i < sizeof(abilities) / sizeof(*abilities); i++)
 		if ((was & abilities[i].flag) && !(x->flags & abilities[i].flag))
 			return error_set(err, -ESTALE,
-				"the export came back without %s, which the device uses: refused, the "
+				"the export came back without %s, which the device uses: refused, "
+				"the "
 				"device and its requests wait; start the server as it was",
 				abilities[i].name);
 	if (has_several && (was & NBD_FLAG_CAN_MULTI_CONN) && !(x->flags & NBD_FLAG_CAN_MULTI_CONN))
 		return error_set(err, -ESTALE,
-			"the export came back for one connection only, the device has several: refused, "
+			"the export came back for one connection only, the device has several: "
+			"refused, "
 			"the device and its requests wait; start the server as it was");
 	if ((x->flags & NBD_FLAG_READ_ONLY) && !v->limits.is_read_only)
 		return error_set(err, -ESTALE,
-			"the export came back read-only: refused, the device and its requests wait; "
+			"the export came back read-only: refused, the device and its requests "
+			"wait; "
 			"let the server write to it again");
 	return 0;
 }
@@ -127,7 +130,8 @@ int volume_export_check(const struct volume *v, const struct nbd_export *x, stru
 			"the export's size is 0: give the server a disk that is not empty");
 	if (x->size_bytes > INT64_MAX)
 		return error_set(err, -EINVAL,
-			"the export's size (%" PRIu64 " bytes) is more than any disk has: check what the server serves",
+			"the export's size (%" PRIu64
+			" bytes) is more than any disk has: check what the server serves",
 			x->size_bytes);
 	if (x->size_bytes % block)
 		return error_set(err, -EINVAL,
@@ -141,7 +145,8 @@ int volume_export_check(const struct volume *v, const struct nbd_export *x, stru
 			payload_max_of(x), block);
 	if (volume_read_cost(v, block) > volume_read_least(v))
 		return error_set(err, -ENOSPC,
-			"a block of this export (%u bytes) needs %u mbufs to be received, and the volume may hold %u: set its "
+			"a block of this export (%u bytes) needs %u mbufs to be received, and the "
+			"volume may hold %u: set its "
 			"io_size_max to %u or more",
 			block, volume_read_cost(v, block), volume_read_least(v), block);
 	return 0;
@@ -209,7 +214,8 @@ void volume_policy_turn(struct volume *v)
 	if (v->state != VOLUME_DRAINING)
 		volume_set_state(v, VOLUME_FAILED);
 	if (v->is_given_up) {
-		volume_event_add(v, VOLUME_EVENT_SERVER, -EIO, "given up by force: %u requests failed", held);
+		volume_event_add(v, VOLUME_EVENT_SERVER, -EIO,
+			"given up by force: %u requests failed", held);
 		return;
 	}
 	volume_event_add(v, VOLUME_EVENT_SERVER, -EIO,

@@ -50,7 +50,8 @@ struct volume_io {
 	uint32_t issued_bytes;		  /* of req->bytes, given to subs */
 	uint32_t subs_open;
 	int result; /* first error, -errno */
-	uint64_t covers[VOLUME_PART_MAX]; /* FLUSH: newest WRITE of each other part when it was taken */
+	uint64_t covers[VOLUME_PART_MAX]; /* FLUSH: newest WRITE of each other part when it was
+					     taken */
 	uint8_t class;
 	bool is_queued;	  /* stands in a waiting line */
 	bool is_write;	  /* a FLUSH taken later must wait for it */
@@ -82,7 +83,8 @@ enum volume_conn_state {
 	CONN_OPENING,	  /* SYN sent */
 	CONN_NEGOTIATING, /* handshake of NBD */
 	CONN_SERVING,
-	CONN_LEAVING, /* the server said ESHUTDOWN: nothing new, PARTING when nothing is in flight */
+	CONN_LEAVING, /* the server said ESHUTDOWN: nothing new, PARTING when nothing is in flight
+		       */
 	CONN_PARTING, /* good-bye is said, the server's FIN is waited for (volume_soft.c) */
 };
 
@@ -113,12 +115,13 @@ struct volume_conn {
 
 /* What READs took lately; volume_credit.c. */
 struct volume_credit {
-	uint32_t granted_mbufs, wanted_mbufs; /* of each connection; the latter is read by any thread */
+	uint32_t granted_mbufs,
+		wanted_mbufs; /* of each connection; the latter is read by any thread */
 	uint32_t typical_bytes;		      /* of a READ of the last window */
 	uint64_t window_us, mbufs, bytes, reads;
 	uint64_t rates[CREDIT_WINDOW_COUNT]; /* mbufs a second */
 	unsigned rate_idx;
-	uint64_t delay_us[2], period_us;       /* shortest: of this period, of the last; since when */
+	uint64_t delay_us[2], period_us; /* shortest: of this period, of the last; since when */
 	uint64_t bytes_per_s, shown_delay_us; /* read by any thread */
 };
 
@@ -156,7 +159,8 @@ struct volume {
 	uint64_t lost_us;   /* no connection, or none that answers, since then; 0 = all is well */
 	uint64_t wait_us;   /* a request has been waiting since then, if any is */
 	bool is_slow_told;
-	uint64_t flush_poll_us; /* a FLUSH waits for other workers: look again then; 0 = none does */
+	uint64_t
+		flush_poll_us; /* a FLUSH waits for other workers: look again then; 0 = none does */
 	uint64_t jitter;
 
 	/* requests */
@@ -164,7 +168,8 @@ struct volume {
 	struct volume_sub *subs;
 	struct volume_io_list free_ios, ios_open, writes_open, fuas_open, waiting[CLASS_COUNT];
 	struct volume_flush flush;
-	struct volume_sync *sync, *own_sync; /* the device's; NULL unless it is this volume's alone */
+	struct volume_sync *sync,
+		*own_sync; /* the device's; NULL unless it is this volume's alone */
 	struct volume_sub_list free_subs, replay[KIND_COUNT + 1]; /* the last: FLUSH */
 	uint32_t sub_used[KIND_COUNT], sub_max;
 	uint64_t seq;
@@ -207,7 +212,8 @@ void volume_conn_turn(struct volume_conn *vc);
 uint64_t volume_conn_deadline(const struct volume_conn *vc);
 
 /* ---- volume_probe.c ---- */
-void volume_probe_text(struct volume *v, const struct nbd_event *ev); /* EXPORT, NAME or DESCRIPTION */
+void volume_probe_text(
+	struct volume *v, const struct nbd_event *ev); /* EXPORT, NAME or DESCRIPTION */
 void volume_probe_ready(struct volume *v, const struct nbd_export *x);
 /* @c is dead. True: it told all the same what was asked for, and the volume is stopping. */
 bool volume_probe_is_enough(struct volume *v, const struct nbd_conn *c);
@@ -226,8 +232,8 @@ void volume_conn_unserve(struct volume_conn *vc);
 
 /* ---- volume_soft.c ---- */
 /*
- * Begins a soft disconnect; @err, -errno, is told at its end with nbd.error or ESHUTDOWN's words, 0:
- * nothing is. What is not even open yet is aborted. Bounded by NBD_PART_US.
+ * Begins a soft disconnect; @err, -errno, is told at its end with nbd.error or ESHUTDOWN's words,
+ * 0: nothing is. What is not even open yet is aborted. Bounded by NBD_PART_US.
  */
 void volume_conn_part(struct volume_conn *vc, int err);
 void volume_conn_part_turn(struct volume_conn *vc); /* what was read is consumed already */
@@ -237,7 +243,8 @@ void volume_take(struct volume *v);
 void volume_dispatch(struct volume *v);
 void volume_io_queue(struct volume *v, struct volume_io *io, enum volume_class class);
 void volume_sub_give(struct volume *v, struct volume_sub *sub);
-/* Puts a sub where it is sent again, in the order of its request; replay: for it was not answered. */
+/* Puts a sub where it is sent again, in the order of its request; replay: for it was not answered.
+ */
 void volume_sub_resend(struct volume *v, struct volume_sub *sub);
 void volume_sub_replay(struct volume *v, struct volume_sub *sub);
 
@@ -278,7 +285,8 @@ void volume_flush_undo(struct volume *v);
 void volume_flush_ride(struct volume *v, struct volume_io *io);
 /* The connection of @sub, a FLUSH, ended before its answer: it goes to the replay line. */
 void volume_flush_lost(struct volume *v, const struct volume_sub *sub);
-/* The server answered @sub, a FLUSH, 0 or -errno: settled now, or when the FUAs beside it are over. */
+/* The server answered @sub, a FLUSH, 0 or -errno: settled now, or when the FUAs beside it are over.
+ */
 void volume_flush_answered(struct volume *v, struct volume_sub *sub, int result);
 /* First, and last, of a turn. */
 void volume_flush_turn(struct volume *v);
@@ -293,8 +301,9 @@ void volume_unstable_expose(struct volume *v);
 
 /* ---- volume_again.c ---- */
 /*
- * @sub, a copy of whose wire request was answered with @result (0 or -errno, perhaps changed here), and
- * which is on no connection: must it be sent again (volume_sub_resend)? Never for a WRITE or a FLUSH.
+ * @sub, a copy of whose wire request was answered with @result (0 or -errno, perhaps changed here),
+ * and which is on no connection: must it be sent again (volume_sub_resend)? Never for a WRITE or a
+ * FLUSH.
  */
 bool volume_sub_again(struct volume *v, struct volume_sub *sub, int *result);
 
@@ -309,7 +318,8 @@ bool volume_group_flush_may_go(const struct volume *v, const struct volume_io *i
 void volume_group_servers_set(struct volume *v);
 /* Is it this part's time to open connections? */
 bool volume_group_may_open(const struct volume *v);
-/* Before one is opened to server_idx. False: not now, for a sibling leads elsewhere, or is there. */
+/* Before one is opened to server_idx. False: not now, for a sibling leads elsewhere, or is there.
+ */
 bool volume_group_claim(struct volume *v);
 /* May this part turn to the next address? */
 bool volume_group_may_move(const struct volume *v);

@@ -2,8 +2,8 @@
  * volume_probe.c - what a probe found: the server's list of exports, and the facts of one of them
  *
  * Names and descriptions have up to 4096 bytes each and are kept whole, one behind the other in one
- * buffer, so that a list of many short names fits as well as one of few long ones. What does not fit is
- * counted: export_total says how many there are, and who shows the list says that it is cut.
+ * buffer, so that a list of many short names fits as well as one of few long ones. What does not
+ * fit is counted: export_total says how many there are, and who shows the list says that it is cut.
  *
  * Many servers have no export without a name. A probe of a URI without one asks what there is, so a
  * list is a good answer although the export of no name is refused.
@@ -40,7 +40,8 @@ void volume_probe_text(struct volume *v, const struct nbd_event *ev)
 		uint32_t text_at = text_keep(p, ev->text, ev->text_bytes);
 
 		p->export_total++;
-		if (p->export_count == NBD_PROBE_NAMES_MAX || (ev->name_bytes > 0 && name_at == 0) ||
+		if (p->export_count == NBD_PROBE_NAMES_MAX ||
+			(ev->name_bytes > 0 && name_at == 0) ||
 			(ev->text_bytes > 0 && text_at == 0)) {
 			p->text_bytes = was;
 			return;

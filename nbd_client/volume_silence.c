@@ -1,16 +1,18 @@
 /*
- * volume_silence.c - silence is not death: deadlines of requests, the clock of on_dead, slow servers
+ * volume_silence.c - silence is not death: deadlines of requests, the clock of on_dead, slow
+ * servers
  *
- * A server whose TCP answers is waited for, however long a request takes: one that is told to give a
- * request up and send it again may carry both out, the old one after a newer write. So a connection is
- * lost when its TCP is dead (dead_peer_timeout: user timeout while bytes are unacknowledged, keep-alive
- * while replies are awaited), and a request has a deadline only where request_timeout is set. There a
- * request that is sent again gets twice the time it had.
+ * A server whose TCP answers is waited for, however long a request takes: one that is told to give
+ * a request up and send it again may carry both out, the old one after a newer write. So a
+ * connection is lost when its TCP is dead (dead_peer_timeout: user timeout while bytes are
+ * unacknowledged, keep-alive while replies are awaited), and a request has a deadline only where
+ * request_timeout is set. There a request that is sent again gets twice the time it had.
  *
- * on_dead: fail gives up dead_timeout after the last reply of any kind to any part of the device while
- * a request waits, or after the last connection was lost. A handshake is no reply: a server that
- * negotiates again and again and answers nothing is as dead as one that is switched off. A frozen
- * process's kernel acknowledges for ever, so this clock does not ask TCP. on_dead: hold never gives up.
+ * on_dead: fail gives up dead_timeout after the last reply of any kind to any part of the device
+ * while a request waits, or after the last connection was lost. A handshake is no reply: a server
+ * that negotiates again and again and answers nothing is as dead as one that is switched off. A
+ * frozen process's kernel acknowledges for ever, so this clock does not ask TCP. on_dead: hold
+ * never gives up.
  *
  * A request older than NBD_SLOW_US is told once, until none is as old.
  *
@@ -88,7 +90,8 @@ void volume_due_set(struct volume_conn *vc, struct volume_sub *sub)
 {
 	const struct volume *v = vc->volume;
 
-	sub->due_us = v->cfg.request_us ? v->now_us + (v->cfg.request_us << sub->tries) : UINT64_MAX;
+	sub->due_us =
+		v->cfg.request_us ? v->now_us + (v->cfg.request_us << sub->tries) : UINT64_MAX;
 	if (sub->due_us < vc->due_us)
 		vc->due_us = sub->due_us;
 }

@@ -6,8 +6,8 @@
  *
  *	PARTING: [the option's last reply] -> ABORT, FIN  or  DISC -> the server's FIN -> our FIN
  *
- * DISC waits for the server's FIN, so that ours is the second and leaves no TIME-WAIT. ABORT may
- * be answered or not, so our FIN follows at once and the answer is read and forgotten: a stream that
+ * DISC waits for the server's FIN, so that ours is the second and leaves no TIME-WAIT. ABORT may be
+ * answered or not, so our FIN follows at once and the answer is read and forgotten: a stream that
  * was released would answer it with a reset. All of it has NBD_PART_US; then a server that has
  * acknowledged everything gets our FIN, and one that has not a reset, for the memory that its
  * unacknowledged payload rests in is about to go.

@@ -138,7 +138,8 @@ static void route_take(struct rtnl_route *route, void *arg)
 	}
 }
 
-static int routes_read(struct nl_sock *sock, int family, struct host_addr *gateway, struct host_iface *out)
+static int routes_read(
+	struct nl_sock *sock, int family, struct host_addr *gateway, struct host_iface *out)
 {
 	struct route_search s = {.out = out, .gateway = gateway, .metric_min = UINT32_MAX};
 

@@ -106,15 +106,17 @@ static uint32_t own_hugepages_mib(void)
 }
 
 /*
- * Wanted because the file says so, or because the NIC's DMA deserves memory that stays put. With fewer than the sum the
- * daemon would run on ordinary memory, and its guarantee be partial: only the file may say that this will do.
+ * Wanted because the file says so, or because the NIC's DMA deserves memory that stays put. With
+ * fewer than the sum the daemon would run on ordinary memory, and its guarantee be partial: only
+ * the file may say that this will do.
  */
 static void check_hugepages(struct check_list *list, const struct config *cfg)
 {
 	bool is_given = cfg && cfg->is_hugepages_given;
 	bool is_required = is_given ? cfg->use_hugepages : has_pci_port(cfg);
 	char pages[96], command[128];
-	uint32_t free_mib = host_hugepages_free_mib(pages, sizeof(pages)), own_mib = own_hugepages_mib();
+	uint32_t free_mib = host_hugepages_free_mib(pages, sizeof(pages)),
+		 own_mib = own_hugepages_mib();
 	uint32_t want_mib = memory_mib(cfg);
 
 	if (is_given && !cfg->use_hugepages) {
@@ -134,8 +136,8 @@ static void check_hugepages(struct check_list *list, const struct config *cfg)
 	}
 	if (free_mib)
 		check_bad(list, "hugepages", is_required, -ENOMEM,
-			"only %u MiB of hugepages are free (%s), and %s needs %u MiB", free_mib, pages,
-			cfg->memory_mib ? "`memory:`" : "this configuration", want_mib);
+			"only %u MiB of hugepages are free (%s), and %s needs %u MiB", free_mib,
+			pages, cfg->memory_mib ? "`memory:`" : "this configuration", want_mib);
 	else
 		check_bad(list, "hugepages", is_required, -ENOMEM, "no hugepage is free");
 	host_hugepages_command(want_mib ? want_mib : MEMORY_MIB_DEFAULT, command, sizeof(command));

@@ -60,8 +60,9 @@ static bool check_route(struct check_list *list, const char *device, const char 
 	}
 	is_itself = strcmp(iface, through) == 0;
 	check_bad(list, "default route", true, -EBUSY,
-		"%s (%s) carries this machine's default route%s%s; taking it would cut the machine off", device, iface,
-		is_itself ? "" : ", by way of ", is_itself ? "" : through);
+		"%s (%s) carries this machine's default route%s%s; taking it would cut the machine "
+		"off",
+		device, iface, is_itself ? "" : ", by way of ", is_itself ? "" : through);
 	check_remedy(list, "use another NIC, or move the default route to another one first");
 	return false;
 }
@@ -112,7 +113,8 @@ static void check_pci_port(struct check_list *list, const struct config_port *po
 
 	if (rc) {
 		check_bad(list, "device", true, rc, "there is no PCI device %s", port->device);
-		check_remedy(list, "`lspci -D` lists those there are: give port %s one of them as `device:`",
+		check_remedy(list,
+			"`lspci -D` lists those there are: give port %s one of them as `device:`",
 			port->name);
 		return;
 	}
@@ -137,13 +139,17 @@ static void check_iface_port(struct check_list *list, const struct config_port *
 
 	if (rc) {
 		check_bad(list, "device", true, rc, "there is no interface named %s", port->device);
-		check_remedy(list, "`ip link` lists those there are: give port %s one of them as `device:`",
+		check_remedy(list,
+			"`ip link` lists those there are: give port %s one of them as `device:`",
 			port->name);
 		return;
 	}
 	if (!iface.is_ethernet) {
-		check_bad(list, "device", true, -EPROTOTYPE, "%s is no Ethernet interface (a tunnel, or loopback)", iface.name);
-		check_remedy(list, "give port %s an Ethernet interface as `device:`, or a NIC's PCI address", port->name);
+		check_bad(list, "device", true, -EPROTOTYPE,
+			"%s is no Ethernet interface (a tunnel, or loopback)", iface.name);
+		check_remedy(list,
+			"give port %s an Ethernet interface as `device:`, or a NIC's PCI address",
+			port->name);
 		return;
 	}
 	check_good(list, "device", "%s is there", iface.name);
@@ -172,7 +178,8 @@ static void check_tap(struct check_list *list, const struct config_port *port)
 		return;
 	}
 	check_bad(list, "tap", is_asked_for, -ENODEV,
-		"there is no " TUN_FILE ", so the kernel can keep no end of %s: what is not storage is cut off",
+		"there is no " TUN_FILE
+		", so the kernel can keep no end of %s: what is not storage is cut off",
 		port->device);
 	check_remedy(list, "modprobe tun, or set `exception: off` for port %s", port->name);
 }

@@ -1,9 +1,10 @@
 /*
  * host_cpu.c - the processors this process may run on
  *
- * A cpuset, a unit's CPUAffinity= or taskset leaves a process some processors of the machine, and their numbers need neither
- * begin at 0 nor be without gaps. The number of processors that are on tells nothing of that, so nothing here asks for
- * it. Control thread, before workers are made. sched_getaffinity(2), cpuset(7).
+ * A cpuset, a unit's CPUAffinity= or taskset leaves a process some processors of the machine, and
+ * their numbers need neither begin at 0 nor be without gaps. The number of processors that are on
+ * tells nothing of that, so nothing here asks for it. Control thread, before workers are made.
+ * sched_getaffinity(2), cpuset(7).
  */
 #include <errno.h>
 #include <sched.h>
@@ -36,7 +37,8 @@ void host_cpus_text(const uint16_t *cpus, unsigned count, char *out, unsigned ou
 		while (end + 1 < count && cpus[end + 1] == cpus[end] + 1)
 			end++;
 		if (end > i)
-			len = snprintf(range, sizeof(range), "%s%u-%u", at ? "," : "", cpus[i], cpus[end]);
+			len = snprintf(
+				range, sizeof(range), "%s%u-%u", at ? "," : "", cpus[i], cpus[end]);
 		else
 			len = snprintf(range, sizeof(range), "%s%u", at ? "," : "", cpus[i]);
 		if (at + (unsigned)len >= out_bytes)

@@ -1,10 +1,10 @@
 /*
  * host_follow.c - news of the kernel's interfaces, by netlink, as they happen
  *
- * One subscription for links, addresses, default routes and neighbours. What changed is not read out of the messages
- * but asked for anew with host_iface_read(): messages can be lost when there are many (the socket then says
- * so), and a snapshot cannot be half. Neighbours alone are taken as they come, since each is a hint that
- * may be missed.
+ * One subscription for links, addresses, default routes and neighbours. What changed is not read
+ * out of the messages but asked for anew with host_iface_read(): messages can be lost when there
+ * are many (the socket then says so), and a snapshot cannot be half. Neighbours alone are taken as
+ * they come, since each is a hint that may be missed.
  *
  * Control thread. A read is bounded, and never waits.
  */
@@ -41,7 +41,8 @@ static void neigh_take(struct host_follow *f, struct nlmsghdr *msg)
 	if (f->count == f->max || nlmsg_parse(msg, sizeof(*nd), attr, NDA_MAX, NULL) < 0)
 		return;
 	bytes = nd->ndm_family == AF_INET ? 4 : 16;
-	if ((nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6) || !attr[NDA_DST] || !attr[NDA_LLADDR])
+	if ((nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6) || !attr[NDA_DST] ||
+		!attr[NDA_LLADDR])
 		return;
 	if (!(nd->ndm_state & (NUD_REACHABLE | NUD_PERMANENT)) || nla_len(attr[NDA_DST]) != bytes ||
 		nla_len(attr[NDA_LLADDR]) != (int)sizeof(n->mac))
@@ -65,9 +66,10 @@ static int on_message(struct nl_msg *msg, void *arg)
 }
 
 /*
- * Routes other than default ones end in the kernel: a router changes thousands of them a second, which are nothing to us,
- * and each would wake us, or fill the socket until news that matter are lost. A message is one change: its header,
- * whose type is at 4, and then the rtmsg, whose prefix length is at 17. Loads are big-endian, the type is not.
+ * Routes other than default ones end in the kernel: a router changes thousands of them a second,
+ * which are nothing to us, and each would wake us, or fill the socket until news that matter are
+ * lost. A message is one change: its header, whose type is at 4, and then the rtmsg, whose prefix
+ * length is at 17. Loads are big-endian, the type is not.
  */
 static int routes_filter(int fd)
 {
@@ -75,7 +77,8 @@ static int routes_filter(int fd)
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 2),
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_dst_len)),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
+			NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_dst_len)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 		BPF_STMT(BPF_RET | BPF_K, 0),
@@ -101,8 +104,9 @@ struct host_follow *host_follow_create(struct error *err)
 	if (rc >= 0 && routes_filter(nl_socket_get_fd(f->sock)))
 		rc = -NLE_FAILURE;
 	if (rc >= 0)
-		rc = nl_socket_add_memberships(f->sock, RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
-			RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0);
+		rc = nl_socket_add_memberships(f->sock, RTNLGRP_LINK, RTNLGRP_NEIGH,
+			RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+			RTNLGRP_IPV6_ROUTE, 0);
 	if (rc >= 0)
 		rc = nl_socket_set_nonblocking(f->sock);
 	if (rc >= 0)
@@ -127,7 +131,8 @@ int host_follow_fd(const struct host_follow *f)
 	return nl_socket_get_fd(f->sock);
 }
 
-unsigned host_follow_read(struct host_follow *f, struct host_neigh *out, unsigned max, bool *has_changed)
+unsigned host_follow_read(
+	struct host_follow *f, struct host_neigh *out, unsigned max, bool *has_changed)
 {
 	unsigned i;
 	int rc = 0;

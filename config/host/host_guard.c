@@ -1,14 +1,15 @@
 /*
  * host_guard.c - keeps the kernel's TCP away from ports that are ours, on an interface both hear
  *
- * Under af_packet the kernel receives what we receive. Where it has the port's address too, its TCP knows
- * nothing of our connections and answers their packets with a reset. The ports are ours already (a kernel socket
- * is bound to each, so no program can use one); what comes in for them is dropped in a netfilter table of our
- * own, before connection tracking. A packet socket is served before netfilter.
+ * Under af_packet the kernel receives what we receive. Where it has the port's address too, its TCP
+ * knows nothing of our connections and answers their packets with a reset. The ports are ours
+ * already (a kernel socket is bound to each, so no program can use one); what comes in for them is
+ * dropped in a netfilter table of our own, before connection tracking. A packet socket is served
+ * before netfilter.
  *
- * The table has the owner flag (Linux 5.12): nobody else can change it, and the kernel removes it when the
- * netlink socket in libnftables' context is closed, by us or by the end of the process, whichever way that
- * comes. Nothing is left behind after a kill -9.
+ * The table has the owner flag (Linux 5.12): nobody else can change it, and the kernel removes it
+ * when the netlink socket in libnftables' context is closed, by us or by the end of the process,
+ * whichever way that comes. Nothing is left behind after a kill -9.
  *
  * Control thread. nft(8), libnftables(3).
  */
@@ -29,17 +30,20 @@ struct host_guard {
 	struct nft_ctx *ctx;
 };
 
-/* A name goes between quotes into a command; the kernel allows more characters in one than are safe there. */
+/* A name goes between quotes into a command; the kernel allows more characters in one than are safe
+ * there. */
 static bool is_plain(const char *name)
 {
 	return name[0] && strlen(name) < IF_NAMESIZE && strcspn(name, "\"\\*;{}\n") == strlen(name);
 }
 
 /* The commands in @out. Out: false if there are more ports than it holds. */
-static bool rules_write(const char *iface, const uint16_t *ports, unsigned count, char *out, size_t bytes)
+static bool rules_write(
+	const char *iface, const uint16_t *ports, unsigned count, char *out, size_t bytes)
 {
 	int at = snprintf(out, bytes,
-		"table inet sluice-%d-%s {\n flags owner;\n chain in {\n  type filter hook prerouting priority %d;\n"
+		"table inet sluice-%d-%s {\n flags owner;\n chain in {\n  type filter hook "
+		"prerouting priority %d;\n"
 		"  iifname \"%s\" tcp dport { ",
 		(int)getpid(), iface, PRIORITY_RAW, iface);
 
@@ -50,7 +54,8 @@ static bool rules_write(const char *iface, const uint16_t *ports, unsigned count
 	return (size_t)at < bytes;
 }
 
-struct host_guard *host_guard_create(const char *iface, const uint16_t *ports, unsigned count, struct error *err)
+struct host_guard *host_guard_create(
+	const char *iface, const uint16_t *ports, unsigned count, struct error *err)
 {
 	struct host_guard *g = calloc(1, sizeof(*g));
 	char *rules = malloc(RULES_BYTES);
@@ -73,7 +78,8 @@ struct host_guard *host_guard_create(const char *iface, const uint16_t *ports, u
 	return g;
 
 err:
-	error_set(err, -ENOTSUP, "%.15s: a netfilter table for our TCP ports is refused: %.*s", iface, (int)strcspn(why, "\n"), why);
+	error_set(err, -ENOTSUP, "%.15s: a netfilter table for our TCP ports is refused: %.*s",
+		iface, (int)strcspn(why, "\n"), why);
 	free(rules);
 	host_guard_destroy(g);
 	return NULL;

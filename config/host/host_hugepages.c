@@ -1,9 +1,10 @@
 /*
  * host_hugepages.c - hugepages that are free, of every size the machine has
  *
- * DPDK takes its memory from pages of any size, the largest first, and one more of a large size where small ones do
- * not make up the rest. So what counts is the sum. A machine started with default_hugepagesz=1G has none of 2 MiB, and
- * they do as well. sysfs: Documentation/admin-guide/mm/hugetlbpage.rst. Any thread.
+ * DPDK takes its memory from pages of any size, the largest first, and one more of a large size
+ * where small ones do not make up the rest. So what counts is the sum. A machine started with
+ * default_hugepagesz=1G has none of 2 MiB, and they do as well. sysfs:
+ * Documentation/admin-guide/mm/hugetlbpage.rst. Any thread.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +32,10 @@ static void text_append(char *text, unsigned bytes, uint64_t count, uint64_t kib
 
 	if (at >= bytes)
 		return;
-	snprintf(text + at, bytes - at, "%s%llu of %llu %s", at ? ", " : "", (unsigned long long)count,
-		(unsigned long long)(kib >= KIB_IN_GIB ? kib / KIB_IN_GIB : kib / 1024), kib >= KIB_IN_GIB ? "GiB" : "MiB");
+	snprintf(text + at, bytes - at, "%s%llu of %llu %s", at ? ", " : "",
+		(unsigned long long)count,
+		(unsigned long long)(kib >= KIB_IN_GIB ? kib / KIB_IN_GIB : kib / 1024),
+		kib >= KIB_IN_GIB ? "GiB" : "MiB");
 }
 
 uint32_t host_hugepages_free_mib(char *text, unsigned bytes)
@@ -44,7 +47,9 @@ uint32_t host_hugepages_free_mib(char *text, unsigned bytes)
 	if (text)
 		text[0] = '\0';
 	for (unsigned i = 0; i < count; i++) {
-		uint64_t kib = strncmp(names[i], "hugepages-", 10) == 0 ? strtoull(names[i] + 10, NULL, 10) : 0;
+		uint64_t kib = strncmp(names[i], "hugepages-", 10) == 0
+				       ? strtoull(names[i] + 10, NULL, 10)
+				       : 0;
 		uint64_t pages = pool_number(names[i], "free_hugepages");
 
 		if (!pages || !kib)
@@ -58,12 +63,16 @@ uint32_t host_hugepages_free_mib(char *text, unsigned bytes)
 
 void host_hugepages_command(uint32_t mib, char *out, unsigned bytes)
 {
-	const char *pool = host_file_exists(POOLS_DIR "/hugepages-2048kB") ? "hugepages-2048kB" : "hugepages-1048576kB";
-	uint64_t page_mib = strtoull(pool + 10, NULL, 10) / 1024, want = (mib + page_mib - 1) / page_mib;
-	uint64_t all = pool_number(pool, "nr_hugepages"), unused = pool_number(pool, "free_hugepages");
+	const char *pool = host_file_exists(POOLS_DIR "/hugepages-2048kB") ? "hugepages-2048kB"
+									   : "hugepages-1048576kB";
+	uint64_t page_mib = strtoull(pool + 10, NULL, 10) / 1024,
+		 want = (mib + page_mib - 1) / page_mib;
+	uint64_t all = pool_number(pool, "nr_hugepages"),
+		 unused = pool_number(pool, "free_hugepages");
 
 	/* What others use stays theirs. */
 	if (all > unused)
 		want += all - unused;
-	snprintf(out, bytes, "echo %llu > " POOLS_DIR "/%s/nr_hugepages", (unsigned long long)want, pool);
+	snprintf(out, bytes, "echo %llu > " POOLS_DIR "/%s/nr_hugepages", (unsigned long long)want,
+		pool);
 }

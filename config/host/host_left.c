@@ -1,12 +1,12 @@
 /*
  * host_left.c - devices that a daemon left, while no daemon runs
  *
- * A daemon that ended with its devices in use leaves them in the kernel with their requests held, and a
- * state file for each in its run directory. Until a daemon runs again every program that touches such a
- * device hangs, and nothing else on the machine says why. So the doctor does.
+ * A daemon that ended with its devices in use leaves them in the kernel with their requests held,
+ * and a state file for each in its run directory. Until a daemon runs again every program that
+ * touches such a device hangs, and nothing else on the machine says why. So the doctor does.
  *
- * A running daemon is known by the lock of the run directory; the state files are ublk_state.c's, of
- * which two lines are read here: the boot they belong to, and the volume's name.
+ * A running daemon is known by the lock of the run directory; the state files are ublk_state.c's,
+ * of which two lines are read here: the boot they belong to, and the volume's name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,8 @@
 #define FILE_MAX      256 /* entries looked at of the run directory and of a device */
 #define BOOT_ID_BYTES 40
 
-/* Does a daemon hold the lock? Without a lock file, or without the right to open it, none is known. */
+/* Does a daemon hold the lock? Without a lock file, or without the right to open it, none is known.
+ */
 static bool is_daemon_running(const char *run_dir)
 {
 	char path[HOST_PATH_BYTES];
@@ -37,7 +38,8 @@ static bool is_daemon_running(const char *run_dir)
 	return is_held;
 }
 
-/* The file of a device that was made since the machine started: 0 with its number and the volume's name. */
+/* The file of a device that was made since the machine started: 0 with its number and the volume's
+ * name. */
 static int state_read(const char *run_dir, const char *file, int *id, char *name, size_t name_bytes)
 {
 	char path[HOST_PATH_BYTES], boot[BOOT_ID_BYTES], now[BOOT_ID_BYTES];
@@ -47,7 +49,8 @@ static int state_read(const char *run_dir, const char *file, int *id, char *name
 		return -EINVAL;
 	snprintf(path, sizeof(path), "%s/%.60s", run_dir, file);
 	if (host_file_field(path, "boot ", boot, sizeof(boot)) ||
-		host_file_read("/proc/sys/kernel/random/boot_id", now, sizeof(now)) || strcmp(boot, now) != 0)
+		host_file_read("/proc/sys/kernel/random/boot_id", now, sizeof(now)) ||
+		strcmp(boot, now) != 0)
 		return -ESTALE;
 	return host_file_field(path, "volume.name ", name, name_bytes);
 }
@@ -70,7 +73,8 @@ static const char *use_of(int id)
 	char names[FILE_MAX][HOST_NAME_BYTES], sys[HOST_PATH_BYTES], text[64];
 	unsigned count;
 
-	snprintf(text, sizeof(text), "/dev/ublkb%d ", id); /* the table's columns are filled up with blanks */
+	snprintf(text, sizeof(text), "/dev/ublkb%d ",
+		id); /* the table's columns are filled up with blanks */
 	if (host_file_has("/proc/swaps", text))
 		return "in use as swap";
 	snprintf(text, sizeof(text), "/dev/ublkb%dp", id);
@@ -105,9 +109,11 @@ unsigned host_left(const char *run_dir, struct host_check_line *out, unsigned ma
 			continue;
 		use = use_of(id);
 		check_bad(&list, "left device", true, -ENOTCONN,
-			"/dev/ublkb%d (volume %s) %s%s, and no sluiced serves it: programs that use it hang", id, name,
-			use ? "is " : "waits for a daemon", use ? use : "");
-		check_remedy(&list, "start the daemon: systemctl start sluiced, or sluiced -c FILE");
+			"/dev/ublkb%d (volume %s) %s%s, and no sluiced serves it: programs that "
+			"use it hang",
+			id, name, use ? "is " : "waits for a daemon", use ? use : "");
+		check_remedy(
+			&list, "start the daemon: systemctl start sluiced, or sluiced -c FILE");
 	}
 	return list.count;
 }

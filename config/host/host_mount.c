@@ -1,16 +1,16 @@
 /*
  * host_mount.c - a mount namespace of our own, with no mount in it but what the daemon needs
  *
- * Two reasons. A process that ends as the last holder of a mount waits for the unmount, which waits for
- * I/O, and if that is I/O to our own device, for the process: a deadlock. And a namespace is a copy
- * of every mount of its moment, each of which keeps its file system and its disk in use: a disk
- * unmounted everywhere else could not be formatted, detached or removed while the daemon runs, nor a
- * dm, md or loop device above our own be taken apart.
+ * Two reasons. A process that ends as the last holder of a mount waits for the unmount, which waits
+ * for I/O, and if that is I/O to our own device, for the process: a deadlock. And a namespace is a
+ * copy of every mount of its moment, each of which keeps its file system and its disk in use: a
+ * disk unmounted everywhere else could not be formatted, detached or removed while the daemon runs,
+ * nor a dm, md or loop device above our own be taken apart.
  *
- * So the daemon makes the namespace itself, however it was started (a unit's sandbox may have made one
- * before), cuts it off so that nothing done in it or outside propagates, and detaches every mount in
- * it, but for those on the way to a path the daemon needs, and what is below /dev, /proc and /sys.
- * New mounts of the machine never appear in it.
+ * So the daemon makes the namespace itself, however it was started (a unit's sandbox may have made
+ * one before), cuts it off so that nothing done in it or outside propagates, and detaches every
+ * mount in it, but for those on the way to a path the daemon needs, and what is below /dev, /proc
+ * and /sys. New mounts of the machine never appear in it.
  *
  * A mount hidden below a later one cannot be reached by its path and stays. Before threads; the
  * working directory becomes "/", for the old one may lie in what was detached.
@@ -40,8 +40,9 @@ struct mounts {
 };
 
 /* What name resolution, the C library, drivers and a new configuration are read from. */
-static const char *const always[] = {"/", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/lib", "/lib64",
-	"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/localtime"};
+static const char *const always[] = {"/", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/lib",
+	"/lib64", "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf",
+	"/etc/localtime"};
 
 /* "\040" and its like, as the kernel writes a blank. */
 static void unescape(char *text)
@@ -122,7 +123,8 @@ static void keep(struct mounts *m, struct mount *from)
 	}
 }
 
-/* Keeps what @path lies on: of the mounts above it the deepest, of several at one point the last. */
+/* Keeps what @path lies on: of the mounts above it the deepest, of several at one point the last.
+ */
 static void path_keep(struct mounts *m, const char *path)
 {
 	char resolved[PATH_MAX], above[PATH_MAX];
@@ -139,7 +141,8 @@ static void path_keep(struct mounts *m, const char *path)
 	for (unsigned i = 0; i < m->count; i++) {
 		struct mount *at = &m->list[i];
 
-		if (is_below(resolved, at->point) && (!best || strlen(at->point) >= strlen(best->point)))
+		if (is_below(resolved, at->point) &&
+			(!best || strlen(at->point) >= strlen(best->point)))
 			best = at;
 	}
 	keep(m, best);

@@ -13,9 +13,11 @@ struct nl_sock;
 struct rtnl_route;
 
 /*
- * Calls @fn for each default route of @family in the main table, on connected @sock. The others are looked at and forgotten as
- * they come, so memory does not grow with their number. @fn borrows the route. In host_route.c. 0 or -errno.
+ * Calls @fn for each default route of @family in the main table, on connected @sock. The others are
+ * looked at and forgotten as they come, so memory does not grow with their number. @fn borrows the
+ * route. In host_route.c. 0 or -errno.
  */
-int host_default_routes(struct nl_sock *sock, int family, void (*fn)(struct rtnl_route *route, void *arg), void *arg);
+int host_default_routes(struct nl_sock *sock, int family,
+	void (*fn)(struct rtnl_route *route, void *arg), void *arg);
 
 #endif

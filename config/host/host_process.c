@@ -105,7 +105,8 @@ int host_process_protect(const char *const paths[], unsigned count, struct error
 	if (rc)
 		error_set(err, rc, "the kernel does not allow: %s; %s", refused,
 			geteuid() ? "run it as root"
-				  : "the container or unit lacks a capability (CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CAP_SYS_NICE)");
+				  : "the container or unit lacks a capability (CAP_SYS_ADMIN, "
+				    "CAP_SYS_RESOURCE, CAP_SYS_NICE)");
 	return rc;
 }
 
@@ -170,12 +171,15 @@ uint64_t host_memory_files(void)
 	bool is_file = false;
 	char line[1024];
 
-	/* What is written to of a file is copied, and counts with it; so does its zeroed part, which lies behind it. */
-	for (unsigned i = 0; maps && i < HOST_FILE_LINE_MAX && fgets(line, sizeof(line), maps); i++) {
+	/* What is written to of a file is copied, and counts with it; so does its zeroed part,
+	 * which lies behind it. */
+	for (unsigned i = 0; maps && i < HOST_FILE_LINE_MAX && fgets(line, sizeof(line), maps);
+		i++) {
 		const char *path = strchr(line, '/');
 
 		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2) {
-			bool is_named = path && strncmp(path, "/memfd:", 7) != 0 && strncmp(path, "/dev/", 5) != 0;
+			bool is_named = path && strncmp(path, "/memfd:", 7) != 0 &&
+					strncmp(path, "/dev/", 5) != 0;
 
 			is_file = is_named || (!path && !strchr(line, '[') && start == file_end);
 			file_end = is_named ? end : 0;

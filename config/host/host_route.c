@@ -1,12 +1,14 @@
 /*
  * host_route.c - default routes: does the machine's way out leave by this NIC
  *
- * The default route names an interface, and that may be a bridge, a bond or a VLAN on top of the NIC, or one on top of
- * another. Whoever takes the NIC cuts all of them off. So from the NIC upwards every interface is found that is on
- * it: its master (bridge, bond), and what names it as its lower link (VLAN, macvlan), until nothing is
- * added. A veth names its peer as link, which is not below it.
+ * The default route names an interface, and that may be a bridge, a bond or a VLAN on top of the
+ * NIC, or one on top of another. Whoever takes the NIC cuts all of them off. So from the NIC
+ * upwards every interface is found that is on it: its master (bridge, bond), and what names it as
+ * its lower link (VLAN, macvlan), until nothing is added. A veth names its peer as link, which is
+ * not below it.
  *
- * Asked of the kernel by netlink; nothing is changed. A router's table may have a million routes: only default routes are kept.
+ * Asked of the kernel by netlink; nothing is changed. A router's table may have a million routes:
+ * only default routes are kept.
  */
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -62,7 +64,8 @@ static void stack_grow(struct nl_cache *links, struct stack *s)
 
 	while (has_grown) {
 		has_grown = false;
-		for (struct nl_object *obj = nl_cache_get_first(links); obj; obj = nl_cache_get_next(obj)) {
+		for (struct nl_object *obj = nl_cache_get_first(links); obj;
+			obj = nl_cache_get_next(obj)) {
 			struct rtnl_link *link = (struct rtnl_link *)obj;
 
 			if (is_in(s, rtnl_link_get_ifindex(link)))
@@ -97,7 +100,8 @@ static int on_route(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-int host_default_routes(struct nl_sock *sock, int family, void (*fn)(struct rtnl_route *route, void *arg), void *arg)
+int host_default_routes(struct nl_sock *sock, int family,
+	void (*fn)(struct rtnl_route *route, void *arg), void *arg)
 {
 	struct walk w = {fn, arg};
 	struct rtmsg ask = {.rtm_family = (unsigned char)family};
@@ -108,7 +112,8 @@ int host_default_routes(struct nl_sock *sock, int family, void (*fn)(struct rtnl
 	if (rc >= 0)
 		rc = nl_recvmsgs_default(sock);
 	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
-	/* Changed while it was read: of a default route there will be news, and other routes are nothing to us. */
+	/* Changed while it was read: of a default route there will be news, and other routes are
+	 * nothing to us. */
 	return rc >= 0 || rc == -NLE_DUMP_INTR ? 0 : host_nl_errno(rc);
 }
 

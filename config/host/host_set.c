@@ -1,9 +1,9 @@
 /*
  * host_set.c - what we change on the kernel's end of an exception port, by netlink
  *
- * The interface is ours and new, and what goes on it stands in our own configuration: addresses, MTU,
- * the link's state. So a machine whose only NIC was taken by DPDK is reached as before. Nothing of
- * another interface is touched, and the default route is one that any other goes before.
+ * The interface is ours and new, and what goes on it stands in our own configuration: addresses,
+ * MTU, the link's state. So a machine whose only NIC was taken by DPDK is reached as before.
+ * Nothing of another interface is touched, and the default route is one that any other goes before.
  */
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -23,7 +23,8 @@
 /* What is to be done with a connected socket; -libnl's error. */
 typedef int change_fn(struct nl_sock *sock, int index, const void *arg);
 
-static int change(const char *name, const char *what, change_fn *fn, const void *arg, struct error *err)
+static int change(
+	const char *name, const char *what, change_fn *fn, const void *arg, struct error *err)
 {
 	struct nl_sock *sock = nl_socket_alloc();
 	int index = (int)if_nametoindex(name), rc;
@@ -133,7 +134,8 @@ static int default_change(struct nl_sock *sock, int index, const void *arg)
 {
 	const struct host_addr *a = arg;
 	const struct host_addr any = {.family = a->family};
-	struct nl_addr *dst = addr_build(&any, 0), *via = addr_build(a, a->family == AF_INET ? 32 : 128);
+	struct nl_addr *dst = addr_build(&any, 0),
+		       *via = addr_build(a, a->family == AF_INET ? 32 : 128);
 	struct rtnl_nexthop *hop = rtnl_route_nh_alloc();
 	struct rtnl_route *route = rtnl_route_alloc();
 	int rc = -NLE_NOMEM;

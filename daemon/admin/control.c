@@ -4,8 +4,8 @@
  * One poll() over the listener, the clients and whatever else the daemon watches. A client sends a
  * line, gets a line; while a long call of its is under way its next line waits in its buffer, so
  * answers keep the order of requests. Bounds: CONTROL_CLIENT_MAX clients, CONTROL_LINE_BYTES_MAX
- * bytes in, CONTROL_OUT_BYTES_MAX unsent bytes out, IDLE_MS_MAX from one whole line or answer to the
- * next: single bytes buy no time, so a client that dribbles them ends like a silent one. The
+ * bytes in, CONTROL_OUT_BYTES_MAX unsent bytes out, IDLE_MS_MAX from one whole line or answer to
+ * the next: single bytes buy no time, so a client that dribbles them ends like a silent one. The
  * parser is jansson's; what is ours is that a hostile client costs a slot for a while, and no more.
  *
  * Control thread only; this is the one part of the daemon that allocates as it goes.
@@ -47,7 +47,7 @@ struct client {
 
 struct control_call {
 	struct client *client; /* NULL once the client has gone */
-	json_t *id;	       /* NULL: a notification, which is never answered (JSON-RPC 2.0, section 4.1) */
+	json_t *id; /* NULL: a notification, which is never answered (JSON-RPC 2.0, section 4.1) */
 };
 
 struct control {
@@ -97,7 +97,8 @@ static void client_flush(struct client *cl)
 /* Appends @answer as a line. Eats it. */
 static void client_answer(struct client *cl, json_t *answer)
 {
-	char *line = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL, *grown;
+	char *line = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL,
+	     *grown;
 	size_t len = line ? strlen(line) : 0;
 
 	json_decref(answer);
@@ -117,10 +118,12 @@ static void client_answer(struct client *cl, json_t *answer)
 }
 
 /* The request cannot be run. @id is borrowed; NULL, where it is not known, becomes null. */
-static void client_refuse(struct client *cl, json_t *id, int code, const char *name, const char *text)
+static void client_refuse(
+	struct client *cl, json_t *id, int code, const char *name, const char *text)
 {
-	client_answer(cl, json_pack("{s:s s:O? s:{s:i s:s s:{s:s}}}", "jsonrpc", "2.0", "id", id, "error", "code",
-				  code, "message", text[0] ? text : "failed", "data", "name", name));
+	client_answer(cl,
+		json_pack("{s:s s:O? s:{s:i s:s s:{s:s}}}", "jsonrpc", "2.0", "id", id, "error",
+			"code", code, "message", text[0] ? text : "failed", "data", "name", name));
 }
 
 void control_reply(struct control_call *call, int rc, json_t *result, const struct error *err)
@@ -136,8 +139,8 @@ void control_reply(struct control_call *call, int rc, json_t *result, const stru
 	if (cl && call->id && rc)
 		client_refuse(cl, call->id, code->code, code->name, err ? err->text : "");
 	else if (cl && call->id)
-		client_answer(cl, json_pack("{s:s s:O s:o}", "jsonrpc", "2.0", "id", call->id, "result",
-					  result ? json_incref(result) : json_object()));
+		client_answer(cl, json_pack("{s:s s:O s:o}", "jsonrpc", "2.0", "id", call->id,
+					  "result", result ? json_incref(result) : json_object()));
 	json_decref(result);
 	json_decref(call->id);
 	free(call);
@@ -155,7 +158,8 @@ static const struct control_method *method_lookup(const struct control *c, const
 	return NULL;
 }
 
-static void method_run(struct control *c, struct client *cl, const struct control_method *m, json_t *request)
+static void method_run(
+	struct control *c, struct client *cl, const struct control_method *m, json_t *request)
 {
 	json_t *params = json_object_get(request, "params"), *empty = json_object(), *result = NULL;
 	struct control_call *call = calloc(1, sizeof(*call));
@@ -191,11 +195,13 @@ static void line_run(struct control *c, struct client *cl, const char *line, siz
 		snprintf(text, sizeof(text), "not JSON: %s", why.text);
 		client_refuse(cl, NULL, RPC_PARSE, "not-json", text);
 	} else if (!name) {
-		client_refuse(cl, id, RPC_REQUEST, "no-request", "a request is an object with \"method\"");
+		client_refuse(cl, id, RPC_REQUEST, "no-request",
+			"a request is an object with \"method\"");
 	} else if (!m && id) {
 		snprintf(text, sizeof(text), "there is no method \"%.100s\"", name);
 		client_refuse(cl, id, RPC_NO_METHOD, "no-method", text);
-	} else if (m && control_params_check(m->name, m->params, json_object_get(request, "params"), &err)) {
+	} else if (m && control_params_check(
+				m->name, m->params, json_object_get(request, "params"), &err)) {
 		if (id)
 			client_refuse(cl, id, RPC_PARAMS, "invalid", err.text);
 	} else if (m) {
@@ -231,7 +237,8 @@ static void client_read(struct client *cl)
 
 	if (cl->in_bytes == CONTROL_LINE_BYTES_MAX)
 		return; /* full of lines behind a call under way */
-	n = recv(cl->fd, cl->in + cl->in_bytes, CONTROL_LINE_BYTES_MAX - cl->in_bytes, MSG_DONTWAIT);
+	n = recv(
+		cl->fd, cl->in + cl->in_bytes, CONTROL_LINE_BYTES_MAX - cl->in_bytes, MSG_DONTWAIT);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		client_close(cl);
 	else if (n == 0)
@@ -293,7 +300,8 @@ void control_poll(struct control *c, int timeout_ms)
 		bool full = cl->is_ended || cl->in_bytes == CONTROL_LINE_BYTES_MAX;
 
 		fds[n++] = (struct pollfd){.fd = cl->fd,
-			.events = (short)((full ? 0 : POLLIN) | (cl->out_sent < cl->out_bytes ? POLLOUT : 0))};
+			.events = (short)((full ? 0 : POLLIN) |
+					  (cl->out_sent < cl->out_bytes ? POLLOUT : 0))};
 	}
 	for (i = 0; i < c->watch_count; i++)
 		fds[n++] = (struct pollfd){.fd = c->watch[i], .events = POLLIN};
@@ -358,13 +366,14 @@ static int socket_listen(const char *path, struct error *err)
 		return error_set(err, -errno, "socket: %s", strerror(errno));
 	if (stale_remove(path)) {
 		close(fd);
-		return error_set(err, -EEXIST, "%s is there and is no socket; remove it, or set socket:",
-			path);
+		return error_set(err, -EEXIST,
+			"%s is there and is no socket; remove it, or set socket:", path);
 	}
 	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || chmod(path, 0600) ||
 		listen(fd, CONTROL_CLIENT_MAX)) {
-		int rc = error_set(err, -errno, "cannot listen at %s: %s; make its directory, or set socket: elsewhere", path,
-			strerror(errno));
+		int rc = error_set(err, -errno,
+			"cannot listen at %s: %s; make its directory, or set socket: elsewhere",
+			path, strerror(errno));
 
 		close(fd);
 		return rc;
@@ -372,8 +381,8 @@ static int socket_listen(const char *path, struct error *err)
 	return fd;
 }
 
-struct control *control_create(const char *path, const struct control_method *methods, unsigned count,
-	void *ctx, struct error *err)
+struct control *control_create(const char *path, const struct control_method *methods,
+	unsigned count, void *ctx, struct error *err)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	unsigned i;

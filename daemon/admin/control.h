@@ -21,12 +21,14 @@ struct control_call; /* a request being answered */
 struct control_method {
 	const char *name;
 	/*
-	 * Answers @params (borrowed, never NULL). Out: 0 with *result a new reference; -EINPROGRESS:
-	 * control_reply(@call) comes later, exactly once; other -errno with one line in @err.
+	 * Answers @params (borrowed, never NULL). Out: 0 with *result a new reference;
+	 * -EINPROGRESS: control_reply(@call) comes later, exactly once; other -errno with one line
+	 * in @err.
 	 */
 	int (*call)(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 		struct error *err);
-	/* What it takes, ended by a name of NULL; NULL: nothing. The rest is refused before the call. */
+	/* What it takes, ended by a name of NULL; NULL: nothing. The rest is refused before the
+	 * call. */
 	const struct control_param *params;
 };
 
@@ -34,8 +36,8 @@ struct control_method {
  * Listens at @path (mode 0600; a stale socket there is replaced, so the caller holds the daemon's
  * lock). @methods and @ctx must outlive the control. NULL with @err.
  */
-struct control *control_create(const char *path, const struct control_method *methods, unsigned count,
-	void *ctx, struct error *err);
+struct control *control_create(const char *path, const struct control_method *methods,
+	unsigned count, void *ctx, struct error *err);
 void control_destroy(struct control *c); /* removes the socket; NULL is fine */
 
 /* A client that has neither come nor been answered for @ms is closed; 60 s if never set. */

@@ -41,8 +41,10 @@ static int unknown(const char *method, const struct control_param *list, const c
 
 	names_list(list, names, sizeof(names));
 	if (!names[0])
-		return error_set(err, -EINVAL, "%s takes no parameters, and was given \"%.60s\"", method, name);
-	return error_set(err, -EINVAL, "%s has no parameter \"%.60s\"; it takes %s", method, name, names);
+		return error_set(err, -EINVAL, "%s takes no parameters, and was given \"%.60s\"",
+			method, name);
+	return error_set(
+		err, -EINVAL, "%s has no parameter \"%.60s\"; it takes %s", method, name, names);
 }
 
 static int texts_check(const char *method, const struct control_param *p, const json_t *value,
@@ -55,7 +57,8 @@ static int texts_check(const char *method, const struct control_param *p, const 
 		is_good = json_is_string(json_array_get(value, i));
 	return is_good ? 0
 		       : error_set(err, -EINVAL,
-				 "%s: %s must be a list of %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT " strings",
+				 "%s: %s must be a list of %" JSON_INTEGER_FORMAT
+				 " to %" JSON_INTEGER_FORMAT " strings",
 				 method, p->name, p->min, p->max);
 }
 
@@ -71,7 +74,8 @@ static int value_check(const char *method, const struct control_param *p, const 
 		return texts_check(method, p, value, err);
 	case CONTROL_FLAG:
 		if (!json_is_boolean(value))
-			return error_set(err, -EINVAL, "%s: %s must be true or false", method, p->name);
+			return error_set(
+				err, -EINVAL, "%s: %s must be true or false", method, p->name);
 		return 0;
 	case CONTROL_NUMBER:
 		if (!json_is_integer(value) || json_integer_value(value) < p->min ||

@@ -7,7 +7,12 @@
 #include <jansson.h>
 #include "config/error.h"
 
-enum control_type { CONTROL_TEXT, CONTROL_NUMBER, CONTROL_FLAG, CONTROL_TEXTS /* a list of strings */ };
+enum control_type {
+	CONTROL_TEXT,
+	CONTROL_NUMBER,
+	CONTROL_FLAG,
+	CONTROL_TEXTS /* a list of strings */
+};
 
 struct control_param {
 	const char *name; /* NULL ends a list */

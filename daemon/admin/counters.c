@@ -35,7 +35,8 @@ static const struct registry_item loop_items[] = {
 	COUNTER("stray_out", "Packets of another worker's connections, handed over"),
 	COUNTER("stray_in", "Packets of this worker's connections that arrived at another"),
 	COUNTER("stray_lost", "Packets not handed over because the queue between workers was full"),
-	COUNTER("clock_back", "Times the processor's clock (TSC) went back, as after a suspend; time stood still for that turn"),
+	COUNTER("clock_back", "Times the processor's clock (TSC) went back, as after a suspend; "
+			      "time stood still for that turn"),
 };
 
 static const struct registry_item net_items[] = {
@@ -92,8 +93,10 @@ static const struct registry_item other_items[] = {
 	COUNTER("held", "Packets that had to wait in the hold queue"),
 	COUNTER("released", "Packets that went on from the hold queue, in order"),
 	COUNTER("aged", "Packets dropped because they waited too long"),
-	COUNTER("rationed", "Packets that found no way on because the kernel is short of memory; they were held or shed"),
-	COUNTER("shed_flow", "Packets dropped from the hold queue, of the largest and newest flows"),
+	COUNTER("rationed", "Packets that found no way on because the kernel is short of memory; "
+			    "they were held or shed"),
+	COUNTER("shed_flow",
+		"Packets dropped from the hold queue, of the largest and newest flows"),
 	COUNTER("shed_off", "Packets dropped because the port has no exception port"),
 	COUNTER("shed_red", "Packets dropped at level red"),
 	COUNTER("shed_memory", "Packets dropped because there was no memory for them"),

@@ -1,8 +1,8 @@
 /*
  * methods.c - what the control socket offers: JSON-RPC methods over the engine
  *
- * The table, what each method takes, and those that answer at once. Attach, detach and probe wait for a
- * server (methods_volume.c). All run on the control thread.
+ * The table, what each method takes, and those that answer at once. Attach, detach and probe wait
+ * for a server (methods_volume.c). All run on the control thread.
  */
 #include "daemon/admin/methods.h"
 
@@ -65,8 +65,8 @@ static int reserve(void *ctx, const json_t *params, struct control_call *call, j
 	return 0;
 }
 
-static int reserve_explain(void *ctx, const json_t *params, struct control_call *call, json_t **result,
-	struct error *err)
+static int reserve_explain(void *ctx, const json_t *params, struct control_call *call,
+	json_t **result, struct error *err)
 {
 	*result = report_reserve_explain(((struct daemon_state *)ctx)->engine);
 	return 0;
@@ -90,10 +90,10 @@ static int doctor(void *ctx, const json_t *params, struct control_call *call, js
 
 	*result = json_array();
 	for (i = 0; i < n; i++)
-		json_array_append_new(*result,
-			json_pack("{s:s s:b s:b s:s s:s}", "what", lines[i].what, "good", lines[i].is_good,
-				"required", lines[i].is_required, "text", lines[i].text, "remedy",
-				lines[i].remedy));
+		json_array_append_new(
+			*result, json_pack("{s:s s:b s:b s:s s:s}", "what", lines[i].what, "good",
+					 lines[i].is_good, "required", lines[i].is_required, "text",
+					 lines[i].text, "remedy", lines[i].remedy));
 	report_takeover_doctor(d->takeover, *result);
 	return 0;
 }
@@ -108,7 +108,8 @@ static int fault_starve(void *ctx, const json_t *params, struct control_call *ca
 
 	if (engine_starve(d->engine, on))
 		return error_set(err, -ENOTSUP,
-			"this build has no fault injection; configure it with -Dfault_injection=true");
+			"this build has no fault injection; configure it with "
+			"-Dfault_injection=true");
 	*result = json_pack("{s:b}", "starved", on);
 	return 0;
 }
@@ -131,13 +132,15 @@ static int fault_leak(void *ctx, const json_t *params, struct control_call *call
 	struct daemon_state *d = ctx;
 	const char *owner = json_string_value(json_object_get(params, "owner"));
 	json_int_t count = json_integer_value(json_object_get(params, "count"));
-	int rc = owner && count > 0 ? engine_fault_leak(d->engine, owner, (uint32_t)count) : -EINVAL;
+	int rc =
+		owner && count > 0 ? engine_fault_leak(d->engine, owner, (uint32_t)count) : -EINVAL;
 
 	if (rc == -EAGAIN)
 		return error_set(err, rc, "the command ring of the worker is full; try again");
 	if (rc)
 		return error_set(err, rc,
-			"fault leak needs an owner `sluice reserve` shows, and a count, in a build with "
+			"fault leak needs an owner `sluice reserve` shows, and a count, in a build "
+			"with "
 			"-Dfault_injection=true");
 	*result = json_pack("{s:s s:I}", "owner", owner, "count", count);
 	return 0;
@@ -165,8 +168,8 @@ static int reload_files(void *ctx, const json_t *params, struct control_call *ca
 	return reload(ctx, result, err);
 }
 
-static int shutdown_daemon(void *ctx, const json_t *params, struct control_call *call, json_t **result,
-	struct error *err)
+static int shutdown_daemon(void *ctx, const json_t *params, struct control_call *call,
+	json_t **result, struct error *err)
 {
 	struct daemon_state *d = ctx;
 
@@ -180,22 +183,25 @@ static int shutdown_daemon(void *ctx, const json_t *params, struct control_call 
 
 #define FAULT_COUNT_MAX 65536 /* mbufs to lose, refills to fail: more than any pool or ring has */
 
-static const struct control_param stats_params[] = {{"format", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},
-	attach_params[] = {{"uri", CONTROL_TEXT, 0, 0}, {"uris", CONTROL_TEXTS, 1, VOLUME_URI_MAX - 1},
-		{"name", CONTROL_TEXT, 0, 0}, {"connections", CONTROL_NUMBER, 1, VOLUME_CONN_MAX},
-		{"queue_depth", CONTROL_NUMBER, 1, QUEUE_DEPTH_MAX}, {"io_size_max", CONTROL_TEXT, 0, 0},
-		{"on_dead", CONTROL_TEXT, 0, 0}, {"dead_timeout", CONTROL_TEXT, 0, 0},
-		{"request_timeout", CONTROL_TEXT, 0, 0}, {"connect_timeout", CONTROL_TEXT, 0, 0},
-		{"copy", CONTROL_TEXT, 0, 0}, {"read_only", CONTROL_FLAG, 0, 0},
-		{"congestion_control", CONTROL_TEXT, 0, 0}, {"save", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}},
+static const struct control_param
+	stats_params[] = {{"format", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},
+	attach_params[] = {{"uri", CONTROL_TEXT, 0, 0},
+		{"uris", CONTROL_TEXTS, 1, VOLUME_URI_MAX - 1}, {"name", CONTROL_TEXT, 0, 0},
+		{"connections", CONTROL_NUMBER, 1, VOLUME_CONN_MAX},
+		{"queue_depth", CONTROL_NUMBER, 1, QUEUE_DEPTH_MAX},
+		{"io_size_max", CONTROL_TEXT, 0, 0}, {"on_dead", CONTROL_TEXT, 0, 0},
+		{"dead_timeout", CONTROL_TEXT, 0, 0}, {"request_timeout", CONTROL_TEXT, 0, 0},
+		{"connect_timeout", CONTROL_TEXT, 0, 0}, {"copy", CONTROL_TEXT, 0, 0},
+		{"read_only", CONTROL_FLAG, 0, 0}, {"congestion_control", CONTROL_TEXT, 0, 0},
+		{"save", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}},
 	detach_params[] = {{"name", CONTROL_TEXT, 0, 0}, {"force", CONTROL_FLAG, 0, 0},
 		{"save", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}},
 	save_params[] = {{"name", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},
 	probe_params[] = {{"uri", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},
 	starve_params[] = {{"on", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}},
 	level_params[] = {{"level", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},
-	leak_params[] = {{"owner", CONTROL_TEXT, 0, 0}, {"count", CONTROL_NUMBER, 1, FAULT_COUNT_MAX},
-		{NULL, 0, 0, 0}},
+	leak_params[] = {{"owner", CONTROL_TEXT, 0, 0},
+		{"count", CONTROL_NUMBER, 1, FAULT_COUNT_MAX}, {NULL, 0, 0, 0}},
 	refill_params[] = {{"count", CONTROL_NUMBER, 1, FAULT_COUNT_MAX}, {NULL, 0, 0, 0}},
 	shutdown_params[] = {{"keep", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}};
 

@@ -12,7 +12,7 @@
 struct takeover;
 
 struct daemon_state {
-	struct config *cfg;	 /* as last loaded; what needs a restart is as it was at the start */
+	struct config *cfg; /* as last loaded; what needs a restart is as it was at the start */
 	const char *config_path; /* of the main file, for reload; NULL = none */
 	struct engine *engine;
 	struct control *control;

@@ -1,10 +1,10 @@
 /*
  * methods_volume.c - the methods that make, keep and end volumes
  *
- * Attach, detach and probe take as long as a server takes: they are answered when the engine says so, and
- * until then the control thread goes on with others. `save` writes what was attached to a file of its own
- * (config_dir.c), after the attach has come to its end: what cannot be attached is not kept. All run on
- * the control thread; a save waits for the disk.
+ * Attach, detach and probe take as long as a server takes: they are answered when the engine says
+ * so, and until then the control thread goes on with others. `save` writes what was attached to a
+ * file of its own (config_dir.c), after the attach has come to its end: what cannot be attached is
+ * not kept. All run on the control thread; a save waits for the disk.
  */
 #include "daemon/admin/methods_volume.h"
 
@@ -28,10 +28,12 @@ struct pending {
 	bool is_probe, is_saved, is_unsaved;
 	struct config_volume volume; /* is_saved: what is kept once it serves */
 	char name[NAME_BYTES_MAX];
-	char warning[sizeof(((struct config_volume *)NULL)->warning)]; /* of the URI; may be empty */
+	char warning[sizeof(
+		((struct config_volume *)NULL)->warning)]; /* of the URI; may be empty */
 };
 
-/* The volume serves, or is to be kept as it is. A failed save is no failed attach: it is a warning. */
+/* The volume serves, or is to be kept as it is. A failed save is no failed attach: it is a warning.
+ */
 static void saved_note(struct daemon_state *d, const struct config_volume *volume, json_t *result)
 {
 	struct error err = {""};
@@ -56,7 +58,9 @@ static void unsaved_note(struct daemon_state *d, const char *name, json_t *resul
 		return;
 	}
 	if (rc == -ENOENT)
-		error_set(&err, rc, "volume %s was not saved by sluice; if the configuration file names it, remove it there",
+		error_set(&err, rc,
+			"volume %s was not saved by sluice; if the configuration file names it, "
+			"remove it there",
 			name);
 	json_object_set_new(result, "warning", json_string(err.text));
 }
@@ -83,7 +87,8 @@ static void pending_done(void *arg, int rc, const char *device, const struct err
 	free(p);
 }
 
-static struct pending *pending_make(struct daemon_state *d, struct control_call *call, const char *name)
+static struct pending *pending_make(
+	struct daemon_state *d, struct control_call *call, const char *name)
 {
 	struct pending *p = calloc(1, sizeof(*p));
 
@@ -124,7 +129,8 @@ static const char *option_get(void *ctx, const char *key)
 
 	if (json_is_boolean(value))
 		return json_is_true(value) ? "true" : "false";
-	if (!json_is_integer(value) || o->number_count == sizeof(o->numbers) / sizeof(o->numbers[0]))
+	if (!json_is_integer(value) ||
+		o->number_count == sizeof(o->numbers) / sizeof(o->numbers[0]))
 		return json_string_value(value);
 	snprintf(o->numbers[o->number_count], sizeof(o->numbers[0]), "%" JSON_INTEGER_FORMAT,
 		json_integer_value(value));
@@ -159,10 +165,13 @@ int methods_attach(void *ctx, const json_t *params, struct control_call *call, j
 	if (rc)
 		return rc;
 	if (takeover_has(d->takeover, v.name))
-		return error_set(err, -EEXIST, "volume %s waits to be taken over; `sluice list` shows why", v.name);
+		return error_set(err, -EEXIST,
+			"volume %s waits to be taken over; `sluice list` shows why", v.name);
 	if (takeover_waits(d->takeover, v.name))
 		return error_set(err, -EEXIST,
-			"volume %s of the configuration waits to be attached; `sluice list` shows why", v.name);
+			"volume %s of the configuration waits to be attached; `sluice list` shows "
+			"why",
+			v.name);
 	p = pending_make(d, call, v.name);
 	if (p) {
 		p->is_saved = json_is_true(json_object_get(params, "save"));
@@ -173,10 +182,11 @@ int methods_attach(void *ctx, const json_t *params, struct control_call *call, j
 
 /*
  * The volume that @text means: its name, or the path of its block device. A path means that device
- * always, so nothing can be called like one. Out: 0 with *name, NULL if no volume here has that device;
- * -EINVAL: a partition, or no path of ublk's.
+ * always, so nothing can be called like one. Out: 0 with *name, NULL if no volume here has that
+ * device; -EINVAL: a partition, or no path of ublk's.
  */
-static int volume_name_find(struct daemon_state *d, const char *text, const char **name, struct error *err)
+static int volume_name_find(
+	struct daemon_state *d, const char *text, const char **name, struct error *err)
 {
 	int id, partition;
 
@@ -185,10 +195,12 @@ static int volume_name_find(struct daemon_state *d, const char *text, const char
 		return config_name_check(text, err);
 	if (ublk_path_parse(text, &id, &partition))
 		return error_set(err, -EINVAL,
-			"%s is not a volume: give its name or its device, /dev/ublkbN; `sluice list` shows both",
+			"%s is not a volume: give its name or its device, /dev/ublkbN; `sluice "
+			"list` shows both",
 			text);
 	if (partition)
-		return error_set(err, -EINVAL, "%s is a partition: give the whole device, /dev/ublkb%d", text, id);
+		return error_set(err, -EINVAL,
+			"%s is a partition: give the whole device, /dev/ublkb%d", text, id);
 	*name = engine_name_of_device(d->engine, id);
 	if (!*name)
 		*name = takeover_name_of_device(d->takeover, id);
@@ -202,7 +214,8 @@ static int orphan_drop(struct daemon_state *d, const char *path, bool is_forced,
 	int id = -1, partition, rc;
 
 	if (!is_forced)
-		return error_set(err, -ENOENT, "no volume has the device %s; `sluice list` shows them", path);
+		return error_set(err, -ENOENT,
+			"no volume has the device %s; `sluice list` shows them", path);
 	rc = ublk_path_parse(path, &id, &partition);
 	if (!rc)
 		rc = takeover_drop_device(d->takeover, id, err);
@@ -230,7 +243,8 @@ static int detach_begin(struct daemon_state *d, const char *name, bool is_forced
 }
 
 /* The volume is gone already, if @rc is 0. */
-static int detach_end(struct daemon_state *d, const char *name, bool is_unsaved, int rc, json_t **result)
+static int detach_end(
+	struct daemon_state *d, const char *name, bool is_unsaved, int rc, json_t **result)
 {
 	*result = json_object();
 	if (rc == 0 && is_unsaved)
@@ -249,7 +263,8 @@ int methods_detach(void *ctx, const json_t *params, struct control_call *call, j
 	int rc;
 
 	if (!text)
-		return error_set(err, -EINVAL, "detach needs a volume's name; `sluice list` shows them");
+		return error_set(
+			err, -EINVAL, "detach needs a volume's name; `sluice list` shows them");
 	rc = volume_name_find(d, text, &name, err);
 	if (rc)
 		return rc;
@@ -258,20 +273,24 @@ int methods_detach(void *ctx, const json_t *params, struct control_call *call, j
 	snprintf(name_kept, sizeof(name_kept), "%s", name);
 	if (takeover_has(d->takeover, name) && !is_forced)
 		return error_set(err, -EBUSY,
-			"volume %s is waiting for takeover with requests held; --force discards them", name);
+			"volume %s is waiting for takeover with requests held; --force discards "
+			"them",
+			name);
 	if (takeover_waits(d->takeover, name)) {
 		takeover_forget(d->takeover, name);
 		if (!engine_has(d->engine, name))
 			return detach_end(d, name_kept, is_unsaved, 0, result);
 	}
-	rc = is_forced && !engine_has(d->engine, name) ? takeover_drop(d->takeover, name, err) : -ENOENT;
+	rc = is_forced && !engine_has(d->engine, name) ? takeover_drop(d->takeover, name, err)
+						       : -ENOENT;
 	if (rc != -ENOENT)
 		return detach_end(d, name_kept, is_unsaved, rc, result);
 	return detach_begin(d, name, is_forced, is_unsaved, call, err);
 }
 
 /* Writes @name, or NULL, every volume that is in no file. */
-int methods_save(void *ctx, const json_t *params, struct control_call *call, json_t **result, struct error *err)
+int methods_save(void *ctx, const json_t *params, struct control_call *call, json_t **result,
+	struct error *err)
 {
 	struct daemon_state *d = ctx;
 	const char *only = json_string_value(json_object_get(params, "name")), *name;
@@ -280,7 +299,8 @@ int methods_save(void *ctx, const json_t *params, struct control_call *call, jso
 	int rc = 0;
 
 	if (only && !engine_config(d->engine, only))
-		rc = error_set(err, -ENOENT, "there is no volume %s; `sluice list` shows them", only);
+		rc = error_set(
+			err, -ENOENT, "there is no volume %s; `sluice list` shows them", only);
 	for (unsigned i = 0; rc == 0 && (name = engine_name_at(d->engine, i)); i++) {
 		volume = engine_config(d->engine, name);
 		if (only ? strcmp(name, only) != 0 : config_volume_find(d->cfg, name) != NULL)

@@ -7,9 +7,13 @@
 #include "daemon/admin/control.h"
 
 /* As struct control_method has it; @ctx is a struct daemon_state. */
-int methods_attach(void *ctx, const json_t *params, struct control_call *call, json_t **result, struct error *err);
-int methods_detach(void *ctx, const json_t *params, struct control_call *call, json_t **result, struct error *err);
-int methods_probe(void *ctx, const json_t *params, struct control_call *call, json_t **result, struct error *err);
-int methods_save(void *ctx, const json_t *params, struct control_call *call, json_t **result, struct error *err);
+int methods_attach(void *ctx, const json_t *params, struct control_call *call, json_t **result,
+	struct error *err);
+int methods_detach(void *ctx, const json_t *params, struct control_call *call, json_t **result,
+	struct error *err);
+int methods_probe(void *ctx, const json_t *params, struct control_call *call, json_t **result,
+	struct error *err);
+int methods_save(void *ctx, const json_t *params, struct control_call *call, json_t **result,
+	struct error *err);
 
 #endif

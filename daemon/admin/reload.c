@@ -1,16 +1,18 @@
 /*
  * reload.c - the configuration read again while the daemon runs
  *
- * SIGHUP and `sluice reload` come here. The file is loaded as at the start, so a mistake is found before
- * anything changes. Then, in this order: log level and volumes_dir; protect rules; volumes. A volume that
- * left the file is detached, one that came is attached, one that changed is both, in turn. A device in use
- * is not touched: its volume is named as busy, keeps what it has, and is tried again by the next reload.
- * A volume that `sluice attach` made belongs to no file and is left alone.
+ * SIGHUP and `sluice reload` come here. The file is loaded as at the start, so a mistake is found
+ * before anything changes. Then, in this order: log level and volumes_dir; protect rules; volumes.
+ * A volume that left the file is detached, one that came is attached, one that changed is both, in
+ * turn. A device in use is not touched: its volume is named as busy, keeps what it has, and is
+ * tried again by the next reload. A volume that `sluice attach` made belongs to no file and is left
+ * alone.
  *
- * Ports, reserve and memory were sized at the start: a change there is named, and is in force after a
- * restart. d->cfg keeps their old values, because the engine lives by them.
+ * Ports, reserve and memory were sized at the start: a change there is named, and is in force after
+ * a restart. d->cfg keeps their old values, because the engine lives by them.
  *
- * Control thread. What a detach needs after reload() returned has memory of its own (struct change).
+ * Control thread. What a detach needs after reload() returned has memory of its own (struct
+ * change).
  */
 #include "daemon/admin/reload.h"
 
@@ -36,7 +38,8 @@ static void list_add(json_t *result, const char *key, const char *name)
 
 static void busy_add(json_t *result, const char *name, const char *why)
 {
-	json_array_append_new(json_object_get(result, "busy"), json_pack("{s:s s:s}", "name", name, "why", why));
+	json_array_append_new(
+		json_object_get(result, "busy"), json_pack("{s:s s:s}", "name", name, "why", why));
 	log_warn("reload: volume %s stays as it is: %s", name, why);
 }
 
@@ -49,14 +52,16 @@ static void detached(void *arg, int rc, const char *device, const struct error *
 	(void)device;
 	if (rc)
 		log_warn("reload: volume %s: %s", c->name, err->text);
-	else if (c->has_next && !c->daemon->is_ending && takeover_attach(c->daemon->takeover, &c->next))
-		log_warn("reload: volume %s cannot be attached again yet; reload once more", c->name);
+	else if (c->has_next && !c->daemon->is_ending &&
+		 takeover_attach(c->daemon->takeover, &c->next))
+		log_warn("reload: volume %s cannot be attached again yet; reload once more",
+			c->name);
 	free(c);
 }
 
 /* Takes @was away and, unless @next is NULL, attaches that. False: it is busy, and said so. */
-static bool volume_end(struct daemon_state *d, const struct config_volume *was, const struct config_volume *next,
-	json_t *result)
+static bool volume_end(struct daemon_state *d, const struct config_volume *was,
+	const struct config_volume *next, json_t *result)
 {
 	struct error err = {""};
 	struct change *c;
@@ -66,7 +71,8 @@ static bool volume_end(struct daemon_state *d, const struct config_volume *was, 
 		return false;
 	}
 	if (takeover_waits(d->takeover, was->name) && engine_has(d->engine, was->name)) {
-		busy_add(result, was->name, "it is being attached at this moment; reload once more");
+		busy_add(
+			result, was->name, "it is being attached at this moment; reload once more");
 		return false;
 	}
 	if (takeover_waits(d->takeover, was->name))
@@ -92,10 +98,12 @@ static bool volume_end(struct daemon_state *d, const struct config_volume *was, 
 }
 
 /* Volumes of the file that left it or changed. @keep gets back those that are busy. */
-static void volumes_end(struct daemon_state *d, const struct config *now, struct config *keep, json_t *result)
+static void volumes_end(
+	struct daemon_state *d, const struct config *now, struct config *keep, json_t *result)
 {
 	for (unsigned i = 0; i < d->cfg->volume_count; i++) {
-		const struct config_volume *was = &d->cfg->volumes[i], *next = config_volume_find(now, was->name);
+		const struct config_volume *was = &d->cfg->volumes[i],
+					   *next = config_volume_find(now, was->name);
 
 		if (next && memcmp(next, was, sizeof(*was)) == 0)
 			continue;
@@ -131,10 +139,12 @@ static void restart_find(const struct config *was, const struct config *now, jso
 		const char *key;
 		bool is_changed;
 	} keys[] = {
-		{"ports", was->port_count != now->port_count || memcmp(was->ports, now->ports, sizeof(was->ports)) != 0},
+		{"ports", was->port_count != now->port_count ||
+				  memcmp(was->ports, now->ports, sizeof(was->ports)) != 0},
 		{"reserve", memcmp(&was->reserve, &now->reserve, sizeof(was->reserve)) != 0},
 		{"memory", was->memory_mib != now->memory_mib},
-		{"hugepages", was->use_hugepages != now->use_hugepages || was->is_hugepages_given != now->is_hugepages_given},
+		{"hugepages", was->use_hugepages != now->use_hugepages ||
+				      was->is_hugepages_given != now->is_hugepages_given},
 		{"run_dir", strcmp(was->run_dir, now->run_dir) != 0},
 		{"socket", strcmp(was->socket, now->socket) != 0},
 	};
@@ -143,7 +153,8 @@ static void restart_find(const struct config *was, const struct config *now, jso
 		if (!keys[i].is_changed)
 			continue;
 		list_add(result, "restart", keys[i].key);
-		log_warn("reload: %s: is different now, and is in force after a restart", keys[i].key);
+		log_warn("reload: %s: is different now, and is in force after a restart",
+			keys[i].key);
 	}
 }
 
@@ -158,7 +169,8 @@ static void live_apply(struct daemon_state *d, const struct config *now, json_t 
 		memcmp(d->cfg->protect, now->protect, sizeof(now->protect)) == 0)
 		return;
 	if (engine_protect_set(d->engine, now)) {
-		log_warn("reload: workers have not taken the rules of the reload before yet; reload once more");
+		log_warn("reload: workers have not taken the rules of the reload before yet; "
+			 "reload once more");
 		list_add(result, "restart", "protect");
 		return;
 	}
@@ -175,14 +187,15 @@ int reload(struct daemon_state *d, json_t **result, struct error *err)
 	if (!now)
 		return error_set(err, -ENOMEM, "out of memory");
 	rc = d->config_path ? config_load(d->config_path, now, err)
-			    : error_set(err, -ENOTSUP, "this daemon was started without a configuration file");
+			    : error_set(err, -ENOTSUP,
+				      "this daemon was started without a configuration file");
 	if (rc) {
 		log_error("reload: nothing is changed: %s", err->text);
 		free(now);
 		return rc;
 	}
-	*result = json_pack("{s:[] s:[] s:[] s:[] s:[] s:b s:b}", "added", "removed", "changed", "busy", "restart",
-		"log_level", 0, "protect", 0);
+	*result = json_pack("{s:[] s:[] s:[] s:[] s:[] s:b s:b}", "added", "removed", "changed",
+		"busy", "restart", "log_level", 0, "protect", 0);
 	restart_find(d->cfg, now, *result);
 	live_apply(d, now, *result);
 	*keep = *now;
@@ -190,9 +203,11 @@ int reload(struct daemon_state *d, json_t **result, struct error *err)
 	volumes_begin(d, now, *result);
 	memcpy(d->cfg->volumes, keep->volumes, sizeof(keep->volumes));
 	d->cfg->volume_count = keep->volume_count;
-	log_info("reload: %s: %zu volume(s) added, %zu removed, %zu changed, %zu busy", d->config_path,
-		json_array_size(json_object_get(*result, "added")), json_array_size(json_object_get(*result, "removed")),
-		json_array_size(json_object_get(*result, "changed")), json_array_size(json_object_get(*result, "busy")));
+	log_info("reload: %s: %zu volume(s) added, %zu removed, %zu changed, %zu busy",
+		d->config_path, json_array_size(json_object_get(*result, "added")),
+		json_array_size(json_object_get(*result, "removed")),
+		json_array_size(json_object_get(*result, "changed")),
+		json_array_size(json_object_get(*result, "busy")));
 	free(now);
 	return 0;
 }

@@ -2,7 +2,8 @@
  * report.c - status and list: what a person asks first
  *
  * One JSON object per question; the CLI prints tables from the same objects that --json shows, so
- * there is one truth. Counters are read while workers write them: one word each, a turn old at most.
+ * there is one truth. Counters are read while workers write them: one word each, a turn old at
+ * most.
  */
 #include "daemon/admin/report.h"
 
@@ -65,17 +66,21 @@ static json_t *port_json(struct engine *e, unsigned idx)
 
 	engine_port_info(e, idx, &p);
 	deepest_pool(e, idx, p.worker_count, &r);
-	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", p.facts->mac[0], p.facts->mac[1],
-		p.facts->mac[2], p.facts->mac[3], p.facts->mac[4], p.facts->mac[5]);
-	return json_pack("{s:s s:s s:s s:s s:i s:s s:o s:i s:s s:i s:I s:I s:I s:I s:I s:b s:b s:b s:b s:s s:o}", "name",
-		p.cfg->name, "device", p.cfg->device, "driver", p.facts->driver, "mac", mac, "mtu",
-		p.facts->mtu, "link", p.is_link_up ? "up" : "down", "addresses", addresses(&p), "workers",
-		p.worker_count, "level", level_names[r.level], "depth_pct", r.depth_pct, "rx_packets",
-		(json_int_t)p.stats.rx_packets, "tx_packets", (json_int_t)p.stats.tx_packets, "rx_bytes",
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", p.facts->mac[0],
+		p.facts->mac[1], p.facts->mac[2], p.facts->mac[3], p.facts->mac[4],
+		p.facts->mac[5]);
+	return json_pack("{s:s s:s s:s s:s s:i s:s s:o s:i s:s s:i s:I s:I s:I s:I s:I s:b s:b s:b "
+			 "s:b s:s s:o}",
+		"name", p.cfg->name, "device", p.cfg->device, "driver", p.facts->driver, "mac", mac,
+		"mtu", p.facts->mtu, "link", p.is_link_up ? "up" : "down", "addresses",
+		addresses(&p), "workers", p.worker_count, "level", level_names[r.level],
+		"depth_pct", r.depth_pct, "rx_packets", (json_int_t)p.stats.rx_packets,
+		"tx_packets", (json_int_t)p.stats.tx_packets, "rx_bytes",
 		(json_int_t)p.stats.rx_bytes, "tx_bytes", (json_int_t)p.stats.tx_bytes, "rx_missed",
-		(json_int_t)p.stats.rx_missed, "tso", p.facts->offload.tx_tso, "lro", p.facts->has_lro,
-		"rx_interrupt", p.facts->has_rx_interrupt, "rss", p.facts->has_rss, "flow_rules", p.facts->flow_rules,
-		"exception", exception_json(&p));
+		(json_int_t)p.stats.rx_missed, "tso", p.facts->offload.tx_tso, "lro",
+		p.facts->has_lro, "rx_interrupt", p.facts->has_rx_interrupt, "rss",
+		p.facts->has_rss, "flow_rules", p.facts->flow_rules, "exception",
+		exception_json(&p));
 }
 
 json_t *report_list(struct engine *e)
@@ -108,14 +113,15 @@ static json_t *pool_json(const struct reserve *r)
 	struct reserve_info i;
 
 	reserve_info(r, &i);
-	return json_pack("{s:s s:i s:i s:i s:i s:I s:I s:I s:i s:i s:i s:s s:i s:b s:I s:I s:i s:I}", "pool", i.name,
-		"total", i.total, "floor", i.floor, "free", i.free, "low_water", i.low_water, "dips",
-		(json_int_t)i.dips, "refused", (json_int_t)i.refused, "refused_refills",
-		(json_int_t)i.refused_entitled, "refused_run", i.refused_run, "refused_run_max",
-		i.refused_run_max, "ring_debt", i.ring_debt, "level", level_names[i.level], "depth_pct",
-		i.depth_pct, "starved", i.starved, "allocs", (json_int_t)i.allocs, "frees",
-		(json_int_t)i.frees, "owners_over_limit", (int)reserve_over_limit(r), "refill_alarms",
-		(json_int_t)i.alarms);
+	return json_pack(
+		"{s:s s:i s:i s:i s:i s:I s:I s:I s:i s:i s:i s:s s:i s:b s:I s:I s:i s:I}", "pool",
+		i.name, "total", i.total, "floor", i.floor, "free", i.free, "low_water",
+		i.low_water, "dips", (json_int_t)i.dips, "refused", (json_int_t)i.refused,
+		"refused_refills", (json_int_t)i.refused_entitled, "refused_run", i.refused_run,
+		"refused_run_max", i.refused_run_max, "ring_debt", i.ring_debt, "level",
+		level_names[i.level], "depth_pct", i.depth_pct, "starved", i.starved, "allocs",
+		(json_int_t)i.allocs, "frees", (json_int_t)i.frees, "owners_over_limit",
+		(int)reserve_over_limit(r), "refill_alarms", (json_int_t)i.alarms);
 }
 
 static void pool_append(json_t *list, const struct reserve *r)
@@ -159,10 +165,11 @@ json_t *report_status(struct engine *e, uint64_t uptime_s)
 		json_array_append_new(ports, port_json(e, i));
 	for (i = 0; i < engine_pool_count(e); i++)
 		json_array_append_new(pools, pool_json(engine_pool(e, i)));
-	return json_pack("{s:s s:i s:I s:{s:s s:s} s:o s:o s:o s:o s:I}", "version", SLUICE_VERSION, "pid",
-		(int)getpid(), "uptime_s", (json_int_t)uptime_s, "guarantee", "level",
-		full ? "full" : "partial", "why", why, "kernel_memory", kernel_memory(e), "ports", ports, "volumes",
-		report_list(e), "reserve", pools, "protected_drops", (json_int_t)report_protected_drops(e));
+	return json_pack("{s:s s:i s:I s:{s:s s:s} s:o s:o s:o s:o s:I}", "version", SLUICE_VERSION,
+		"pid", (int)getpid(), "uptime_s", (json_int_t)uptime_s, "guarantee", "level",
+		full ? "full" : "partial", "why", why, "kernel_memory", kernel_memory(e), "ports",
+		ports, "volumes", report_list(e), "reserve", pools, "protected_drops",
+		(json_int_t)report_protected_drops(e));
 }
 
 /* What the server said it can, word for word: what we make of it is another matter. */
@@ -200,15 +207,16 @@ static void probe_exports_add(json_t *out, const struct volume_probe *found)
 
 	for (i = 0; i < found->export_count; i++)
 		json_array_append_new(list,
-			json_pack("{s:s s:s}", "name", found->text + found->exports[i].name_at, "description",
-				found->text + found->exports[i].description_at));
+			json_pack("{s:s s:s}", "name", found->text + found->exports[i].name_at,
+				"description", found->text + found->exports[i].description_at));
 	json_object_set_new(out, "exports", list);
 	json_object_set_new(out, "exports_total", json_integer(found->export_total));
 	json_object_set_new(out, "has_list", json_boolean(found->has_list));
 }
 
 /* Facts of the export that the URI names, where the server has it. */
-static void probe_export_add(json_t *out, const struct volume_info *v, const struct volume_probe *found)
+static void probe_export_add(
+	json_t *out, const struct volume_info *v, const struct volume_probe *found)
 {
 	json_object_set_new(out, "size_bytes", json_integer((json_int_t)found->size_bytes));
 	json_object_set_new(out, "block_size", json_integer(v->limits.block_min));
@@ -230,8 +238,9 @@ json_t *report_probe(struct engine *e, const char *name)
 
 		if (strcmp(vi->name, name) != 0 || !found)
 			continue;
-		out = json_pack("{s:s s:s s:s s:b}", "uri", v[i].uri, "server", vi->server, "protocol",
-			vi->is_fixed ? "newstyle-fixed" : "newstyle", "structured_replies", vi->structured);
+		out = json_pack("{s:s s:s s:s s:b}", "uri", v[i].uri, "server", vi->server,
+			"protocol", vi->is_fixed ? "newstyle-fixed" : "newstyle",
+			"structured_replies", vi->structured);
 		if (out && found->has_export)
 			probe_export_add(out, vi, found);
 		if (out)

@@ -23,7 +23,8 @@ static json_t *worker_json(struct worker *w)
 	other_stats(worker_other(w), &os);
 	worker_class_counts(w, classes);
 	return json_pack("{s:i s:i s:o s:o s:o s:o}", "worker", worker_config(w)->idx, "cpu",
-		worker_config(w)->cpu, "loop", registry_values(&counters_loop, (const uint64_t *)&ws), "net",
+		worker_config(w)->cpu, "loop",
+		registry_values(&counters_loop, (const uint64_t *)&ws), "net",
 		registry_values(&counters_net, (const uint64_t *)&ns), "other",
 		registry_values(&counters_other, (const uint64_t *)&os), "classes",
 		registry_values(&counters_class, classes));
@@ -33,15 +34,16 @@ static json_t *volume_numbers(const struct engine_volume_info *v)
 {
 	const struct volume_info *i = &v->volume;
 
-	return json_pack("{s:s s:s s:o s:o s:o s:i s:i s:I s:I s:I s:I s:I s:I s:I s:I}", "name", i->name, "device", v->device,
-		"ops", registry_values(&counters_ops, i->ops), "bytes",
-		registry_values(&counters_bytes, i->bytes), "errors",
-		registry_values(&counters_errors, i->errors), "in_flight", i->in_flight, "in_flight_max",
-		i->in_flight_max, "reconnects", (json_int_t)i->reconnects, "replayed",
-		(json_int_t)i->replayed, "timeouts", (json_int_t)i->timeouts, "protocol_errors",
-		(json_int_t)i->protocol_errors, "oldest_request_us", (json_int_t)v->oldest_request_us,
-		"unstable_bytes", (json_int_t)i->unstable_bytes, "unstable_lost",
-		(json_int_t)i->unstable_lost, "dirty_reconnects", (json_int_t)i->dirty_reconnects);
+	return json_pack("{s:s s:s s:o s:o s:o s:i s:i s:I s:I s:I s:I s:I s:I s:I s:I}", "name",
+		i->name, "device", v->device, "ops", registry_values(&counters_ops, i->ops),
+		"bytes", registry_values(&counters_bytes, i->bytes), "errors",
+		registry_values(&counters_errors, i->errors), "in_flight", i->in_flight,
+		"in_flight_max", i->in_flight_max, "reconnects", (json_int_t)i->reconnects,
+		"replayed", (json_int_t)i->replayed, "timeouts", (json_int_t)i->timeouts,
+		"protocol_errors", (json_int_t)i->protocol_errors, "oldest_request_us",
+		(json_int_t)v->oldest_request_us, "unstable_bytes", (json_int_t)i->unstable_bytes,
+		"unstable_lost", (json_int_t)i->unstable_lost, "dirty_reconnects",
+		(json_int_t)i->dirty_reconnects);
 }
 
 /* The NIC's own counters: what it dropped before any worker saw it. */
@@ -69,8 +71,9 @@ json_t *report_stats(struct engine *e)
 	for (i = 0; i < n; i++)
 		json_array_append_new(volumes, volume_numbers(&v[i]));
 	free(v);
-	return json_pack("{s:o s:o s:o s:o s:{s:I}}", "ports", ports, "workers", workers, "volumes", volumes, "reserve",
-		report_reserve(e), "log", "lines_lost", (json_int_t)log_lines_lost());
+	return json_pack("{s:o s:o s:o s:o s:{s:I}}", "ports", ports, "workers", workers, "volumes",
+		volumes, "reserve", report_reserve(e), "log", "lines_lost",
+		(json_int_t)log_lines_lost());
 }
 
 json_t *report_owners(const struct reserve *r)
@@ -81,9 +84,10 @@ json_t *report_owners(const struct reserve *r)
 
 	for (i = 0; i < n; i++)
 		json_array_append_new(list,
-			json_pack("{s:s s:i s:i s:i s:i s:i s:I s:f}", "owner", o[i].name, "id", o[i].id,
-				"parent", o[i].parent == OWNER_NONE ? -1 : o[i].parent, "limit", o[i].limit,
-				"used", o[i].used, "peak", o[i].peak, "refused", (json_int_t)o[i].refused, "mib",
+			json_pack("{s:s s:i s:i s:i s:i s:i s:I s:f}", "owner", o[i].name, "id",
+				o[i].id, "parent", o[i].parent == OWNER_NONE ? -1 : o[i].parent,
+				"limit", o[i].limit, "used", o[i].used, "peak", o[i].peak,
+				"refused", (json_int_t)o[i].refused, "mib",
 				(double)o[i].used * MBUF_DATA_BYTES / (1 << 20)));
 	free(o);
 	return list;
@@ -95,9 +99,10 @@ static json_t *memory_terms(const struct engine_memory *m)
 	unsigned i;
 
 	for (i = 0; i < m->term_count; i++)
-		json_array_append_new(list,
-			json_pack("{s:s s:I s:I s:f}", "term", m->terms[i].name, "count", (json_int_t)m->terms[i].count,
-				"bytes", (json_int_t)m->terms[i].bytes, "mib", (double)m->terms[i].bytes / (1 << 20)));
+		json_array_append_new(list, json_pack("{s:s s:I s:I s:f}", "term", m->terms[i].name,
+						    "count", (json_int_t)m->terms[i].count, "bytes",
+						    (json_int_t)m->terms[i].bytes, "mib",
+						    (double)m->terms[i].bytes / (1 << 20)));
 	return list;
 }
 
@@ -113,13 +118,14 @@ static json_t *pool_explain(struct engine *e, unsigned idx)
 	reserve_info(engine_pool(e, idx), &info);
 	engine_memory_worker(e, idx, &memory);
 	for (t = 0; t < sum->term_count; t++)
-		json_array_append_new(
-			terms, json_pack("{s:s s:i}", "term", sum->terms[t].name, "mbufs", sum->terms[t].count));
-	return json_pack("{s:s s:o s:i s:i s:f s:i s:i s:i s:i s:f s:o}", "pool", info.name, "terms", terms, "subtotal",
-		sum->subtotal, "sum", sum->total, "safety",
-		sum->subtotal ? (double)sum->total / sum->subtotal : 1.0, "floor", floor, "total", total, "normal",
-		total - floor, "peak_used", info.total - info.low_water, "mib",
-		(double)reserve_bytes(engine_pool(e, idx)) / (1 << 20), "memory", memory_terms(&memory));
+		json_array_append_new(terms, json_pack("{s:s s:i}", "term", sum->terms[t].name,
+						     "mbufs", sum->terms[t].count));
+	return json_pack("{s:s s:o s:i s:i s:f s:i s:i s:i s:i s:f s:o}", "pool", info.name,
+		"terms", terms, "subtotal", sum->subtotal, "sum", sum->total, "safety",
+		sum->subtotal ? (double)sum->total / sum->subtotal : 1.0, "floor", floor, "total",
+		total, "normal", total - floor, "peak_used", info.total - info.low_water, "mib",
+		(double)reserve_bytes(engine_pool(e, idx)) / (1 << 20), "memory",
+		memory_terms(&memory));
 }
 
 json_t *report_memory(struct engine *e)
@@ -134,9 +140,9 @@ json_t *report_memory(struct engine *e)
 	}
 	engine_memory_process(e, &shared);
 	bytes += shared.bytes;
-	return json_pack("{s:o s:I s:f s:I s:f}", "terms", memory_terms(&shared), "bytes", (json_int_t)bytes, "mib",
-		(double)bytes / (1 << 20), "resident_bytes", (json_int_t)shared.resident, "resident_mib",
-		(double)shared.resident / (1 << 20));
+	return json_pack("{s:o s:I s:f s:I s:f}", "terms", memory_terms(&shared), "bytes",
+		(json_int_t)bytes, "mib", (double)bytes / (1 << 20), "resident_bytes",
+		(json_int_t)shared.resident, "resident_mib", (double)shared.resident / (1 << 20));
 }
 
 json_t *report_reserve_explain(struct engine *e)
@@ -149,7 +155,8 @@ json_t *report_reserve_explain(struct engine *e)
 	return json_pack("{s:o s:o}", "pools", list, "memory", report_memory(e));
 }
 
-static void leaks_append(json_t *list, const struct reserve *r, uint64_t now_us, struct reserve_leak *l)
+static void leaks_append(
+	json_t *list, const struct reserve *r, uint64_t now_us, struct reserve_leak *l)
 {
 	struct reserve_info info;
 	unsigned k, b, n = reserve_leaks(r, now_us, l, OWNER_MAX);
@@ -160,9 +167,10 @@ static void leaks_append(json_t *list, const struct reserve *r, uint64_t now_us,
 
 		for (b = 0; b < RESERVE_AGE_BUCKETS; b++)
 			json_array_append_new(ages, json_integer(l[k].ages[b]));
-		json_array_append_new(list,
-			json_pack("{s:s s:s s:i s:I s:o}", "pool", info.name, "owner", l[k].name, "count",
-				l[k].count, "oldest_us", (json_int_t)l[k].oldest_us, "ages", ages));
+		json_array_append_new(
+			list, json_pack("{s:s s:s s:i s:I s:o}", "pool", info.name, "owner",
+				      l[k].name, "count", l[k].count, "oldest_us",
+				      (json_int_t)l[k].oldest_us, "ages", ages));
 	}
 }
 

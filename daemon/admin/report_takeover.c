@@ -1,8 +1,8 @@
 /*
  * report_takeover.c - what waits to be taken over, as JSON
  *
- * `list` and `status` show it beside the volumes that are served, with the same keys; `doctor` names the remedy,
- * also for devices that no state file describes. Control thread.
+ * `list` and `status` show it beside the volumes that are served, with the same keys; `doctor`
+ * names the remedy, also for devices that no state file describes. Control thread.
  */
 #include <stdio.h>
 #include "daemon/admin/report.h"
@@ -36,9 +36,10 @@ static void doctor_line(json_t *lines, int id, const char *text, const char *nam
 	char what[32], remedy[160];
 
 	snprintf(what, sizeof(what), "/dev/ublkb%d", id);
-	snprintf(remedy, sizeof(remedy), "if its data may be lost: sluice detach %s --force", name ? name : what);
-	json_array_append_new(lines, json_pack("{s:s s:b s:b s:s s:s}", "what", what, "good", 0, "required",
-					     0, "text", text, "remedy", remedy));
+	snprintf(remedy, sizeof(remedy), "if its data may be lost: sluice detach %s --force",
+		name ? name : what);
+	json_array_append_new(lines, json_pack("{s:s s:b s:b s:s s:s}", "what", what, "good", 0,
+					     "required", 0, "text", text, "remedy", remedy));
 }
 
 void report_takeover_doctor(const struct takeover *t, json_t *lines)
@@ -56,6 +57,8 @@ void report_takeover_doctor(const struct takeover *t, json_t *lines)
 	}
 	for (unsigned i = 0; i < n; i++)
 		doctor_line(lines, orphans[i],
-			"no process serves it, and the run directory has no state file of it: it is another "
-			"program's, or was left by a daemon with another run_dir:", NULL);
+			"no process serves it, and the run directory has no state file of it: it "
+			"is another "
+			"program's, or was left by a daemon with another run_dir:",
+			NULL);
 }

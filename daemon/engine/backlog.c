@@ -1,15 +1,16 @@
 /*
  * backlog.c - commands that a worker's ring had no room for, in order
  *
- * The ring between the control thread and a worker is bounded, so a post can be refused. The state machines of
- * the control thread then have a command that must not get lost (a lost STOP leaves a volume that never ends) and
- * must not overtake another (a STOP before the ADD). Each owner of commands, a part of a volume or a queue of a
- * port, has a backlog of its own: a command that is refused waits there, and everything after it, until a later
- * turn of the control thread finds room.
+ * The ring between the control thread and a worker is bounded, so a post can be refused. The state
+ * machines of the control thread then have a command that must not get lost (a lost STOP leaves a
+ * volume that never ends) and must not overtake another (a STOP before the ADD). Each owner of
+ * commands, a part of a volume or a queue of a port, has a backlog of its own: a command that is
+ * refused waits there, and everything after it, until a later turn of the control thread finds
+ * room.
  *
- * Bounded without a refusal of its own: a command that waits and a newer one of the same type say the same thing
- * about the same object, so the newer takes the place of the older, and an owner posts fewer types than
- * BACKLOG_MAX. Control thread only.
+ * Bounded without a refusal of its own: a command that waits and a newer one of the same type say
+ * the same thing about the same object, so the newer takes the place of the older, and an owner
+ * posts fewer types than BACKLOG_MAX. Control thread only.
  */
 #include "daemon/engine/backlog.h"
 

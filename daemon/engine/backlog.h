@@ -19,8 +19,9 @@ struct backlog {
 };
 
 /*
- * Posts @cmd to @w behind what waits already; what does not fit waits in @b for backlog_poll(). A command that waits
- * is replaced by one of the same type, so at most one of each type waits. Control thread.
+ * Posts @cmd to @w behind what waits already; what does not fit waits in @b for backlog_poll(). A
+ * command that waits is replaced by one of the same type, so at most one of each type waits.
+ * Control thread.
  */
 void backlog_post(struct backlog *b, struct worker *w, const struct worker_cmd *cmd);
 /* Posts what waits, as far as the worker's ring has room. Control thread, on each of its turns. */

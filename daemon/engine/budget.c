@@ -36,8 +36,8 @@ static uint32_t quota_plan(uint32_t io_bytes, uint32_t queue_depth)
 }
 
 /*
- * A datagram put together is a segment of a peer of ours, so no longer than the MTU; a path cuts it into
- * pieces of MTU_MIN at the least, and each arrives in an mbuf.
+ * A datagram put together is a segment of a peer of ours, so no longer than the MTU; a path cuts it
+ * into pieces of MTU_MIN at the least, and each arrives in an mbuf.
  */
 static uint32_t reass_mbufs(uint16_t mtu)
 {
@@ -47,24 +47,27 @@ static uint32_t reass_mbufs(uint16_t mtu)
 	return REASS_MAX * ((bytes + piece_bytes - 1) / piece_bytes);
 }
 
-/* The ring to the kernel counts packets; where none is longer than an mbuf, that is the number of both. */
+/* The ring to the kernel counts packets; where none is longer than an mbuf, that is the number of
+ * both. */
 static uint32_t exception_mbufs(const struct port_facts *f)
 {
 	if (f->has_lro)
 		return EXCEPTION_MBUF_MAX;
-	return RTE_MIN((uint32_t)EXCEPTION_RING_COUNT * (f->burst_mbufs / BURST_MAX), (uint32_t)EXCEPTION_MBUF_MAX);
+	return RTE_MIN((uint32_t)EXCEPTION_RING_COUNT * (f->burst_mbufs / BURST_MAX),
+		(uint32_t)EXCEPTION_MBUF_MAX);
 }
 
 /* The sum of a queue of a port without its volumes. */
-static void sum_base(const struct config *cfg, const struct port_facts *f, bool has_exception, uint16_t mtu,
-	struct reserve_sum_input *in)
+static void sum_base(const struct config *cfg, const struct port_facts *f, bool has_exception,
+	uint16_t mtu, struct reserve_sum_input *in)
 {
 	*in = (struct reserve_sum_input){
 		.ring_count = f->ring_mbufs,
 		.burst_count = f->burst_mbufs,
 		.essential_count = ESSENTIAL_COUNT,
 		.reassembly_count = reass_mbufs(mtu),
-		.neighbour_count = 0, /* packets that wait for a neighbour are ours, from the header pool */
+		.neighbour_count =
+			0, /* packets that wait for a neighbour are ours, from the header pool */
 		.exception_count = has_exception ? exception_mbufs(f) : 0,
 		.safety_pct = cfg->reserve.safety_pct,
 	};
@@ -142,8 +145,10 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 	if (sum.total <= q->total)
 		return 0;
 	return error_set(err, -ENOSPC,
-		"the reserve does not fit: %u mbufs needed with this volume (%u of them its own), the pool "
-		"of %s has %u; lower the volume's io_size_max, detach another, or set reserve.normal to %u and restart",
+		"the reserve does not fit: %u mbufs needed with this volume (%u of them its own), "
+		"the pool "
+		"of %s has %u; lower the volume's io_size_max, detach another, or set "
+		"reserve.normal to %u and restart",
 		sum.total, quota, e->ports[port].cfg->name, q->total, sum.total);
 }
 
@@ -152,16 +157,19 @@ static uint32_t normal_plan(const struct config *cfg)
 	return cfg->reserve.normal ? cfg->reserve.normal : NORMAL_DEFAULT;
 }
 
-uint32_t engine_quota_room(const struct engine *e, const struct engine_volume *v, const struct engine_part *p)
+uint32_t engine_quota_room(
+	const struct engine *e, const struct engine_volume *v, const struct engine_part *p)
 {
 	const struct engine_queue *q = &e->ports[v->port].queues[p->queue];
 	uint64_t spare = SPARE_DEVICES * (uint64_t)quota_of(IO_BYTES_DEFAULT, QUEUE_DEPTH_DEFAULT);
-	uint64_t most = (uint64_t)(q->total - normal_plan(&e->cfg) / 2) * 100 / RTE_MAX(e->cfg.reserve.safety_pct, 100u);
+	uint64_t most = (uint64_t)(q->total - normal_plan(&e->cfg) / 2) * 100 /
+			RTE_MAX(e->cfg.reserve.safety_pct, 100u);
 	uint64_t now = q->sum.subtotal + spare;
 
 	if (e->cfg.reserve.size >= 0)
 		return v->quota; /* the user set it by hand, for comparison */
-	return now < most ? (uint32_t)RTE_MIN(p->quota + (most - now) / p->connections, v->quota) : p->quota;
+	return now < most ? (uint32_t)RTE_MIN(p->quota + (most - now) / p->connections, v->quota)
+			  : p->quota;
 }
 
 bool engine_mtu_fits(const struct engine *e, unsigned port, uint16_t mtu, struct error *err)
@@ -177,7 +185,8 @@ bool engine_mtu_fits(const struct engine *e, unsigned port, uint16_t mtu, struct
 		if (sum.total <= p->queues[q].total)
 			continue;
 		error_set(err, -ENOSPC,
-			"the reserve does not fit: %u mbufs needed at an MTU of %u, the pool of %s has %u; detach a "
+			"the reserve does not fit: %u mbufs needed at an MTU of %u, the pool of %s "
+			"has %u; detach a "
 			"volume, or set reserve.normal to %u and restart",
 			sum.total, mtu, p->cfg->name, p->queues[q].total, sum.total);
 		return false;
@@ -193,7 +202,8 @@ static void queue_alarm(struct engine_queue *q, const char *port, unsigned queue
 	if (info.alarms != q->alarms_told) {
 		q->alarms_told = info.alarms;
 		q->is_alarmed = true;
-		log_warn("port %s queue %u: %u refills in a row found no packet memory, the ring lacks %u mbufs: "
+		log_warn("port %s queue %u: %u refills in a row found no packet memory, the ring "
+			 "lacks %u mbufs: "
 			 "see `sluice reserve`, and set reserve.normal or reserve.safety higher",
 			port, queue, info.refused_run_max, info.ring_debt);
 	} else if (q->is_alarmed && info.refused_run == 0) {
@@ -220,18 +230,22 @@ static unsigned connections_plan(const struct config_volume *v, unsigned queues)
 /* Total of one queue's pool: the configured volumes, room for a few more, and the normal part. */
 static uint32_t total_plan(const struct config *cfg, const struct port_facts *f, bool has_exception)
 {
-	const uint32_t quota_max = RTE_DIM(((struct reserve_sum_input *)NULL)->device_quota) - SPARE_DEVICES;
+	const uint32_t quota_max =
+		RTE_DIM(((struct reserve_sum_input *)NULL)->device_quota) - SPARE_DEVICES;
 	struct reserve_sum_input in;
 	struct reserve_sum sum;
 	unsigned i, c;
 
 	sum_base(cfg, f, has_exception, f->mtu, &in);
 	for (i = 0; i < cfg->volume_count; i++)
-		for (c = 0; c < connections_plan(&cfg->volumes[i], f->queues) && in.device_count < quota_max; c++)
-			in.device_quota[in.device_count++] =
-				quota_plan(cfg->volumes[i].io_bytes_max, cfg->volumes[i].queue_depth);
+		for (c = 0; c < connections_plan(&cfg->volumes[i], f->queues) &&
+			    in.device_count < quota_max;
+			c++)
+			in.device_quota[in.device_count++] = quota_plan(
+				cfg->volumes[i].io_bytes_max, cfg->volumes[i].queue_depth);
 	for (i = 0; i < SPARE_DEVICES; i++)
-		in.device_quota[in.device_count++] = quota_plan(IO_BYTES_DEFAULT, QUEUE_DEPTH_DEFAULT);
+		in.device_quota[in.device_count++] =
+			quota_plan(IO_BYTES_DEFAULT, QUEUE_DEPTH_DEFAULT);
 	reserve_sum(&in, &sum);
 	return RTE_MAX(floor_of(cfg, &sum), sum.total) + normal_plan(cfg);
 }
@@ -268,8 +282,8 @@ static struct rte_mempool *ext_pool_create(unsigned port, unsigned queue)
 {
 	char name[32];
 
-	/* No data room: payload is attached. The default cached ring ops serve: nothing rests here that
-	 * the reserve accounts for, and one worker uses it. */
+	/* No data room: payload is attached. The default cached ring ops serve: nothing rests here
+	 * that the reserve accounts for, and one worker uses it. */
 	snprintf(name, sizeof(name), "ext-%u-%u", port, queue);
 	return rte_pktmbuf_pool_create_by_ops(
 		name, EXT_POOL_COUNT, 0, NET_EXT_PRIV_BYTES, 0, SOCKET_ID_ANY, "stack");
@@ -281,7 +295,8 @@ uint64_t engine_ext_pool_bytes(void)
 	       rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + NET_EXT_PRIV_BYTES, 0, NULL);
 }
 
-int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err)
+int engine_pools_create(
+	struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err)
 {
 	char rx_name[32], hdr_name[32];
 	struct reserve_config rx, hdr;
@@ -302,7 +317,8 @@ int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_i
 		q->ext = ext_pool_create(port_idx, i);
 		if (!q->rx || !q->hdr || !q->ext)
 			return error_set(err, -ENOMEM,
-				"no memory for the pools of port %s (%u mbufs of %u bytes): add hugepages "
+				"no memory for the pools of port %s (%u mbufs of %u bytes): add "
+				"hugepages "
 				"(echo 256 > /proc/sys/vm/nr_hugepages) or set memory higher",
 				p->cfg->name, q->total, rx.data_bytes);
 	}

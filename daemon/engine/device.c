@@ -1,17 +1,18 @@
 /*
  * device.c - a volume's way into the world and out of it
  *
- * Attach: wait for the servers' addresses, find the port that reaches them, see that the reserve can hold the
- * volume's share, hand it to a worker, wait until it is READY; then make the block device from what
- * the server said, let the worker fetch its tags, and start it. Detach is the way back, and its order
- * is not free: the kernel's STOP_DEV waits for requests, so the worker must still serve them; only
- * when every tag came home is the volume drained, and only when the worker let go is memory freed.
+ * Attach: wait for the servers' addresses, find the port that reaches them, see that the reserve
+ * can hold the volume's share, hand it to a worker, wait until it is READY; then make the block
+ * device from what the server said, let the worker fetch its tags, and start it. Detach is the way
+ * back, and its order is not free: the kernel's STOP_DEV waits for requests, so the worker must
+ * still serve them; only when every tag came home is the volume drained, and only when the worker
+ * let go is memory freed.
  *
- * Each step waits for one thing, named by enum volume_step; engine_volume_poll() looks whether it has
- * come or its deadline has passed. A failure anywhere before STEP_SERVE takes the same way back and
- * reports why. A worker that does not let go keeps the volume's memory, for it may still use it; whoever
- * asked has the answer at the deadline all the same, and the slot is freed when the worker is done.
- * Control thread only.
+ * Each step waits for one thing, named by enum volume_step; engine_volume_poll() looks whether it
+ * has come or its deadline has passed. A failure anywhere before STEP_SERVE takes the same way back
+ * and reports why. A worker that does not let go keeps the volume's memory, for it may still use
+ * it; whoever asked has the answer at the deadline all the same, and the slot is freed when the
+ * worker is done. Control thread only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -44,7 +45,8 @@ static void done_call(struct engine_volume *v, int rc, const char *device)
 /* Takes the way back, from wherever attach had come. */
 static void teardown_begin(struct engine *e, struct engine_volume *v, uint64_t now_us)
 {
-	/* Whoever uses a device that was there before us must not lose it by our failing to serve it. */
+	/* Whoever uses a device that was there before us must not lose it by our failing to serve
+	 * it. */
 	v->is_kept |= v->is_recovery && v->step < STEP_SERVE && engine_ublk_may_stay(v);
 	if (v->ublk && !v->is_kept) {
 		struct error err = {""};
@@ -97,15 +99,17 @@ static void front_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 	for (i = 0; i < v->part_count; i++)
 		engine_part_post(e, v, &v->parts[i],
 			(struct worker_cmd){.type = WORKER_FRONT_SET,
-				.b = v->ublk ? ublk_front(v->ublk, i) : bench_front(v->parts[i].bench)});
+				.b = v->ublk ? ublk_front(v->ublk, i)
+					     : bench_front(v->parts[i].bench)});
 	step_set(v, STEP_FRONT, now_us, START_MS_MAX);
 }
 
-/* Why an attach ends at STEP_SPREAD or STEP_FRONT, which a worker ends within a turn. Out: -ETIMEDOUT. */
+/* Why an attach ends at STEP_SPREAD or STEP_FRONT, which a worker ends within a turn. Out:
+ * -ETIMEDOUT. */
 static int worker_is_late(struct engine_volume *v)
 {
-	return error_set(&v->error, -ETIMEDOUT, "volume %s: a worker did not answer within %u s", v->cfg.name,
-		START_MS_MAX / 1000);
+	return error_set(&v->error, -ETIMEDOUT, "volume %s: a worker did not answer within %u s",
+		v->cfg.name, START_MS_MAX / 1000);
 }
 
 static void spread_poll(struct engine *e, struct engine_volume *v, uint64_t now_us)
@@ -128,8 +132,10 @@ static void connected(struct engine *e, struct engine_volume *v, uint64_t now_us
 		front_begin(e, v, now_us);
 }
 
-/* The servers' addresses are known. Each gets the time to answer that a single one has, within bounds. */
-static int connect_begin(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
+/* The servers' addresses are known. Each gets the time to answer that a single one has, within
+ * bounds. */
+static int connect_begin(
+	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
 {
 	int rc = engine_volume_make(e, v, err);
 	uint64_t ms;
@@ -168,9 +174,10 @@ static void connect_poll(struct engine *e, struct engine_volume *v, uint64_t now
 		struct volume_info info;
 
 		volume_info(first->volume, &info);
-		error_set(&v->error, 0, "%s does not answer%s%s; start it, or see that port %s reaches it",
-			info.server[0] ? info.server : v->cfg.uris[0], info.error[0] ? ": " : "", info.error,
-			e->ports[v->port].cfg->name);
+		error_set(&v->error, 0,
+			"%s does not answer%s%s; start it, or see that port %s reaches it",
+			info.server[0] ? info.server : v->cfg.uris[0], info.error[0] ? ": " : "",
+			info.error, e->ports[v->port].cfg->name);
 		attach_fail(e, v, -ETIMEDOUT, now_us);
 	}
 }
@@ -187,8 +194,8 @@ static void serve_begin(struct engine *e, struct engine_volume *v, uint64_t now_
 				 "echo none > /sys/block/ublkb%d/queue/scheduler",
 				device, sched, ublk_dev_id(v->ublk));
 		memcpy(v->scheduler, sched, sizeof(v->scheduler));
-		log_info("volume %s: %s serves %s by %u worker%s%s", v->cfg.name, device, v->cfg.uris[0],
-			v->part_count, v->part_count > 1 ? "s" : "",
+		log_info("volume %s: %s serves %s by %u worker%s%s", v->cfg.name, device,
+			v->cfg.uris[0], v->part_count, v->part_count > 1 ? "s" : "",
 			v->is_recovery ? ", taken over with what was in flight" : "");
 	}
 	done_call(v, 0, device);
@@ -215,8 +222,8 @@ static void start_poll(struct engine *e, struct engine_volume *v, uint64_t now_u
 	int rc = ublk_start_poll(v->ublk, &v->error);
 
 	if (rc == -EAGAIN && now_us > v->deadline_us)
-		rc = error_set(&v->error, -ETIMEDOUT, "the kernel did not start the device within %u s",
-			START_MS_MAX / 1000);
+		rc = error_set(&v->error, -ETIMEDOUT,
+			"the kernel did not start the device within %u s", START_MS_MAX / 1000);
 	if (rc == 0)
 		serve_begin(e, v, now_us);
 	else if (rc != -EAGAIN)
@@ -229,14 +236,15 @@ static void stop_poll(struct engine *e, struct engine_volume *v, uint64_t now_us
 
 	if (v->is_stop_due)
 		v->is_stop_due = ublk_stop(v->ublk, NULL) != 0;
-	is_stopped = !v->is_stop_due && ublk_stop_poll(v->ublk, NULL) != -EAGAIN && ublk_queue_stopped(v->ublk);
+	is_stopped = !v->is_stop_due && ublk_stop_poll(v->ublk, NULL) != -EAGAIN &&
+		     ublk_queue_stopped(v->ublk);
 	if (!is_stopped && now_us <= v->deadline_us)
 		return;
 	if (is_stopped)
 		engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_FRONT_SET});
 	else /* its tags are still out: the volume answers them through the front end as it ends */
-		log_error("volume %s: the kernel did not give the device back within %u s", v->cfg.name,
-			STOP_MS_MAX / 1000);
+		log_error("volume %s: the kernel did not give the device back within %u s",
+			v->cfg.name, STOP_MS_MAX / 1000);
 	engine_parts_post(e, v,
 		(struct worker_cmd){.type = WORKER_VOLUME_STOP,
 			.n = v->is_forced ? 0 : DRAIN_MS_MAX * 1000ull});
@@ -248,11 +256,14 @@ static void drain_late(struct engine *e, struct engine_volume *v, uint64_t now_u
 {
 	if (!v->is_late) {
 		v->is_late = true;
-		log_error("volume %s: a worker does not let go of it; its memory stays in use until it does",
+		log_error("volume %s: a worker does not let go of it; its memory stays in use "
+			  "until it does",
 			v->cfg.name);
 		if (!v->result)
 			v->result = error_set(&v->error, -ETIMEDOUT,
-				"volume %s: a worker did not let go of it; it is still being detached", v->cfg.name);
+				"volume %s: a worker did not let go of it; it is still being "
+				"detached",
+				v->cfg.name);
 		done_call(v, v->result, "");
 	}
 	engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
@@ -309,34 +320,6 @@ void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_
 	}
 }
 
-/* The part that is @volume, or NULL; @v is set to what it is a part of. */
-static struct engine_part *part_find(struct engine *e, const struct volume *volume, struct engine_volume **v)
-{
-	unsigned i, k;
-
-	for (i = 0; i < VOLUME_MAX; i++) {
-		*v = &e->volumes[i];
-		for (k = 0; (*v)->step != STEP_FREE && k < (*v)->part_count; k++)
-			if ((*v)->parts[k].volume == volume)
-				return &(*v)->parts[k];
-	}
-	return NULL;
-}
-
-void engine_volume_event(struct engine *e, const struct volume_event *ev)
-{
-	struct engine_volume *v;
-	struct engine_part *p = part_find(e, ev->volume, &v);
-
-	if (!p)
-		return;
-	/* The refusal of a first connection is the attach's answer, logged by whoever asked for it. */
-	bool is_answer = p == &v->parts[0] && !p->was_ready && ev->type == VOLUME_EVENT_REFUSED;
-
-	if (ev->text[0] && !is_answer)
-		log_line(ev->err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", ev->text);
-}
-
 /* ---- the calls ---- */
 
 static struct engine_volume *name_find(struct engine *e, const char *name)
@@ -391,7 +374,8 @@ int engine_attach(struct engine *e, const struct engine_attach *how, struct erro
 	int rc;
 
 	if (name_find(e, how->volume->name))
-		return error_set(err, -EEXIST, "volume %s is attached already; detach it or choose a name",
+		return error_set(err, -EEXIST,
+			"volume %s is attached already; detach it or choose a name",
 			how->volume->name);
 	v = slot_take(e);
 	if (!v)
@@ -425,7 +409,8 @@ int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn
 	struct engine_volume *v = name_find(e, name);
 
 	if (!v)
-		return error_set(err, -ENOENT, "there is no volume %s; `sluice list` shows them", name);
+		return error_set(
+			err, -ENOENT, "there is no volume %s; `sluice list` shows them", name);
 	if (v->step != STEP_SERVE)
 		return error_set(err, -EALREADY, "volume %s is %s", name,
 			v->step < STEP_SERVE ? "still being attached" : "being detached already");
@@ -450,7 +435,8 @@ void engine_leave_all(struct engine *e, bool all)
 	for (i = 0; i < VOLUME_MAX; i++) {
 		struct engine_volume *v = &e->volumes[i];
 
-		if (v->step != STEP_SERVE || !engine_ublk_may_stay(v) || (!all && !ublk_is_open(v->ublk)))
+		if (v->step != STEP_SERVE || !engine_ublk_may_stay(v) ||
+			(!all && !ublk_is_open(v->ublk)))
 			continue;
 		v->is_kept = true;
 		teardown_begin(e, v, now_us);
@@ -467,7 +453,9 @@ static void teardown_force(struct engine *e, struct engine_volume *v)
 		engine_parts_post(e, v, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
 	else
 		engine_parts_post(e, v,
-			(struct worker_cmd){.type = v->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP, .n = 0});
+			(struct worker_cmd){
+				.type = v->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,
+				.n = 0});
 }
 
 void engine_detach_all(struct engine *e, bool force)

@@ -1,13 +1,13 @@
 /*
  * device_credit.c - read credits follow what a volume's READs need, and the sum follows the credits
  *
- * A worker measures how many credits its part of a volume could use (nbd_client/volume_credit.c); here
- * they are granted. More: first the floor and the limits of the owners rise, then the worker is told, so
- * that what it asks for was there before. Less: the worker is told first, and the floor falls when what
- * is in flight fits. So at no time is more asked for than the sum holds.
+ * A worker measures how many credits its part of a volume could use (nbd_client/volume_credit.c);
+ * here they are granted. More: first the floor and the limits of the owners rise, then the worker
+ * is told, so that what it asks for was there before. Less: the worker is told first, and the floor
+ * falls when what is in flight fits. So at no time is more asked for than the sum holds.
  *
- * A part that does nothing for a while goes back to the least. Growth leaves half of the normal mbufs,
- * and room for two volumes more: nobody grows at the cost of an attach.
+ * A part that does nothing for a while goes back to the least. Growth leaves half of the normal
+ * mbufs, and room for two volumes more: nobody grows at the cost of an attach.
  *
  * Control thread. Looked at ten times a second, so a growing volume doubles within a blink.
  */
@@ -34,7 +34,8 @@ static bool tell(const struct engine_queue *q, struct engine_part *p, uint32_t m
 	return true;
 }
 
-static void grant(struct engine *e, const struct engine_volume *v, struct engine_part *p, uint32_t mbufs)
+static void grant(
+	struct engine *e, const struct engine_volume *v, struct engine_part *p, uint32_t mbufs)
 {
 	p->quota = mbufs;
 	engine_part_limits(e, v, p);
@@ -42,7 +43,8 @@ static void grant(struct engine *e, const struct engine_volume *v, struct engine
 }
 
 /* As far as there is room; a step too small is not made. */
-static void grow(struct engine *e, const struct engine_volume *v, struct engine_part *p, uint32_t want)
+static void grow(
+	struct engine *e, const struct engine_volume *v, struct engine_part *p, uint32_t want)
 {
 	uint32_t mbufs = RTE_MIN(want, engine_quota_room(e, v, p));
 
@@ -53,8 +55,8 @@ static void grow(struct engine *e, const struct engine_volume *v, struct engine_
 }
 
 /* Wants the least while nothing is read. */
-static uint32_t wanted(const struct engine_volume *v, struct engine_part *p, const struct volume_info *info,
-	uint64_t now_us)
+static uint32_t wanted(const struct engine_volume *v, struct engine_part *p,
+	const struct volume_info *info, uint64_t now_us)
 {
 	uint32_t mbufs = RTE_ALIGN_CEIL(info->credit_wanted_mbufs, GRAIN);
 
@@ -67,7 +69,8 @@ static uint32_t wanted(const struct engine_volume *v, struct engine_part *p, con
 	return RTE_MIN(RTE_MAX(mbufs, v->quota_least), v->quota);
 }
 
-static void part_look(struct engine *e, const struct engine_volume *v, struct engine_part *p, uint64_t now_us)
+static void part_look(
+	struct engine *e, const struct engine_volume *v, struct engine_part *p, uint64_t now_us)
 {
 	const struct engine_queue *q = &e->ports[v->port].queues[p->queue];
 	struct volume_info info;

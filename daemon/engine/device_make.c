@@ -1,9 +1,9 @@
 /*
  * device_make.c - what a volume needs before a worker can have it
  *
- * What all its parts have in common and the addresses of its servers (device_servers.c); local TCP ports
- * taken from the kernel; then its parts, each with its share of a worker (device_part.c). And the
- * same list backwards.
+ * What all its parts have in common and the addresses of its servers (device_servers.c); local TCP
+ * ports taken from the kernel; then its parts, each with its share of a worker (device_part.c). And
+ * the same list backwards.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,7 +59,8 @@ static void plan_fill(const struct engine_volume *v, struct volume_config *vc)
 	vc->mbuf_payload_min = PAYLOAD_MIN;
 }
 
-int engine_volume_plan(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
+int engine_volume_plan(
+	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
 {
 	v->plan = calloc(1, sizeof(*v->plan));
 	if (!v->plan)
@@ -97,8 +98,9 @@ void engine_linger_poll(struct engine *e, bool all)
 	}
 }
 
-/* Some drivers look at finished transmissions only when they send again: a buffer may be referred to
- * long after its last byte was acknowledged. It is put aside, so that the detach need not wait. */
+/* Some drivers look at finished transmissions only when they send again: a buffer may be referred
+ * to long after its last byte was acknowledged. It is put aside, so that the detach need not wait.
+ */
 void engine_buf_put_aside(struct engine *e, struct stream_buf *buf)
 {
 	unsigned i;

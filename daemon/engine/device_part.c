@@ -3,11 +3,12 @@
  *
  * A port with several queues has a worker for each, and workers share nothing. So a block device
  * that is to use several is cut where the kernel cuts it: by hardware queues. Each *part* is a
- * struct volume on a worker of its own, with its connections, its credits in that worker's pool, its
- * staging and its hardware queue. The first part goes alone until it knows the export; the others
- * follow, as many as there are workers, connections asked for and processors, if the server says
- * CAN_MULTI_CONN. A part that does not come to serve, or whose packets arrive at another worker
- * whatever local port it tries, is left out: the device then has fewer queues, and status says why.
+ * struct volume on a worker of its own, with its connections, its credits in that worker's pool,
+ * its staging and its hardware queue. The first part goes alone until it knows the export; the
+ * others follow, as many as there are workers, connections asked for and processors, if the server
+ * says CAN_MULTI_CONN. A part that does not come to serve, or whose packets arrive at another
+ * worker whatever local port it tries, is left out: the device then has fewer queues, and status
+ * says why.
  *
  * Control thread only. Parts 0 to part_count - 1 are there, without holes.
  */
@@ -52,7 +53,8 @@ static void first_failed(struct engine_volume *v)
 	struct volume_info info;
 
 	volume_info(v->parts[0].volume, &info);
-	error_set(&v->error, 0, "%s", info.error[0] ? info.error : "the server did not accept the connection");
+	error_set(&v->error, 0, "%s",
+		info.error[0] ? info.error : "the server did not accept the connection");
 }
 
 /* The volume's state, not its events: those may be lost where many volumes have much to say. */
@@ -164,14 +166,16 @@ static int owners_add(const struct engine *e, struct engine_volume *v, struct en
 		vc->owner_ooo[c] = (uint16_t)p->owner_ooo[c];
 	}
 	return is_full ? error_set(err, -ENOSPC,
-				 "port %s, queue %u: all %u entries of its memory ledger are in use; detach a "
+				 "port %s, queue %u: all %u entries of its memory ledger are in "
+				 "use; detach a "
 				 "volume, or lower connections: of this one",
 				 e->ports[v->port].cfg->name, p->queue, OWNER_MAX)
 		       : 0;
 }
 
 /* After a change of p->quota. */
-void engine_part_limits(const struct engine *e, const struct engine_volume *v, const struct engine_part *p)
+void engine_part_limits(
+	const struct engine *e, const struct engine_volume *v, const struct engine_part *p)
 {
 	struct reserve *rx = e->ports[v->port].queues[p->queue].rx;
 
@@ -192,10 +196,12 @@ static void owners_del(const struct engine *e, const struct engine_volume *v, st
 
 	for (c = 0; c < p->connections; c++) {
 		if (p->owner_in[c] > 0 && reserve_owner_del(rx, (uint16_t)p->owner_in[c]))
-			log_error("volume %s: mbufs still charged in order: a leak, see `sluice reserve leaks`",
+			log_error("volume %s: mbufs still charged in order: a leak, see `sluice "
+				  "reserve leaks`",
 				v->cfg.name);
 		if (p->owner_ooo[c] > 0 && reserve_owner_del(rx, (uint16_t)p->owner_ooo[c]))
-			log_error("volume %s: mbufs still charged out of order: a leak, see `sluice reserve leaks`",
+			log_error("volume %s: mbufs still charged out of order: a leak, see "
+				  "`sluice reserve leaks`",
 				v->cfg.name);
 	}
 	if (p->owner > 0)
@@ -276,8 +282,8 @@ static int follower_add(struct engine *e, struct engine_volume *v, struct error 
 	return 0;
 }
 
-bool engine_spread_begin(struct engine *e, struct engine_volume *v, const struct block_limits *limits,
-	uint64_t now_us)
+bool engine_spread_begin(struct engine *e, struct engine_volume *v,
+	const struct block_limits *limits, uint64_t now_us)
 {
 	struct error err = {""};
 
@@ -303,7 +309,8 @@ static const char *part_fault(const struct engine_part *p)
 	if (!p->was_ready)
 		return "its connection was not ready in time";
 	if (info.conn_astray > 0)
-		return "its packets arrive at another worker whatever the local port: the driver does not steer";
+		return "its packets arrive at another worker whatever the local port: the driver "
+		       "does not steer";
 	return NULL;
 }
 
@@ -373,6 +380,33 @@ int engine_part_bench(struct engine_volume *v, unsigned idx, const struct block_
 }
 
 /* ---- what the parts say ---- */
+
+/* The part that is @volume, or NULL; @v is set to what it is a part of. */
+static struct engine_part *part_find(
+	struct engine *e, const struct volume *volume, struct engine_volume **v)
+{
+	unsigned i, k;
+
+	for (i = 0; i < VOLUME_MAX; i++) {
+		*v = &e->volumes[i];
+		for (k = 0; (*v)->step != STEP_FREE && k < (*v)->part_count; k++)
+			if ((*v)->parts[k].volume == volume)
+				return &(*v)->parts[k];
+	}
+	return NULL;
+}
+
+void engine_parts_event(struct engine *e, const struct volume_event *ev)
+{
+	struct engine_volume *v;
+	struct engine_part *p = part_find(e, ev->volume, &v);
+
+	if (!p || !ev->text[0])
+		return;
+	/* The refusal of a first connection is the attach's answer, which is logged there. */
+	if (p != &v->parts[0] || p->was_ready || ev->type != VOLUME_EVENT_REFUSED)
+		log_line(ev->err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", ev->text);
+}
 
 static void info_add(struct volume_info *sum, const struct volume_info *part)
 {

@@ -2,12 +2,12 @@
  * device_servers.c - a device's servers: names to addresses, addresses to a port
  *
  * Each URI's host is an address, or a name that the resolver looks up while the control thread goes
- * on. All addresses of all names that the device's port reaches become one list, in the order of the URIs, and
- * the volume tries them in turn. What no port reaches, or what the name server does not know, is left out with
- * a warning as long as something remains: a server with an IPv6 address is of use to a port
- * that has IPv4 only, and a second server whose name is unknown today does not keep the first
- * from serving. The port is that of the first address some port reaches; all connections of a
- * device are on the workers of one port.
+ * on. All addresses of all names that the device's port reaches become one list, in the order of
+ * the URIs, and the volume tries them in turn. What no port reaches, or what the name server does
+ * not know, is left out with a warning as long as something remains: a server with an IPv6 address
+ * is of use to a port that has IPv4 only, and a second server whose name is unknown today does not
+ * keep the first from serving. The port is that of the first address some port reaches; all
+ * connections of a device are on the workers of one port.
  *
  * While a device that serves has no connection at all, its names are looked up again, with growing
  * pauses, and the first part's worker gets the new list: the server may have moved behind its name.
@@ -119,7 +119,8 @@ static void names_give_up(struct engine *e, struct engine_volume *v, const char 
 	}
 }
 
-int engine_names_begin(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
+int engine_names_begin(
+	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
 {
 	int rc = 0;
 
@@ -163,15 +164,18 @@ void engine_names_end(struct engine *e, struct engine_volume *v)
 
 /* ---- addresses ---- */
 
-static void left_out(const struct engine_volume *v, unsigned uri, const struct net_ip *ip, const char *why)
+static void left_out(
+	const struct engine_volume *v, unsigned uri, const struct net_ip *ip, const char *why)
 {
 	char text[INET6_ADDRSTRLEN] = "";
 
 	inet_ntop(ip->family, ip->addr, text, sizeof(text));
-	log_warn("volume %s: %s (%s) is left out: %s", v->cfg.name, v->plan->uris[uri].host, text, why);
+	log_warn("volume %s: %s (%s) is left out: %s", v->cfg.name, v->plan->uris[uri].host, text,
+		why);
 }
 
-static const char *why_not(const struct engine *e, unsigned port, const struct net_ip *ip, unsigned count)
+static const char *why_not(
+	const struct engine *e, unsigned port, const struct net_ip *ip, unsigned count)
 {
 	int other = port_choose(e, ip);
 
@@ -183,22 +187,22 @@ static const char *why_not(const struct engine *e, unsigned port, const struct n
 }
 
 /* What @port reaches of all addresses. @is_told: what is left out is logged. */
-static void list_make(const struct engine *e, const struct engine_volume *v, unsigned port, bool is_told,
-	struct volume_servers *out)
+static void list_make(const struct engine *e, const struct engine_volume *v, unsigned port,
+	bool is_told, struct volume_servers *out)
 {
 	const struct device_names *n = &v->names;
 
 	memset(out, 0, sizeof(*out));
 	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
 		if (is_told && n->ips[i].count == 0)
-			log_warn("volume %s: %s is left out: %s", v->cfg.name, v->plan->uris[i].host,
-				n->why[i].text);
+			log_warn("volume %s: %s is left out: %s", v->cfg.name,
+				v->plan->uris[i].host, n->why[i].text);
 		for (unsigned k = 0; k < n->ips[i].count; k++) {
 			const char *why = why_not(e, port, &n->ips[i].ip[k], out->count);
 
 			if (!why)
-				out->list[out->count++] =
-					(struct volume_server){.ip = n->ips[i].ip[k], .uri = (uint8_t)i};
+				out->list[out->count++] = (struct volume_server){
+					.ip = n->ips[i].ip[k], .uri = (uint8_t)i};
 			else if (is_told)
 				left_out(v, i, &n->ips[i].ip[k], why);
 		}
@@ -217,7 +221,8 @@ int engine_servers_choose(struct engine *e, struct engine_volume *v, struct erro
 			port = port_choose(e, &n->ips[i].ip[k]);
 	}
 	if (port < 0 && unknown >= 0)
-		return error_set(err, -EHOSTUNREACH, "%s: %.300s; check the name or write the address",
+		return error_set(err, -EHOSTUNREACH,
+			"%s: %.300s; check the name or write the address",
 			v->plan->uris[unknown].host, n->why[unknown].text);
 	if (port < 0)
 		return error_set(err, -ENETUNREACH,
@@ -261,8 +266,10 @@ static void list_post(struct engine *e, struct engine_volume *v)
 	if (memcmp(&now, n->servers.count ? &n->servers : &v->plan->servers, sizeof(now)) != 0)
 		list_log(v, &now);
 	n->servers = now;
-	/* Also if it is the same: the worker did not take the last one if it was connected at that moment. */
-	engine_part_post(e, v, &v->parts[0], (struct worker_cmd){.type = WORKER_SERVERS_SET, .b = &n->servers});
+	/* Also if it is the same: the worker did not take the last one if it was connected at that
+	 * moment. */
+	engine_part_post(e, v, &v->parts[0],
+		(struct worker_cmd){.type = WORKER_SERVERS_SET, .b = &n->servers});
 }
 
 void engine_servers_follow(struct engine *e, struct engine_volume *v, uint64_t now_us)

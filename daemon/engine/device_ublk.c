@@ -41,8 +41,8 @@ int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover,
 	return 0;
 }
 
-int engine_ublk_staging(const struct engine_volume *v, struct engine_part *p, struct volume_config *vc,
-	struct error *err)
+int engine_ublk_staging(const struct engine_volume *v, struct engine_part *p,
+	struct volume_config *vc, struct error *err)
 {
 	if (!v->is_user_copy)
 		return 0;
@@ -59,7 +59,8 @@ static void state_write(const struct engine *e, struct engine_volume *v)
 	v->state.dev_id = ublk_dev_id(v->ublk);
 	v->state.volume = v->cfg;
 	if (ublk_state_write(e->cfg.run_dir, &v->state, &err))
-		log_warn("volume %s: should this daemon die, its device is lost: %s", v->cfg.name, err.text);
+		log_warn("volume %s: should this daemon die, its device is lost: %s", v->cfg.name,
+			err.text);
 }
 
 int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits)
@@ -78,8 +79,8 @@ int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct blo
 	};
 
 	if (v->is_recovery && v->part_count != v->part_want)
-		return error_set(&v->error, -EAGAIN, "%u of its %u queues can be served: %s", v->part_count,
-			v->part_want, v->spread);
+		return error_set(&v->error, -EAGAIN, "%u of its %u queues can be served: %s",
+			v->part_count, v->part_want, v->spread);
 	for (i = 0; i < v->part_count && !v->is_user_copy; i++) {
 		uc.buf[i] = dma_buf_create((uint64_t)uc.queue_depth * uc.io_bytes_max, &v->error);
 		v->parts[i].buf = uc.buf[i];
@@ -109,13 +110,15 @@ void engine_ublk_watch(struct engine_volume *v, uint64_t now_us)
 		return;
 	memcpy(v->scheduler, now, sizeof(now));
 	if (strcmp(now, "none") != 0)
-		log_warn("volume %s: the scheduler of /dev/ublkb%d is %s now: it may hold back what frees "
+		log_warn("volume %s: the scheduler of /dev/ublkb%d is %s now: it may hold back "
+			 "what frees "
 			 "memory; echo none > /sys/block/ublkb%d/queue/scheduler",
 			v->cfg.name, ublk_dev_id(v->ublk), now, ublk_dev_id(v->ublk));
 }
 
 /* What is less than it could be, in one line. */
-void engine_ublk_degraded(const struct engine_volume *v, const char *scheduler, char *out, size_t bytes)
+void engine_ublk_degraded(
+	const struct engine_volume *v, const char *scheduler, char *out, size_t bytes)
 {
 	bool is_wrong = scheduler[0] && strcmp(scheduler, "none") != 0;
 
@@ -148,7 +151,8 @@ void engine_ublk_end(struct engine *e, struct engine_volume *v)
 	if (v->is_kept) {
 		ublk_leave(v->ublk);
 		buffers_give_up(v);
-		log_info("volume %s: /dev/ublkb%d is left with its requests held: the next sluiced takes it over",
+		log_info("volume %s: /dev/ublkb%d is left with its requests held: the next sluiced "
+			 "takes it over",
 			v->cfg.name, id);
 		return;
 	}

@@ -23,10 +23,12 @@
 
 /* ---- addresses of a port ---- */
 
-void engine_gateway_set(struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface)
+void engine_gateway_set(
+	struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface)
 {
 	const char *text = a->ip.family == AF_INET ? cfg->gateway : cfg->gateway6;
-	const struct host_addr *known = a->ip.family == AF_INET ? &iface->gateway : &iface->gateway6;
+	const struct host_addr *known =
+		a->ip.family == AF_INET ? &iface->gateway : &iface->gateway6;
 
 	if (text[0] && inet_pton(a->ip.family, text, a->gateway.addr) == 1)
 		a->gateway.family = a->ip.family;
@@ -50,7 +52,8 @@ static int addrs_collect(struct engine_port *p, struct error *err)
 				cfg->address[i]);
 		p->addr_count++;
 	}
-	for (i = 0; !cfg->address_count && i < p->iface.addr_count && p->addr_count < NET_ADDR_MAX; i++) {
+	for (i = 0; !cfg->address_count && i < p->iface.addr_count && p->addr_count < NET_ADDR_MAX;
+		i++) {
 		struct net_addr *a = &p->addrs[p->addr_count++];
 
 		a->ip.family = p->iface.addrs[i].family;
@@ -59,7 +62,8 @@ static int addrs_collect(struct engine_port *p, struct error *err)
 	}
 	if (!p->addr_count)
 		return error_set(err, -EINVAL,
-			"port %s has no address: write `address: 192.0.2.2/24` under it in the configuration",
+			"port %s has no address: write `address: 192.0.2.2/24` under it in the "
+			"configuration",
 			cfg->name);
 	for (i = 0; i < p->addr_count; i++)
 		engine_gateway_set(&p->addrs[i], cfg, &p->iface);
@@ -99,8 +103,8 @@ static int port_bring_up(struct engine *e, unsigned idx, struct error *err)
 	return rc;
 }
 
-/* Worker @n of the daemon: the core the file says, else from the last one down of those we may use; the first is left to
- * the control thread where there is more than one. -1: not pinned. */
+/* Worker @n of the daemon: the core the file says, else from the last one down of those we may use;
+ * the first is left to the control thread where there is more than one. -1: not pinned. */
 static int worker_cpu(const struct config_port *cfg, unsigned queue, unsigned n)
 {
 	uint16_t cpus[HOST_CPU_MAX];
@@ -112,9 +116,9 @@ static int worker_cpu(const struct config_port *cfg, unsigned queue, unsigned n)
 }
 
 /*
- * A worker's TCP ports, for as long as it lives: the kernel's stack must not use one on which ours may
- * still wait in TIME-WAIT, and given back with each volume it would hand it out again at once. Where
- * several workers share a port they also tell whose a packet is.
+ * A worker's TCP ports, for as long as it lives: the kernel's stack must not use one on which ours
+ * may still wait in TIME-WAIT, and given back with each volume it would hand it out again at once.
+ * Where several workers share a port they also tell whose a packet is.
  */
 static void local_ports_take(struct engine_port *p, unsigned queue, struct worker_config *wc)
 {
@@ -133,7 +137,8 @@ static void local_ports_take(struct engine_port *p, unsigned queue, struct worke
 	}
 }
 
-static int worker_make(struct engine *e, struct engine_port *p, unsigned q, unsigned idx, struct error *err)
+static int worker_make(
+	struct engine *e, struct engine_port *p, unsigned q, unsigned idx, struct error *err)
 {
 	struct worker_config wc = {
 		.idx = idx,
@@ -163,14 +168,16 @@ static bool kernel_has_address(const struct engine_port *p)
 	for (unsigned i = 0; i < p->addr_count; i++)
 		for (unsigned k = 0; k < p->iface.addr_count; k++)
 			if (p->addrs[i].ip.family == p->iface.addrs[k].family &&
-				memcmp(p->addrs[i].ip.addr, p->iface.addrs[k].addr, sizeof(p->addrs[i].ip.addr)) == 0)
+				memcmp(p->addrs[i].ip.addr, p->iface.addrs[k].addr,
+					sizeof(p->addrs[i].ip.addr)) == 0)
 				return true;
 	return false;
 }
 
 /*
- * Under af_packet the kernel hears our packets too, and resets our connections if it has our address. It may be given the
- * address later, so the guard is wanted always, and needed only where it has it now.
+ * Under af_packet the kernel hears our packets too, and resets our connections if it has our
+ * address. It may be given the address later, so the guard is wanted always, and needed only where
+ * it has it now.
  */
 static int guard_make(struct engine_port *p, struct error *err)
 {
@@ -190,11 +197,13 @@ static int guard_make(struct engine_port *p, struct error *err)
 	if (p->guard)
 		return 0;
 	if (!kernel_has_address(p)) {
-		log_info("port %s: %s; the kernel must not be given its addresses", p->cfg->name, why.text);
+		log_info("port %s: %s; the kernel must not be given its addresses", p->cfg->name,
+			why.text);
 		return 0;
 	}
 	return error_set(err, -ENOTSUP,
-		"port %s: the kernel has its address and would reset its connections; %s; modprobe nf_tables, or write an "
+		"port %s: the kernel has its address and would reset its connections; %s; modprobe "
+		"nf_tables, or write an "
 		"`address:` under the port that the kernel has not",
 		p->cfg->name, why.text);
 }
@@ -220,7 +229,8 @@ static int workers_start(struct engine *e, unsigned idx, unsigned first, struct 
 	return rc;
 }
 
-struct engine *engine_create(const struct config *cfg, const struct engine_facts *facts, struct error *err)
+struct engine *engine_create(
+	const struct config *cfg, const struct engine_facts *facts, struct error *err)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 	unsigned i, first = 0;
@@ -301,7 +311,7 @@ void engine_poll(struct engine *e)
 			backlog_poll(&queue->backlog, queue->worker);
 			n = worker_events(queue->worker, ev, RTE_DIM(ev));
 			for (k = 0; k < n; k++)
-				engine_volume_event(e, &ev[k]);
+				engine_parts_event(e, &ev[k]);
 		}
 	resolver_clear(e->resolver);
 	for (i = 0; i < VOLUME_MAX; i++)

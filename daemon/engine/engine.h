@@ -24,7 +24,8 @@ struct engine_facts {
 };
 
 /* Opens ports, sizes and makes the pools, starts the workers. NULL with @err. After eal_start(). */
-struct engine *engine_create(const struct config *cfg, const struct engine_facts *facts, struct error *err);
+struct engine *engine_create(
+	const struct config *cfg, const struct engine_facts *facts, struct error *err);
 void engine_destroy(struct engine *e); /* every volume must be gone; NULL is fine */
 
 /* What the volume's I/O comes from. */
@@ -62,13 +63,16 @@ unsigned engine_volume_count(const struct engine *e);
 const struct config_volume *engine_config(const struct engine *e, const char *name);
 /* The name of the volume @idx that has a block device; NULL: there are fewer. */
 const char *engine_name_at(const struct engine *e, unsigned idx);
-/* Gives every worker the rules of cfg->protect. 0; -EAGAIN: earlier commands are still under way, ask again. */
+/* Gives every worker the rules of cfg->protect. 0; -EAGAIN: earlier commands are still under way,
+ * ask again. */
 int engine_protect_set(struct engine *e, const struct config *cfg);
 bool engine_has(const struct engine *e, const char *name);
-/* The name of the volume whose block device is /dev/ublkb@dev_id; the engine's, until the volume is gone. NULL: none. */
+/* The name of the volume whose block device is /dev/ublkb@dev_id; the engine's, until the volume is
+ * gone. NULL: none. */
 const char *engine_name_of_device(const struct engine *e, int dev_id);
 
-/* Detaches all, with @force also those on their way out; engine_volume_count() says when it is done. */
+/* Detaches all, with @force also those on their way out; engine_volume_count() says when it is
+ * done. */
 void engine_detach_all(struct engine *e, bool force);
 /*
  * Before engine_detach_all(): lets go of volumes whose block device is in use, or of @all that have
@@ -116,9 +120,11 @@ const struct reserve *engine_pool(const struct engine *e, unsigned idx);
 /* The exception port's pool beside RX pool @idx: held packets, and the kernel's own. NULL: none. */
 const struct reserve *engine_exception_pool(const struct engine *e, unsigned idx);
 /* The sum of an RX pool with its numbers, as last computed. */
-const struct reserve_sum *engine_sum(const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor);
+const struct reserve_sum *engine_sum(
+	const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor);
 
-/* Memory, by what takes it: terms of a worker, or of what the workers share. All of it is resident. */
+/* Memory, by what takes it: terms of a worker, or of what the workers share. All of it is resident.
+ */
 struct engine_memory_term {
 	const char *name;
 	uint64_t count, bytes; /* of them, all together */
@@ -148,15 +154,19 @@ bool engine_guarantee(const struct engine *e, const char **why);
 int engine_starve(struct engine *e, bool on); /* 0, -ENOTSUP without fault injection */
 /* Holds every pool at level "green", "yellow" or "red"; "off" lets go. 0, or -errno with @err. */
 int engine_level(struct engine *e, const char *level, struct error *err);
-/* Loses @count mbufs in the name of @owner. 0, -ENOENT, -ENOTSUP; -EAGAIN: the worker's command ring is full */
+/* Loses @count mbufs in the name of @owner. 0, -ENOENT, -ENOTSUP; -EAGAIN: the worker's command
+ * ring is full */
 int engine_fault_leak(struct engine *e, const char *owner, uint32_t count);
-int engine_fault_refill(struct engine *e, uint32_t count); /* of the first worker; 0, -ENOTSUP, -EAGAIN */
+int engine_fault_refill(
+	struct engine *e, uint32_t count);	 /* of the first worker; 0, -ENOTSUP, -EAGAIN */
 bool engine_spring_alloc_trap(struct engine *e); /* false: the command ring is full, try again */
 /* What a probe (FRONT_NONE) found, from its done call until it returns. NULL: no such volume. */
 const struct volume_probe *engine_probe(const struct engine *e, const char *name);
-/* Asks for requests that a pause held back, where they are due. Out: nanoseconds until the next; UINT64_MAX: none known. */
+/* Asks for requests that a pause held back, where they are due. Out: nanoseconds until the next;
+ * UINT64_MAX: none known. */
 uint64_t engine_bench_ask(const struct engine *e);
-bool engine_bench_done(const struct engine *e); /* the load of every volume that makes one is through */
+bool engine_bench_done(
+	const struct engine *e); /* the load of every volume that makes one is through */
 /* What all of them did together; so far, if it is not through. */
 void engine_bench_result(const struct engine *e, struct bench_result *out);
 

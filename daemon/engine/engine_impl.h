@@ -16,8 +16,9 @@
 #include "nbd_client/ublk/ublk_state.h"
 
 /*
- * Quota of a connection, in bytes of reads in flight at the least payload per mbuf: it begins with the
- * largest request, but not less than LEAST; the pool has room for PLAN planned, and credits grow to MOST.
+ * Quota of a connection, in bytes of reads in flight at the least payload per mbuf: it begins with
+ * the largest request, but not less than LEAST; the pool has room for PLAN planned, and credits
+ * grow to MOST.
  */
 #define PAYLOAD_MIN	 (MBUF_DATA_BYTES / 4) /* compaction guarantees a quarter (tcp.md 2) */
 #define QUOTA_SLACK	 64
@@ -25,14 +26,15 @@
 #define QUOTA_BYTES_PLAN  (1u << 20)
 #define QUOTA_BYTES_MOST  (4u << 20)
 #define ESSENTIAL_COUNT	 64
-#define USER_PIECE_BYTES  NBD_BLOCK_BYTES_MAX /* of user copy's staging: no block is larger, so each fits a piece */
+#define USER_PIECE_BYTES                                                                           \
+	NBD_BLOCK_BYTES_MAX /* of user copy's staging: no block is larger, so each fits a piece */
 #define USER_PIECES_TOTAL 64u		      /* 4 MiB: more WRITE payload in flight buys nothing */
 #define NORMAL_DEFAULT	 4096 /* normal mbufs beside the reserve */
 #define SPARE_DEVICES	 2    /* run-time attaches the pool has room for beyond the configured */
 #define HDR_POOL_COUNT	 8191
 #define EXT_POOL_COUNT	 16383
 
-#define CONN_SPARE	 16 /* slots of connections on their way out, beside those the pool can serve */
+#define CONN_SPARE 16 /* slots of connections on their way out, beside those the pool can serve */
 
 #define ENGINE_BENCH_MAX (VOLUME_MAX * VOLUME_PART_MAX)
 #define LINGER_MAX	 (2 * VOLUME_MAX * VOLUME_PART_MAX)
@@ -54,10 +56,12 @@ struct engine_queue {
 struct engine_port {
 	const struct config_port *cfg;
 	struct port *port;
-	struct host_iface iface; /* as last read: the kernel's own or its end of the exception port; may be empty */
+	struct host_iface iface; /* as last read: the kernel's own or its end of the exception port;
+				    may be empty */
 	struct net_addr addrs[NET_ADDR_MAX];
 	unsigned addr_count, queue_count;
-	struct worker_addrs follow_addrs; /* posted to the workers: theirs until the queues' backlogs are done */
+	struct worker_addrs follow_addrs; /* posted to the workers: theirs until the queues'
+					     backlogs are done */
 	bool is_follow_due, is_link_up;
 	uint16_t stack_mtu; /* what the workers were told last */
 	struct host_guard *guard; /* af_packet: NULL elsewhere, and where the kernel refused it */
@@ -90,7 +94,8 @@ struct engine_part {
 	unsigned connections;
 	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
 	struct backlog backlog; /* of commands about this part */
-	/* device_credit.c: what each connection has in the sum, what the worker was told, and since when … */
+	/* device_credit.c: what each connection has in the sum, what the worker was told, and since
+	 * when … */
 	uint32_t quota, told;
 	bool is_shrinking;
 	uint64_t credit_ticket, reads_seen, read_us, low_us;
@@ -134,7 +139,7 @@ struct engine_volume {
 	uint64_t deadline_us;
 	bool is_forced;
 	bool is_stop_due; /* the kernel did not take STOP_DEV yet */
-	bool is_late;	  /* a worker missed the deadline of STEP_DRAIN; whoever asked has the answer */
+	bool is_late; /* a worker missed the deadline of STEP_DRAIN; whoever asked has the answer */
 	int result; /* of the attach, when it ends in teardown */
 	struct error error;
 	engine_done_fn *done;
@@ -166,14 +171,15 @@ void engine_rules_of(const struct config *cfg, struct worker_rules *out);
 
 /* device.c */
 void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us);
-void engine_volume_event(struct engine *e, const struct volume_event *ev);
 
 /*
  * device_servers.c. Begin parses the URIs and asks for their hosts; done answers whether there is
- * nothing left to wait for; end forgets what was asked. Choose sets the port and plan->servers; 0, or -EHOSTUNREACH
- * or -ENETUNREACH with @err. Follow, while it serves: names are resolved again when no connection is left.
+ * nothing left to wait for; end forgets what was asked. Choose sets the port and plan->servers; 0,
+ * or -EHOSTUNREACH or -ENETUNREACH with @err. Follow, while it serves: names are resolved again
+ * when no connection is left.
  */
-int engine_names_begin(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err);
+int engine_names_begin(
+	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err);
 bool engine_names_done(struct engine *e, struct engine_volume *v, uint64_t now_us);
 void engine_names_end(struct engine *e, struct engine_volume *v);
 int engine_servers_choose(struct engine *e, struct engine_volume *v, struct error *err);
@@ -184,22 +190,25 @@ void engine_servers_follow(struct engine *e, struct engine_volume *v, uint64_t n
  * whether there are any to wait for, done whether that is over.
  */
 int engine_parts_make(struct engine *e, struct engine_volume *v, struct error *err);
-bool engine_spread_begin(struct engine *e, struct engine_volume *v, const struct block_limits *limits,
-	uint64_t now_us);
+bool engine_spread_begin(struct engine *e, struct engine_volume *v,
+	const struct block_limits *limits, uint64_t now_us);
 bool engine_spread_done(struct engine *e, struct engine_volume *v, uint64_t now_us);
 void engine_part_free(struct engine *e, struct engine_volume *v, unsigned idx);
 /*
- * Fills in the part's volume and posts @cmd to its worker, at once or, where the command ring is full, by a later
- * engine_parts_poll(), which also looks at the states of the volumes. Done says that all that was posted has been
- * carried out.
+ * Fills in the part's volume and posts @cmd to its worker, at once or, where the command ring is
+ * full, by a later engine_parts_poll(), which also looks at the states of the volumes. Done says
+ * that all that was posted has been carried out.
  */
 void engine_part_post(struct engine *e, const struct engine_volume *v, struct engine_part *p,
 	struct worker_cmd cmd);
 void engine_parts_post(struct engine *e, struct engine_volume *v, struct worker_cmd cmd);
 void engine_parts_poll(struct engine *e, struct engine_volume *v);
+/* Logs what a worker says of a part; decisions rest on the state that engine_parts_poll() reads. */
+void engine_parts_event(struct engine *e, const struct volume_event *ev);
 bool engine_parts_done(const struct engine *e, const struct engine_volume *v);
 bool engine_parts_gone(const struct engine_volume *v);
-void engine_part_limits(const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
+void engine_part_limits(
+	const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
 /* FRONT_BENCH: makes the load of part @idx. 0, or -EINVAL with v->error. */
 int engine_part_bench(struct engine_volume *v, unsigned idx, const struct block_limits *limits);
 void engine_parts_info(const struct engine_volume *v, struct volume_info *out); /* their sum */
@@ -209,23 +218,27 @@ void engine_parts_info(const struct engine_volume *v, struct volume_info *out); 
  * workers let go.
  */
 int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover, struct error *err);
-int engine_ublk_staging(const struct engine_volume *v, struct engine_part *p, struct volume_config *vc,
-	struct error *err);
+int engine_ublk_staging(const struct engine_volume *v, struct engine_part *p,
+	struct volume_config *vc, struct error *err);
 int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits);
-bool engine_ublk_may_stay(const struct engine_volume *v); /* is there a device that can outlive us */
+bool engine_ublk_may_stay(
+	const struct engine_volume *v); /* is there a device that can outlive us */
 /* While it serves: looks now and then whether somebody gave the device a scheduler. */
 void engine_ublk_watch(struct engine_volume *v, uint64_t now_us);
-void engine_ublk_degraded(const struct engine_volume *v, const char *scheduler, char *out, size_t bytes);
+void engine_ublk_degraded(
+	const struct engine_volume *v, const char *scheduler, char *out, size_t bytes);
 void engine_ublk_end(struct engine *e, struct engine_volume *v);
 
 /*
  * port_exception.c: makes the kernel's end of @p if it is to have one. 0, or -errno with @err where
  * the configuration insists.
  */
-void engine_exception_shape(const struct port_facts *f, struct exception_config *out); /* iface, mac, port apart */
+void engine_exception_shape(
+	const struct port_facts *f, struct exception_config *out); /* iface, mac, port apart */
 int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err);
 
-/* port_shortage.c: looks whether the kernel is short of memory, and has its frames rationed if so. */
+/* port_shortage.c: looks whether the kernel is short of memory, and has its frames rationed if so.
+ */
 void engine_shortage_start(struct engine *e); /* says so if the kernel does not tell */
 void engine_shortage_poll(struct engine *e, uint64_t now_us);
 
@@ -237,14 +250,18 @@ void engine_follow_start(struct engine *e);
 void engine_follow_poll(struct engine *e, uint64_t now_us);
 
 /* engine.c: the gateway of @a, from the file or else from @iface. */
-void engine_gateway_set(struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface);
+void engine_gateway_set(
+	struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface);
 
-/* device_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done. */
-int engine_volume_plan(struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err);
+/* device_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done.
+ */
+int engine_volume_plan(
+	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err);
 int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);
 void engine_volume_free(struct engine *e, struct engine_volume *v);
 
-/* Binds a kernel socket to a free TCP port, for us alone. The socket, with *port; -1: none to be had. */
+/* Binds a kernel socket to a free TCP port, for us alone. The socket, with *port; -1: none to be
+ * had. */
 int engine_local_port_take(uint16_t *port);
 
 /* Takes memory that mbufs may still point into; NULL is fine. */
@@ -257,7 +274,8 @@ bool engine_linger_has_room(const struct engine *e);
 uint32_t engine_quota_least(const struct config_volume *v);
 uint32_t engine_quota_most(const struct config_volume *v);
 /* How much each connection of @p may have without taking what others may need. */
-uint32_t engine_quota_room(const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
+uint32_t engine_quota_room(
+	const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
 /* Recomputes the sum of a queue with the volumes it has and moves the floor. */
 void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why);
 /* Would a volume of @quota more fit? 0, or -ENOSPC with the numbers in @err. */
@@ -266,13 +284,16 @@ int engine_fits(struct engine *e, unsigned port, unsigned queue, uint32_t quota,
 bool engine_mtu_fits(const struct engine *e, unsigned port, uint16_t mtu, struct error *err);
 /* Tells the log when a ring goes without refills, and when it is over. */
 void engine_alarm_poll(struct engine *e);
-/* What the pools of a queue are made of, names apart. @f may be planned: the volumes are the file's. */
+/* What the pools of a queue are made of, names apart. @f may be planned: the volumes are the
+ * file's. */
 void engine_pools_shape(const struct config *cfg, const struct port_facts *f, bool has_exception,
 	struct reserve_config *rx, struct reserve_config *hdr);
-/* Connections a pool of so many mbufs can have at the least quota, and some that are on their way out. */
+/* Connections a pool of so many mbufs can have at the least quota, and some that are on their way
+ * out. */
 uint32_t engine_conn_max(const struct config *cfg, uint32_t pool_total);
 uint64_t engine_ext_pool_bytes(void); /* of one queue, as planned */
-int engine_pools_create(struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err);
+int engine_pools_create(
+	struct engine *e, struct engine_port *p, unsigned port_idx, struct error *err);
 void engine_pools_destroy(struct engine_port *p);
 
 #endif

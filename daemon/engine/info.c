@@ -50,8 +50,8 @@ void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *o
 
 static const char *step_name(enum volume_step step)
 {
-	static const char *const names[] = {"free", "resolving", "connecting", "spreading", "starting", "starting", "serving",
-		"stopping", "draining"};
+	static const char *const names[] = {"free", "resolving", "connecting", "spreading",
+		"starting", "starting", "serving", "stopping", "draining"};
 
 	return names[step];
 }
@@ -83,7 +83,8 @@ unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsign
 		for (k = 0; k < v->part_count; k++)
 			o->staging_bytes += v->parts[k].buf ? v->parts[k].buf->bytes : 0;
 		if (v->ublk && v->step == STEP_SERVE) {
-			snprintf(o->device, sizeof(o->device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
+			snprintf(
+				o->device, sizeof(o->device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
 			ublk_scheduler_read(v->ublk, o->scheduler, sizeof(o->scheduler));
 		}
 		engine_ublk_degraded(v, o->scheduler, o->degraded, sizeof(o->degraded));
@@ -124,12 +125,14 @@ const struct reserve *engine_pool(const struct engine *e, unsigned idx)
 const struct reserve *engine_exception_pool(const struct engine *e, unsigned idx)
 {
 	const struct engine_queue *q = queue_at(e, idx);
-	const struct exception_queue *x = q && q->worker ? worker_config(q->worker)->exception : NULL;
+	const struct exception_queue *x =
+		q && q->worker ? worker_config(q->worker)->exception : NULL;
 
 	return x ? exception_pool(x) : NULL;
 }
 
-const struct reserve_sum *engine_sum(const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor)
+const struct reserve_sum *engine_sum(
+	const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor)
 {
 	const struct engine_queue *q = queue_at(e, pool_idx);
 
@@ -158,7 +161,8 @@ bool engine_guarantee(const struct engine *e, const char **why)
 
 	for (i = 0; i < e->port_count; i++)
 		if (!port_facts(e->ports[i].port)->is_full_guarantee) {
-			*why = "the kernel still allocates for each packet under af_packet and af_xdp; "
+			*why = "the kernel still allocates for each packet under af_packet and "
+			       "af_xdp; "
 			       "bind the NIC to vfio-pci for the full guarantee";
 			return false;
 		}
@@ -178,7 +182,8 @@ int engine_starve(struct engine *e, bool on)
 		return -ENOTSUP;
 	for (unsigned i = 0; i < e->port_count; i++)
 		for (unsigned q = 0; q < e->ports[i].queue_count; q++)
-			backlog_post(&e->ports[i].queues[q].backlog, e->ports[i].queues[q].worker, &cmd);
+			backlog_post(
+				&e->ports[i].queues[q].backlog, e->ports[i].queues[q].worker, &cmd);
 	return 0;
 }
 
@@ -189,11 +194,13 @@ int engine_level(struct engine *e, const char *level, struct error *err)
 
 	if (!SLUICE_FAULT_INJECTION)
 		return error_set(err, -ENOTSUP,
-			"this build has no fault injection; configure it with -Dfault_injection=true");
+			"this build has no fault injection; configure it with "
+			"-Dfault_injection=true");
 	for (k = 0; k < RTE_DIM(names) && strcmp(level, names[k]) != 0; k++)
 		;
 	if (k == RTE_DIM(names))
-		return error_set(err, -EINVAL, "level %s is not known; give green, yellow, red or off", level);
+		return error_set(err, -EINVAL,
+			"level %s is not known; give green, yellow, red or off", level);
 	for (i = 0; i < e->port_count; i++)
 		for (unsigned q = 0; q < e->ports[i].queue_count; q++)
 			reserve_fault_level(e->ports[i].queues[q].rx, (int)k - 1);
@@ -254,7 +261,8 @@ static unsigned benches(const struct engine *e, struct bench *out[ENGINE_BENCH_M
 
 	for (i = 0; i < VOLUME_MAX; i++) {
 		v = &e->volumes[i];
-		for (k = 0; v->step == STEP_SERVE && !v->bench_cfg.is_idle && k < v->part_count; k++)
+		for (k = 0; v->step == STEP_SERVE && !v->bench_cfg.is_idle && k < v->part_count;
+			k++)
 			if (v->parts[k].bench)
 				out[n++] = v->parts[k].bench;
 	}

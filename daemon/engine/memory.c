@@ -1,11 +1,11 @@
 /*
  * memory.c - how much memory the daemon takes: before it starts, and by what once it runs
  *
- * All memory is taken at start and locked, so two questions have exact answers. How much DPDK must be
- * given, is a sum over the configuration, of the same shapes and functions by which pools are made;
- * only what a driver takes for itself is an allowance. What it is for, is a list of terms for each
- * worker and one for the process, which `sluice reserve explain` prints; bench/memory holds their sum to
- * what the kernel counts.
+ * All memory is taken at start and locked, so two questions have exact answers. How much DPDK must
+ * be given, is a sum over the configuration, of the same shapes and functions by which pools are
+ * made; only what a driver takes for itself is an allowance. What it is for, is a list of terms for
+ * each worker and one for the process, which `sluice reserve explain` prints; bench/memory holds
+ * their sum to what the kernel counts.
  *
  * Control thread only.
  */
@@ -19,12 +19,14 @@
 
 #define PAGE_BYTES	   4096u		/* the smaller ones: they waste most */
 #define HUGEPAGE_MIB	   2u
-#define DRIVER_BYTES	   (2ull << 20)		/* of a queue: its rings, the driver's contexts, rings between threads */
-#define EAL_BYTES	   (4ull << 20)		/* DPDK's own, and what its heap loses to alignment */
+#define DRIVER_BYTES                                                                               \
+	(2ull << 20) /* of a queue: its rings, the driver's contexts, rings between threads */
+#define EAL_BYTES	   (4ull << 20) /* DPDK's own, and what its heap loses to alignment */
 #define OWN_THREADS	   2			/* DPDK's interrupts, the log */
 /*
- * Since DPDK 24.11 the libraries keep what each lcore has of its own in one block for all lcores there might be, by
- * libc and so locked: 16 MiB. The macro came with it. More than one block was not seen (tests/net/reserve.sh).
+ * Since DPDK 24.11 the libraries keep what each lcore has of its own in one block for all lcores
+ * there might be, by libc and so locked: 16 MiB. The macro came with it. More than one block was
+ * not seen (tests/net/reserve.sh).
  */
 #ifdef RTE_MAX_LCORE_VAR
 #define LCORE_VAR_BYTES	   ((uint64_t)RTE_MAX_LCORE_VAR * RTE_MAX_LCORE)
@@ -36,10 +38,12 @@
 
 static bool has_exception_plan(const struct config_port *p)
 {
-	return p->exception == EXCEPTION_TAP || (p->exception == EXCEPTION_AUTO && p->kind != DEVICE_AF_PACKET);
+	return p->exception == EXCEPTION_TAP ||
+	       (p->exception == EXCEPTION_AUTO && p->kind != DEVICE_AF_PACKET);
 }
 
-static uint64_t queue_plan(const struct config *cfg, const struct config_port *port, const struct port_facts *f)
+static uint64_t queue_plan(
+	const struct config *cfg, const struct config_port *port, const struct port_facts *f)
 {
 	bool has_exception = has_exception_plan(port);
 	struct exception_config exception;
@@ -92,16 +96,20 @@ static void term_add(struct engine_memory *m, const char *name, uint64_t count, 
 	if (bytes == 0)
 		return;
 	assert(m->term_count < RTE_DIM(m->terms));
-	m->terms[m->term_count++] = (struct engine_memory_term){.name = name, .count = count, .bytes = bytes};
+	m->terms[m->term_count++] =
+		(struct engine_memory_term){.name = name, .count = count, .bytes = bytes};
 	m->bytes += bytes;
 }
 
 static uint64_t pool_bytes(const struct engine_port *p, unsigned queue)
 {
 	const struct engine_queue *q = &p->queues[queue];
-	uint64_t bytes = reserve_bytes(q->rx) + reserve_bytes(q->hdr) + reserve_foreign_bytes(q->ext);
+	uint64_t bytes =
+		reserve_bytes(q->rx) + reserve_bytes(q->hdr) + reserve_foreign_bytes(q->ext);
 
-	return bytes + (p->exception ? reserve_bytes(exception_pool(exception_queue(p->exception, queue))) : 0);
+	return bytes +
+	       (p->exception ? reserve_bytes(exception_pool(exception_queue(p->exception, queue)))
+			     : 0);
 }
 
 static size_t part_bytes(const struct engine_volume *v, const struct engine_part *p)
@@ -115,7 +123,8 @@ static size_t part_bytes(const struct engine_volume *v, const struct engine_part
 }
 
 /* Parts on @queue of @port: how many, their staging, their tables. */
-static unsigned parts_on(const struct engine *e, unsigned port, unsigned queue, uint64_t *staging, uint64_t *tables)
+static unsigned parts_on(
+	const struct engine *e, unsigned port, unsigned queue, uint64_t *staging, uint64_t *tables)
 {
 	unsigned i, k, count = 0;
 
@@ -152,11 +161,13 @@ void engine_memory_worker(const struct engine *e, unsigned pool_idx, struct engi
 	term_add(out, "headers", HDR_POOL_COUNT, reserve_bytes(q->hdr));
 	term_add(out, "payload", EXT_POOL_COUNT, reserve_foreign_bytes(q->ext));
 	if (p->exception)
-		term_add(out, "exception", 1, reserve_bytes(exception_pool(exception_queue(p->exception, queue))));
+		term_add(out, "exception", 1,
+			reserve_bytes(exception_pool(exception_queue(p->exception, queue))));
 	term_add(out, "staging", parts, staging);
 	term_add(out, "volumes", parts, tables);
 	term_add(out, "connections", q->conn_max, net_bytes(q->conn_max));
-	term_add(out, "worker", 1, worker_bytes(q->conn_max) - net_bytes(q->conn_max) + THREAD_STACK_BYTES);
+	term_add(out, "worker", 1,
+		worker_bytes(q->conn_max) - net_bytes(q->conn_max) + THREAD_STACK_BYTES);
 }
 
 /* Bytes of DPDK's heaps: taken from the machine, and of that allocated. */
@@ -196,7 +207,8 @@ void engine_memory_process(const struct engine *e, struct engine_memory *out)
 	term_add(out, "sockets", 1, sockets);
 	term_add(out, "free", 1, total - used);
 	term_add(out, "engine", 1, sizeof(*e) + handover);
-	term_add(out, "threads", OWN_THREADS + exceptions, (OWN_THREADS + exceptions) * THREAD_STACK_BYTES);
+	term_add(out, "threads", OWN_THREADS + exceptions,
+		(OWN_THREADS + exceptions) * THREAD_STACK_BYTES);
 	term_add(out, "lcores", RTE_MAX_LCORE, LCORE_VAR_BYTES);
 	term_add(out, "program", 1, host_memory_files());
 	out->resident = host_memory_resident();

@@ -1,13 +1,13 @@
 /*
  * port_exception.c - does a port share its NIC with the kernel, and the kernel's end of it
  *
- * The end is an interface of the kernel's, sluiceN, that comes up with what a person expects who has
- * bound his NIC to vfio-pci: its MAC, its MTU, the port's addresses and, if a gateway is configured, a
- * default route behind all others. So ssh to the port's address goes on working.
+ * The end is an interface of the kernel's, sluiceN, that comes up with what a person expects who
+ * has bound his NIC to vfio-pci: its MAC, its MTU, the port's addresses and, if a gateway is
+ * configured, a default route behind all others. So ssh to the port's address goes on working.
  *
  * On af_packet the kernel sees the interface's packets anyway, and an af_xdp interface that carries
- * addresses would meet itself; there `auto` means off, and status says why. Where `auto` cannot have a
- * tap the daemon still starts: storage comes first, and nothing else was promised.
+ * addresses would meet itself; there `auto` means off, and status says why. Where `auto` cannot
+ * have a tap the daemon still starts: storage comes first, and nothing else was promised.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -30,8 +30,10 @@ static bool is_wanted(struct engine_port *p)
 		off(p, "other traffic is dropped (exception: off)");
 	else if (is_auto && p->cfg->kind == DEVICE_AF_PACKET)
 		off(p, "the kernel receives other traffic from the interface itself (af_packet)");
-	else if (is_auto && p->cfg->kind == DEVICE_AF_XDP && p->iface.addr_count && !p->cfg->address_count)
-		off(p, "other traffic is dropped: the kernel has the addresses of the af_xdp interface; give "
+	else if (is_auto && p->cfg->kind == DEVICE_AF_XDP && p->iface.addr_count &&
+		 !p->cfg->address_count)
+		off(p, "other traffic is dropped: the kernel has the addresses of the af_xdp "
+		       "interface; give "
 		       "them to the port as `address:` instead");
 	else
 		return true;
@@ -53,7 +55,8 @@ static void iface_set_up(struct engine_port *p)
 	if (host_iface_mtu_set(iface, port_facts(p->port)->mtu, &err))
 		note(&err);
 	for (i = 0; i < p->cfg->address_count && i < p->addr_count; i++) {
-		struct host_addr a = {.family = p->addrs[i].ip.family, .prefix_bits = p->addrs[i].prefix_bits};
+		struct host_addr a = {
+			.family = p->addrs[i].ip.family, .prefix_bits = p->addrs[i].prefix_bits};
 
 		memcpy(a.addr, p->addrs[i].ip.addr, sizeof(a.addr));
 		if (host_iface_addr_add(iface, &a, &err))
@@ -93,7 +96,8 @@ int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err
 	cfg.iface = p->exception_iface;
 	cfg.port_idx = idx;
 	if (p->cfg->exception_iface[0])
-		snprintf(p->exception_iface, sizeof(p->exception_iface), "%s", p->cfg->exception_iface);
+		snprintf(p->exception_iface, sizeof(p->exception_iface), "%s",
+			p->cfg->exception_iface);
 	else
 		snprintf(p->exception_iface, sizeof(p->exception_iface), "sluice%u", idx);
 	memcpy(cfg.mac, f->mac, sizeof(cfg.mac));

@@ -1,13 +1,14 @@
 /*
  * port_follow.c - what changes on the kernel's end of a port, while everything runs
  *
- * The control thread hears the kernel's news (config/host/host_follow.c), reads the interface again, and tells
- * the workers what is different: addresses and gateways, the MTU, neighbours. And the other way round: when
- * the NIC loses its link, the kernel's end loses its carrier.
+ * The control thread hears the kernel's news (config/host/host_follow.c), reads the interface
+ * again, and tells the workers what is different: addresses and gateways, the MTU, neighbours. And
+ * the other way round: when the NIC loses its link, the kernel's end loses its carrier.
  *
- * Addresses of the configuration stay, whatever is done to the interface: what people put swap on does not hang on
- * somebody's `ip addr flush`. Global addresses that the interface has besides become ours too, and go with it.
- * A larger MTU than the port was opened with is set back, because no buffer would hold such a frame.
+ * Addresses of the configuration stay, whatever is done to the interface: what people put swap on
+ * does not hang on somebody's `ip addr flush`. Global addresses that the interface has besides
+ * become ours too, and go with it. A larger MTU than the port was opened with is set back, because
+ * no buffer would hold such a frame.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,9 @@
 #include "daemon/engine/engine_impl.h"
 
 #define NEIGH_BATCH   16
-#define FOLLOW_REST   20u /* reading the kernel's interfaces takes at most a twentieth of the control thread's time */
+#define FOLLOW_REST                                                                                \
+	20u /* reading the kernel's interfaces takes at most a twentieth of the control thread's   \
+	       time */
 #define LINK_US	      200000ull /* the NIC's link is looked at this often */
 
 static const char *iface_of(const struct engine_port *p)
@@ -50,7 +53,8 @@ static void mtu_set_back(const struct engine_port *p, const struct host_iface *n
 		log_warn("%s", err.text);
 }
 
-/* The longest datagram is a term of the sum: a larger MTU needs room in the pool, a smaller one gives some back. */
+/* The longest datagram is a term of the sum: a larger MTU needs room in the pool, a smaller one
+ * gives some back. */
 static void mtu_follow(struct engine *e, unsigned port, const struct host_iface *now)
 {
 	struct engine_port *p = &e->ports[port];
@@ -61,8 +65,8 @@ static void mtu_follow(struct engine *e, unsigned port, const struct host_iface 
 	if (now->mtu == p->stack_mtu || now->mtu < MTU_MIN)
 		return;
 	if (now->mtu > mtu_max) {
-		log_warn("port %s: an MTU of %u on %s is more than the port's %u; set back", p->cfg->name,
-			now->mtu, now->name, mtu_max);
+		log_warn("port %s: an MTU of %u on %s is more than the port's %u; set back",
+			p->cfg->name, now->mtu, now->name, mtu_max);
 		mtu_set_back(p, now, mtu_max);
 		return;
 	}
@@ -71,7 +75,8 @@ static void mtu_follow(struct engine *e, unsigned port, const struct host_iface 
 		mtu_set_back(p, now, p->stack_mtu);
 		return;
 	}
-	log_info("port %s: MTU %u -> %u, as on %s", p->cfg->name, p->stack_mtu, now->mtu, now->name);
+	log_info(
+		"port %s: MTU %u -> %u, as on %s", p->cfg->name, p->stack_mtu, now->mtu, now->name);
 	p->stack_mtu = now->mtu;
 	for (unsigned q = 0; q < p->queue_count; q++)
 		engine_floor_update(e, port, q, "the MTU changed");
@@ -95,7 +100,8 @@ static bool has(const struct worker_addrs *list, const struct host_addr *a)
 }
 
 /* The file's first, then the interface's own, as far as there is room. */
-static void addrs_of(const struct engine_port *p, const struct host_iface *now, struct worker_addrs *out)
+static void addrs_of(
+	const struct engine_port *p, const struct host_iface *now, struct worker_addrs *out)
 {
 	bool is_ours = p->exception || p->cfg->address_count == 0;
 
@@ -132,7 +138,8 @@ static bool addrs_follow(struct engine_port *p, const struct host_iface *now)
 		return true;
 	if (is_posted(p))
 		return false;
-	log_info("port %s: %u address(es) -> %u, as on %s", p->cfg->name, p->addr_count, wanted.count, now->name);
+	log_info("port %s: %u address(es) -> %u, as on %s", p->cfg->name, p->addr_count,
+		wanted.count, now->name);
 	memcpy(p->addrs, wanted.addrs, sizeof(p->addrs));
 	p->addr_count = wanted.count;
 	p->follow_addrs = wanted;
@@ -149,7 +156,8 @@ static void neigh_follow(struct engine *e, const struct host_neigh *n)
 	memcpy(cmd.ip.addr, n->addr, sizeof(cmd.ip.addr));
 	memcpy(cmd.mac, n->mac, sizeof(cmd.mac));
 	for (unsigned i = 0; i < e->port_count; i++)
-		for (unsigned q = 0; e->ports[i].iface.index == n->index && q < e->ports[i].queue_count; q++)
+		for (unsigned q = 0;
+			e->ports[i].iface.index == n->index && q < e->ports[i].queue_count; q++)
 			if (!worker_post(e->ports[i].queues[q].worker, &cmd, NULL))
 				break; /* only a hint: the worker resolves the neighbour itself */
 }
@@ -164,7 +172,8 @@ static void link_follow(struct engine_port *p)
 	if (is_up == p->is_link_up)
 		return;
 	p->is_link_up = is_up;
-	log_line(is_up ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "port %s: link is %s", p->cfg->name, is_up ? "up" : "down");
+	log_line(is_up ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "port %s: link is %s", p->cfg->name,
+		is_up ? "up" : "down");
 	if (p->exception && host_iface_carrier_set(p->exception_iface, is_up, &err))
 		log_warn("%s", err.text);
 }
@@ -186,7 +195,8 @@ static void port_follow(struct engine *e, unsigned port)
 	p->iface = now;
 }
 
-/* With many routes and addresses a reading takes long: then the next waits, and changes that come meanwhile are one. */
+/* With many routes and addresses a reading takes long: then the next waits, and changes that come
+ * meanwhile are one. */
 static void ports_follow(struct engine *e, uint64_t now_us)
 {
 	for (unsigned i = 0; i < e->port_count; i++)

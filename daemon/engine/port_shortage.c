@@ -1,7 +1,8 @@
 /*
  * port_shortage.c - while the kernel is short of memory its frames are rationed
  *
- * The control thread looks twice a second, and tells the exception ports what it finds; what comes of that is in other.c.
+ * The control thread looks twice a second, and tells the exception ports what it finds; what comes
+ * of that is in other.c.
  */
 #include "config/log.h"
 #include "daemon/engine/engine_impl.h"
@@ -13,7 +14,8 @@ void engine_shortage_start(struct engine *e)
 	struct host_memory_want want;
 
 	if (host_memory_want(&want))
-		log_info("the kernel does not report shortage of memory (/proc/pressure/memory; boot it with psi=1): other "
+		log_info("the kernel does not report shortage of memory (/proc/pressure/memory; "
+			 "boot it with psi=1): other "
 			 "traffic is never rationed");
 }
 
@@ -23,7 +25,8 @@ static void tell(struct engine *e, bool is_short)
 		if (e->ports[i].exception)
 			exception_ration(e->ports[i].exception, is_short);
 	if (is_short)
-		log_warn("the kernel is short of memory: other traffic on its way there is rationed");
+		log_warn("the kernel is short of memory: other traffic on its way there is "
+			 "rationed");
 	else
 		log_info("the kernel has memory again: other traffic is not rationed any more");
 }

@@ -1,9 +1,9 @@
 /*
  * protect.c - the rules of `protect:`, from the configuration to the workers
  *
- * A worker's classifier holds them in a table of its own. They are made of the configuration's text here,
- * on the control thread, and the worker copies them between two bursts, so a packet meets the old rules
- * or the new ones. One set lies in the engine until every worker has copied it.
+ * A worker's classifier holds them in a table of its own. They are made of the configuration's text
+ * here, on the control thread, and the worker copies them between two bursts, so a packet meets the
+ * old rules or the new ones. One set lies in the engine until every worker has copied it.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,7 +23,8 @@ void engine_rules_of(const struct config *cfg, struct worker_rules *out)
 		rule->port = from->port;
 		rule->ethertype = from->ethertype;
 		if (from->address[0])
-			config_cidr_parse(from->address, &rule->family, rule->remote, &rule->remote_prefix_bits);
+			config_cidr_parse(from->address, &rule->family, rule->remote,
+				&rule->remote_prefix_bits);
 	}
 }
 
@@ -34,11 +35,13 @@ int engine_protect_set(struct engine *e, const struct config *cfg)
 
 	for (i = 0; i < e->port_count; i++)
 		for (q = 0; q < e->ports[i].queue_count; q++)
-			if (!backlog_done(&e->ports[i].queues[q].backlog, e->ports[i].queues[q].worker))
+			if (!backlog_done(
+				    &e->ports[i].queues[q].backlog, e->ports[i].queues[q].worker))
 				return -EAGAIN;
 	engine_rules_of(cfg, &e->rules);
 	for (i = 0; i < e->port_count; i++)
 		for (q = 0; q < e->ports[i].queue_count; q++)
-			backlog_post(&e->ports[i].queues[q].backlog, e->ports[i].queues[q].worker, &cmd);
+			backlog_post(
+				&e->ports[i].queues[q].backlog, e->ports[i].queues[q].worker, &cmd);
 	return 0;
 }

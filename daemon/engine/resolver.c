@@ -2,21 +2,21 @@
  * resolver.c - host names to addresses, off the control thread
  *
  * getaddrinfo() waits for a name server, for minutes if it is configured so, and cannot be told to
- * stop. So up to RESOLVER_THREAD_MAX threads call it, and the control thread looks for answers when the
- * event descriptor says so. It has its own deadline for each question; a question given up is
+ * stop. So up to RESOLVER_THREAD_MAX threads call it, and the control thread looks for answers when
+ * the event descriptor says so. It has its own deadline for each question; a question given up is
  * forgotten, and the thread that still waits for its answer throws that away when it comes. Threads
  * that hang keep a place each; further questions wait in the bounded table for a thread, and their
  * askers' deadlines go on.
  *
- * The last good addresses of each name are remembered, for a name server is often lost together with
- * what it names: a volume that reconnects must not depend on it.
+ * The last good addresses of each name are remembered, for a name server is often lost together
+ * with what it names: a volume that reconnects must not depend on it.
  *
- * The table, its lock and its conditions are shared; the last user frees them: the resolver, or a thread
- * that was still in the C library when the resolver was destroyed. What is remembered is the control
- * thread's alone.
+ * The table, its lock and its conditions are shared; the last user frees them: the resolver, or a
+ * thread that was still in the C library when the resolver was destroyed. What is remembered is the
+ * control thread's alone.
  *
- * Always: a job is FREE, QUEUED, RUNNING or ANSWERED; a RUNNING one is its thread's to finish, ABANDONED
- * says that nobody waits for it.
+ * Always: a job is FREE, QUEUED, RUNNING or ANSWERED; a RUNNING one is its thread's to finish,
+ * ABANDONED says that nobody waits for it.
  */
 #include "daemon/engine/resolver.h"
 
@@ -35,7 +35,8 @@
 #include "config/host/host.h"
 
 #define HOST_BYTES 256
-#define END_MS_MAX 200 /* for look-ups under way at the end: a name server that answers does so by then */
+#define END_MS_MAX                                                                                 \
+	200 /* for look-ups under way at the end: a name server that answers does so by then */
 
 enum job_state { JOB_FREE, JOB_QUEUED, JOB_RUNNING, JOB_ABANDONED, JOB_ANSWERED };
 
@@ -53,7 +54,8 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t has_work, is_idle;
 	struct job jobs[RESOLVER_JOB_MAX];
-	unsigned thread_count, busy_count, users; /* threads, of these in a look-up; they and the resolver */
+	unsigned thread_count, busy_count,
+		users; /* threads, of these in a look-up; they and the resolver */
 	bool is_ending;
 	int fd;
 	resolver_lookup_fn *lookup;
@@ -85,7 +87,8 @@ static void ip_set(struct net_ip *ip, const struct sockaddr *sa)
 
 int resolver_numeric(const char *host, struct net_ip *ip)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *list = NULL;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST},
+			*list = NULL;
 
 	if (getaddrinfo(host, NULL, &hints, &list))
 		return -EINVAL;
@@ -357,7 +360,8 @@ bool resolver_take(struct resolver *r, uint64_t ticket, struct resolver_answer *
 	return is_there;
 }
 
-void resolver_give_up(struct resolver *r, uint64_t ticket, const char *why, struct resolver_answer *out)
+void resolver_give_up(
+	struct resolver *r, uint64_t ticket, const char *why, struct resolver_answer *out)
 {
 	struct pool *p = r->pool;
 	struct job *j;

@@ -24,7 +24,8 @@ struct resolver_ips {
 };
 
 /*
- * Asks for the addresses of @host; may block, allocates, runs on a thread of the resolver. Out: 0 with
+ * Asks for the addresses of @host; may block, allocates, runs on a thread of the resolver. Out: 0
+ * with
  * @ips, at least one; else -EHOSTUNREACH with the reason alone in @err.
  */
 typedef int resolver_lookup_fn(const char *host, struct resolver_ips *ips, struct error *err);
@@ -37,15 +38,16 @@ int resolver_numeric(const char *host, struct net_ip *ip);
 /* No thread is started before the first question. NULL with @err. */
 struct resolver *resolver_create(resolver_lookup_fn *lookup, struct error *err);
 /*
- * Waits a moment for look-ups under way and abandons those that do not end: their threads and memory
- * stay until the process ends. NULL is fine.
+ * Waits a moment for look-ups under way and abandons those that do not end: their threads and
+ * memory stay until the process ends. NULL is fine.
  */
 void resolver_destroy(struct resolver *r);
 
 int resolver_fd(const struct resolver *r); /* readable when an answer may have come */
 void resolver_clear(struct resolver *r);   /* takes that back; look at every question after it */
 
-/* Out: a ticket, never 0; 0: RESOLVER_JOB_MAX questions wait, or no thread can be had. @host is copied. */
+/* Out: a ticket, never 0; 0: RESOLVER_JOB_MAX questions wait, or no thread can be had. @host is
+ * copied. */
 uint64_t resolver_ask(struct resolver *r, const char *host);
 
 struct resolver_answer {
@@ -56,6 +58,7 @@ struct resolver_answer {
 /* True: the answer is in @out, and the ticket is used up. */
 bool resolver_take(struct resolver *r, uint64_t ticket, struct resolver_answer *out);
 /* The asker waits no longer: as resolver_take(), with what is remembered and @why. */
-void resolver_give_up(struct resolver *r, uint64_t ticket, const char *why, struct resolver_answer *out);
+void resolver_give_up(
+	struct resolver *r, uint64_t ticket, const char *why, struct resolver_answer *out);
 
 #endif

@@ -18,8 +18,8 @@
  * still means the same export; otherwise the device keeps what it had, with a warning: nobody
  * changes a disk below a mounted file system by editing a file.
  *
- * Control thread. Always: an item is here until its device is served, gone or given up. Each name is
- * here once.
+ * Control thread. Always: an item is here until its device is served, gone or given up. Each name
+ * is here once.
  */
 #include "daemon/engine/takeover.h"
 
@@ -36,7 +36,8 @@
 #define RETRY_US_MIN 1000000u
 #define RETRY_US_MAX 10000000u
 #define WAIT_US_MAX  60000000u /* nobody's requests are held meanwhile */
-#define FOREIGN_US   5000000u  /* a predecessor that has let go of the lock is gone from the kernel by then */
+#define FOREIGN_US                                                                                 \
+	5000000u /* a predecessor that has let go of the lock is gone from the kernel by then */
 #define DEVICE_MAX   256
 #define ITEM_MAX     (2 * VOLUME_MAX) /* all an earlier daemon left, all the file names */
 
@@ -44,7 +45,7 @@ struct item {
 	struct takeover *owner;
 	struct ublk_state state; /* its volume is how it will be served */
 	bool is_used, is_attaching;
-	bool is_new;	  /* the file names it, and there is no device of it yet: state.dev_id is -1 */
+	bool is_new; /* the file names it, and there is no device of it yet: state.dev_id is -1 */
 	bool is_given_up; /* while attaching: what comes of it is the engine's business */
 	uint64_t retry_us;
 	uint32_t pause_us;
@@ -101,7 +102,8 @@ static void volume_choose(const struct config *cfg, struct ublk_state *s)
 	if (!file)
 		return;
 	if (!shares_uri(file, &was)) {
-		log_warn("volume %s: the configuration now has %s, /dev/ublkb%d serves %s and goes on with it; detach it to change that",
+		log_warn("volume %s: the configuration now has %s, /dev/ublkb%d serves %s and goes "
+			 "on with it; detach it to change that",
 			was.name, file->uris[0], s->dev_id, was.uris[0]);
 		return;
 	}
@@ -166,8 +168,11 @@ static void attach_new(struct takeover *t, const struct config_volume *volume)
 
 	for (i = 0; t->items[i].is_used; i++)
 		assert(i + 1 < ITEM_MAX);
-	t->items[i] = (struct item){
-		.owner = t, .is_used = true, .is_new = true, .pause_us = RETRY_US_MIN, .state.dev_id = -1};
+	t->items[i] = (struct item){.owner = t,
+		.is_used = true,
+		.is_new = true,
+		.pause_us = RETRY_US_MIN,
+		.state.dev_id = -1};
 	t->items[i].state.volume = *volume;
 	item_attach(&t->items[i]);
 }
@@ -196,15 +201,17 @@ static void item_gone(struct item *it, bool is_in_kernel)
 	if (is_in_kernel)
 		ublk_delete(id, NULL);
 	ublk_state_remove(t->cfg->run_dir, id);
-	log_info("volume %s: /dev/ublkb%d is gone: nothing to take over", it->state.volume.name, id);
+	log_info(
+		"volume %s: /dev/ublkb%d is gone: nothing to take over", it->state.volume.name, id);
 	item_end(it);
 	if (file)
 		attach_new(t, file);
 }
 
 /*
- * We hold the run directory's lock, so the daemon that wrote the state file has ended or is about to. A process that
- * goes on serving the device is another program that got the number after ours was deleted.
+ * We hold the run directory's lock, so the daemon that wrote the state file has ended or is about
+ * to. A process that goes on serving the device is another program that got the number after ours
+ * was deleted.
  */
 static bool is_foreign(struct item *it, const struct ublk_look *look)
 {
@@ -218,14 +225,17 @@ static bool is_foreign(struct item *it, const struct ublk_look *look)
 	return it->foreign_us && now_us - it->foreign_us >= FOREIGN_US;
 }
 
-/* The number is another program's: the state file means nothing any more, and the device is left alone. */
+/* The number is another program's: the state file means nothing any more, and the device is left
+ * alone. */
 static void item_foreign(struct item *it, int pid)
 {
 	const struct config_volume *file = configured(it->owner->cfg, it->state.volume.name);
 	struct takeover *t = it->owner;
 
-	log_warn("volume %s: /dev/ublkb%d belongs to process %d now, so there is nothing to take over%s",
-		it->state.volume.name, it->state.dev_id, pid, file ? "; attaching the volume anew" : "");
+	log_warn("volume %s: /dev/ublkb%d belongs to process %d now, so there is nothing to take "
+		 "over%s",
+		it->state.volume.name, it->state.dev_id, pid,
+		file ? "; attaching the volume anew" : "");
 	ublk_state_remove(t->cfg->run_dir, it->state.dev_id);
 	item_end(it);
 	if (file)
@@ -265,7 +275,8 @@ void takeover_poll(struct takeover *t)
 	unsigned i;
 
 	for (i = 0; i < ITEM_MAX; i++)
-		if (t->items[i].is_used && !t->items[i].is_attaching && t->items[i].retry_us <= now_us)
+		if (t->items[i].is_used && !t->items[i].is_attaching &&
+			t->items[i].retry_us <= now_us)
 			item_try(&t->items[i]);
 }
 
@@ -327,7 +338,8 @@ const char *takeover_name_of_device(const struct takeover *t, int dev_id)
 	unsigned i;
 
 	for (i = 0; i < ITEM_MAX; i++)
-		if (t->items[i].is_used && !t->items[i].is_new && t->items[i].state.dev_id == dev_id)
+		if (t->items[i].is_used && !t->items[i].is_new &&
+			t->items[i].state.dev_id == dev_id)
 			return t->items[i].state.volume.name;
 	return NULL;
 }
@@ -371,7 +383,8 @@ int takeover_drop(struct takeover *t, const char *name, struct error *err)
 	if (!it || it->is_new)
 		return -ENOENT;
 	if (it->is_attaching)
-		return error_set(err, -EBUSY, "volume %s is being taken over: try again in a moment", name);
+		return error_set(
+			err, -EBUSY, "volume %s is being taken over: try again in a moment", name);
 	rc = takeover_drop_device(t, it->state.dev_id, err);
 	if (rc == 0)
 		item_end(it);

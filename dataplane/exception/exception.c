@@ -1,30 +1,32 @@
 /*
- * exception.c - the way to the kernel's own network stack, for all traffic that is not the storage's
+ * exception.c - the way to the kernel's own network stack, for all traffic that is not the
+ * storage's
  *
  * Giving a frame to the kernel makes the kernel allocate memory for it. When memory is short that
  * call sleeps until pages are written out, and they may be written out through this very daemon: a
- * worker that makes the call waits for itself. So no worker makes it. Between a worker and its queue
- * of the tap stands a thread that nobody waits for, and between the two four rings, as between a driver
- * and a NIC:
+ * worker that makes the call waits for itself. So no worker makes it. Between a worker and its
+ * queue of the tap stands a thread that nobody waits for, and between the two four rings, as
+ * between a driver and a NIC:
  *
  *	          ── down ──▶        ── write ──▶
  *	  worker  ◀─ done ───        tap's queue      (the kernel's interface, sluiceN)
  *	          ── blank ─▶ thread
  *	          ◀─ up ─────        ◀── read ───
  *
- * The thread (exception_thread.c) reads and writes the bytes of mbufs and never takes or frees one: pools stay with the
- * worker, without locks. If the thread is stuck in the kernel, "down" fills up to its bound and the
- * worker sheds what does not fit; that is all that happens.
+ * The thread (exception_thread.c) reads and writes the bytes of mbufs and never takes or frees one:
+ * pools stay with the worker, without locks. If the thread is stuck in the kernel, "down" fills up
+ * to its bound and the worker sheds what does not fit; that is all that happens.
  *
- * Waking the thread costs more than a frame does, so under load frames are gathered: the worker wakes it
- * when a burst has come together or KICK_US_MAX have passed since it did so last, and before it sleeps
- * itself, but for a nap under a flood, after which it asks again. A frame that comes alone goes at once.
+ * Waking the thread costs more than a frame does, so under load frames are gathered: the worker
+ * wakes it when a burst has come together or KICK_US_MAX have passed since it did so last, and
+ * before it sleeps itself, but for a nap under a flood, after which it asks again. A frame that
+ * comes alone goes at once.
  *
  * Each side sleeps on a descriptor and the other wakes it only then: say that you sleep, look once
  * more, sleep; give, then look whether the other sleeps. The fences pair up.
  *
- * Always: mbufs in down and done and with the thread <= EXCEPTION_RING_COUNT, and those in blank and up
- * and with the thread <= EXCEPTION_BLANK_COUNT.
+ * Always: mbufs in down and done and with the thread <= EXCEPTION_RING_COUNT, and those in blank
+ * and up and with the thread <= EXCEPTION_BLANK_COUNT.
  */
 #include "config/counter.h"
 #include "dataplane/exception/exception_impl.h"
@@ -164,12 +166,14 @@ void exception_stats(const struct exception_queue *q, struct exception_stats *ou
 
 /* ---- life, on the control thread ---- */
 
-static struct rte_ring *ring_make(const struct exception_config *cfg, unsigned idx, const char *what, unsigned count)
+static struct rte_ring *ring_make(
+	const struct exception_config *cfg, unsigned idx, const char *what, unsigned count)
 {
 	char name[32];
 
 	snprintf(name, sizeof(name), "exc-%u-%u-%s", cfg->port_idx, idx, what);
-	return rte_ring_create(name, count, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
+	return rte_ring_create(
+		name, count, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
 }
 
 static uint16_t room_of(uint16_t mtu)
@@ -180,8 +184,8 @@ static uint16_t room_of(uint16_t mtu)
 void exception_pool_shape(const struct exception_config *cfg, struct reserve_config *pool)
 {
 	*pool = (struct reserve_config){
-		.total_count = EXCEPTION_BLANK_COUNT + EXCEPTION_RING_COUNT + BURST_MAX + cfg->tx_count +
-			cfg->hold_count,
+		.total_count = EXCEPTION_BLANK_COUNT + EXCEPTION_RING_COUNT + BURST_MAX +
+			       cfg->tx_count + cfg->hold_count,
 		.data_bytes = RTE_PKTMBUF_HEADROOM + (uint32_t)room_of(cfg->mtu),
 		.socket = SOCKET_ID_ANY,
 	};
@@ -234,7 +238,9 @@ struct exception *exception_create(const struct exception_config *cfg, struct er
 	for (i = 0; i < cfg->queue_count; i++)
 		if (queue_init(e, i)) {
 			error_set(err, -ENOMEM,
-				"no memory for the packets of %s: add hugepages or set memory higher", cfg->iface);
+				"no memory for the packets of %s: add hugepages or set memory "
+				"higher",
+				cfg->iface);
 			goto err;
 		}
 	return e;
@@ -299,7 +305,8 @@ void exception_stop(struct exception *e)
 			continue;
 		__atomic_store_n(&q->is_ending, true, __ATOMIC_SEQ_CST);
 		if (write(q->kick_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-			log_error("%s: no eventfd to wake its thread: %s", e->cfg.iface, strerror(errno));
+			log_error("%s: no eventfd to wake its thread: %s", e->cfg.iface,
+				strerror(errno));
 		pthread_join(q->thread, NULL);
 		q->is_started = false;
 	}

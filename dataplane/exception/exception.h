@@ -1,5 +1,6 @@
 /*
- * exception.h - the way to the kernel's own network stack, for all traffic that is not the storage's
+ * exception.h - the way to the kernel's own network stack, for all traffic that is not the
+ * storage's
  *
  * A tap interface with the NIC's MAC, with as many queues as the NIC has. Each queue belongs to one
  * worker, and has a thread of its own between the worker and the kernel.
@@ -35,7 +36,7 @@ struct exception *exception_create(const struct exception_config *cfg, struct er
 /* After exception_stop(), and when no mbuf of its pools is anywhere else. NULL is fine. */
 void exception_destroy(struct exception *e);
 int exception_start(struct exception *e, struct error *err); /* its threads */
-void exception_stop(struct exception *e);		     /* ends them, and waits; NULL is fine */
+void exception_stop(struct exception *e); /* ends them, and waits; NULL is fine */
 /* Tells the workers, by exception_frame_ns(), to ration the kernel's frames. */
 void exception_ration(struct exception *e, bool on);
 struct exception_queue *exception_queue(struct exception *e, unsigned idx);
@@ -49,15 +50,18 @@ struct reserve *exception_pool(const struct exception_queue *q);
 
 /* Frames that are free to go to the kernel now. */
 unsigned exception_room(const struct exception_queue *q);
-/* Nanoseconds of a processor that a frame takes on its way into the kernel, where that is rationed; 0: it is not. */
+/* Nanoseconds of a processor that a frame takes on its way into the kernel, where that is rationed;
+ * 0: it is not. */
 uint32_t exception_frame_ns(const struct exception_queue *q);
 /* Eats @m, which is fit for tap_write(); exception_room() said there is room. */
 void exception_send(struct exception_queue *q, struct rte_mbuf *m);
 /* Frames from the kernel, ready for the NIC. Out: how many, at most @max. */
 unsigned exception_receive(struct exception_queue *q, struct rte_mbuf **m, unsigned max);
-/* Once a turn: frees what the kernel has taken, lays out new blanks, wakes the thread if it is time. */
+/* Once a turn: frees what the kernel has taken, lays out new blanks, wakes the thread if it is
+ * time. */
 void exception_turn(struct exception_queue *q, uint64_t now_us);
-void exception_kick(struct exception_queue *q); /* before the worker sleeps: wakes the thread if need be */
+void exception_kick(
+	struct exception_queue *q); /* before the worker sleeps: wakes the thread if need be */
 bool exception_has_news(const struct exception_queue *q); /* for a worker about to sleep */
 
 struct exception_stats {

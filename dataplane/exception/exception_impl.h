@@ -1,5 +1,6 @@
 /*
- * exception_impl.h - inside of the exception port: what a worker and its thread share, for exception.c and exception_thread.c
+ * exception_impl.h - inside of the exception port: what a worker and its thread share, for
+ * exception.c and exception_thread.c
  */
 #ifndef DATAPLANE_EXCEPTION_EXCEPTION_IMPL_H
 #define DATAPLANE_EXCEPTION_EXCEPTION_IMPL_H
@@ -9,7 +10,11 @@
 
 struct rte_ring;
 
-enum exception_sleep { AWAKE, ASLEEP, ASLEEP_BLIND /* without blanks, so not looking at the tap */ };
+enum exception_sleep {
+	AWAKE,
+	ASLEEP,
+	ASLEEP_BLIND /* without blanks, so not looking at the tap */
+};
 
 struct exception_queue {
 	/* the worker's */

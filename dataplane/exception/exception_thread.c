@@ -1,11 +1,13 @@
 /*
  * exception_thread.c - the thread between a worker and its queue of the tap
  *
- * It reads and writes the bytes of mbufs, and may sleep in the kernel for as long as the kernel likes: nobody waits for it.
- * exception.c has the picture, and why. It asks the kernel for frames when poll says that there are some, and does not try.
+ * It reads and writes the bytes of mbufs, and may sleep in the kernel for as long as the kernel
+ * likes: nobody waits for it. exception.c has the picture, and why. It asks the kernel for frames
+ * when poll says that there are some, and does not try.
  *
- * While frames are rationed (other.c) it measures what one takes of its processor on the way there: the system call, in which the kernel
- * may have to make pages free first, and its share of waking up. What the kernel sends is left out of that.
+ * While frames are rationed (other.c) it measures what one takes of its processor on the way there:
+ * the system call, in which the kernel may have to make pages free first, and its share of waking
+ * up. What the kernel sends is left out of that.
  */
 #include <assert.h>
 #include <errno.h>
@@ -36,7 +38,8 @@ static unsigned write_burst(struct exception_queue *q)
 			continue;
 		}
 		counter_add(&q->stats.to_kernel, 1);
-		counter_add(&q->stats.to_kernel_bytes, rte_pktmbuf_pkt_len((struct rte_mbuf *)m[i]));
+		counter_add(
+			&q->stats.to_kernel_bytes, rte_pktmbuf_pkt_len((struct rte_mbuf *)m[i]));
 	}
 	if (n && rte_ring_sp_enqueue_bulk(q->done, m, n, NULL) == 0)
 		assert(!"the done ring holds all that can be on its way");
@@ -51,7 +54,8 @@ static uint64_t thread_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* @n frames went to the kernel: what did each take of a processor, the way from the worker to here included? */
+/* @n frames went to the kernel: what did each take of a processor, the way from the worker to here
+ * included? */
 static void frame_measure(struct exception_queue *q, unsigned n)
 {
 	uint64_t now_ns, ns;
@@ -116,7 +120,8 @@ static void worker_wake(struct exception_queue *q)
 static bool thread_sleep(struct exception_queue *q)
 {
 	bool has_blanks = !rte_ring_empty(q->blank);
-	struct pollfd fds[2] = {{.fd = q->kick_fd, .events = POLLIN}, {.fd = q->tap_fd, .events = POLLIN}};
+	struct pollfd fds[2] = {
+		{.fd = q->kick_fd, .events = POLLIN}, {.fd = q->tap_fd, .events = POLLIN}};
 	bool has_frames = true; /* who does not look does not know */
 	uint64_t kicks;
 

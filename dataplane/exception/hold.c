@@ -1,32 +1,33 @@
 /*
  * hold.c - other traffic that must wait a moment, and who goes first when there is too much of it
  *
- * Under pressure the traffic beside the storage is slowed before it is cut: what does not go on this turn waits
- * here, in order, for the next turns or for better times. What has waited for HOLD_US_MAX is dropped, since
- * its sender has sent it again by then. The mbufs are copies in memory of the exception port's own: a
- * packet that waits keeps nothing of the reserve.
+ * Under pressure the traffic beside the storage is slowed before it is cut: what does not go on
+ * this turn waits here, in order, for the next turns or for better times. What has waited for
+ * HOLD_US_MAX is dropped, since its sender has sent it again by then. The mbufs are copies in
+ * memory of the exception port's own: a packet that waits keeps nothing of the reserve.
  *
- * When it is full somebody must go, and that is not whoever comes last: a flood would then lock everybody else
- * out. It is the newest packet of the largest flow; of flows about as large (within a factor of two), the
- * newest flow's. So a flood sheds itself, a thousand strangers shed each other, and the session that was there
- * before, with its few packets, goes on. A flow's newest packet goes because the older ones are nearer to
- * being delivered, and order is kept.
+ * When it is full somebody must go, and that is not whoever comes last: a flood would then lock
+ * everybody else out. It is the newest packet of the largest flow; of flows about as large (within
+ * a factor of two), the newest flow's. So a flood sheds itself, a thousand strangers shed each
+ * other, and the session that was there before, with its few packets, goes on. A flow's newest
+ * packet goes because the older ones are nearer to being delivered, and order is kept.
  *
- * A queue that is never empty must be no longer than what goes on in HOLD_US_MAX, or each packet of it waits in
- * vain, was copied in vain, and the session's is dropped for its age beside the flood's. So when packets have
- * become too old, there is room for a little less than was left, and it grows again packet by packet as
- * the kernel takes them; a queue that has run empty may be of any length up to its limit.
+ * A queue that is never empty must be no longer than what goes on in HOLD_US_MAX, or each packet of
+ * it waits in vain, was copied in vain, and the session's is dropped for its age beside the
+ * flood's. So when packets have become too old, there is room for a little less than was left, and
+ * it grows again packet by packet as the kernel takes them; a queue that has run empty may be of
+ * any length up to its limit.
  *
- * Flows are buckets of a hash; two that share one are taken for one. A flow is known by when it began, which
- * is noted for each packet that passes, held or not.
+ * Flows are buckets of a hash; two that share one are taken for one. A flow is known by when it
+ * began, which is noted for each packet that passes, held or not.
  *
- * Under a flood that verdict is passed on nearly each of its packets, so it must cost little: flows are
- * counted by size, and where no other flow is as large the newcomer goes without a look at any. And it is
- * asked for before the packet is copied (hold_make_room).
+ * Under a flood that verdict is passed on nearly each of its packets, so it must cost little: flows
+ * are counted by size, and where no other flow is as large the newcomer goes without a look at any.
+ * And it is asked for before the packet is copied (hold_make_room).
  *
- * Slots are on one list from the oldest to the newest, and each knows the slot of its flow before it. A slot
- * leaves as the oldest of all, so the oldest of its flow, or as the newest of its flow: never from the
- * middle of a flow, so that chain needs no mending. One worker.
+ * Slots are on one list from the oldest to the newest, and each knows the slot of its flow before
+ * it. A slot leaves as the oldest of all, so the oldest of its flow, or as the newest of its flow:
+ * never from the middle of a flow, so that chain needs no mending. One worker.
  */
 #include "dataplane/exception/hold.h"
 
@@ -40,7 +41,8 @@
 #define SMALL_MAX 7u /* mbufs of a flow that is not worth shedding for its size; all bits set */
 #define CLASS_MAX 32u
 #define ROOM_MIN  ((uint32_t)EXCEPTION_SEG_MAX) /* one packet always fits */
-#define ROOM_PACE 8u /* the room grows by one for so many packets released, and shrinks by one of so many */
+#define ROOM_PACE                                                                                  \
+	8u /* the room grows by one for so many packets released, and shrinks by one of so many */
 
 struct slot {
 	struct rte_mbuf *m;
@@ -212,7 +214,8 @@ static struct flow *victim(struct hold *h, struct flow *f, uint32_t more)
 		struct flow *other = &h->flows[i];
 		unsigned theirs = size_class(other->mbufs);
 
-		if (other == f || theirs < class || (theirs == class && other->first_us <= worst->first_us))
+		if (other == f || theirs < class ||
+			(theirs == class && other->first_us <= worst->first_us))
 			continue;
 		worst = other;
 		class = theirs;

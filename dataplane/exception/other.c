@@ -9,15 +9,15 @@
  *	yellow	a quarter of that: storage has better use for the time
  *	red	nothing but what a rule protects; the rest is dropped here, by class
  *
- * And while the kernel is short of memory (shortage.c), no more than takes a twentieth of a processor: each frame takes memory
- * there, and time from who makes some free.
+ * And while the kernel is short of memory (shortage.c), no more than takes a twentieth of a
+ * processor: each frame takes memory there, and time from who makes some free.
  *
- * What a turn does not let through waits in the hold queue (hold.c), and goes on in order; whoever comes
- * later waits behind it.
+ * What a turn does not let through waits in the hold queue (hold.c), and goes on in order; whoever
+ * comes later waits behind it.
  *
- * A buffer that was taken from the reserve is given back in the turn it came in: if its packet is to
- * reach the kernel, it goes as a copy in the exception port's own memory. A normal one may rest on
- * its way to the kernel, charged to `exception`, which has a limit and is a term of the sum.
+ * A buffer that was taken from the reserve is given back in the turn it came in: if its packet is
+ * to reach the kernel, it goes as a copy in the exception port's own memory. A normal one may rest
+ * on its way to the kernel, charged to `exception`, which has a limit and is a term of the sum.
  *
  * ARP and ND: the dataplane answers for the addresses that it shares with the kernel, since under
  * pressure the kernel may not. So the kernel does not see those questions, and only one of the two
@@ -38,7 +38,7 @@
 #include "dataplane/exception/tap.h"
 
 #define BURST_YELLOW	 (BURST_MAX / 4)
-#define RULE_ROOM	 BURST_MAX /* places on the way to the kernel that only a rule's frames get */
+#define RULE_ROOM	 BURST_MAX /* places on the way to the kernel for a rule's frames */
 #define RATION_NS_PER_US 50u	   /* of a processor: a twentieth */
 #define RATION_LUMP	 4u	   /* frames: the exception port's thread is not woken for fewer */
 
@@ -49,8 +49,10 @@ struct other {
 	struct rte_mbuf *shed[BURST_MAX]; /* of a burst from the NIC: freed together, behind it */
 	unsigned shed_count;
 	struct hold *hold;
-	unsigned share, left; /* packets that may go to the kernel in a turn, and of those the ones that still may */
-	/* What of a processor may be spent on them, as of when; and when it will be enough for a lump (0: it is). */
+	unsigned share, left; /* packets that may go to the kernel in a turn, and of those the ones
+				 that still may */
+	/* What of a processor may be spent on them, as of when; and when it will be enough for a
+	 * lump (0: it is). */
 	uint64_t ration_ns, ration_us, ration_due_us;
 	struct other_stats stats;
 };
@@ -114,8 +116,8 @@ static struct rte_mbuf *copy(const struct other *o, const struct rte_mbuf *m)
 }
 
 /*
- * Makes @m what may rest on the way to the kernel: itself if it is normal memory and the limit allows,
- * else a copy. Eats @m; NULL if it is gone.
+ * Makes @m what may rest on the way to the kernel: itself if it is normal memory and the limit
+ * allows, else a copy. Eats @m; NULL if it is gone.
  */
 static struct rte_mbuf *rest(struct other *o, struct rte_mbuf *m, uint64_t now_us)
 {
@@ -152,7 +154,8 @@ static bool prepare(struct other *o, struct rte_mbuf *m, const struct pkt_info *
 }
 
 /* What a rule protects: at every level, before all others. Eats @m. */
-static void rule_pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+static void rule_pass(
+	struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
 {
 	if (!prepare(o, m, info))
 		return;
@@ -168,8 +171,9 @@ static void rule_pass(struct other *o, struct rte_mbuf *m, const struct pkt_info
 }
 
 /*
- * Who sends what to whom: packets with the same value are of the same flow. Asked for each packet of a flood, so it is a
- * multiplication for eight bytes and no more; whoever wants to collide with another could do so with any that has no secret.
+ * Who sends what to whom: packets with the same value are of the same flow. Asked for each packet
+ * of a flood, so it is a multiplication for eight bytes and no more; whoever wants to collide with
+ * another could do so with any that has no secret.
  */
 static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
 {
@@ -179,7 +183,8 @@ static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
 		[PKT_L3_IP4] = {12, 1, 8},
 		[PKT_L3_IP6] = {8, 4, 8},
 	};
-	uint64_t sum = (uint64_t)info->l4_proto << 32 | (uint32_t)info->sport << 16 | info->dport, word;
+	uint64_t sum = (uint64_t)info->l4_proto << 32 | (uint32_t)info->sport << 16 | info->dport,
+		 word;
 	const uint8_t *from = rte_pktmbuf_mtod_offset(m, const uint8_t *, parts[info->l3].off);
 
 	if (info->l3 == PKT_L3_IP4 || info->l3 == PKT_L3_IP6)
@@ -193,9 +198,11 @@ static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
 }
 
 /* Eats @m. */
-static void hold(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint32_t flow, uint64_t now_us)
+static void hold(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint32_t flow,
+	uint64_t now_us)
 {
-	uint32_t seg_bytes = rte_pktmbuf_data_room_size(reserve_pool(exception_pool(o->cfg.exception))) -
+	uint32_t seg_bytes =
+		rte_pktmbuf_data_room_size(reserve_pool(exception_pool(o->cfg.exception))) -
 		RTE_PKTMBUF_HEADROOM;
 	struct rte_mbuf *c;
 
@@ -212,7 +219,8 @@ static void hold(struct other *o, struct rte_mbuf *m, const struct pkt_info *inf
 		return;
 	}
 	drop(o, m);
-	if (hold_push(o->hold, c, flow, now_us)) /* charged when there is room, or the peak would be a lie */
+	if (hold_push(o->hold, c, flow,
+		    now_us)) /* charged when there is room, or the peak would be a lie */
 		reserve_force(c, OWNER_HOLD, now_us);
 }
 
@@ -353,10 +361,12 @@ static unsigned share(enum reserve_level level)
 	return level == RESERVE_GREEN ? BURST_MAX : BURST_YELLOW;
 }
 
-/* Pays for what the turn let through. Out: how many of @most the next may, where the kernel's memory is short. */
+/* Pays for what the turn let through. Out: how many of @most the next may, where the kernel's
+ * memory is short. */
 static unsigned ration(struct other *o, unsigned most, uint64_t now_us)
 {
-	uint64_t frame_ns = exception_frame_ns(o->cfg.exception), spent_ns = frame_ns * (o->share - o->left);
+	uint64_t frame_ns = exception_frame_ns(o->cfg.exception),
+		 spent_ns = frame_ns * (o->share - o->left);
 
 	o->ration_due_us = 0;
 	if (!frame_ns)

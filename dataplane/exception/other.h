@@ -15,13 +15,15 @@ struct pkt_info;
 struct other;
 
 struct other_config {
-	struct exception_queue *exception; /* NULL: this port has none, and what is not ours is dropped */
+	struct exception_queue
+		*exception; /* NULL: this port has none, and what is not ours is dropped */
 	struct reserve *rx_pool;
 };
 
 /* Counters; uint64_t only, so that the registry can name each. */
 struct other_stats {
-	uint64_t to_kernel, rule_to_kernel, copied_to_kernel; /* rule: protected by one; copied: ARP, ND */
+	uint64_t to_kernel, rule_to_kernel,
+		copied_to_kernel; /* rule: protected by one; copied: ARP, ND */
 	uint64_t from_kernel;
 	uint64_t held, released, aged; /* in the hold queue, see hold.h */
 	uint64_t rationed; /* found the ration eaten up, and waited or went */
@@ -37,26 +39,30 @@ void other_destroy(struct other *o); /* NULL is fine */
 /* ---- worker ---- */
 
 /*
- * Takes what is the kernel's out of a classified burst: eats packets of class OTHER and BAD and those
- * a rule protects, and sets their entries to NULL; of essential ones that concern the kernel as well
- * it gives the kernel a copy.
+ * Takes what is the kernel's out of a classified burst: eats packets of class OTHER and BAD and
+ * those a rule protects, and sets their entries to NULL; of essential ones that concern the kernel
+ * as well it gives the kernel a copy.
  */
 void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
 	uint64_t now_us);
 /*
- * The other direction, after storage has sent what it had. Out: how many frames wait to be sent, and *frames, the first
- * of them. The worker owns the port: it sends what the NIC takes and then says by other_tx_done() how many those were,
- * which are its own from then on; the others are offered again.
+ * The other direction, after storage has sent what it had. Out: how many frames wait to be sent,
+ * and *frames, the first of them. The worker owns the port: it sends what the NIC takes and then
+ * says by other_tx_done() how many those were, which are its own from then on; the others are
+ * offered again.
  */
 unsigned other_tx(struct other *o, struct rte_mbuf ***frames, uint64_t now_us);
 void other_tx_done(struct other *o, unsigned n);
-/* Once a turn, last: lets go of what is held, and hands over to the kernel what the turn collected. */
+/* Once a turn, last: lets go of what is held, and hands over to the kernel what the turn collected.
+ */
 void other_turn(struct other *o, uint64_t now_us);
-void other_sleep(struct other *o); /* before the worker sleeps: nothing is kept back for company any more */
+void other_sleep(
+	struct other *o); /* before the worker sleeps: nothing is kept back for company any more */
 uint64_t other_deadline(const struct other *o); /* when something must be done; UINT64_MAX: never */
 bool other_has_work(const struct other *o); /* for a worker about to sleep */
 
-bool other_can_release(const struct other *o); /* of that, what waits in the hold queue and could go on */
+bool other_can_release(
+	const struct other *o); /* of that, what waits in the hold queue and could go on */
 
 void other_stats(const struct other *o, struct other_stats *out); /* any thread */
 

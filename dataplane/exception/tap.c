@@ -2,13 +2,13 @@
  * tap.c - one queue of a kernel tap interface: frames in and out, with their offload header
  *
  * The door to /dev/net/tun, through which the traffic that is not the storage's reaches the kernel
- * (exception.c drives it, docs/adr/ says why it is not DPDK's tap driver). Each frame is preceded by
- * the offload header of virtio: so a checksum that the NIC's other end left half made, and the long
- * segments that LRO glued together, pass as what they are, as they would from a kernel driver. From
- * the kernel we ask for frames ready for any wire: whole checksums, no longer than the MTU.
+ * (exception.c drives it, docs/adr/ says why it is not DPDK's tap driver). Each frame is preceded
+ * by the offload header of virtio: so a checksum that the NIC's other end left half made, and the
+ * long segments that LRO glued together, pass as what they are, as they would from a kernel driver.
+ * From the kernel we ask for frames ready for any wire: whole checksums, no longer than the MTU.
  *
- * A write allocates kernel memory, which under pressure may wait for writeback, which may wait for us.
- * So tap_write() and tap_read() are for a thread that nobody waits for; a worker only prepares.
+ * A write allocates kernel memory, which under pressure may wait for writeback, which may wait for
+ * us. So tap_write() and tap_read() are for a thread that nobody waits for; a worker only prepares.
  */
 #include "dataplane/exception/tap.h"
 
@@ -57,7 +57,8 @@ static int queue_open(const struct tap_config *cfg, struct error *err)
 		close(fd);
 		if (rc == -EBUSY || rc == -EINVAL)
 			return error_set(err, -EBUSY,
-				"another process has the interface %s; end it, or name another with "
+				"another process has the interface %s; end it, or name another "
+				"with "
 				"`exception_iface`",
 				cfg->iface);
 		return error_set(err, rc, "tap interface %s: %s", cfg->iface, strerror(-rc));
@@ -72,8 +73,8 @@ static int mac_set(int fd, const struct tap_config *cfg, struct error *err)
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", cfg->iface);
 	memcpy(ifr.ifr_hwaddr.sa_data, cfg->mac, sizeof(cfg->mac));
 	if (ioctl(fd, SIOCSIFHWADDR, &ifr))
-		return error_set(err, -errno, "tap interface %s: its MAC cannot be set: %s", cfg->iface,
-			strerror(errno));
+		return error_set(err, -errno, "tap interface %s: its MAC cannot be set: %s",
+			cfg->iface, strerror(errno));
 	return 0;
 }
 
@@ -130,7 +131,8 @@ static bool tags_insert(struct rte_mbuf *m)
 	m->vlan_tci = outer;
 	if (rte_vlan_insert(&m))
 		return false;
-	rte_pktmbuf_mtod(m, struct rte_ether_hdr *)->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_QINQ);
+	rte_pktmbuf_mtod(m, struct rte_ether_hdr *)->ether_type =
+		rte_cpu_to_be_16(RTE_ETHER_TYPE_QINQ);
 	return true;
 }
 
@@ -138,7 +140,8 @@ static bool tags_insert(struct rte_mbuf *m)
 static void checksum_ask(struct rte_mbuf *m, const struct tap_frame *f, uint16_t off)
 {
 	uint8_t *bytes = rte_pktmbuf_mtod(m, uint8_t *);
-	uint16_t sum = vnet_pseudo_sum(bytes + f->l3_off, f->is_ip4, f->l4_proto, f->end_off - f->l4_off);
+	uint16_t sum =
+		vnet_pseudo_sum(bytes + f->l3_off, f->is_ip4, f->l4_proto, f->end_off - f->l4_off);
 	bool is_tcp = f->l4_proto == IPPROTO_TCP;
 
 	memcpy(bytes + f->l4_off + off, &sum, sizeof(sum));

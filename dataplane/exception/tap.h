@@ -44,9 +44,9 @@ struct tap_frame {
 };
 
 /*
- * Makes @m fit for the kernel: the port may have taken a VLAN tag out, left a checksum half made, or
- * glued segments together. @f is where its headers are. False: it cannot be made right, and must be
- * dropped. Worker; writes @m.
+ * Makes @m fit for the kernel: the port may have taken a VLAN tag out, left a checksum half made,
+ * or glued segments together. @f is where its headers are. False: it cannot be made right, and must
+ * be dropped. Worker; writes @m.
  */
 bool tap_frame_prepare(struct rte_mbuf *m, const struct tap_frame *f);
 

@@ -1,9 +1,9 @@
 /*
  * addr.c - IP addresses: which are ours, which can be a host, which of ours to use
  *
- * Below ARP, ND, IP and TCP alike, so it knows the addresses of struct net and nothing that sends. The
- * rules are those of RFC 1122 3.2.1.3 (IPv4), RFC 4291 2 (IPv6) and RFC 6724 5 (choice of a source). No
- * state, no allocation; worker thread.
+ * Below ARP, ND, IP and TCP alike, so it knows the addresses of struct net and nothing that sends.
+ * The rules are those of RFC 1122 3.2.1.3 (IPv4), RFC 4291 2 (IPv6) and RFC 6724 5 (choice of a
+ * source). No state, no allocation; worker thread.
  */
 #include "dataplane/net/addr.h"
 

@@ -18,7 +18,8 @@ static inline bool ip_equal(const struct net_ip *a, const struct net_ip *b)
 	if (a->family != b->family)
 		return false;
 	/* Two constant lengths, so that each is a comparison or two and no call. */
-	return a->family == AF_INET ? memcmp(a->addr, b->addr, 4) == 0 : memcmp(a->addr, b->addr, 16) == 0;
+	return a->family == AF_INET ? memcmp(a->addr, b->addr, 4) == 0
+				    : memcmp(a->addr, b->addr, 16) == 0;
 }
 bool ip_is_ours(const struct net *net, const struct net_ip *ip);
 bool ip_is_multicast(const struct net_ip *ip);

@@ -3,10 +3,10 @@
  *
  * The one's complement sum does not care in which width it is taken (RFC 1071 2), so 32-bit words
  * go into 64-bit accumulators that cannot overflow below 16 GiB, and the carries are folded once.
- * A vector holds two such accumulators, for the even words or the odd ones, and there are two of each,
- * because the additions of one would wait for each other: 75 ns for a full frame where one word at
- * a time took 95. Byte order does not matter either: a sum of swapped words is the swapped sum, so
- * memory is summed as it lies.
+ * A vector holds two such accumulators, for the even words or the odd ones, and there are two of
+ * each, because the additions of one would wait for each other: 75 ns for a full frame where one
+ * word at a time took 95. Byte order does not matter either: a sum of swapped words is the swapped
+ * sum, so memory is summed as it lies.
  *
  * In a chain a segment may begin at an odd offset of the message; its own sum is then swapped.
  */

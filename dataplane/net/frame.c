@@ -1,11 +1,13 @@
 /*
  * frame.c - what every layer of the stack makes frames from: headers, queue, chance
  *
- * A header mbuf comes from the header pool, which receiving can never empty, and is charged to OWNER_TX. The control
- * queue is a ring of finished frames, bounded: what does not fit is lost as it could be on the wire, and each
- * protocol that queues a frame sends it again by a timer of its own.
+ * A header mbuf comes from the header pool, which receiving can never empty, and is charged to
+ * OWNER_TX. The control queue is a ring of finished frames, bounded: what does not fit is lost as
+ * it could be on the wire, and each protocol that queues a frame sends it again by a timer of its
+ * own.
  *
- * Below ARP, ND, IP and TCP. Mbufs are eaten by the two pushes and by net_drop(). Nothing allocates; worker thread.
+ * Below ARP, ND, IP and TCP. Mbufs are eaten by the two pushes and by net_drop(). Nothing
+ * allocates; worker thread.
  */
 #include "dataplane/net/frame.h"
 

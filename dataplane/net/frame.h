@@ -47,7 +47,8 @@ void net_answer_push(struct net *net, struct rte_mbuf *m);
  * not guess: ISNs and ports hash the secret itself.
  */
 uint64_t net_random(struct net *net);
-/* The step of net_random(): a bijection of 64 bits in which each bit of the result depends on each of @z. */
+/* The step of net_random(): a bijection of 64 bits in which each bit of the result depends on each
+ * of @z. */
 uint64_t net_mix64(uint64_t z);
 
 /* Counts in *@counter and frees. Eats @m. */

@@ -4,8 +4,8 @@
  * Holds what the parts below share, and the order of a turn. Packets come in and are handed down by
  * their kind; timers run; output is pulled, first what we owe the link (ARP, ND, pings, packets a
  * neighbour released), because TCP can go nowhere before, then TCP's, as much as the caller takes.
- * The first has half of what the caller takes while TCP has anything: who floods us with questions shall
- * not have the NIC's ring for the answers alone.
+ * The first has half of what the caller takes while TCP has anything: who floods us with questions
+ * shall not have the NIC's ring for the answers alone.
  *
  * Everything here belongs to one worker and nothing allocates after net_create().
  */
@@ -134,11 +134,13 @@ static void tcp_input(struct net *net, struct rte_mbuf *m, const struct ip_in *i
 		tcp_packet(net, m, in, now_us);
 }
 
-/* A quoted segment of ours, and what a router or the peer says about it; whether it was ever sent is TCP's to judge. */
+/* A quoted segment of ours, and what a router or the peer says about it; whether it was ever sent
+ * is TCP's to judge. */
 static void icmp_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us)
 {
 	struct icmp_error e;
-	bool is_error = in->proto == IPPROTO_ICMP ? icmp4_input(net, m, in, now_us, &e) : icmp6_input(net, m, in, now_us, &e);
+	bool is_error = in->proto == IPPROTO_ICMP ? icmp4_input(net, m, in, now_us, &e)
+						  : icmp6_input(net, m, in, now_us, &e);
 
 	if (is_error)
 		tcp_icmp_error(net, &e.quoted, e.sport, e.dport, e.seq, e.err, e.mtu, e.is_hard);

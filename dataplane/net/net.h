@@ -21,7 +21,8 @@ struct reserve;
 struct classifier;
 struct pkt_info;
 
-/* Private bytes each mbuf of ext_pool must have: its reference to the attached buffer lives there. */
+/* Private bytes each mbuf of ext_pool must have: its reference to the attached buffer lives there.
+ */
 #define NET_EXT_PRIV_BYTES 24
 
 /* What the port does for us; everything false is done in software. */
@@ -46,12 +47,13 @@ struct net_config {
 	struct net_offload offload;
 	struct reserve *rx_pool;    /* RX mbufs: quotas and owners live here */
 	struct reserve *hdr_pool;   /* headers we send, data room HDR_DATA_BYTES + headroom */
-	struct rte_mempool *ext_pool; /* mbufs without data room, NET_EXT_PRIV_BYTES private: payload is attached */
+	struct rte_mempool *ext_pool;  /* mbufs without data room, NET_EXT_PRIV_BYTES private:
+					  payload is attached */
 	struct classifier *classifier; /* live connections are inserted and removed here */
 	/* Local TCP ports that are this worker's alone; none: any dynamic one (RFC 6335). */
 	uint16_t local_ports[LOCAL_PORT_MAX];
 	unsigned local_port_count;
-	uint8_t secret[32];	    /* seeds ISN, ports, timestamps, jitter (RFC 6528, 6056, 7323) */
+	uint8_t secret[32]; /* seeds ISN, ports, timestamps, jitter (RFC 6528, 6056, 7323) */
 	uint32_t conn_max;
 	bool tcp_no_sack, tcp_no_ts, tcp_no_wscale, tcp_no_ecn;
 	uint32_t rto_us_min;	    /* 0 = default */
@@ -71,7 +73,8 @@ void net_destroy(struct net *net); /* gives every mbuf back; NULL is fine */
 void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
 	uint64_t now_us);
 
-/* A packet of the flow with this cookie (pkt_info) arrived at another worker, which handed it over. */
+/* A packet of the flow with this cookie (pkt_info) arrived at another worker, which handed it over.
+ */
 void net_stray_note(struct net *net, uint32_t flow);
 
 /* Runs every timer that is due. Call once a turn before net_output. */
@@ -97,7 +100,8 @@ struct net_stats {
 	uint64_t arp_rx, arp_tx, nd_rx, nd_tx, icmp_rx, icmp_echo_tx, icmp_unreach_rx, neigh_failed;
 	uint64_t frag_rx, reass_ok, reass_drop;
 	uint64_t tcp_run_segs; /* of tcp_rx_segs: taken by tcp_run.c */
-	uint64_t tcp_rx_segs, tcp_tx_segs, tcp_retrans_segs, tcp_rto, tcp_fast_rtx, tcp_tlp, tcp_dupack_rx;
+	uint64_t tcp_rx_segs, tcp_tx_segs, tcp_retrans_segs, tcp_rto, tcp_fast_rtx, tcp_tlp,
+		tcp_dupack_rx;
 	uint64_t tcp_ooo_segs, tcp_ooo_shed, tcp_compacted, tcp_out_of_window, tcp_paws_drop;
 	uint64_t tcp_challenge_ack, tcp_rst_rx, tcp_rst_tx, tcp_zero_window_probe, tcp_undo;
 	uint64_t tcp_connect, tcp_established, tcp_closed, tcp_aborted;

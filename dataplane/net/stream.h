@@ -37,16 +37,18 @@ struct stream_target {
 	struct net_ip ip;
 	uint16_t port;		   /* host order */
 	uint16_t local_port;	   /* host order; 0 = chosen per RFC 6056 */
-	uint32_t quota_mbufs;	   /* receive quota, in-order and out-of-order together; 0 = default */
+	uint32_t quota_mbufs; /* receive quota, in-order and out-of-order together; 0 = default */
 	uint32_t quota_ooo_mbufs;  /* part of it out-of-order data may hold; 0 = three quarters */
 	uint16_t owner;		   /* ledger owner in-order mbufs are charged to (reserve.h) */
 	uint16_t owner_ooo;	   /* ledger owner out-of-order mbufs are charged to */
 	uint32_t connect_us_max;   /* give up the open after this long; 0 = default */
-	uint32_t user_timeout_us;  /* RFC 9293 3.8.3: unacknowledged for this long = dead; 0 = default */
+	uint32_t user_timeout_us;  /* RFC 9293 3.8.3: unacknowledged for this long = dead; 0 =
+				      default */
 	uint32_t keepalive_us;	   /* silence before a keep-alive probe; 0 = none */
 	uint32_t keepalive_busy_us; /* the same while stream_expect() is on; 0 = keepalive_us */
-	uint32_t keepalive_step_us; /* between probes, five of which go unanswered before -ETIMEDOUT; 0 = a
-				     * quarter of the silence, between 1 and 75 s */
+	uint32_t
+		keepalive_step_us; /* between probes, five of which go unanswered before -ETIMEDOUT;
+				    * 0 = a quarter of the silence, between 1 and 75 s */
 	uint32_t send_bytes_max;   /* most bytes queued unacknowledged; 0 = default */
 	const char *cc;		   /* "cubic", "newreno" or "dctcp"; NULL or empty = "cubic" */
 };
@@ -101,7 +103,8 @@ static inline bool stream_buf_busy(const struct stream_buf *buf)
  * -ENOSPC (no free connection), -EADDRNOTAVAIL (no address or port), -ENETUNREACH (no route),
  * -EINVAL (no such congestion control).
  */
-struct stream *stream_connect(struct net *net, const struct stream_target *target, void *ctx, int *err);
+struct stream *stream_connect(
+	struct net *net, const struct stream_target *target, void *ctx, int *err);
 
 /* Takes up to @max events, oldest first. Out: their number. */
 unsigned stream_events(struct net *net, struct stream_event *events, unsigned max);
@@ -159,8 +162,8 @@ bool stream_is_astray(const struct stream *s);
 /*
  * The owner awaits an answer from the peer, or no longer does. While it does, silence is judged by
  * keepalive_busy_us: dead after that and five steps. Cheap enough for each request; the stream's
- * worker only. Keep-alives are sent while nothing is unacknowledged (RFC 9293 3.8.4); what is, is the
- * user timeout's affair.
+ * worker only. Keep-alives are sent while nothing is unacknowledged (RFC 9293 3.8.4); what is, is
+ * the user timeout's affair.
  */
 void stream_expect(struct stream *s, bool is_expecting);
 

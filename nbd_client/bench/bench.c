@@ -12,8 +12,8 @@
  * clock of its own in nanoseconds, from take() to complete(); reads of the CHECK phase are not in
  * it. With a pause between requests (bench_think.c) it counts from when the request was asked for.
  *
- * Allocated by bench_create(); then the worker's alone, except for bench_ask() and bench_done(), after
- * which the control thread may ask for the result.
+ * Allocated by bench_create(); then the worker's alone, except for bench_ask() and bench_done(),
+ * after which the control thread may ask for the result.
  */
 #include <assert.h>
 #include <errno.h>
@@ -84,7 +84,8 @@ static uint64_t random_next(struct bench *b)
 
 static bool is_thinking(const struct bench *b)
 {
-	return b->cfg.is_idle || (b->cfg.think_us && b->phase == PHASE_LOAD && !bench_think_is_over(&b->think));
+	return b->cfg.is_idle ||
+	       (b->cfg.think_us && b->phase == PHASE_LOAD && !bench_think_is_over(&b->think));
 }
 
 uint64_t bench_ask(struct bench *b)
@@ -269,7 +270,8 @@ static unsigned front_take(
 static void verify_result(struct bench *b, const struct block_req *req, int result)
 {
 	struct bench_result *r = &b->result;
-	uint64_t block = (req->offset - b->cfg.offset_bytes) / b->cfg.bs_min, count = req->bytes / b->cfg.bs_min;
+	uint64_t block = (req->offset - b->cfg.offset_bytes) / b->cfg.bs_min,
+		 count = req->bytes / b->cfg.bs_min;
 
 	if (req->op == BLOCK_READ && result == 0)
 		r->verify_errors += bench_check(&b->blocks, req->offset, req->buf, req->bytes,
@@ -333,21 +335,24 @@ static int sizes_check(const struct bench_config *cfg, uint64_t region, struct e
 	const struct block_limits *l = &cfg->limits;
 
 	if (cfg->bs_min == 0 || cfg->bs_min % l->block_min)
-		return error_set(err, -EINVAL, "bs %u is not a multiple of the export's block size %u", cfg->bs_min,
+		return error_set(err, -EINVAL,
+			"bs %u is not a multiple of the export's block size %u", cfg->bs_min,
 			l->block_min);
 	if (cfg->bs_max < cfg->bs_min || cfg->bs_max % cfg->bs_min || cfg->bs_max > IO_BYTES_MAX)
 		return error_set(err, -EINVAL,
 			"bs %u-%u: the larger must be a multiple of the smaller, up to %u",
 			cfg->bs_min, cfg->bs_max, IO_BYTES_MAX);
 	if (cfg->iodepth == 0 || cfg->iodepth > QUEUE_DEPTH_MAX)
-		return error_set(err, -EINVAL, "iodepth %u: give 1 to %u", cfg->iodepth, QUEUE_DEPTH_MAX);
+		return error_set(
+			err, -EINVAL, "iodepth %u: give 1 to %u", cfg->iodepth, QUEUE_DEPTH_MAX);
 	if (cfg->offset_bytes > l->size_bytes || region > l->size_bytes - cfg->offset_bytes ||
 		region < cfg->bs_max)
 		return error_set(err, -EINVAL,
 			"size %" PRIu64 ": give at least bs (%u) and at most the export's %" PRIu64,
 			region, cfg->bs_max, l->size_bytes);
 	if (rw_writes(cfg->rw) && l->is_read_only)
-		return error_set(err, -EROFS, "the export is read-only: use rw=read or rw=randread");
+		return error_set(
+			err, -EROFS, "the export is read-only: use rw=read or rw=randread");
 	if (cfg->verify && rw_writes(cfg->rw) && region / cfg->bs_min > BENCH_BLOCK_MAX)
 		return error_set(err, -EINVAL,
 			"verify keeps track of %u blocks at most: give a smaller size or a larger "

@@ -41,8 +41,9 @@ size_t bench_bytes(const struct bench *b); /* what it takes of memory, cfg->buf 
 void bench_destroy(struct bench *b);
 struct block_front *bench_front(struct bench *b);
 /*
- * The application's part where there are pauses (think_us), from one thread of its own: asks for the request that is due, and
- * wakes the worker. Out: nanoseconds until the next is due; UINT64_MAX: not before an answer, or no pauses.
+ * The application's part where there are pauses (think_us), from one thread of its own: asks for
+ * the request that is due, and wakes the worker. Out: nanoseconds until the next is due;
+ * UINT64_MAX: not before an answer, or no pauses.
  */
 uint64_t bench_ask(struct bench *b);
 bool bench_done(const struct bench *b); /* any thread */

@@ -30,8 +30,10 @@ struct bench_think {
 };
 int bench_think_init(struct bench_think *t); /* 0, or -1 if there is no descriptor left */
 void bench_think_until(struct bench_think *t, uint64_t due_ns); /* worker */
-bool bench_think_is_over(const struct bench_think *t); /* worker: the request was asked for; asked_ns is valid */
-/* Any one thread: asks for a request that is due. Out: nanoseconds until the next is; UINT64_MAX not before an answer. */
+bool bench_think_is_over(
+	const struct bench_think *t); /* worker: the request was asked for; asked_ns is valid */
+/* Any one thread: asks for a request that is due. Out: nanoseconds until the next is; UINT64_MAX
+ * not before an answer. */
 uint64_t bench_think_ask(struct bench_think *t, uint64_t now_ns);
 
 /* ---- bench_verify.c: what each block must hold ---- */

@@ -1,14 +1,14 @@
 /*
  * bench_think.c - pauses between the requests of a bench, and the application that ends them
  *
- * A request to a block device is made by somebody who is awake: an application submits it, and the kernel wakes
- * the worker by the front end's eventfd. So it is here. The worker says when the next request is due, and
- * whoever plays the application, the control thread, asks for it then; latency counts from there, and waking
- * the worker is part of it. How late the application itself was woken is not: a timer of a virtual machine was
- * seen 180 us late, which says nothing of us.
+ * A request to a block device is made by somebody who is awake: an application submits it, and the
+ * kernel wakes the worker by the front end's eventfd. So it is here. The worker says when the next
+ * request is due, and whoever plays the application, the control thread, asks for it then; latency
+ * counts from there, and waking the worker is part of it. How late the application itself was woken
+ * is not: a timer of a virtual machine was seen 180 us late, which says nothing of us.
  *
- * One writer for each field: the worker's are due_ns and due, the application's asked_ns and asked. The next request
- * may be made when asked has caught up with due.
+ * One writer for each field: the worker's are due_ns and due, the application's asked_ns and asked.
+ * The next request may be made when asked has caught up with due.
  */
 #include <sys/eventfd.h>
 #include "nbd_client/bench/bench_priv.h"
@@ -41,6 +41,7 @@ uint64_t bench_think_ask(struct bench_think *t, uint64_t now_ns)
 		return due_ns - now_ns;
 	t->asked_ns = now_ns;
 	__atomic_store_n(&t->asked, due, __ATOMIC_RELEASE);
-	eventfd_write(t->event_fd, 1); /* fails only when the counter is full, and then it wakes anyway */
+	eventfd_write(
+		t->event_fd, 1); /* fails only when the counter is full, and then it wakes anyway */
 	return UINT64_MAX;
 }

@@ -2,16 +2,15 @@
  * ublk.h - a block front end that is a kernel block device, /dev/ublkbN
  *
  * Two halves. Control (control thread): add, set parameters, start, stop, delete, each command with
- * a deadline. Queues, one for each worker that serves the device: io_uring on /dev/ublkcN, fetch and
- * commit; a queue is its worker's alone. START_DEV returns only when every tag of every queue was
- * fetched, so the control half starts it asynchronously.
+ * a deadline. Queues, one for each worker that serves the device: io_uring on /dev/ublkcN, fetch
+ * and commit; a queue is its worker's alone. START_DEV returns only when every tag of every queue
+ * was fetched, so the control half starts it asynchronously.
  *
  * The life of a device, in this order and no other (each step's reason is in ublk_dev.c):
  *
- *   ublk_create / ublk_recover → each worker: the start of its ublk_front() → ublk_start, ublk_start_poll until 0
- *   … I/O …
- *   ublk_stop (the workers still serve) → ublk_stop_poll until 0 → workers: ublk_queue_stopped
- *   → the workers let go → ublk_destroy
+ *   ublk_create / ublk_recover → each worker: the start of its ublk_front() → ublk_start,
+ *   ublk_start_poll until 0 … I/O … ublk_stop (the workers still serve) → ublk_stop_poll until 0 →
+ *   workers: ublk_queue_stopped → the workers let go → ublk_destroy
  *
  * To leave a recoverable device to the next daemon, exit without ublk_stop: the kernel holds I/O
  * until ublk_recover() of the next one.
@@ -43,21 +42,22 @@ bool ublk_copy_choose(enum config_copy want);
 
 struct ublk_config {
 	int dev_id; /* -1 = next free */
-	uint16_t queues; /* hardware queues, 1 to UBLK_QUEUE_MAX, not more than the machine has processors */
+	uint16_t queues; /* hardware queues, 1 to UBLK_QUEUE_MAX, not more than the machine has
+			    processors */
 	uint16_t queue_depth;  /* of each */
 	uint32_t io_bytes_max; /* a multiple of the page size */
 	struct block_limits limits;
 	bool user_copy;
 	/*
-	 * Requests may be failed and the device goes on (on_dead: fail): each tag has a second buffer,
-	 * ordinary memory of the device's own, where the kernel puts WRITEs meanwhile.
+	 * Requests may be failed and the device goes on (on_dead: fail): each tag has a second
+	 * buffer, ordinary memory of the device's own, where the kernel puts WRITEs meanwhile.
 	 */
 	bool has_spares;
 	bool is_recoverable; /* the device outlives us: I/O waits for ublk_recover(); 6.1 and later
 			      */
 	/*
-	 * One a queue: depth * io_bytes_max of DMA-able memory, page aligned; tag N at N*io_bytes_max.
-	 * The caller's, until ublk_destroy() returned. May be NULL with user_copy.
+	 * One a queue: depth * io_bytes_max of DMA-able memory, page aligned; tag N at
+	 * N*io_bytes_max. The caller's, until ublk_destroy() returned. May be NULL with user_copy.
 	 */
 	struct stream_buf *buf[UBLK_QUEUE_MAX];
 };
@@ -90,7 +90,8 @@ int ublk_stop_poll(struct ublk *u, struct error *err);
  * device.
  */
 int ublk_destroy(struct ublk *u, struct error *err);
-size_t ublk_bytes(const struct ublk *u); /* what it takes of memory, cfg.buf and what the kernel maps apart */
+size_t ublk_bytes(
+	const struct ublk *u); /* what it takes of memory, cfg.buf and what the kernel maps apart */
 /* Stops and deletes a device nobody serves (an orphan). 0, -ENODEV, -errno with @err. */
 int ublk_delete(int dev_id, struct error *err);
 /*
@@ -140,8 +141,8 @@ void ublk_info(const struct ublk *u, struct ublk_info *out);
 
 /* ---- worker ---- */
 /*
- * Every tag of every queue that was started came back aborted: nothing in flight. Seen by take(), so
- * keep taking while stopping. Any thread.
+ * Every tag of every queue that was started came back aborted: nothing in flight. Seen by take(),
+ * so keep taking while stopping. Any thread.
  */
 bool ublk_queue_stopped(const struct ublk *u);
 

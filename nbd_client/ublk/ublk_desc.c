@@ -6,12 +6,14 @@
  * - A FLUSH lies nowhere: its sector is -1 and its length means nothing.
  * - READ and WRITE are answered with their byte count, all others with 0, errors with -errno. Never
  *   short: what a kernel makes of a WRITE answered short differs (7.3 takes it for the whole).
- * - The block layer gives some errnos a meaning of its own (errno_to_blk_status() in block/blk-core.c):
- *   EOPNOTSUPP is "never ask for this again" and lets fsync() return 0 after a FLUSH, ENOMEM is "short
- *   of a resource of this machine", EOVERFLOW concerns zones, EAGAIN and EREMCHG are retried. A server
- *   means none of these. Only two are passed on, for requests where both mean the same thing: ENOSPC of
- *   what may allocate, EOPNOTSUPP of TRIM and WRITE_ZEROES (the kernel then writes zeroes itself). Any
- *   error of a FLUSH or a FUA is EIO: all it says is that data is not on stable storage.
+ * - The block layer gives some errnos a meaning of its own (errno_to_blk_status() in
+ * block/blk-core.c):
+ *   EOPNOTSUPP is "never ask for this again" and lets fsync() return 0 after a FLUSH, ENOMEM is
+ *   "short of a resource of this machine", EOVERFLOW concerns zones, EAGAIN and EREMCHG are
+ *   retried. A server means none of these. Only two are passed on, for requests where both mean the
+ *   same thing: ENOSPC of what may allocate, EOPNOTSUPP of TRIM and WRITE_ZEROES (the kernel then
+ *   writes zeroes itself). Any error of a FLUSH or a FUA is EIO: all it says is that data is not on
+ *   stable storage.
  * - Sectors are 512 bytes, whatever the block size.
  *
  * Pure functions.

@@ -101,12 +101,14 @@ static int dev_add(struct ublk *u, const struct ublk_features *f, struct error *
 	/* The driver clears what it does not know and says nothing. */
 	if ((info->flags & want) != want)
 		return error_set(err, -EOPNOTSUPP,
-			"the kernel's ublk driver refused features it announced (UBLK_F_ flags 0x%llx): boot "
+			"the kernel's ublk driver refused features it announced (UBLK_F_ flags "
+			"0x%llx): boot "
 			"another kernel, and report this one",
 			(unsigned long long)(want & ~info->flags));
 	if (info->nr_hw_queues != u->cfg.queues)
 		return error_set(err, -EPROTO,
-			"the kernel gives the device %u of %u queues, one for each processor: lower the port's queues:",
+			"the kernel gives the device %u of %u queues, one for each processor: "
+			"lower the port's queues:",
 			info->nr_hw_queues, u->cfg.queues);
 	if (info->queue_depth != u->cfg.queue_depth ||
 		info->max_io_buf_bytes != u->cfg.io_bytes_max)
@@ -169,7 +171,8 @@ static int spares_make(struct ublk *u, struct error *err)
 		-1, 0);
 	if (map == MAP_FAILED)
 		return error_set(err, -errno,
-			"no %zu MiB for spare buffers (on_dead: fail has one for each request): lower "
+			"no %zu MiB for spare buffers (on_dead: fail has one for each request): "
+			"lower "
 			"queue_depth or io_size_max",
 			(bytes >> 20) + 1);
 	u->spares = map;
@@ -399,7 +402,8 @@ int ublk_destroy(struct ublk *u, struct error *err)
 	ublk_dev_close(u);
 	if (rc == -ETIMEDOUT)
 		return error_set(err, rc,
-			"/dev/ublkb%u is not deleted after %u s: a process holds it (open, mounted, "
+			"/dev/ublkb%u is not deleted after %u s: a process holds it (open, "
+			"mounted, "
 			"mapped); "
 			"it goes when they let go",
 			id, UBLK_CTL_US_MAX / 1000000);

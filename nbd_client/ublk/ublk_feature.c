@@ -80,7 +80,8 @@ void ublk_features_describe(struct ublk_features *f)
 			"are copied twice");
 	if (!f->has_resize)
 		degraded_add(f, &used,
-			"no resize (kernel 6.16): a device keeps its size until it is attached anew");
+			"no resize (kernel 6.16): a device keeps its size until it is attached "
+			"anew");
 }
 
 /* A buffer the kernel may answer into late must not lie on a stack; control thread, one at a time.

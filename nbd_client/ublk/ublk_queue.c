@@ -20,11 +20,13 @@
  * - In copy mode the address in COMMIT is where READ data is taken from *and* where the next WRITE
  *   of that tag will be put. It is the tag's own buffer, hence complete() must not be called before
  *   the volume is done with a WRITE's bytes. Where it must be all the same, the front end is barred
- *   (block.h) and the address is the tag's spare: ordinary memory that no NIC reads. A WRITE that came
- *   by the spare and may be carried after all is copied into the tag's buffer when it is taken.
- * - A WRITE is never committed short: kernel 6.12 asks again for the rest, 7.3 takes any count for the
- *   whole. Where a device has no spares (it fails requests only when it is given up for good) all tags
- *   share one sink, whose bytes are lost: a WRITE that came by it ends with EIO.
+ *   (block.h) and the address is the tag's spare: ordinary memory that no NIC reads. A WRITE that
+ *   came by the spare and may be carried after all is copied into the tag's buffer when it is
+ *   taken.
+ * - A WRITE is never committed short: kernel 6.12 asks again for the rest, 7.3 takes any count for
+ * the
+ *   whole. Where a device has no spares (it fails requests only when it is given up for good) all
+ *   tags share one sink, whose bytes are lost: a WRITE that came by it ends with EIO.
  * - In user-copy mode the address must be 0, and data moves before the commit only.
  * - Only the thread that fetched may commit (before PER_IO_DAEMON): SINGLE_ISSUER enforces it.
  * - All tags are fetched by one submission: a daemon killed between two would leave a queue that
@@ -218,7 +220,8 @@ static bool has_requests(const struct ublk_queue *q)
 
 /* ---- the front end's operations ---- */
 
-/* A WRITE that did not come into its tag's buffer, and nothing bars its bytes from there any more. */
+/* A WRITE that did not come into its tag's buffer, and nothing bars its bytes from there any more.
+ */
 static bool is_to_be_moved(const struct ublk_queue *q, uint16_t tag)
 {
 	return q->is_diverted[tag] && !q->front.is_barred && q->reqs[tag].op == BLOCK_WRITE;

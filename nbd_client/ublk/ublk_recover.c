@@ -38,7 +38,8 @@ static int recover_check(struct ublk *u, const struct ublk_params *want, struct 
 	if (info->nr_hw_queues != u->cfg.queues || info->queue_depth != u->cfg.queue_depth ||
 		info->max_io_buf_bytes != u->cfg.io_bytes_max)
 		return error_set(err, -EINVAL,
-			"/dev/ublkb%d has %u queues of depth %u and %u bytes an I/O, not %u of %u and %u",
+			"/dev/ublkb%d has %u queues of depth %u and %u bytes an I/O, not %u of %u "
+			"and %u",
 			id, info->nr_hw_queues, info->queue_depth, info->max_io_buf_bytes,
 			u->cfg.queues, u->cfg.queue_depth, u->cfg.io_bytes_max);
 	if (!!(info->flags & UBLK_F_USER_COPY) != u->cfg.user_copy)
@@ -52,7 +53,8 @@ static int recover_check(struct ublk *u, const struct ublk_params *want, struct 
 	return ublk_params_match(&u->params, want, err);
 }
 
-/* Opens the way to a device that is there, whoever made it. Out: 0 and @out, to be closed; -errno. */
+/* Opens the way to a device that is there, whoever made it. Out: 0 and @out, to be closed; -errno.
+ */
 static int look_open(int dev_id, struct ublk **out, struct ublk_look *look, struct error *err)
 {
 	const struct ublk_config cfg = {.dev_id = dev_id};
@@ -101,14 +103,15 @@ int ublk_delete(int dev_id, struct error *err)
 		return rc;
 	if (look.is_served) {
 		ublk_dev_close(u);
-		return error_set(err, -EBUSY, "/dev/ublkb%d is served by process %d: stop that first",
-			dev_id, look.pid);
+		return error_set(err, -EBUSY,
+			"/dev/ublkb%d is served by process %d: stop that first", dev_id, look.pid);
 	}
 	rc = ublk_dev_call(u, UBLK_CMD_STOP_DEV, NULL, 0, 0);
 	if (rc == 0)
 		rc = ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
 	ublk_dev_close(u);
-	return rc < 0 ? error_set(err, rc, "deleting ublk device %d: %s", dev_id, strerror(-rc)) : 0;
+	return rc < 0 ? error_set(err, rc, "deleting ublk device %d: %s", dev_id, strerror(-rc))
+		      : 0;
 }
 
 /*

@@ -30,7 +30,8 @@
 #define BOOT_ID_PATH  "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_BYTES 40
 
-/* Every number and flag of the state, with its place and bounds: reader and writer share this table. */
+/* Every number and flag of the state, with its place and bounds: reader and writer share this
+ * table. */
 struct field {
 	const char *key;
 	size_t at;
@@ -293,7 +294,8 @@ static bool numbers_agree(const struct ublk_state *s)
 {
 	const struct block_limits *l = &s->limits;
 
-	return is_power_of_two(l->block_min) && (!l->block_pref || is_power_of_two(l->block_pref)) &&
+	return is_power_of_two(l->block_min) &&
+	       (!l->block_pref || is_power_of_two(l->block_pref)) &&
 	       l->size_bytes % l->block_min == 0;
 }
 
@@ -353,11 +355,13 @@ int ublk_state_read(const char *run_dir, int dev_id, struct ublk_state *out, str
 	if (rc == -ERANGE)
 		return error_set(err, -EINVAL,
 			"%s: %s is %" PRIu64 ", not from %" PRIu64 " to %" PRIu64
-			": the file is damaged; remove it, and delete its device by `sluice detach --force`",
+			": the file is damaged; remove it, and delete its device by `sluice detach "
+			"--force`",
 			path, r.wrong->key, r.wrong_value, r.wrong->min, r.wrong->max);
 	if (rc < 0)
 		return error_set(err, rc,
-			"%s is damaged or not a state file of sluiced: remove it, and delete its device by "
+			"%s is damaged or not a state file of sluiced: remove it, and delete its "
+			"device by "
 			"`sluice detach --force`",
 			path);
 	*out = state;

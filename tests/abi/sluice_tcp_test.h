@@ -5,7 +5,8 @@
  * sluiced links it; only the clock, the wire and the memory are the driver's. Names, layout and
  * meaning are a contract with drivers outside this repository.
  *
- * The library is tests/abi/libsluice_tcp_test.so in the build directory, and needs nothing but DPDK's.
+ * The library is tests/abi/libsluice_tcp_test.so in the build directory, and needs nothing but
+ * DPDK's.
  *
  * One thread only. Addresses are in network order, ports in host order. Functions answer -errno
  * where they fail. IP packets have no Ethernet header, which the library adds and takes away; it
@@ -82,8 +83,8 @@ int stt_close(struct stt *t, int conn);	   /* and nobody reads any more: unread 
 int stt_abort(struct stt *t, int conn);	   /* RST */
 
 /*
- * "nodelay", "keepalive_us", "keepalive_busy_us", "keepalive_step_us", "expect" (an answer is awaited, or
- * not), "user_timeout_us", "mss" (before the SYN left).
+ * "nodelay", "keepalive_us", "keepalive_busy_us", "keepalive_step_us", "expect" (an answer is
+ * awaited, or not), "user_timeout_us", "mss" (before the SYN left).
  */
 int stt_set(struct stt *t, int conn, const char *name, int64_t value);
 

@@ -2,9 +2,9 @@
  * stt.c - a stack of the product's in a world of its own: created, driven by time, destroyed
  *
  * The EAL is started once a process, with ordinary memory and no devices. Each stack has its own
- * classifier and net, and pools of which it is the only user (stt_pools.c). Time stands still but for stt_advance_us(), which goes from deadline
- * to deadline and pulls output at each, as a worker's turn would; what was sent on the way waits
- * for stt_tx in a bounded queue.
+ * classifier and net, and pools of which it is the only user (stt_pools.c). Time stands still but
+ * for stt_advance_us(), which goes from deadline to deadline and pulls output at each, as a
+ * worker's turn would; what was sent on the way waits for stt_tx in a bounded queue.
  */
 #include <assert.h>
 #include <errno.h>
@@ -132,8 +132,10 @@ struct stt *stt_create(const struct stt_config *config)
 	t->now_us = START_US;
 	stt_fault_set(0, 0);
 	t->classifier = classifier_create(FLOWS, t->cfg.seed);
-	/* The stack would refuse the name at each connect; the contract has one for all connections. */
-	if (!tcp_cc_find(t->cfg.cc) || !t->classifier || stt_pools_take(t) || !(t->net = net_of(t))) {
+	/* The stack would refuse the name at each connect; the contract has one for all
+	 * connections. */
+	if (!tcp_cc_find(t->cfg.cc) || !t->classifier || stt_pools_take(t) ||
+		!(t->net = net_of(t))) {
 		stt_destroy(t);
 		return NULL;
 	}
@@ -170,8 +172,8 @@ static bool is_lent(const struct stt_conn *c)
 }
 
 /*
- * A slot never used, or else that of the connection which was closed or aborted longest ago and is gone
- * from the stack too: its facts are kept for stt_info until then.
+ * A slot never used, or else that of the connection which was closed or aborted longest ago and is
+ * gone from the stack too: its facts are kept for stt_info until then.
  */
 static int slot_take(struct stt *t)
 {
@@ -316,7 +318,8 @@ void stt_advance_us(struct stt *t, uint64_t to_us)
 
 		stt_link_pull(t);
 		due_us = net_deadline(t->net);
-		/* 0: what is to be sent now found the queue full. It may not carry us past @to_us. */
+		/* 0: what is to be sent now found the queue full. It may not carry us past @to_us.
+		 */
 		next_us = RTE_MAX(due_us, t->now_us + (due_us == 0));
 		if (next_us > to_us)
 			break;

@@ -1,8 +1,8 @@
 /*
  * stt_pools.c - the three pools of a stack, kept for the next one
  *
- * To populate them costs more than most conversations, and a fuzzer or a simulator makes a stack for
- * each. So those of the last stack are kept, and given to the next that wants as many buffers,
+ * To populate them costs more than most conversations, and a fuzzer or a simulator makes a stack
+ * for each. So those of the last stack are kept, and given to the next that wants as many buffers,
  * provided that every one came back. Of a pool only the order of its free list remembers anything.
  */
 #include <errno.h>
@@ -26,7 +26,8 @@ static uint32_t rx_count(const struct stt *t)
 	return t->cfg.pool_count ? t->cfg.pool_count : POOL_DEFAULT;
 }
 
-static struct reserve *reserve_make(const char *what, unsigned serial, uint32_t count, uint32_t bytes)
+static struct reserve *reserve_make(
+	const char *what, unsigned serial, uint32_t count, uint32_t bytes)
 {
 	char name[32];
 	struct reserve_config cfg = {
@@ -88,7 +89,8 @@ static bool has_spare(uint32_t count)
 {
 	struct reserve_info info;
 
-	if (!is_whole(spare.rx_pool) || !is_whole(spare.hdr_pool) || !rte_mempool_full(spare.ext_pool))
+	if (!is_whole(spare.rx_pool) || !is_whole(spare.hdr_pool) ||
+		!rte_mempool_full(spare.ext_pool))
 		return false;
 	reserve_info(spare.rx_pool, &info);
 	return info.total == count;

@@ -96,6 +96,18 @@ mv config/long.c tests/unit/long.c
 passes functions_long_test_file_passes "$ci/check-functions" "$tmp/tree"
 
 fresh_tree
+printf '%*s\n' 100 '/* fits */' >config/fits.c
+printf '%*s\n| %*s |\n    %*s\n' 140 'prose' 200 'cell' 200 'code' >fits.md
+passes lines_clean_tree_passes "$ci/check-lines" "$tmp/tree"
+printf '%*s\n' 101 '/* too long */' >config/wide.c
+catches lines_of_101_columns_are_caught '^config/wide.c:1: 101 columns' "$ci/check-lines" "$tmp/tree"
+printf '\tint %*s;\n' 90 'x' >config/wide.c
+catches lines_count_a_tab_as_eight '^config/wide.c:1: 103 columns' "$ci/check-lines" "$tmp/tree"
+rm config/wide.c
+printf '%*s\n' 141 'prose' | sed 's/^ /x/' >wide.md
+catches lines_of_prose_are_held_to_140 '^wide.md:1: 141 columns' "$ci/check-lines" "$tmp/tree"
+
+fresh_tree
 printf 'void f(void) { log_warn("cpu 3 cannot be used: name another"); } /* what is to be had */\n' >config/f.c
 passes messages_clean_tree_passes "$ci/check-messages" "$tmp/tree"
 printf 'void g(void) { log_warn("cpu 3 is not to be had"); }\n' >config/g.c

@@ -6,7 +6,8 @@
  * kind are in flight with cookies that never differ from run to run, so that the fuzzer can learn
  * them. Checked: payload lies inside its READ and inside the input, no byte of a READ is told
  * twice in one answer (but where the machine had no place for all of it), a READ that succeeds
- * was told whole, a request ends once, the dead say nothing. A READ answered in part is asked for the rest.
+ * was told whole, a request ends once, the dead say nothing. A READ answered in part is asked for
+ * the rest.
  */
 #include <assert.h>
 #include <endian.h>

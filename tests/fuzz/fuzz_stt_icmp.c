@@ -1,8 +1,8 @@
 /*
  * fuzz_stt_icmp.c - ICMP and ICMPv6 errors as a router would send them
  *
- * The quotation is what the stack really sent, cut as routers cut it, so the checks of RFC 5927 have
- * something to pass; the fuzzer moves the sequence number away when it wants them to fail.
+ * The quotation is what the stack really sent, cut as routers cut it, so the checks of RFC 5927
+ * have something to pass; the fuzzer moves the sequence number away when it wants them to fail.
  */
 #include "tests/fuzz/fuzz_stt_icmp.h"
 
@@ -27,7 +27,8 @@ static void put_sum(uint8_t *at, uint32_t sum)
 	at[1] = (uint8_t)sum;
 }
 
-static void put_ip4(uint8_t *b, const struct wire_addr *us, const struct wire_addr *them, size_t len)
+static void put_ip4(
+	uint8_t *b, const struct wire_addr *us, const struct wire_addr *them, size_t len)
 {
 	b[0] = 0x45;
 	b[2] = (uint8_t)(len >> 8);
@@ -39,7 +40,8 @@ static void put_ip4(uint8_t *b, const struct wire_addr *us, const struct wire_ad
 	put_sum(b + 10, sum_of(b, 20, 0));
 }
 
-static void put_ip6(uint8_t *b, const struct wire_addr *us, const struct wire_addr *them, size_t len)
+static void put_ip6(
+	uint8_t *b, const struct wire_addr *us, const struct wire_addr *them, size_t len)
 {
 	b[0] = 0x60;
 	b[4] = (uint8_t)((len - 40) >> 8);
@@ -68,8 +70,9 @@ size_t icmp_build(uint8_t *out, const struct wire_addr *us, const struct wire_ad
 	icmp[7] = (uint8_t)plan->mtu;
 	memcpy(icmp + 8, sent, quote);
 	seq = icmp + 8 + hdr + 4;
-	number = ((uint32_t)seq[0] << 24 | (uint32_t)seq[1] << 16 | (uint32_t)seq[2] << 8 | seq[3]) +
-		 plan->seq_add;
+	number =
+		((uint32_t)seq[0] << 24 | (uint32_t)seq[1] << 16 | (uint32_t)seq[2] << 8 | seq[3]) +
+		plan->seq_add;
 	for (unsigned i = 0; i < 4; i++)
 		seq[i] = (uint8_t)(number >> (24 - 8 * i));
 	if (us->family == AF_INET) {
@@ -77,7 +80,8 @@ size_t icmp_build(uint8_t *out, const struct wire_addr *us, const struct wire_ad
 		put_sum(icmp + 2, sum_of(icmp, 8 + quote, 0));
 	} else {
 		put_ip6(out, us, them, len);
-		put_sum(icmp + 2, sum_of(icmp, 8 + quote, sum_of(out + 8, 32, 58 + (uint32_t)(8 + quote))));
+		put_sum(icmp + 2,
+			sum_of(icmp, 8 + quote, sum_of(out + 8, 32, 58 + (uint32_t)(8 + quote))));
 	}
 	return len;
 }

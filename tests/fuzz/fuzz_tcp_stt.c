@@ -6,10 +6,10 @@
  * but noise would come of a mutation; the peer it makes up lies about everything else. The stack
  * runs behind the test ABI, as for every other driver.
  *
- * The oracle is the simulator's watcher (tests/sim/watch.h), which is sound for a lying peer: no ACK
- * and no SACK for what never came, no retreating edge, no text the application did not queue, none
- * beyond the window. After every step: the ledger adds up, no connection holds more than its quota
- * and one packet, no deadline lies in the past. At the end all memory is back.
+ * The oracle is the simulator's watcher (tests/sim/watch.h), which is sound for a lying peer: no
+ * ACK and no SACK for what never came, no retreating edge, no text the application did not queue,
+ * none beyond the window. After every step: the ledger adds up, no connection holds more than its
+ * quota and one packet, no deadline lies in the past. At the end all memory is back.
  */
 #include <arpa/inet.h>
 #include <assert.h>
@@ -179,7 +179,8 @@ static uint64_t seq_pos(struct fuzz *f, const struct side *s, unsigned mode)
 	case 2:
 		return s->watch.edge + (uint64_t)(int64_t)(int8_t)u8(f);
 	default:
-		return s->watch.ack + (uint64_t)(int64_t)(int32_t)u32(f); /* as TCP compares numbers */
+		return s->watch.ack +
+		       (uint64_t)(int64_t)(int32_t)u32(f); /* as TCP compares numbers */
 	}
 }
 
@@ -200,9 +201,10 @@ static uint32_t ack_number(struct fuzz *f, const struct side *s, unsigned mode)
 }
 
 /*
- * The first SYN that is taken may have any number, and positions count from it. A number chosen twice
- * by chance is not the fuzzer's to find: the watcher would take it as said. Nor is the byte in which
- * IPv6, which no checksum covers, would become a fragment: those may wait, and fuzz_net_input has them.
+ * The first SYN that is taken may have any number, and positions count from it. A number chosen
+ * twice by chance is not the fuzzer's to find: the watcher would take it as said. Nor is the byte
+ * in which IPv6, which no checksum covers, would become a fragment: those may wait, and
+ * fuzz_net_input has them.
  */
 static uint64_t send_segment(
 	struct fuzz *f, struct side *s, struct wire_pkt *pkt, uint64_t pos, bool is_damaged)
@@ -443,8 +445,10 @@ static void start(struct fuzz *f)
 	inet_pton(AF_INET6, "fd00::1", f->cfg.local_ip6);
 	inet_pton(AF_INET6, "fd00::2", f->cfg.peer_ip6);
 	f->us.family = f->them.family = how & 1 ? AF_INET6 : AF_INET;
-	memcpy(f->us.bytes, how & 1 ? f->cfg.local_ip6 : (uint8_t *)&f->cfg.local_ip4, how & 1 ? 16 : 4);
-	memcpy(f->them.bytes, how & 1 ? f->cfg.peer_ip6 : (uint8_t *)&f->cfg.peer_ip4, how & 1 ? 16 : 4);
+	memcpy(f->us.bytes, how & 1 ? f->cfg.local_ip6 : (uint8_t *)&f->cfg.local_ip4,
+		how & 1 ? 16 : 4);
+	memcpy(f->them.bytes, how & 1 ? f->cfg.peer_ip6 : (uint8_t *)&f->cfg.peer_ip4,
+		how & 1 ? 16 : 4);
 	setenv("STT_CONN_MAX", CONNS_TEXT, 1);
 	f->stt = stt_create(&f->cfg);
 	assert(f->stt);

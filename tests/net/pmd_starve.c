@@ -3,19 +3,20 @@
  *
  *	pmd_starve EAL-ARGUMENT… -- --rx=DEVICE [--feed=DEVICE] [--ring=N] [--fill=N] [--ms=N]
  *
- * Drivers meet an empty pool each in their own way: some keep the packet in the ring until there is a
- * replacement, some deliver it and go deaf, some drop it. What they share is that they ask our ops, so
- * the reserve must carry every one of them, with no line of theirs changed. The driver is set up as
- * dataplane/port.c does it, packets come from outside (a kernel interface that a script floods) or from
- * a second device of this process (--feed), and are freed at once. Four phases of --ms:
+ * Drivers meet an empty pool each in their own way: some keep the packet in the ring until there is
+ * a replacement, some deliver it and go deaf, some drop it. What they share is that they ask our
+ * ops, so the reserve must carry every one of them, with no line of theirs changed. The driver is
+ * set up as dataplane/port.c does it, packets come from outside (a kernel interface that a script
+ * floods) or from a second device of this process (--feed), and are freed at once. Four phases of
+ * --ms:
  *
  *	plenty    normal memory is there
  *	reserve   the normal list is empty
  *	bare      it is empty and there is no reserve: what a driver does without Sluice
  *	again     everything is back
  *
- * One JSON line tells the packets of each phase, of "bare" those of its second half (a ring may first
- * be used up), and whether the ledger holds at the end.
+ * One JSON line tells the packets of each phase, of "bare" those of its second half (a ring may
+ * first be used up), and whether the ledger holds at the end.
  */
 #include <getopt.h>
 #include <stdbool.h>
@@ -64,9 +65,11 @@ static uint16_t port_open(const char *name, uint16_t ring, struct rte_mempool *p
 
 	if (rte_eth_dev_get_port_by_name(name, &id))
 		fail("there is no such device");
-	if (rte_eth_dev_configure(id, 1, 1, &conf) || rte_eth_dev_adjust_nb_rx_tx_desc(id, &ring, &tx_ring) ||
+	if (rte_eth_dev_configure(id, 1, 1, &conf) ||
+		rte_eth_dev_adjust_nb_rx_tx_desc(id, &ring, &tx_ring) ||
 		rte_eth_rx_queue_setup(id, 0, ring, SOCKET_ID_ANY, NULL, pool) ||
-		rte_eth_tx_queue_setup(id, 0, tx_ring, SOCKET_ID_ANY, NULL) || rte_eth_dev_start(id))
+		rte_eth_tx_queue_setup(id, 0, tx_ring, SOCKET_ID_ANY, NULL) ||
+		rte_eth_dev_start(id))
 		fail("the device does not start");
 	rte_eth_promiscuous_enable(id);
 	return id;
@@ -95,7 +98,8 @@ static void feed(const struct world *w)
 		rte_pktmbuf_free(m[i]);
 }
 
-/* One turn as a worker has it: entitled while the driver refills, the packets given back at once. */
+/* One turn as a worker has it: entitled while the driver refills, the packets given back at once.
+ */
 static unsigned turn(const struct world *w, uint64_t now_us)
 {
 	struct rte_mbuf *m[BURST_MAX];
@@ -138,7 +142,8 @@ static uint64_t phase(const struct world *w, uint64_t *second_half)
 
 static void world_make(struct world *w, const char *rx, const char *feeder, uint32_t fill)
 {
-	struct reserve_config cfg = {.name = "rx", .data_bytes = RTE_PKTMBUF_HEADROOM + MBUF_DATA_BYTES,
+	struct reserve_config cfg = {.name = "rx",
+		.data_bytes = RTE_PKTMBUF_HEADROOM + MBUF_DATA_BYTES,
 		.socket = SOCKET_ID_ANY};
 	uint64_t end_us = clock_us() + LINK_MS_MAX * 1000ull;
 	const struct timespec nap = {.tv_nsec = 10000000};
@@ -147,7 +152,8 @@ static void world_make(struct world *w, const char *rx, const char *feeder, uint
 	cfg.floor_count = w->floor;
 	cfg.total_count = w->floor + NORMAL_COUNT;
 	w->pool = reserve_create(&cfg);
-	w->feed_pool = rte_pktmbuf_pool_create("feed", FEED_COUNT, 0, 0, cfg.data_bytes, SOCKET_ID_ANY);
+	w->feed_pool =
+		rte_pktmbuf_pool_create("feed", FEED_COUNT, 0, 0, cfg.data_bytes, SOCKET_ID_ANY);
 	if (!w->pool || !w->feed_pool)
 		fail("no memory for the pools");
 	w->rx_port = port_open(rx, w->ring, reserve_pool(w->pool));
@@ -178,18 +184,22 @@ static void run(struct world *w)
 	reserve_floor_set(w->pool, w->floor);
 	phase(w, &again);
 	reserve_info(w->pool, &end);
-	printf("{\"plenty\": %llu, \"reserve\": %llu, \"bare\": %llu, \"again\": %llu, \"dips\": %llu, "
-	       "\"refused_run_max\": %u, \"alarms\": %llu, \"ring_debt\": %u, \"emergency_peak\": %u, \"floor\": %u}\n",
-		(unsigned long long)plenty / 2, (unsigned long long)reserved, (unsigned long long)bare,
-		(unsigned long long)again, (unsigned long long)with.dips, end.refused_run_max,
-		(unsigned long long)end.alarms, end.ring_debt, end.emergency_peak, w->floor);
+	printf("{\"plenty\": %llu, \"reserve\": %llu, \"bare\": %llu, \"again\": %llu, \"dips\": "
+	       "%llu, "
+	       "\"refused_run_max\": %u, \"alarms\": %llu, \"ring_debt\": %u, \"emergency_peak\": "
+	       "%u, \"floor\": %u}\n",
+		(unsigned long long)plenty / 2, (unsigned long long)reserved,
+		(unsigned long long)bare, (unsigned long long)again, (unsigned long long)with.dips,
+		end.refused_run_max, (unsigned long long)end.alarms, end.ring_debt,
+		end.emergency_peak, w->floor);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option names[] = {{"rx", required_argument, NULL, 'r'},
 		{"feed", required_argument, NULL, 'f'}, {"ring", required_argument, NULL, 'n'},
-		{"fill", required_argument, NULL, 'l'}, {"ms", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
+		{"fill", required_argument, NULL, 'l'}, {"ms", required_argument, NULL, 'm'},
+		{NULL, 0, NULL, 0}};
 	struct world w = {.ring = RX_RING_DEFAULT, .ms = 1000};
 	const char *rx = NULL, *feeder = NULL;
 	uint32_t fill = 0;
@@ -210,7 +220,8 @@ int main(int argc, char **argv)
 		else if (c == 'm')
 			w.ms = (uint32_t)atoi(optarg);
 		else
-			fail("usage: pmd_starve EAL-ARGUMENT… -- --rx=DEVICE [--feed=DEVICE] [--ring=N] [--fill=N] [--ms=N]");
+			fail("usage: pmd_starve EAL-ARGUMENT… -- --rx=DEVICE [--feed=DEVICE] "
+			     "[--ring=N] [--fill=N] [--ms=N]");
 	}
 	if (!rx)
 		fail("--rx=DEVICE is wanted");

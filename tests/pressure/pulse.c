@@ -1,10 +1,12 @@
 /*
  * pulse.c - what a flood costs a storm, the flood switched on and off beside one and the same
  *
- * Two storms of a kind, a minute apart, differ by a third where others use the same processors' caches, so a flooded one beside a
- * quiet one says little of the flood. Here the flood comes and goes within one storm, every two seconds, in cycles of
- * quiet, flooded, flooded, quiet and then the other way round, in which what changes steadily cancels. Counted is what the storm
- * is about: pages that go to the device and come back. Not counted are the moments behind a change, and a cycle that was not finished.
+ * Two storms of a kind, a minute apart, differ by a third where others use the same processors'
+ * caches, so a flooded one beside a quiet one says little of the flood. Here the flood comes and
+ * goes within one storm, every two seconds, in cycles of quiet, flooded, flooded, quiet and then
+ * the other way round, in which what changes steadily cancels. Counted is what the storm is about:
+ * pages that go to the device and come back. Not counted are the moments behind a change, and a
+ * cycle that was not finished.
  */
 #include "tests/pressure/pulse.h"
 
@@ -108,7 +110,8 @@ void pulse_end(struct pulse *p)
 	if (!p->file)
 		return;
 	flood_switch(p, false);
-	printf("pulses: quiet %llu pages in %llu ms, flooded %llu pages in %llu ms\n", (unsigned long long)p->sums[0].pages,
-		(unsigned long long)p->sums[0].ms, (unsigned long long)p->sums[1].pages, (unsigned long long)p->sums[1].ms);
+	printf("pulses: quiet %llu pages in %llu ms, flooded %llu pages in %llu ms\n",
+		(unsigned long long)p->sums[0].pages, (unsigned long long)p->sums[0].ms,
+		(unsigned long long)p->sums[1].pages, (unsigned long long)p->sums[1].ms);
 	fflush(stdout);
 }

@@ -3,19 +3,22 @@
  *
  *	swap_storm --mib=N [--processes=N] [--rounds=N] [--stall=S] [--blocked] [--pulse=FILE]
  *
- * Each process maps its share, writes every page with a pattern made of its own number and the page's,
- * waits until all have, and reads the share back --rounds times. Pages that do not fit go to swap and come back, so a
- * word out of place was spoilt on the way there or back, and is reported with the place. They wait so that all of it is
- * wanted at once: else a few may be done before the others begin, and there is room for everybody.
+ * Each process maps its share, writes every page with a pattern made of its own number and the
+ * page's, waits until all have, and reads the share back --rounds times. Pages that do not fit go
+ * to swap and come back, so a word out of place was spoilt on the way there or back, and is
+ * reported with the place. They wait so that all of it is wanted at once: else a few may be done
+ * before the others begin, and there is room for everybody.
  *
- * The parent is the watchdog. It is resident (what it watches is the memory of everybody else), counts
- * pages by a shared table, and says how far things are. When no process gets on for --stall seconds it
- * says where they stand, has the kernel print who is blocked (--blocked), and gives up: processes that
- * wait for a page that never comes cannot be killed, so it does not wait for them. Another watchdog
- * must stand outside of the machine, for a machine may stop as a whole. With --pulse it makes FILE and removes it every
- * few seconds, for who floods the machine while it is there, and says what that cost (pulse.c).
+ * The parent is the watchdog. It is resident (what it watches is the memory of everybody else),
+ * counts pages by a shared table, and says how far things are. When no process gets on for --stall
+ * seconds it says where they stand, has the kernel print who is blocked (--blocked), and gives up:
+ * processes that wait for a page that never comes cannot be killed, so it does not wait for them.
+ * Another watchdog must stand outside of the machine, for a machine may stop as a whole. With
+ * --pulse it makes FILE and removes it every few seconds, for who floods the machine while it is
+ * there, and says what that cost (pulse.c).
  *
- * It ends with a line "finished in S s", "stuck at …" or "spoilt: …", before that of the pulses; the status is 0, 1 or 2.
+ * It ends with a line "finished in S s", "stuck at …" or "spoilt: …", before that of the pulses;
+ * the status is 0, 1 or 2.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -92,7 +95,8 @@ static bool text_write(const char *path, const char *text)
 
 static uint64_t word_of(unsigned process, uint64_t page, unsigned word)
 {
-	return (((uint64_t)process << 40 | page) * PAGE_WORDS + word) * UINT64_C(0x9e3779b97f4a7c15);
+	return (((uint64_t)process << 40 | page) * PAGE_WORDS + word) *
+	       UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static void page_write(uint64_t *at, unsigned process, uint64_t page)
@@ -171,7 +175,8 @@ static void tell(const struct options *opt, const struct totals *t, const char *
 	fflush(stdout);
 }
 
-/* Out: how many of @left ended just now; *failed grows by those that were killed or could not begin. */
+/* Out: how many of @left ended just now; *failed grows by those that were killed or could not
+ * begin. */
 static unsigned reap(unsigned *failed)
 {
 	unsigned ended = 0;
@@ -179,7 +184,8 @@ static unsigned reap(unsigned *failed)
 
 	while (waitpid(-1, &status, WNOHANG) > 0) {
 		ended++;
-		*failed += !WIFEXITED(status) || (WEXITSTATUS(status) && WEXITSTATUS(status) != EXIT_SPOILT);
+		*failed += !WIFEXITED(status) ||
+			   (WEXITSTATUS(status) && WEXITSTATUS(status) != EXIT_SPOILT);
 	}
 	return ended;
 }
@@ -233,9 +239,10 @@ static int watch(const struct options *opt, const struct progress *table, struct
 static bool options_read(int argc, char **argv, struct options *opt)
 {
 	static const struct option names[] = {{"mib", required_argument, NULL, 'm'},
-		{"processes", required_argument, NULL, 'p'}, {"rounds", required_argument, NULL, 'r'},
-		{"stall", required_argument, NULL, 's'}, {"blocked", no_argument, NULL, 'b'},
-		{"pulse", required_argument, NULL, 'u'}, {NULL, 0, NULL, 0}};
+		{"processes", required_argument, NULL, 'p'},
+		{"rounds", required_argument, NULL, 'r'}, {"stall", required_argument, NULL, 's'},
+		{"blocked", no_argument, NULL, 'b'}, {"pulse", required_argument, NULL, 'u'},
+		{NULL, 0, NULL, 0}};
 	int c;
 
 	*opt = (struct options){.processes = 16, .rounds = 1, .stall_s = 30};
@@ -255,7 +262,8 @@ static bool options_read(int argc, char **argv, struct options *opt)
 		else
 			return false;
 	}
-	return opt->mib >= opt->processes && opt->processes > 0 && opt->processes <= PROCESS_MAX && opt->stall_s > 0;
+	return opt->mib >= opt->processes && opt->processes > 0 && opt->processes <= PROCESS_MAX &&
+	       opt->stall_s > 0;
 }
 
 static void end_all(const pid_t *pids, unsigned count)
@@ -274,10 +282,12 @@ int main(int argc, char **argv)
 	int rc;
 
 	if (!options_read(argc, argv, &opt)) {
-		fprintf(stderr, "usage: swap_storm --mib=N [--processes=N] [--rounds=N] [--stall=S] [--blocked] [--pulse=FILE]\n");
+		fprintf(stderr, "usage: swap_storm --mib=N [--processes=N] [--rounds=N] "
+				"[--stall=S] [--blocked] [--pulse=FILE]\n");
 		return EXIT_USAGE;
 	}
-	storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	storm = mmap(
+		NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (storm == MAP_FAILED || mlockall(MCL_CURRENT | MCL_FUTURE)) {
 		fprintf(stderr, "swap_storm: %s: run it as root\n", strerror(errno));
 		return EXIT_USAGE;

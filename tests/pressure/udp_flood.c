@@ -3,15 +3,15 @@
  *
  *	udp_flood --to=ADDRESS --rate=PACKETS --bytes=N --while=FILE [--limit=S] [--port=N]
  *
- * Sends --rate datagrams of --bytes each second to one address. It waits until FILE appears, and stops
- * when FILE is gone or after --limit seconds of sending; so the machine under test says when, by a
- * directory it shares. Each start and end is a line on stdout, with the rate that was reached: a flood
- * that could not be sent proves nothing. Ends when its parent does.
+ * Sends --rate datagrams of --bytes each second to one address. It waits until FILE appears, and
+ * stops when FILE is gone or after --limit seconds of sending; so the machine under test says when,
+ * by a directory it shares. Each start and end is a line on stdout, with the rate that was reached:
+ * a flood that could not be sent proves nothing. Ends when its parent does.
  *
- * Sent in batches of what each millisecond owes, by one system call; a batch the socket refuses (its
- * queue is full) is lost like a packet on a wire. Where the way out allows, a batch goes through the
- * kernel's stack as one and is cut behind it (UDP_SEGMENT): the machine that makes the flood is often the one
- * that runs what is flooded, and has better use for its processors.
+ * Sent in batches of what each millisecond owes, by one system call; a batch the socket refuses
+ * (its queue is full) is lost like a packet on a wire. Where the way out allows, a batch goes
+ * through the kernel's stack as one and is cut behind it (UDP_SEGMENT): the machine that makes the
+ * flood is often the one that runs what is flooded, and has better use for its processors.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -62,7 +62,8 @@ static void pause_us(unsigned us)
 }
 
 /* One datagram after the other. Out: how many of @n were sent. */
-static unsigned each_send(const struct way *way, const struct options *opt, const struct msghdr *one, unsigned n)
+static unsigned each_send(
+	const struct way *way, const struct options *opt, const struct msghdr *one, unsigned n)
 {
 	struct mmsghdr msgs[BATCH_MAX];
 	struct iovec iov = {.iov_base = one->msg_iov->iov_base, .iov_len = opt->bytes};
@@ -108,7 +109,8 @@ static unsigned batch_max(const struct way *way, const struct options *opt)
 
 static void flood(struct way *way, const struct options *opt)
 {
-	uint64_t start = clock_us(), now = start, tried = 0, sent = 0, owed, late = opt->rate * LATE_MS_MAX / 1000;
+	uint64_t start = clock_us(), now = start, tried = 0, sent = 0, owed,
+		 late = opt->rate * LATE_MS_MAX / 1000;
 	unsigned batch;
 
 	printf("flood %s begins\n", opt->file);
@@ -127,8 +129,9 @@ static void flood(struct way *way, const struct options *opt)
 		pause_us(1000);
 	}
 	now = clock_us() - start;
-	printf("flood %s ends: %llu packets of %u bytes, %llu a second\n", opt->file, (unsigned long long)sent,
-		opt->bytes, (unsigned long long)(now ? sent * 1000000 / now : 0));
+	printf("flood %s ends: %llu packets of %u bytes, %llu a second\n", opt->file,
+		(unsigned long long)sent, opt->bytes,
+		(unsigned long long)(now ? sent * 1000000 / now : 0));
 	fflush(stdout);
 }
 
@@ -140,7 +143,8 @@ static bool options_read(int argc, char **argv, struct options *opt)
 		{"port", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
 	int c;
 
-	*opt = (struct options){.to = {.sin_family = AF_INET, .sin_port = htons(9)}, .limit_s = 600};
+	*opt = (struct options){
+		.to = {.sin_family = AF_INET, .sin_port = htons(9)}, .limit_s = 600};
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		if (c == 't' && inet_pton(AF_INET, optarg, &opt->to.sin_addr) != 1)
 			return false;
@@ -157,7 +161,8 @@ static bool options_read(int argc, char **argv, struct options *opt)
 		else if (c != 't')
 			return false;
 	}
-	return opt->to.sin_addr.s_addr && opt->file && opt->rate > 0 && opt->bytes > 0 && opt->bytes <= BYTES_MAX;
+	return opt->to.sin_addr.s_addr && opt->file && opt->rate > 0 && opt->bytes > 0 &&
+	       opt->bytes <= BYTES_MAX;
 }
 
 int main(int argc, char **argv)
@@ -167,7 +172,8 @@ int main(int argc, char **argv)
 	int bytes;
 
 	if (!options_read(argc, argv, &opt)) {
-		fprintf(stderr, "usage: udp_flood --to=ADDRESS --rate=PACKETS --bytes=N --while=FILE [--limit=S] [--port=N]\n");
+		fprintf(stderr, "usage: udp_flood --to=ADDRESS --rate=PACKETS --bytes=N "
+				"--while=FILE [--limit=S] [--port=N]\n");
 		return 2;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGTERM);

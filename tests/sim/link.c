@@ -1,8 +1,9 @@
 /*
  * link.c - loses, delays, reorders, repeats, damages and marks, all by the seed
  *
- * Packets keep their order unless one is picked to be late. Damage is one byte: ones' complement sums
- * always notice that, so a damaged packet that is accepted is the stack's fault and not chance.
+ * Packets keep their order unless one is picked to be late. Damage is one byte: ones' complement
+ * sums always notice that, so a damaged packet that is accepted is the stack's fault and not
+ * chance.
  */
 #include "tests/sim/link.h"
 
@@ -25,10 +26,11 @@ static void swap(struct flight *a, struct flight *b)
 	*b = t;
 }
 
-static void push(struct flights *f, const struct link_config *c, uint64_t wire_us, uint8_t way, const uint8_t *bytes,
-	size_t len)
+static void push(struct flights *f, const struct link_config *c, uint64_t wire_us, uint8_t way,
+	const uint8_t *bytes, size_t len)
 {
-	uint64_t at_us = c->gather_us ? (wire_us + c->gather_us - 1) / c->gather_us * c->gather_us : wire_us;
+	uint64_t at_us =
+		c->gather_us ? (wire_us + c->gather_us - 1) / c->gather_us * c->gather_us : wire_us;
 	uint32_t i = f->count++;
 
 	if (f->count > f->room) {
@@ -36,8 +38,11 @@ static void push(struct flights *f, const struct link_config *c, uint64_t wire_u
 		f->heap = realloc(f->heap, f->room * sizeof(f->heap[0]));
 		assert(f->heap);
 	}
-	f->heap[i] = (struct flight){
-		.at_us = at_us, .wire_us = wire_us, .order = f->order++, .way = way, .len = (uint32_t)len};
+	f->heap[i] = (struct flight){.at_us = at_us,
+		.wire_us = wire_us,
+		.order = f->order++,
+		.way = way,
+		.len = (uint32_t)len};
 	f->heap[i].bytes = malloc(len);
 	assert(f->heap[i].bytes);
 	memcpy(f->heap[i].bytes, bytes, len);
@@ -84,7 +89,8 @@ static uint64_t departure(struct link *l, size_t len, uint64_t now_us)
 
 	if (l->cfg.bytes_per_s == 0)
 		return now_us;
-	if ((start - now_us) * l->cfg.bytes_per_s / 1000000 + len > l->cfg.queue_bytes && start > now_us)
+	if ((start - now_us) * l->cfg.bytes_per_s / 1000000 + len > l->cfg.queue_bytes &&
+		start > now_us)
 		return UINT64_MAX;
 	l->free_us = start + len * 1000000 / l->cfg.bytes_per_s;
 	return l->free_us;
@@ -110,8 +116,8 @@ static bool mark(uint8_t *bytes)
 	return true;
 }
 
-unsigned link_send(struct link *l, struct flights *f, struct rnd *r, uint8_t way, const uint8_t *bytes, size_t len,
-	uint64_t now_us)
+unsigned link_send(struct link *l, struct flights *f, struct rnd *r, uint8_t way,
+	const uint8_t *bytes, size_t len, uint64_t now_us)
 {
 	const struct link_config *c = &l->cfg;
 	uint8_t copy[65600];
@@ -119,7 +125,8 @@ unsigned link_send(struct link *l, struct flights *f, struct rnd *r, uint8_t way
 	unsigned fate = LINK_OK;
 
 	assert(len > 0 && len <= sizeof(copy));
-	if (at_us == UINT64_MAX || rnd_ppm(r, c->loss_ppm) || (c->mtu && len > c->mtu && now_us >= c->mtu_from_us) ||
+	if (at_us == UINT64_MAX || rnd_ppm(r, c->loss_ppm) ||
+		(c->mtu && len > c->mtu && now_us >= c->mtu_from_us) ||
 		(now_us >= c->dark_from_us && now_us < c->dark_until_us))
 		return LINK_LOST;
 	memcpy(copy, bytes, len);

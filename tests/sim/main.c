@@ -34,14 +34,16 @@ struct options {
 	bool is_verbose, is_big;
 };
 
-static void report_bad(const struct options *o, unsigned long long seed, const char *why, uint64_t at_us)
+static void report_bad(
+	const struct options *o, unsigned long long seed, const char *why, uint64_t at_us)
 {
 	char bytes[48] = "";
 
 	if (o->bytes_max != BYTES_DEFAULT)
 		snprintf(bytes, sizeof(bytes), " --bytes %llu", o->bytes_max);
-	fprintf(stderr, "seed %llu at %.6f s: %s\n    again: tests/sim/run --first %llu --seeds 1%s%s -v\n", seed,
-		(double)at_us / 1e6, why, seed, bytes, o->is_big ? " --big" : "");
+	fprintf(stderr,
+		"seed %llu at %.6f s: %s\n    again: tests/sim/run --first %llu --seeds 1%s%s -v\n",
+		seed, (double)at_us / 1e6, why, seed, bytes, o->is_big ? " --big" : "");
 }
 
 static void play_seed(const struct options *o, struct shared *s, unsigned long long seed)
@@ -68,7 +70,8 @@ static void job(const struct options *o, struct shared *s, unsigned idx)
 {
 	unsigned long long seed;
 
-	while (atomic_load(&s->bad) < o->bad_max && (seed = atomic_fetch_add(&s->next, 1)) < o->first + o->seeds) {
+	while (atomic_load(&s->bad) < o->bad_max &&
+		(seed = atomic_fetch_add(&s->next, 1)) < o->first + o->seeds) {
 		s->at[idx] = seed;
 		play_seed(o, s, seed);
 	}
@@ -116,7 +119,8 @@ static void run(const struct options *o, struct shared *s)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: sluice-sim [--seeds N] [--first S] [--bytes MAX] [--jobs J] [--big] [--bad N] [-v]\n");
+	fprintf(stderr, "usage: sluice-sim [--seeds N] [--first S] [--bytes MAX] [--jobs J] "
+			"[--big] [--bad N] [-v]\n");
 	return 2;
 }
 
@@ -154,8 +158,13 @@ static bool parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .seeds = 1000, .first = 1, .bytes_max = BYTES_DEFAULT, .jobs = 1, .bad_max = BAD_DEFAULT };
-	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct options o = {.seeds = 1000,
+		.first = 1,
+		.bytes_max = BYTES_DEFAULT,
+		.jobs = 1,
+		.bad_max = BAD_DEFAULT};
+	struct shared *s =
+		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct timespec t0, t1;
 
 	if (s == MAP_FAILED || !parse(argc, argv, &o))
@@ -167,7 +176,8 @@ int main(int argc, char **argv)
 	run(&o, s);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	printf("%llu seeds from %llu: %llu bad; %llu packets, %.0f s of virtual time in %.1f s\n",
-		(unsigned long long)s->done, o.first, (unsigned long long)s->bad, (unsigned long long)s->packets,
-		(double)s->virtual_us / 1e6, (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
+		(unsigned long long)s->done, o.first, (unsigned long long)s->bad,
+		(unsigned long long)s->packets, (double)s->virtual_us / 1e6,
+		(double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
 	return s->bad ? 1 : 0;
 }

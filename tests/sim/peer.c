@@ -1,9 +1,9 @@
 /*
  * peer.c - the reference peer's states, and its segments read and written
  *
- * It never fails by itself: whether what it saw was right is the watcher's business (watch.h), which
- * looks at the wire. A segment that does not fit is dropped and answered as RFC 9293 says. After both
- * FINs it goes on answering, as a TIME-WAIT without end.
+ * It never fails by itself: whether what it saw was right is the watcher's business (watch.h),
+ * which looks at the wire. A segment that does not fit is dropped and answered as RFC 9293 says.
+ * After both FINs it goes on answering, as a TIME-WAIT without end.
  */
 #include "tests/sim/peer.h"
 
@@ -131,7 +131,9 @@ void peer_input(struct peer *p, const struct wire_pkt *pkt, uint64_t now_us)
 	if (p->state == PEER_RESET) {
 		p->reset_due = !(pkt->flags & W_RST);
 		p->reset_seq = pkt->flags & W_ACK ? pkt->ack : 0;
-		p->reset_ack = pkt->flags & W_ACK ? 0 : pkt->seq + pkt->text_bytes + !!(pkt->flags & W_SYN);
+		p->reset_ack = pkt->flags & W_ACK
+				       ? 0
+				       : pkt->seq + pkt->text_bytes + !!(pkt->flags & W_SYN);
 	} else if (p->state == PEER_LISTEN || p->state == PEER_SYN_SENT) {
 		input_unsynchronized(p, pkt, now_us);
 	} else if (pkt->flags & W_RST) {
@@ -197,7 +199,8 @@ static void fill_head(struct peer *p, struct wire_pkt *pkt, uint64_t start, uint
 	p->unacked_segs = 0;
 }
 
-static size_t build(struct peer *p, struct wire_pkt *pkt, uint8_t *out, uint64_t start, uint64_t now_us)
+static size_t build(
+	struct peer *p, struct wire_pkt *pkt, uint8_t *out, uint64_t start, uint64_t now_us)
 {
 	uint8_t text[65536];
 
@@ -279,8 +282,8 @@ void peer_timeout(struct peer *p, uint64_t now_us)
 	peer_snd_timeout(p, now_us);
 }
 
-/* An answer has the number it was asked for; a reset of our own lies behind all we sent, whatever was
- * answered before: of several acknowledgements an old one may have come last. */
+/* An answer has the number it was asked for; a reset of our own lies behind all we sent, whatever
+ * was answered before: of several acknowledgements an old one may have come last. */
 size_t peer_abort(struct peer *p, uint8_t *out)
 {
 	struct wire_pkt pkt = {

@@ -3,8 +3,8 @@
  *
  * Passive open, and active for the simultaneous one. It stores no text (see text.h), only which
  * positions it sent, what was acknowledged and what it holds. Positions are 64-bit: 0 is the SYN, 1
- * the first byte, the FIN sits behind the last. Performance is not its business; the order of events
- * comes from the link and the clock it is given.
+ * the first byte, the FIN sits behind the last. Performance is not its business; the order of
+ * events comes from the link and the clock it is given.
  */
 #ifndef SIM_PEER_H
 #define SIM_PEER_H
@@ -24,7 +24,8 @@ struct peer_config {
 	bool use_sack, use_ts, use_wscale, use_ecn, use_dsack;
 	bool is_active; /* sends a SYN of its own: simultaneous open */
 	bool is_silly;	/* tells every byte of new window (no SWS avoidance) */
-	uint32_t renege_ppm; /* an arrival makes it let go of all it holds beyond a hole (RFC 2018 8) */
+	uint32_t renege_ppm; /* an arrival makes it let go of all it holds beyond a hole (RFC 2018
+				8) */
 	uint32_t shrink_ppm; /* a window is offered smaller than it was, down to nothing */
 	uint32_t tiny_bytes; /* its segments are no longer than this; 0 = full ones */
 	uint8_t wscale;
@@ -60,7 +61,8 @@ struct peer {
 	uint32_t irs;
 	uint64_t rcv_nxt, rcv_edge, read_pos, fin_pos;
 	struct ranges ooo;
-	uint64_t recent[4]; /* starts of the latest arrivals, newest first, for the order of SACK blocks */
+	uint64_t recent[4]; /* starts of the latest arrivals, newest first, for the order of SACK
+			       blocks */
 	struct range dsack;
 	struct rnd rnd; /* for its whims */
 	bool ack_due, ece, reset_due;

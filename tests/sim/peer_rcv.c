@@ -45,7 +45,8 @@ void peer_rcv_text(struct peer *p, uint64_t start, uint64_t end, bool has_fin, u
 	if (start < p->rcv_nxt)
 		peer_rcv_dup(p, start, peer_min(end, p->rcv_nxt));
 	else if (ranges_touch(&p->ooo, start, end))
-		peer_rcv_dup(p, ranges_next(&p->ooo, start), peer_min(end, ranges_gap(&p->ooo, ranges_next(&p->ooo, start))));
+		peer_rcv_dup(p, ranges_next(&p->ooo, start),
+			peer_min(end, ranges_gap(&p->ooo, ranges_next(&p->ooo, start))));
 	if (end <= p->rcv_nxt)
 		return;
 	if (end > p->rcv_edge && p->rcv_edge - p->rcv_nxt == 0 && start == p->rcv_nxt) {
@@ -95,7 +96,8 @@ void peer_read(struct peer *p, uint64_t bytes)
 	p->read_pos += peer_min(bytes, peer_readable(p));
 	room = p->cfg.rcv_bytes - peer_min(p->cfg.rcv_bytes, p->rcv_nxt - p->read_pos);
 	/* RFC 9293 3.8.6.2.2: tell when it pays. */
-	if (room > offered && (p->cfg.is_silly || room - offered >= peer_min(p->cfg.rcv_bytes / 2, 1460)) &&
+	if (room > offered &&
+		(p->cfg.is_silly || room - offered >= peer_min(p->cfg.rcv_bytes / 2, 1460)) &&
 		p->state == PEER_OPEN && !peer_has_fin(p))
 		p->ack_due = true;
 }
@@ -137,14 +139,16 @@ uint8_t peer_rcv_sacks(struct peer *p, struct wire_sack *out, uint8_t max)
 	uint8_t n = 0, first;
 
 	if (p->dsack.end > 0 && max > 0)
-		out[n++] = (struct wire_sack){ p->irs + (uint32_t)p->dsack.start, p->irs + (uint32_t)p->dsack.end };
+		out[n++] = (struct wire_sack){
+			p->irs + (uint32_t)p->dsack.start, p->irs + (uint32_t)p->dsack.end};
 	p->dsack = (struct range){ 0 };
 	first = n;
 	for (unsigned i = 0; i < 4 && n < max; i++) {
 		const struct range *r = p->recent[i] ? ranges_find(&p->ooo, p->recent[i]) : NULL;
 
 		if (r && !is_listed(out + first, n - first, p->irs + (uint32_t)r->start))
-			out[n++] = (struct wire_sack){ p->irs + (uint32_t)r->start, p->irs + (uint32_t)r->end };
+			out[n++] = (struct wire_sack){
+				p->irs + (uint32_t)r->start, p->irs + (uint32_t)r->end};
 	}
 	return n;
 }

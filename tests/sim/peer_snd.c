@@ -1,10 +1,10 @@
 /*
  * peer_snd.c - the reference peer's sending half: go-back-N with a SACK scoreboard and slow start
  *
- * Three duplicate ACKs (or three segments of SACKed text above a hole) start a repair that resends the
- * holes one per arriving ACK; a timeout goes back to SND.UNA and skips what is SACKed. It believes a
- * SACK only until the timeout (RFC 2018 8). The window is never overrun; a shut one is probed with
- * one byte for ever.
+ * Three duplicate ACKs (or three segments of SACKed text above a hole) start a repair that resends
+ * the holes one per arriving ACK; a timeout goes back to SND.UNA and skips what is SACKed. It
+ * believes a SACK only until the timeout (RFC 2018 8). The window is never overrun; a shut one is
+ * probed with one byte for ever.
  */
 #include "tests/sim/peer_impl.h"
 
@@ -24,7 +24,8 @@ static void rtt_sample(struct peer *p, uint32_t rtt_us)
 
 static void window_update(struct peer *p, const struct wire_pkt *pkt, uint64_t ack)
 {
-	if ((int32_t)(p->wl1 - pkt->seq) > 0 || (p->wl1 == pkt->seq && (int32_t)(p->wl2 - pkt->ack) > 0))
+	if ((int32_t)(p->wl1 - pkt->seq) > 0 ||
+		(p->wl1 == pkt->seq && (int32_t)(p->wl2 - pkt->ack) > 0))
 		return;
 	p->wnd = (uint32_t)pkt->wnd << (pkt->flags & W_SYN ? 0 : p->snd_shift);
 	p->wl1 = pkt->seq;
@@ -96,7 +97,8 @@ static void advanced(struct peer *p, uint64_t ack, uint64_t now_us)
 
 void peer_snd_ack(struct peer *p, const struct wire_pkt *pkt, uint64_t ack, uint64_t now_us)
 {
-	bool is_dup = ack == p->una && p->max > p->una && pkt->text_bytes == 0 && !(pkt->flags & (W_SYN | W_FIN));
+	bool is_dup = ack == p->una && p->max > p->una && pkt->text_bytes == 0 &&
+		      !(pkt->flags & (W_SYN | W_FIN));
 	uint32_t wnd = p->wnd;
 
 	take_sacks(p, pkt);
@@ -152,7 +154,8 @@ bool peer_snd_pick(struct peer *p, uint64_t *start, uint64_t *end, uint32_t text
 	*end = peer_min(peer_min(*start + text_max, ranges_next(&p->sacked, *start)), last);
 	if (*start >= *end || (flight > 0 && flight + (*end - *start) > p->cwnd))
 		return false;
-	/* Sender's silly window (RFC 9293 3.8.6.2.1): a part of a segment only when alone or the last. */
+	/* Sender's silly window (RFC 9293 3.8.6.2.1): a part of a segment only when alone or the
+	 * last. */
 	if (*end - *start < text_max && *end < peer_send_end(p) && flight > 0 && *end > p->max)
 		return false;
 	p->rtx_segs += *start < p->max;
@@ -176,7 +179,8 @@ void peer_snd_sent(struct peer *p, uint64_t start, uint64_t end, uint64_t now_us
 
 void peer_snd_timers(struct peer *p, uint64_t now_us)
 {
-	uint64_t wait_us = peer_min((uint64_t)p->rto_us << peer_min(p->backoff, 20), p->cfg.rto_us_max);
+	uint64_t wait_us =
+		peer_min((uint64_t)p->rto_us << peer_min(p->backoff, 20), p->cfg.rto_us_max);
 	bool is_shut = p->state == PEER_OPEN && p->nxt >= p->edge && p->nxt < peer_send_end(p);
 
 	if (p->max > p->una && !is_shut) {

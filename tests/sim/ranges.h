@@ -1,7 +1,8 @@
 /*
  * ranges.h - a set of stream positions as sorted ranges that do not touch
  *
- * Positions are 64-bit and never wrap: 0 is the SYN, 1 the first byte. Zeroed memory is the empty set.
+ * Positions are 64-bit and never wrap: 0 is the SYN, 1 the first byte. Zeroed memory is the empty
+ * set.
  */
 #ifndef SIM_RANGES_H
 #define SIM_RANGES_H

@@ -1,5 +1,6 @@
 /*
- * rnd.h - the simulator's randomness: one 64-bit state, the same numbers from the same seed anywhere
+ * rnd.h - the simulator's randomness: one 64-bit state, the same numbers from the same seed
+ * anywhere
  */
 #ifndef SIM_RND_H
 #define SIM_RND_H

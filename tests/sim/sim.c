@@ -5,16 +5,16 @@
  * Then the links are fair and memory is back, and from there on everything queued must arrive: a
  * stretch of SIM_STALL_US without a byte is a stall. At the end each mbuf must be back in the pool.
  *
- * A deadline that stays due after the stack was advanced to it and drained would spin a worker; that
- * is counted and found too.
+ * A deadline that stays due after the stack was advanced to it and drained would spin a worker;
+ * that is counted and found too.
  *
  * What is asserted after every event, and where:
  *   what is read is what was sent, at both ends          watch_received, peer_impl.h's text, check
  *   no ACK for bytes that never came                     watch.c, check_ack
  *   no SACK for them, nor for more than is held          watch.c, check_sack; check_claim
  *   the right edge never retreats                        watch.c, check_edge
- *   every queued byte leaves in finite time              check (stall), play (deadlock), once the link is fair
- *   no connection stalls while there is memory           the same: memory is back when the link is fair
+ *   every queued byte leaves in finite time              stall, deadlock: once the link is fair
+ *   no connection stalls while there is memory           the same
  *   no deadline lies in the past after a poll            play (spins)
  *   a window whose reader made room is open again        check_room
  *   free + held == total, held <= quota and a packet     check_memory
@@ -49,7 +49,8 @@ void sim_fail(struct sim *sim, const char *format, ...)
 	va_end(args);
 }
 
-static void log_packet(const struct sim *sim, enum sim_way way, const uint8_t *bytes, size_t len, const char *fate)
+static void log_packet(
+	const struct sim *sim, enum sim_way way, const uint8_t *bytes, size_t len, const char *fate)
 {
 	struct wire_pkt pkt;
 	const char *wrong = wire_parse(bytes, len, &pkt);
@@ -75,14 +76,16 @@ static void log_packet(const struct sim *sim, enum sim_way way, const uint8_t *b
 
 static void launch(struct sim *sim, enum sim_way way, const uint8_t *bytes, size_t len)
 {
-	unsigned fate = link_send(&sim->links[way], &sim->flights, &sim->rnd, way, bytes, len, sim->now_us);
+	unsigned fate =
+		link_send(&sim->links[way], &sim->flights, &sim->rnd, way, bytes, len, sim->now_us);
 	char words[64];
 
 	sim->packets++;
 	if (!sim->is_verbose)
 		return;
-	snprintf(words, sizeof(words), "%s%s%s%s%s", fate & LINK_LOST ? " [lost]" : "", fate & LINK_LATE ? " [late]" : "",
-		fate & LINK_DUP ? " [twice]" : "", fate & LINK_BAD ? " [damaged]" : "", fate & LINK_CE ? " [CE]" : "");
+	snprintf(words, sizeof(words), "%s%s%s%s%s", fate & LINK_LOST ? " [lost]" : "",
+		fate & LINK_LATE ? " [late]" : "", fate & LINK_DUP ? " [twice]" : "",
+		fate & LINK_BAD ? " [damaged]" : "", fate & LINK_CE ? " [CE]" : "");
 	log_packet(sim, way, bytes, len, words);
 }
 
@@ -94,15 +97,20 @@ static void launch_ours(struct sim *sim, uint8_t *bytes, size_t len)
 	uint32_t text_max = UINT32_MAX;
 
 	if (wire_parse(bytes, len, &pkt) == NULL && sim->has_tso) {
-		text_max = sim->stt_cfg.mtu - wire_ip_bytes(pkt.src.family) - 20 - wire_option_bytes(&pkt);
+		text_max = sim->stt_cfg.mtu - wire_ip_bytes(pkt.src.family) - 20 -
+			   wire_option_bytes(&pkt);
 		for (unsigned i = 0; i < sim->pair_count; i++) {
 			const struct watch *w = &sim->pairs[i].watch;
-			uint32_t mss = w->peer_syn.has_mss ? w->peer_syn.mss : pkt.src.family == AF_INET ? 536 : 1220;
+			uint32_t mss = w->peer_syn.has_mss	   ? w->peer_syn.mss
+				       : pkt.src.family == AF_INET ? 536
+								   : 1220;
 			struct stt_info info = { .size = sizeof(info) };
 
-			if (w->local_port != pkt.sport || !w->has_irs || stt_info(sim->stt, sim->pairs[i].conn, &info))
+			if (w->local_port != pkt.sport || !w->has_irs ||
+				stt_info(sim->stt, sim->pairs[i].conn, &info))
 				continue;
-			/* What the stack thinks of the path: without the options of this very segment, but its timestamp. */
+			/* What the stack thinks of the path: without the options of this very
+			 * segment, but its timestamp. */
 			if (info.state >= STT_ESTABLISHED)
 				mss = (uint32_t)least(mss, info.mss + (pkt.has_ts ? 12 : 0));
 			mss = (mss < 64 ? 64 : mss) - wire_option_bytes(&pkt);
@@ -116,8 +124,8 @@ static void launch_ours(struct sim *sim, uint8_t *bytes, size_t len)
 	}
 }
 
-/* RFC 2018 4: what is SACKed is held, so it needs room in what is held. A packet of the past says what
- * was, so only where time stops at every deadline. */
+/* RFC 2018 4: what is SACKed is held, so it needs room in what is held. A packet of the past says
+ * what was, so only where time stops at every deadline. */
 static void check_claim(struct sim *sim, const struct pair *p)
 {
 	struct stt_info info = { .size = sizeof(info) };
@@ -176,7 +184,8 @@ static void arrive(struct sim *sim)
 /* An attacker who sees nothing: guesses a number, hopes to reset, to inject or to desynchronize. */
 static void blind(struct sim *sim)
 {
-	static const uint8_t kinds[] = { W_RST, W_RST | W_ACK, W_SYN, W_SYN | W_ACK, W_ACK, W_FIN | W_ACK };
+	static const uint8_t kinds[] = {
+		W_RST, W_RST | W_ACK, W_SYN, W_SYN | W_ACK, W_ACK, W_FIN | W_ACK};
 	struct pair *p = &sim->pairs[rnd_below(&sim->rnd, sim->pair_count)];
 	uint8_t bytes[256], text[8] = "evil";
 	struct wire_pkt pkt = {
@@ -189,7 +198,8 @@ static void blind(struct sim *sim)
 		.flags = kinds[rnd_below(&sim->rnd, sizeof(kinds))],
 		.wnd = (uint16_t)rnd_next(&sim->rnd),
 	};
-	uint32_t near = (uint32_t)(pkt.seq - p->watch.irs - (uint32_t)p->watch.ack), edge = 1u << 24;
+	uint32_t near = (uint32_t)(pkt.seq - p->watch.irs - (uint32_t)p->watch.ack),
+		 edge = 1u << 24;
 
 	/* Chance must not make it a good guess: an insider is another story. */
 	if (near < edge || near > -edge || !p->watch.has_irs)
@@ -229,10 +239,12 @@ static void chaos(struct sim *sim)
 		return;
 	}
 	if (sim->has_pool_failures && rnd_ppm(&sim->rnd, 20000)) {
-		uint32_t skip = (uint32_t)rnd_log(&sim->rnd, 30), count = (uint32_t)rnd_log(&sim->rnd, 300);
+		uint32_t skip = (uint32_t)rnd_log(&sim->rnd, 30),
+			 count = (uint32_t)rnd_log(&sim->rnd, 300);
 
 		if (sim->is_verbose)
-			printf("%11.6f after %u allocations %u fail\n", (double)sim->now_us / 1e6, skip, count);
+			printf("%11.6f after %u allocations %u fail\n", (double)sim->now_us / 1e6,
+				skip, count);
 		stt_pool_fail(sim->stt, skip, count);
 	}
 	if (rnd_ppm(&sim->rnd, sim->blind_ppm))
@@ -249,37 +261,45 @@ static void check_memory(struct sim *sim)
 		if (stt_info(sim->stt, sim->pairs[i].conn, &info))
 			sim_fail(sim, "port %u: no stt_info", sim->pairs[i].watch.local_port);
 		if (info.held_mbufs > quota + SIM_PACKET_MBUFS)
-			sim_fail(sim, "port %u: %u mbufs held, the quota is %u", sim->pairs[i].watch.local_port,
-				info.held_mbufs, quota);
+			sim_fail(sim, "port %u: %u mbufs held, the quota is %u",
+				sim->pairs[i].watch.local_port, info.held_mbufs, quota);
 		held += info.held_mbufs;
 	}
 	if (info.free_mbufs + held != info.total_mbufs)
-		sim_fail(sim, "%u mbufs free and %u held are not %u", info.free_mbufs, held, info.total_mbufs);
+		sim_fail(sim, "%u mbufs free and %u held are not %u", info.free_mbufs, held,
+			info.total_mbufs);
 }
 
 /*
- * RFC 9293 3.8.6.2.2: once the reader made room the peer is told, and need not find out by probing. Of a window that is half open
- * it learns from the next ACK.
+ * RFC 9293 3.8.6.2.2: once the reader made room the peer is told, and need not find out by probing.
+ * Of a window that is half open it learns from the next ACK.
  */
 static void check_room(struct sim *sim, struct pair *p)
 {
-	uint32_t quota = sim->stt_cfg.quota ? sim->stt_cfg.quota : TCP_QUOTA_DEFAULT, offered = quota - quota / 8;
+	uint32_t quota = sim->stt_cfg.quota ? sim->stt_cfg.quota : TCP_QUOTA_DEFAULT,
+		 offered = quota - quota / 8;
 	struct stt_info info = { .size = sizeof(info) };
 	uint64_t fits, step, half = offered * TCP_MBUF_PAYLOAD_MIN / 2;
 	bool has_read = p->has_read;
 
 	p->has_read = false;
-	if (!has_read || (sim->has_pool_failures && !sim->is_fair) || p->watch.given_fin != UINT64_MAX ||
-		stt_info(sim->stt, p->conn, &info) || info.state < STT_ESTABLISHED || info.state > STT_FIN_WAIT_2)
+	if (!has_read || (sim->has_pool_failures && !sim->is_fair) ||
+		p->watch.given_fin != UINT64_MAX || stt_info(sim->stt, p->conn, &info) ||
+		info.state < STT_ESTABLISHED || info.state > STT_FIN_WAIT_2)
 		return;
-	fits = info.held_mbufs < offered ? (uint64_t)(offered - info.held_mbufs) * TCP_MBUF_PAYLOAD_MIN : 0;
+	fits = info.held_mbufs < offered
+		       ? (uint64_t)(offered - info.held_mbufs) * TCP_MBUF_PAYLOAD_MIN
+		       : 0;
 	fits = least(fits, 65535); /* more only with a scale */
 	step = least(2 * sim->stt_cfg.mtu, half);
-	if (p->watch.edge - p->watch.ack >= half && p->watch.edge - p->watch.ack >= 2 * sim->stt_cfg.mtu)
+	if (p->watch.edge - p->watch.ack >= half &&
+		p->watch.edge - p->watch.ack >= 2 * sim->stt_cfg.mtu)
 		return;
 	if (p->watch.edge + step <= p->watch.ack + fits)
-		sim_fail(sim, "port %u: %llu bytes of window are left, %llu fit, and nobody is told", p->watch.local_port,
-			(unsigned long long)(p->watch.edge - p->watch.ack), (unsigned long long)fits);
+		sim_fail(sim,
+			"port %u: %llu bytes of window are left, %llu fit, and nobody is told",
+			p->watch.local_port, (unsigned long long)(p->watch.edge - p->watch.ack),
+			(unsigned long long)fits);
 }
 
 static void check(struct sim *sim)
@@ -290,8 +310,9 @@ static void check(struct sim *sim)
 
 	for (unsigned i = 0; i < sim->pair_count; i++) {
 		struct pair *p = &sim->pairs[i];
-		uint64_t seen = peer_received(&p->peer) + p->watch.received + peer_has_fin(&p->peer) +
-			peer_is_fin_acked(&p->peer) + peer_readable(&p->peer);
+		uint64_t seen = peer_received(&p->peer) + p->watch.received +
+				peer_has_fin(&p->peer) + peer_is_fin_acked(&p->peer) +
+				peer_readable(&p->peer);
 
 		check_room(sim, p);
 		if (p->watch.why[0])
@@ -304,7 +325,8 @@ static void check(struct sim *sim)
 	if (has_moved)
 		sim->progress_us = sim->now_us;
 	if (sim->is_fair && sim->now_us - sim->progress_us > SIM_STALL_US)
-		sim_fail(sim, "stall: nothing moved for %llu s on a fair link", SIM_STALL_US / 1000000);
+		sim_fail(sim, "stall: nothing moved for %llu s on a fair link",
+			SIM_STALL_US / 1000000);
 	if (sim->steps++ > SIM_STEPS_MAX)
 		sim_fail(sim, "no end after %llu steps", (unsigned long long)sim->steps);
 }
@@ -329,8 +351,8 @@ static void go_to(struct sim *sim, uint64_t next_us)
 	sim->now_us = next_us > sim->now_us ? next_us : sim->now_us;
 	stt_advance_us(sim->stt, sim->now_us);
 	if (stt_now_us(sim->stt) != sim->now_us)
-		sim_fail(sim, "the clock says %llu, not %llu", (unsigned long long)stt_now_us(sim->stt),
-			(unsigned long long)sim->now_us);
+		sim_fail(sim, "the clock says %llu, not %llu",
+			(unsigned long long)stt_now_us(sim->stt), (unsigned long long)sim->now_us);
 	drain(sim); /* what the timers made it say, before anything new is heard */
 	for (unsigned i = 0; i < sim->pair_count; i++)
 		peer_timeout(&sim->pairs[i].peer, sim->now_us);
@@ -397,7 +419,9 @@ static void linger(struct sim *sim)
 	while (!sim->why[0] && !is_gone(sim) && sim->now_us < until_us) {
 		settle(sim);
 		next = next_event_us(sim);
-		go_to(sim, next > until_us ? until_us : next > sim->now_us ? next : sim->now_us + 1);
+		go_to(sim, next > until_us	? until_us
+			   : next > sim->now_us ? next
+						: sim->now_us + 1);
 	}
 	while (!sim->why[0] && flights_next_us(&sim->flights) != UINT64_MAX) {
 		go_to(sim, flights_next_us(&sim->flights));
@@ -412,9 +436,11 @@ static void linger(struct sim *sim)
 		if (rc)
 			sim_fail(sim, "stt_info answers %d", rc);
 		if (info.state != STT_CLOSED && sim->pairs[i].end != END_PEER_ABORT)
-			sim_fail(sim, "port %u: still in state %u", sim->pairs[i].watch.local_port, info.state);
+			sim_fail(sim, "port %u: still in state %u", sim->pairs[i].watch.local_port,
+				info.state);
 		if (info.free_mbufs != info.total_mbufs && is_gone(sim))
-			sim_fail(sim, "%u of %u mbufs are not back", info.total_mbufs - info.free_mbufs, info.total_mbufs);
+			sim_fail(sim, "%u of %u mbufs are not back",
+				info.total_mbufs - info.free_mbufs, info.total_mbufs);
 	}
 }
 

@@ -56,7 +56,8 @@ struct sim {
 	char why[320];
 };
 
-/* Out: true when nothing was violated; else sim->why says what. The caller sets the first line's members. */
+/* Out: true when nothing was violated; else sim->why says what. The caller sets the first line's
+ * members. */
 bool sim_run(struct sim *sim);
 
 /* ---- sim_plan.c ---- */

@@ -1,8 +1,8 @@
 /*
  * sim_apps.c - the applications at both ends of a pair: write, read slowly, shut down, close, abort
  *
- * Orderly: each side writes its text, shuts down, reads to the end. Ours closes when both directions
- * are done. The other endings come when so many bytes have moved.
+ * Orderly: each side writes its text, shuts down, reads to the end. Ours closes when both
+ * directions are done. The other endings come when so many bytes have moved.
  */
 #include "tests/sim/sim.h"
 
@@ -29,7 +29,8 @@ static void failed(struct sim *sim, struct pair *p, const char *call, long rc)
 static void write_ours(struct sim *sim, struct pair *p)
 {
 	uint8_t piece[PIECE_BYTES];
-	uint64_t left = p->tx_bytes - p->watch.queued, chunk = 1 + rnd_below(&sim->rnd, p->tx_chunk);
+	uint64_t left = p->tx_bytes - p->watch.queued,
+		 chunk = 1 + rnd_below(&sim->rnd, p->tx_chunk);
 	long rc = 0;
 
 	for (chunk = chunk < left ? chunk : left; chunk > 0; chunk -= (uint64_t)rc) {
@@ -46,7 +47,8 @@ static void write_ours(struct sim *sim, struct pair *p)
 		watch_queued(&p->watch, (uint64_t)rc);
 	}
 	/* A full queue is tried again when something was acknowledged: at every step, that is. */
-	p->tx_at = rc == -EAGAIN || p->watch.queued == p->tx_bytes ? UINT64_MAX : after(sim, p, &sim->rnd);
+	p->tx_at = rc == -EAGAIN || p->watch.queued == p->tx_bytes ? UINT64_MAX
+								   : after(sim, p, &sim->rnd);
 }
 
 /* Not before the SYN is answered: a CLOSE in SYN-SENT forgets the connection (RFC 9293 3.10.4). */
@@ -71,7 +73,8 @@ static void read_ours(struct sim *sim, struct pair *p)
 	long rc = 0;
 
 	while (chunk > 0) {
-		rc = stt_recv(sim->stt, p->conn, piece, chunk < sizeof(piece) ? (size_t)chunk : sizeof(piece));
+		rc = stt_recv(sim->stt, p->conn, piece,
+			chunk < sizeof(piece) ? (size_t)chunk : sizeof(piece));
 		if (rc <= 0)
 			break;
 		watch_received(&p->watch, piece, (uint64_t)rc);
@@ -95,7 +98,8 @@ static void peer_moves(struct sim *sim, struct pair *p)
 	if (p->peer.state == PEER_RESET)
 		return;
 	if (p->peer_tx_at <= sim->now_us && p->peer.state == PEER_OPEN) {
-		uint64_t left = p->rx_bytes - p->peer_written, n = 1 + rnd_below(&sim->rnd, p->peer_chunk);
+		uint64_t left = p->rx_bytes - p->peer_written,
+			 n = 1 + rnd_below(&sim->rnd, p->peer_chunk);
 
 		n = n < left ? n : left;
 		peer_write(&p->peer, n);
@@ -158,9 +162,11 @@ static bool is_end_due(const struct pair *p)
 void sim_apps(struct sim *sim, struct pair *p)
 {
 	if (!p->error && !p->is_closed) {
-		if (p->watch.queued < p->tx_bytes && (p->tx_at <= sim->now_us || p->tx_at == UINT64_MAX))
+		if (p->watch.queued < p->tx_bytes &&
+			(p->tx_at <= sim->now_us || p->tx_at == UINT64_MAX))
 			write_ours(sim, p);
-		if (!p->error && !p->is_shut && p->watch.queued == p->tx_bytes && p->end != END_OUR_ABORT)
+		if (!p->error && !p->is_shut && p->watch.queued == p->tx_bytes &&
+			p->end != END_OUR_ABORT)
 			shut_ours(sim, p);
 		if (!p->error && p->rx_at <= sim->now_us)
 			read_ours(sim, p);
@@ -198,7 +204,7 @@ uint64_t sim_apps_next_us(const struct sim *sim, const struct pair *p)
 bool sim_apps_are_done(const struct pair *p)
 {
 	if (p->end == END_ORDERLY)
-		return p->is_closed && peer_is_fin_acked(&p->peer) && peer_received(&p->peer) == p->tx_bytes &&
-			p->watch.received == p->rx_bytes;
+		return p->is_closed && peer_is_fin_acked(&p->peer) &&
+		       peer_received(&p->peer) == p->tx_bytes && p->watch.received == p->rx_bytes;
 	return p->is_ended && (p->error || p->is_closed || p->watch.eof_seen);
 }

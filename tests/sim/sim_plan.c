@@ -118,7 +118,9 @@ static void plan_peer(struct sim *sim, struct pair *p, unsigned idx, struct rnd 
 static uint64_t draw_bytes(const struct sim *sim, const struct pair *p, struct rnd *r)
 {
 	uint64_t mss = p->peer.cfg.mss ? p->peer.cfg.mss : 536;
-	uint64_t max = sim->is_big || rnd_pct(r, 3) ? sim->bytes_max : rnd_pct(r, 20) ? sim->bytes_max / 10 : sim->bytes_max / 100;
+	uint64_t max = sim->is_big || rnd_pct(r, 3) ? sim->bytes_max
+		       : rnd_pct(r, 20)		    ? sim->bytes_max / 10
+						    : sim->bytes_max / 100;
 
 	max = max < 8000 * mss ? max : 8000 * mss;
 	if (sim->links[0].cfg.delay_us + sim->links[1].cfg.delay_us > 20000)
@@ -144,7 +146,8 @@ static void plan_apps(struct sim *sim, struct pair *p, struct rnd *r)
 	p->peer_chunk = rnd_in(r, 1 + both / 500, 65536 + both / 20);
 	/* Now and then long enough for a shut window to be probed, both ways. */
 	p->pause_us = rnd_pct(r, 40) ? rnd_log(r, rnd_pct(r, 15) ? 5000000 : 100000) : 0;
-	p->end = rnd_pct(r, 90) ? END_ORDERLY : (enum sim_end)rnd_in(r, END_OUR_ABORT, END_EARLY_CLOSE);
+	p->end = rnd_pct(r, 90) ? END_ORDERLY
+				: (enum sim_end)rnd_in(r, END_OUR_ABORT, END_EARLY_CLOSE);
 	p->end_at_bytes = rnd_below(r, both + 1);
 	p->peer.cfg.key = rnd_next(r);
 	p->watch = (struct watch){
@@ -159,7 +162,8 @@ static void plan_apps(struct sim *sim, struct pair *p, struct rnd *r)
 	watch_init(&p->watch);
 }
 
-/* In a tenth of the seeds we read so slowly, with so little room, that our window is shut and probed. */
+/* In a tenth of the seeds we read so slowly, with so little room, that our window is shut and
+ * probed. */
 static void plan_lazy(struct sim *sim)
 {
 	struct rnd r = { rnd_mix(sim->seed ^ 0x1a2e) };
@@ -181,8 +185,8 @@ static void plan_lazy(struct sim *sim)
 }
 
 /*
- * In a tenth of the seeds the way out carries less than our link, jumbo frames mostly, and nobody says so: from the beginning or
- * from some moment of the chaos, and it stays so on the fair link.
+ * In a tenth of the seeds the way out carries less than our link, jumbo frames mostly, and nobody
+ * says so: from the beginning or from some moment of the chaos, and it stays so on the fair link.
  */
 static void plan_hole(struct sim *sim)
 {
@@ -202,7 +206,8 @@ static void plan_hole(struct sim *sim)
 			l->mtu = 1280;
 		p->peer.cfg.mtu = p->watch.mtu = sim->stt_cfg.mtu;
 		p->peer.cfg.mss = (uint16_t)(sim->stt_cfg.mtu - (p->family == AF_INET ? 40 : 60));
-		p->tx_bytes += rnd_log(&r, 40000); /* mostly larger than the hole; full segments or not */
+		p->tx_bytes +=
+			rnd_log(&r, 40000); /* mostly larger than the hole; full segments or not */
 	}
 }
 
@@ -238,35 +243,46 @@ static void print_pair(const struct pair *p, FILE *f)
 	const struct peer_config *c = &p->peer.cfg;
 	static const char *const ends[] = { "orderly", "our abort", "peer's abort", "early close" };
 
-	fprintf(f, "  port %u IPv%c: %llu bytes out, %llu in, %s\n", c->remote_port, p->family == AF_INET ? '4' : '6',
-		(unsigned long long)p->tx_bytes, (unsigned long long)p->rx_bytes, ends[p->end]);
-	fprintf(f, "    peer: mss %u%s%s%s%s%s%s%s, scale %u, buffer %u, delayed ACK %u us, cwnd %u, RTO from %u us\n",
-		c->mss, c->use_sack ? " SACK" : "", c->use_ts ? " TS" : "", c->use_wscale ? " WS" : "",
-		c->use_ecn ? " ECN" : "", c->use_dsack ? " D-SACK" : "", c->is_active ? " opens too" : "",
-		c->is_silly ? " silly" : "", c->wscale, c->rcv_bytes, c->delack_us, c->cwnd_max, c->rto_us_min);
-	fprintf(f, "    reneges %u ppm, shrinks %u ppm, segments up to %u\n", c->renege_ppm, c->shrink_ppm, c->tiny_bytes);
+	fprintf(f, "  port %u IPv%c: %llu bytes out, %llu in, %s\n", c->remote_port,
+		p->family == AF_INET ? '4' : '6', (unsigned long long)p->tx_bytes,
+		(unsigned long long)p->rx_bytes, ends[p->end]);
+	fprintf(f,
+		"    peer: mss %u%s%s%s%s%s%s%s, scale %u, buffer %u, delayed ACK %u us, cwnd %u, "
+		"RTO from %u us\n",
+		c->mss, c->use_sack ? " SACK" : "", c->use_ts ? " TS" : "",
+		c->use_wscale ? " WS" : "", c->use_ecn ? " ECN" : "", c->use_dsack ? " D-SACK" : "",
+		c->is_active ? " opens too" : "", c->is_silly ? " silly" : "", c->wscale,
+		c->rcv_bytes, c->delack_us, c->cwnd_max, c->rto_us_min);
+	fprintf(f, "    reneges %u ppm, shrinks %u ppm, segments up to %u\n", c->renege_ppm,
+		c->shrink_ppm, c->tiny_bytes);
 	fprintf(f, "    chunks %llu/%llu/%llu, pause %llu us\n", (unsigned long long)p->tx_chunk,
-		(unsigned long long)p->rx_chunk, (unsigned long long)p->peer_chunk, (unsigned long long)p->pause_us);
+		(unsigned long long)p->rx_chunk, (unsigned long long)p->peer_chunk,
+		(unsigned long long)p->pause_us);
 }
 
 void sim_print_plan(const struct sim *sim, FILE *f)
 {
 	const struct stt_config *s = &sim->stt_cfg;
 
-	fprintf(f, "seed %llu: %s, mtu %u, quota %u, disable %#x%s%s, chaos for %llu us, blind %u ppm, late by %llu us\n",
-		(unsigned long long)sim->seed, s->cc, s->mtu, s->quota, s->disable, sim->has_tso ? ", TSO" : "",
-		sim->has_pool_failures ? ", memory fails" : "", (unsigned long long)sim->chaos_end_us, sim->blind_ppm,
+	fprintf(f,
+		"seed %llu: %s, mtu %u, quota %u, disable %#x%s%s, chaos for %llu us, blind %u "
+		"ppm, late by %llu us\n",
+		(unsigned long long)sim->seed, s->cc, s->mtu, s->quota, s->disable,
+		sim->has_tso ? ", TSO" : "", sim->has_pool_failures ? ", memory fails" : "",
+		(unsigned long long)sim->chaos_end_us, sim->blind_ppm,
 		(unsigned long long)sim->late_us_max);
 	for (unsigned way = 0; way < WAYS; way++) {
 		const struct link_config *l = &sim->links[way].cfg;
 
 		fprintf(f,
-			"  %s: delay %u+%u us, loss %u dup %u reorder %u damage %u CE %u ppm, late %u us, %llu B/s, queue %u, "
+			"  %s: delay %u+%u us, loss %u dup %u reorder %u damage %u CE %u ppm, late "
+			"%u us, %llu B/s, queue %u, "
 			"dark %llu-%llu, mtu %u from %llu\n",
-			way == TO_PEER ? "out" : "in", l->delay_us, l->jitter_us, l->loss_ppm, l->dup_ppm, l->reorder_ppm,
-			l->corrupt_ppm, l->ce_ppm, l->late_us_max, (unsigned long long)l->bytes_per_s, l->queue_bytes,
-			(unsigned long long)l->dark_from_us, (unsigned long long)l->dark_until_us, l->mtu,
-			(unsigned long long)l->mtu_from_us);
+			way == TO_PEER ? "out" : "in", l->delay_us, l->jitter_us, l->loss_ppm,
+			l->dup_ppm, l->reorder_ppm, l->corrupt_ppm, l->ce_ppm, l->late_us_max,
+			(unsigned long long)l->bytes_per_s, l->queue_bytes,
+			(unsigned long long)l->dark_from_us, (unsigned long long)l->dark_until_us,
+			l->mtu, (unsigned long long)l->mtu_from_us);
 	}
 	for (unsigned i = 0; i < sim->pair_count; i++)
 		print_pair(&sim->pairs[i], f);

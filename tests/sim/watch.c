@@ -80,10 +80,11 @@ static void check_edge(struct watch *w, const struct wire_pkt *pkt, uint64_t ack
 	uint8_t shift = both_wscale(w) && !(pkt->flags & W_SYN) ? w->syn.wscale : 0;
 	uint64_t edge = ack + ((uint64_t)pkt->wnd << shift);
 
-	/* A SYN's window is not scaled (RFC 7323 2.2): one sent again cannot repeat what an ACK offered. */
+	/* A SYN's window is not scaled (RFC 7323 2.2): one sent again cannot repeat what an ACK
+	 * offered. */
 	if (w->has_edge && !(pkt->flags & W_SYN) && edge + (1u << shift) <= w->edge)
-		watch_fail(w, "the right edge retreats from %llu to %llu", (unsigned long long)w->edge,
-			(unsigned long long)edge);
+		watch_fail(w, "the right edge retreats from %llu to %llu",
+			(unsigned long long)w->edge, (unsigned long long)edge);
 	w->edge = w->has_edge && w->edge > edge ? w->edge : edge;
 	w->has_edge = true;
 }
@@ -101,13 +102,15 @@ static void check_ack(struct watch *w, const struct wire_pkt *pkt)
 		watch_fail(w, "ACK of %llu, but only %llu was received", (unsigned long long)ack,
 			(unsigned long long)ranges_gap(&w->given, 0));
 	if (ack < w->ack)
-		watch_fail(w, "ACK goes back from %llu to %llu", (unsigned long long)w->ack, (unsigned long long)ack);
+		watch_fail(w, "ACK goes back from %llu to %llu", (unsigned long long)w->ack,
+			(unsigned long long)ack);
 	w->ack = ack;
 	w->acks++;
 	check_edge(w, pkt, ack);
 }
 
-/* Bytes beyond the hole that the blocks claim: a duplicate's block lies inside one of the others. */
+/* Bytes beyond the hole that the blocks claim: a duplicate's block lies inside one of the others.
+ */
 static uint64_t claimed(const struct range *block, unsigned count, uint64_t ack)
 {
 	uint64_t bytes = 0;
@@ -116,13 +119,15 @@ static uint64_t claimed(const struct range *block, unsigned count, uint64_t ack)
 		bool is_repeated = block[i].end <= ack;
 
 		for (unsigned k = 1; i == 0 && k < count; k++)
-			is_repeated |= block[k].start <= block[0].start && block[0].end <= block[k].end;
+			is_repeated |=
+				block[k].start <= block[0].start && block[0].end <= block[k].end;
 		bytes += is_repeated ? 0 : block[i].end - block[i].start;
 	}
 	return bytes;
 }
 
-/* The first block may be a duplicate's (RFC 2883 4); the others lie above the ACK, apart from each other. */
+/* The first block may be a duplicate's (RFC 2883 4); the others lie above the ACK, apart from each
+ * other. */
 static void check_sack(struct watch *w, const struct wire_pkt *pkt)
 {
 	struct range block[WIRE_SACK_MAX];
@@ -132,8 +137,10 @@ static void check_sack(struct watch *w, const struct wire_pkt *pkt)
 	for (unsigned i = 0; i < pkt->sack_count && !w->why[0]; i++) {
 		block[i].start = unwrap(pkt->sack[i].start, w->irs, w->ack);
 		block[i].end = unwrap(pkt->sack[i].end, w->irs, w->ack);
-		if (block[i].start >= block[i].end || !ranges_cover(&w->given, block[i].start, block[i].end))
-			watch_fail(w, "SACK of %llu-%llu, which was not received", (unsigned long long)block[i].start,
+		if (block[i].start >= block[i].end ||
+			!ranges_cover(&w->given, block[i].start, block[i].end))
+			watch_fail(w, "SACK of %llu-%llu, which was not received",
+				(unsigned long long)block[i].start,
 				(unsigned long long)block[i].end);
 		if (i > 0 && block[i].start <= w->ack)
 			watch_fail(w, "SACK block %u is not above the ACK", i);
@@ -148,7 +155,8 @@ static void check_sack(struct watch *w, const struct wire_pkt *pkt)
 static void check_ts(struct watch *w, const struct wire_pkt *pkt)
 {
 	if (pkt->has_ts != both_ts(w)) {
-		watch_fail(w, pkt->has_ts ? "timestamps were not agreed" : "a segment lacks its timestamp");
+		watch_fail(w, pkt->has_ts ? "timestamps were not agreed"
+					  : "a segment lacks its timestamp");
 		return;
 	}
 	if (!pkt->has_ts)
@@ -168,14 +176,17 @@ static void check_ts(struct watch *w, const struct wire_pkt *pkt)
 
 static void check_size(struct watch *w, const struct wire_pkt *pkt)
 {
-	uint32_t peer_mss = w->peer_syn.has_mss ? w->peer_syn.mss : pkt->src.family == 2 ? 536 : 1220;
+	uint32_t peer_mss = w->peer_syn.has_mss	   ? w->peer_syn.mss
+			    : pkt->src.family == 2 ? 536
+						   : 1220;
 
 	if (w->is_tso_allowed)
 		return;
 	if (pkt->packet_bytes > w->mtu)
 		watch_fail(w, "packet of %u bytes, MTU is %u", pkt->packet_bytes, w->mtu);
 	/* An MSS below 64 is taken as 64: the cost of a header for each byte is an attack. */
-	if (pkt->text_bytes && w->has_irs && pkt->text_bytes + wire_option_bytes(pkt) > (peer_mss < 64 ? 64 : peer_mss))
+	if (pkt->text_bytes && w->has_irs &&
+		pkt->text_bytes + wire_option_bytes(pkt) > (peer_mss < 64 ? 64 : peer_mss))
 		watch_fail(w, "segment of %u bytes with its options, the peer's MSS is %u",
 			pkt->text_bytes + wire_option_bytes(pkt), peer_mss);
 }
@@ -188,13 +199,14 @@ static void check_text(struct watch *w, const struct wire_pkt *pkt)
 	if (pkt->text_bytes == 0 && !has_fin)
 		return;
 	if (start == 0 || start == UINT64_MAX || end > 1 + w->queued)
-		watch_fail(w, "text %llu-%llu was never queued (%llu is)", (unsigned long long)start,
-			(unsigned long long)end, (unsigned long long)w->queued);
+		watch_fail(w, "text %llu-%llu was never queued (%llu is)",
+			(unsigned long long)start, (unsigned long long)end,
+			(unsigned long long)w->queued);
 	else if (text_diff(w->key_tx, start - 1, pkt->text, pkt->text_bytes) != pkt->text_bytes)
 		watch_fail(w, "text at %llu is not what was queued", (unsigned long long)start);
 	if (end > w->peer_edge && !(pkt->text_bytes == 1 && start <= w->peer_edge))
-		watch_fail(w, "text to %llu, the peer's window ends at %llu", (unsigned long long)end,
-			(unsigned long long)w->peer_edge);
+		watch_fail(w, "text to %llu, the peer's window ends at %llu",
+			(unsigned long long)end, (unsigned long long)w->peer_edge);
 	if (has_fin && (!w->fin_queued || end != 1 + w->queued))
 		watch_fail(w, "FIN at %llu, the stream ends at %llu", (unsigned long long)end,
 			(unsigned long long)w->queued + 1);
@@ -206,7 +218,8 @@ static void check_text(struct watch *w, const struct wire_pkt *pkt)
 		w->sent_max = end + has_fin;
 }
 
-/* Both FINs are acknowledged: the connection is no more, and what is still on its way gets a reset. */
+/* Both FINs are acknowledged: the connection is no more, and what is still on its way gets a reset.
+ */
 static bool is_over(const struct watch *w)
 {
 	return w->fin_queued && w->peer_ack == w->queued + 2 && w->ack == w->given_fin + 1;
@@ -284,7 +297,8 @@ void watch_in(struct watch *w, const uint8_t *packet, size_t len)
 	uint64_t start, end, ack;
 	uint8_t shift;
 
-	if (wire_parse(packet, len, &pkt) || pkt.sport != w->peer_port || pkt.dport != w->local_port)
+	if (wire_parse(packet, len, &pkt) || pkt.sport != w->peer_port ||
+		pkt.dport != w->local_port)
 		return;
 	if (pkt.flags & W_SYN && !(pkt.flags & W_RST))
 		take_syn(w, &pkt);
@@ -294,7 +308,8 @@ void watch_in(struct watch *w, const uint8_t *packet, size_t len)
 		take_tsval(w, &pkt);
 	ack = unwrap(pkt.ack, w->iss, w->sent_max);
 	shift = both_wscale(w) && !(pkt.flags & W_SYN) ? w->peer_syn.wscale : 0;
-	if (pkt.flags & W_ACK && ack <= w->sent_max && ack + ((uint64_t)pkt.wnd << shift) > w->peer_edge)
+	if (pkt.flags & W_ACK && ack <= w->sent_max &&
+		ack + ((uint64_t)pkt.wnd << shift) > w->peer_edge)
 		w->peer_edge = ack + ((uint64_t)pkt.wnd << shift);
 	if (pkt.flags & W_ACK && ack <= w->sent_max && ack > w->peer_ack)
 		w->peer_ack = ack;
@@ -326,16 +341,18 @@ void watch_received(struct watch *w, const uint8_t *bytes, uint64_t len)
 	size_t good = text_diff(w->key_rx, w->received, bytes, len);
 
 	if (good != len)
-		watch_fail(w, "received byte %llu is wrong", (unsigned long long)(w->received + good));
+		watch_fail(
+			w, "received byte %llu is wrong", (unsigned long long)(w->received + good));
 	w->received += len;
 	if (w->received + 1 > ranges_gap(&w->given, 0))
-		watch_fail(w, "%llu bytes were received, more than were sent", (unsigned long long)w->received);
+		watch_fail(w, "%llu bytes were received, more than were sent",
+			(unsigned long long)w->received);
 }
 
 void watch_eof(struct watch *w)
 {
 	if (w->received + 1 != w->given_fin)
-		watch_fail(w, "end of stream after %llu bytes, the FIN is at %llu", (unsigned long long)w->received,
-			(unsigned long long)w->given_fin - 1);
+		watch_fail(w, "end of stream after %llu bytes, the FIN is at %llu",
+			(unsigned long long)w->received, (unsigned long long)w->given_fin - 1);
 	w->eof_seen = true;
 }

@@ -2,8 +2,8 @@
  * watch.h - the invariants of one connection, judged from outside: packets, bytes, calls
  *
  * It is told everything that goes into the stack and comes out of it, and knows no internals. What
- * the stack may acknowledge is bounded by the union of all it was handed, whether it took it or not,
- * so a watcher is sound for any peer, a lying one included. Text is checked against text.h.
+ * the stack may acknowledge is bounded by the union of all it was handed, whether it took it or
+ * not, so a watcher is sound for any peer, a lying one included. Text is checked against text.h.
  */
 #ifndef SIM_WATCH_H
 #define SIM_WATCH_H
@@ -18,7 +18,8 @@ struct watch {
 	uint16_t local_port, peer_port;
 	uint32_t mtu;
 	bool is_tso_allowed, is_reset_allowed;
-	bool may_miss_syn; /* dropped where it waited for its neighbour, when an ACK after it was not */
+	bool may_miss_syn; /* dropped where it waited for its neighbour, when an ACK after it was
+			      not */
 
 	bool has_iss, has_irs;
 	uint32_t iss, irs;

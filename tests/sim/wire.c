@@ -74,7 +74,8 @@ static const char *parse_ip(const uint8_t *b, size_t len, struct wire_pkt *pkt)
 		memcpy(pkt->src.bytes, b + 12, 4);
 		memcpy(pkt->dst.bytes, b + 16, 4);
 	} else {
-		if (b[0] >> 4 != 6 || len < hdr || get16(b + 4) != len - hdr || b[6] != IPPROTO_TCP || b[7] == 0)
+		if (b[0] >> 4 != 6 || len < hdr || get16(b + 4) != len - hdr ||
+			b[6] != IPPROTO_TCP || b[7] == 0)
 			return "IPv6 header";
 		pkt->ecn = b[1] >> 4 & 3;
 		memcpy(pkt->src.bytes, b + 8, 16);
@@ -87,7 +88,8 @@ static const char *parse_ip(const uint8_t *b, size_t len, struct wire_pkt *pkt)
 static const char *parse_sack(const uint8_t *o, uint8_t len, struct wire_pkt *pkt)
 {
 	pkt->sack_count = (uint8_t)((len - 2) / 8);
-	if (len % 8 != 2 || pkt->sack_count == 0 || pkt->sack_count > WIRE_SACK_MAX || pkt->flags & W_SYN)
+	if (len % 8 != 2 || pkt->sack_count == 0 || pkt->sack_count > WIRE_SACK_MAX ||
+		pkt->flags & W_SYN)
 		return "SACK option";
 	for (unsigned i = 0; i < pkt->sack_count; i++)
 		pkt->sack[i] = (struct wire_sack){ get32(o + 2 + 8 * i), get32(o + 6 + 8 * i) };
@@ -179,7 +181,8 @@ const char *wire_parse(const uint8_t *bytes, size_t len, struct wire_pkt *pkt)
 
 uint32_t wire_option_bytes(const struct wire_pkt *pkt)
 {
-	uint32_t n = pkt->has_mss * 4u + pkt->has_wscale * 4u + pkt->has_sack_ok * 4u + pkt->has_ts * 12u;
+	uint32_t n = pkt->has_mss * 4u + pkt->has_wscale * 4u + pkt->has_sack_ok * 4u +
+		     pkt->has_ts * 12u;
 
 	return n + (pkt->sack_count ? 4 + 8u * pkt->sack_count : 0);
 }
@@ -293,7 +296,8 @@ void wire_print(FILE *f, const struct wire_pkt *pkt, uint32_t seq0, uint32_t ack
 	for (unsigned i = 0; i < 8; i++)
 		if (pkt->flags & 1u << i)
 			fputc(names[i], f);
-	fprintf(f, " %u:%u(%u)", pkt->seq - seq0, pkt->seq - seq0 + pkt->text_bytes, pkt->text_bytes);
+	fprintf(f, " %u:%u(%u)", pkt->seq - seq0, pkt->seq - seq0 + pkt->text_bytes,
+		pkt->text_bytes);
 	if (pkt->flags & W_ACK)
 		fprintf(f, " ack %u", pkt->ack - ack0);
 	fprintf(f, " win %u", pkt->wnd);

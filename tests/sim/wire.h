@@ -12,7 +12,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum wire_flag { W_FIN = 1, W_SYN = 2, W_RST = 4, W_PSH = 8, W_ACK = 16, W_URG = 32, W_ECE = 64, W_CWR = 128 };
+enum wire_flag {
+	W_FIN = 1,
+	W_SYN = 2,
+	W_RST = 4,
+	W_PSH = 8,
+	W_ACK = 16,
+	W_URG = 32,
+	W_ECE = 64,
+	W_CWR = 128
+};
 enum wire_ecn { W_NOT_ECT, W_ECT1, W_ECT0, W_CE };
 
 #define WIRE_PACKET_MAX 65575 /* IPv6 header and the largest payload */

@@ -137,7 +137,8 @@ static bool quote_read4(const uint8_t *ip, uint32_t len, struct icmp_error *e)
 		return false;
 	if (ip[9] != IPPROTO_TCP || (get16(ip + 6) & 0x1fff) != 0)
 		return false;
-	e->quoted = (struct ip_in){.src = ip4_addr(ip + 12), .dst = ip4_addr(ip + 16), .ttl = ip[8]};
+	e->quoted =
+		(struct ip_in){.src = ip4_addr(ip + 12), .dst = ip4_addr(ip + 16), .ttl = ip[8]};
 	quote_l4(ip + hdr_len, e);
 	return true;
 }
@@ -153,8 +154,8 @@ static bool quote_read6(const uint8_t *ip, uint32_t len, struct icmp_error *e)
 }
 
 /* Borrows @m. Out: whether @e is a segment from an address of ours, with what is said about it. */
-static bool error_input(struct net *net, const struct rte_mbuf *m, const struct ip_in *in, const struct verdict *v,
-	struct icmp_error *e)
+static bool error_input(struct net *net, const struct rte_mbuf *m, const struct ip_in *in,
+	const struct verdict *v, struct icmp_error *e)
 {
 	uint8_t copy[QUOTE_BYTES_MAX];
 	uint32_t off = in->l4_off + ICMP_HDR_BYTES;
@@ -166,7 +167,8 @@ static bool error_input(struct net *net, const struct rte_mbuf *m, const struct 
 	if (len > sizeof(copy))
 		len = sizeof(copy);
 	ip = rte_pktmbuf_read(m, off, len, copy);
-	is_read = ip && (in->dst.family == AF_INET ? quote_read4(ip, len, e) : quote_read6(ip, len, e));
+	is_read = ip &&
+		  (in->dst.family == AF_INET ? quote_read4(ip, len, e) : quote_read6(ip, len, e));
 	if (!is_read || !ip_is_ours(net, &e->quoted.src)) {
 		net->stats.rx_bad_hdr++;
 		return false;

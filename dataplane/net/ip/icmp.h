@@ -24,8 +24,9 @@ struct icmp_error {
 };
 
 /*
- * A whole message; the checksum is verified here, echo requests and neighbour discovery are carried out. Both eat @m.
- * Out: true with *error filled in when it quotes a segment, for TCP to judge (RFC 5927).
+ * A whole message; the checksum is verified here, echo requests and neighbour discovery are carried
+ * out. Both eat @m. Out: true with *error filled in when it quotes a segment, for TCP to judge (RFC
+ * 5927).
  */
 bool icmp4_input(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us,
 	struct icmp_error *error);

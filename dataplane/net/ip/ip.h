@@ -55,7 +55,8 @@ int ip_path_find(struct net *net, const struct net_ip *remote, struct ip_path *o
  * = one packet as it is; else payload bytes of each packet the NIC shall cut it into (only when
  * offload.tx_tso). IPv4 TCP has DF set. Eats @m on every path.
  * Out: 0 with *out = the finished frame; -EINPROGRESS: kept until the neighbour answers, then sent
- * by net_output, or dropped where payload is attached; -EHOSTUNREACH: the neighbour failed; -ENOBUFS: no neighbour slot.
+ * by net_output, or dropped where payload is attached; -EHOSTUNREACH: the neighbour failed;
+ * -ENOBUFS: no neighbour slot.
  */
 int ip_output(struct net *net, struct ip_path *path, struct rte_mbuf *m, uint8_t proto,
 	uint8_t tos_ecn, uint16_t tso_segsz, uint64_t now_us, struct rte_mbuf **out);
@@ -70,18 +71,20 @@ void ip_path_doubt(struct net *net, struct ip_path *path, uint64_t now_us);
 void ip_path_confirm(struct net *net, struct ip_path *path, uint64_t now_us);
 
 /*
- * Checks a packet of the family and says what it carries, for net_input() to hand on. Out: the datagram, whole, with *in
- * filled in (in->flow comes from @info; in->proto is TCP or ICMP of the family, nothing else); NULL: eaten (dropped and
- * counted, or a fragment that waits). Eats @m where it answers NULL. Worker thread.
+ * Checks a packet of the family and says what it carries, for net_input() to hand on. Out: the
+ * datagram, whole, with *in filled in (in->flow comes from @info; in->proto is TCP or ICMP of the
+ * family, nothing else); NULL: eaten (dropped and counted, or a fragment that waits). Eats @m where
+ * it answers NULL. Worker thread.
  */
-struct rte_mbuf *ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us,
-	struct ip_in *in);
-struct rte_mbuf *ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us,
-	struct ip_in *in);
+struct rte_mbuf *ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
+	uint64_t now_us, struct ip_in *in);
+struct rte_mbuf *ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
+	uint64_t now_us, struct ip_in *in);
 
 /* Pseudo header and all of the message add up (RFC 9293 3.1, RFC 4443 2.3). Any chain. */
 bool ip_l4_csum_good(const struct rte_mbuf *m, const struct ip_in *in, uint8_t proto);
-/* By the port's word, where it may be believed, or by ours: of the IPv4 header at @hdr_off, and of TCP. */
+/* By the port's word, where it may be believed, or by ours: of the IPv4 header at @hdr_off, and of
+ * TCP. */
 bool ip4_hdr_csum_good(
 	const struct net *net, const struct rte_mbuf *m, uint32_t hdr_off, uint32_t hdr_len);
 bool ip_tcp_csum_good(const struct net *net, const struct rte_mbuf *m, const struct ip_in *in);

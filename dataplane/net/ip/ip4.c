@@ -33,7 +33,8 @@ bool ip4_hdr_csum_good(
 		if (verdict == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
 			return true;
 	}
-	return csum_fold(csum_add(0, rte_pktmbuf_mtod_offset(m, const uint8_t *, hdr_off), hdr_len)) == 0;
+	return csum_fold(csum_add(
+		       0, rte_pktmbuf_mtod_offset(m, const uint8_t *, hdr_off), hdr_len)) == 0;
 }
 
 static struct rte_mbuf *fragment(struct net *net, struct rte_mbuf *m, const struct rte_ipv4_hdr *ip,
@@ -54,8 +55,8 @@ static struct rte_mbuf *fragment(struct net *net, struct rte_mbuf *m, const stru
 	return ip_reassemble(net, m, &frag, in, now_us);
 }
 
-struct rte_mbuf *ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us,
-	struct ip_in *in)
+struct rte_mbuf *ip4_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
+	uint64_t now_us, struct ip_in *in)
 {
 	const struct rte_ipv4_hdr *ip;
 	bool is_known;

@@ -167,8 +167,8 @@ static struct rte_mbuf *sorted_out(struct net *net, struct rte_mbuf *m, const st
 	return NULL;
 }
 
-struct rte_mbuf *ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us,
-	struct ip_in *in)
+struct rte_mbuf *ip6_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
+	uint64_t now_us, struct ip_in *in)
 {
 	const struct rte_ipv6_hdr *ip;
 	struct walk w = {0};

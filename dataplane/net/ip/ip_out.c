@@ -8,8 +8,8 @@
  * such ports expect.
  *
  * IPv4 packets of TCP have DF set, so their ID says nothing (RFC 6864 4.1); it counts nevertheless,
- * for the routers that fragment them all the same and for paths that TCP lets fragment, as they are narrower than its
- * smallest packet. Other packets get one by chance.
+ * for the routers that fragment them all the same and for paths that TCP lets fragment, as they are
+ * narrower than its smallest packet. Other packets get one by chance.
  *
  * Packets are eaten; those that wait for a neighbour are held by neigh.c. One worker.
  */
@@ -88,7 +88,8 @@ static void l4_finish(struct net *net, const struct ip_path *path, struct rte_mb
 	}
 }
 
-/* What strangers get from us (pings) has no part in the count, or it would tell them how much we send. */
+/* What strangers get from us (pings) has no part in the count, or it would tell them how much we
+ * send. */
 static uint16_t ip4_id(struct net *net, uint8_t proto)
 {
 	return proto == IPPROTO_TCP ? net->ip4_id++ : (uint16_t)net_random(net);

@@ -10,8 +10,8 @@
  * that the rest of it finds no home (RFC 5722 3, RFC 8200 4.5; applied to IPv4 as well, where
  * overlaps have no honest use either). An exact copy of one we have is the network's doing and
  * merely freed. When all slots are taken the oldest datagram of the sender who has most gives way:
- * one whose address is forged loses its own, not the others'. Time is 30 s, and one second while the
- * pool is below its floor or most slots are in use: those are mbufs that storage could have.
+ * one whose address is forged loses its own, not the others'. Time is 30 s, and one second while
+ * the pool is below its floor or most slots are in use: those are mbufs that storage could have.
  *
  * Holds: mbufs in pieces[], charged to OWNER_REASSEMBLY. Pieces are sorted by offset, disjoint, and
  * all but that at offset 0 are stripped of their headers. Always: a tombstone holds no piece.
@@ -287,7 +287,8 @@ static struct rte_mbuf *complete(struct net *net, struct datagram *d, struct rea
 	f->payload_off = d->payload_off;
 	f->payload_len = d->total_bytes;
 	d->piece_count = 0;
-	slot_free(net->reass, d); /* its mbufs stay on our books until TCP takes them, in this turn */
+	slot_free(
+		net->reass, d); /* its mbufs stay on our books until TCP takes them, in this turn */
 	net->stats.reass_ok++;
 	return whole;
 }

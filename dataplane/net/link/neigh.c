@@ -16,10 +16,10 @@
  * is full, the entry unused for longest goes, unless packets wait in it. What the kernel knows may
  * take a free slot and is the first to lose it, for strangers can fill the kernel's table.
  *
- * A waiting packet is held here, charged to OWNER_NEIGHBOUR, at most NEIGH_QUEUE_MAX in an entry. One
- * whose payload is attached does not wait but is dropped, as if lost on the wire: its bytes are in the buffer of a
- * request, which may be answered over another server meanwhile and then holds another's (volume_done.c
- * relies on the order of the TX ring, and what waits here is not in it).
+ * A waiting packet is held here, charged to OWNER_NEIGHBOUR, at most NEIGH_QUEUE_MAX in an entry.
+ * One whose payload is attached does not wait but is dropped, as if lost on the wire: its bytes are
+ * in the buffer of a request, which may be answered over another server meanwhile and then holds
+ * another's (volume_done.c relies on the order of the TX ring, and what waits here is not in it).
  * Always: queue_count > 0 only in INCOMPLETE.
  */
 #include "dataplane/net/link/neigh.h"
@@ -264,9 +264,9 @@ static bool has_mac(const struct neigh *n)
 }
 
 /*
- * We asked and still wait; only then is an answer an answer. A probe goes by unicast, so nobody but the
- * known address was asked: else a claim that makes us doubt and a reply that ends the doubt would be
- * enough to steal a fresh address.
+ * We asked and still wait; only then is an answer an answer. A probe goes by unicast, so nobody but
+ * the known address was asked: else a claim that makes us doubt and a reply that ends the doubt
+ * would be enough to steal a fresh address.
  */
 static bool was_asked(const struct neigh *n, const uint8_t *mac)
 {

@@ -61,8 +61,8 @@ void neigh_fini(struct net *net); /* frees what waits */
 /* Finds or makes the entry of @ip. Out: slot index, or NEIGH_NONE when each slot is in use. */
 uint16_t neigh_want(struct net *net, const struct net_ip *ip);
 /*
- * The kernel has @ip at @mac. Takes a free slot at most, which goes first when one is wanted: any host of
- * the link can make the kernel know it.
+ * The kernel has @ip at @mac. Takes a free slot at most, which goes first when one is wanted: any
+ * host of the link can make the kernel know it.
  */
 void neigh_hint(struct net *net, const struct net_ip *ip, const uint8_t mac[6]);
 /* Finds only. Out: slot index, or NEIGH_NONE. */
@@ -70,8 +70,8 @@ uint16_t neigh_lookup(const struct net *net, const struct net_ip *ip);
 
 /*
  * Sends @m (whose data begins at the L3 header) to entry @idx. Eats @m.
- * Out: 0 with *out = the finished frame; -EINPROGRESS when it waits, or was dropped because its payload is
- * attached (TCP sends it again); -EHOSTUNREACH when failed.
+ * Out: 0 with *out = the finished frame; -EINPROGRESS when it waits, or was dropped because its
+ * payload is attached (TCP sends it again); -EHOSTUNREACH when failed.
  */
 int neigh_send(struct net *net, uint16_t idx, struct rte_mbuf *m, uint64_t now_us,
 	struct rte_mbuf **out);

@@ -18,9 +18,10 @@
 #define RATE_INTERVAL_US 100000u
 
 /*
- * RFC 9293 3.10.7.4: the window of the newest segment counts. An ACK that advances is newer than all
- * before it, whatever its sequence number: a retransmission has an old one. Were its window passed
- * over, the last one would be counted from the new SND.UNA, and its right edge lie too far out.
+ * RFC 9293 3.10.7.4: the window of the newest segment counts. An ACK that advances is newer than
+ * all before it, whatever its sequence number: a retransmission has an old one. Were its window
+ * passed over, the last one would be counted from the new SND.UNA, and its right edge lie too far
+ * out.
  */
 static void window_update(struct tcp_conn *conn, const struct tcp_seg *seg, bool is_advance)
 {
@@ -65,7 +66,8 @@ static uint32_t rtt_sample(struct tcp_conn *conn, const struct tcp_seg *seg,
 		rtt_us = now_us - d->first_sent_us;
 	else if (d->has_rtt)
 		rtt_us = now_us - d->rtt_sent_us;
-	else if (conn->has_ts && seg->has_ts && seg->tsecr && !d->has_dsack && conn->snd_una != info->una_before) {
+	else if (conn->has_ts && seg->has_ts && seg->tsecr && !d->has_dsack &&
+		 conn->snd_una != info->una_before) {
 		uint32_t ms = tcp_ts_now(conn, now_us) - seg->tsecr;
 
 		if ((int32_t)ms < 0 || ms > TCP_RTO_US_MAX / 1000)
@@ -118,8 +120,8 @@ static void rate_update(struct tcp_conn *conn, uint32_t delivered, uint64_t now_
 }
 
 /*
- * RFC 5961 5.2: neither from the future nor older than the largest window. Nor does anybody acknowledge what
- * was there before our first byte: who does, guesses.
+ * RFC 5961 5.2: neither from the future nor older than the largest window. Nor does anybody
+ * acknowledge what was there before our first byte: who does, guesses.
  */
 static bool is_plausible(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us)
 {

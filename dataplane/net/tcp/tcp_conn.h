@@ -82,10 +82,11 @@ struct tcp_pmtu {
 	uint16_t mtu;		/* of the path as far as we know, L3 bytes */
 	uint64_t lowered_us;	/* when it was lowered; 0 = never */
 	uint8_t losses;		/* retransmissions in a row of the oldest packet, at this size */
-	bool is_suspect;	/* no larger size than the base has got through since it was doubted */
+	bool is_suspect; /* no larger size than the base has got through since it was doubted */
 	uint16_t blackhole_mtu; /* what we came down from by guess, 0 = did not */
 	uint8_t messages;	/* followed since something was acknowledged */
-	uint16_t claimed_mtu;	/* of a message that waits for the oldest packet to be lost; 0 = none */
+	uint16_t claimed_mtu; /* of a message that waits for the oldest packet to be lost; 0 = none
+			       */
 	uint32_t claimed_seq;	/* and what it quoted */
 	uint16_t proved_bytes;	/* largest text of a packet that got through */
 	uint16_t trial_bytes;	/* of one on its way that would prove more; 0 = none */
@@ -277,15 +278,17 @@ void tcp_reply_push(struct tcp_table *t, const struct tcp_reply *reply, bool is_
 
 /* ---- tcp_in.c ---- */
 /*
- * RFC 9293 3.10.7 for one segment whose payload is the data of @m. Eats @m. Out: it was the predicted one
- * and @m is kept as it came: what differs from it in the sequence number only may go to tcp_input_next(), if
- * nothing comes between.
+ * RFC 9293 3.10.7 for one segment whose payload is the data of @m. Eats @m. Out: it was the
+ * predicted one and @m is kept as it came: what differs from it in the sequence number only may go
+ * to tcp_input_next(), if nothing comes between.
  */
 bool tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *seg, uint8_t ecn,
 	uint64_t now_us);
-/* Such a segment. Eats @m if it is the next text and there is room for it in one piece; else false. */
+/* Such a segment. Eats @m if it is the next text and there is room for it in one piece; else false.
+ */
 bool tcp_input_next(struct tcp_conn *conn, struct rte_mbuf *m, uint32_t seq);
-/* There were @segs such, of @bytes, and no more follow: when are they acknowledged? Before anything is sent. */
+/* There were @segs such, of @bytes, and no more follow: when are they acknowledged? Before anything
+ * is sent. */
 void tcp_input_ended(struct tcp_conn *conn, uint32_t segs, uint32_t bytes, uint64_t now_us);
 
 /* ---- tcp_ack.c ---- */
@@ -312,18 +315,22 @@ void tcp_ecn_received(struct tcp_conn *conn, const struct tcp_seg *seg, uint8_t 
 struct tcp_ecn_owed tcp_ecn_owed_take(struct tcp_conn *conn);
 uint8_t tcp_ecn_flags(struct tcp_conn *conn, bool is_new_data);
 void tcp_ecn_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us);
-/* The window was reduced, for a mark or for a loss: the peer is told, and no mark of this window counts again. */
+/* The window was reduced, for a mark or for a loss: the peer is told, and no mark of this window
+ * counts again. */
 void tcp_ecn_reduced(struct tcp_conn *conn);
 
 /* ---- tcp_pmtu.c ---- */
 /* "Packet too big" about the segment at @seq, in flight; @mtu 0: the router did not say. */
 void tcp_pmtu_icmp(struct tcp_conn *conn, uint32_t seq, uint32_t mtu, uint64_t now_us);
-/* @rec is lost and about to be sent again: is that its size's fault? May change the segment size. */
+/* @rec is lost and about to be sent again: is that its size's fault? May change the segment size.
+ */
 void tcp_pmtu_resend(struct tcp_conn *conn, const struct tcp_rec *rec, uint64_t now_us);
 void tcp_pmtu_resent(struct tcp_conn *conn); /* the oldest packet was sent again */
-void tcp_pmtu_sent(struct tcp_conn *conn, uint32_t bytes); /* new text up to SND.NXT; unless is_size_proved */
+void tcp_pmtu_sent(
+	struct tcp_conn *conn, uint32_t bytes); /* new text up to SND.NXT; unless is_size_proved */
 void tcp_pmtu_acked(struct tcp_conn *conn); /* SND.UNA moved */
-void tcp_pmtu_raise(struct tcp_conn *conn, uint64_t now_us); /* the timer of 8201 4, or a new path */
+void tcp_pmtu_raise(
+	struct tcp_conn *conn, uint64_t now_us); /* the timer of 8201 4, or a new path */
 
 /* What status shows of a connection (tcp_turn.c). */
 void tcp_conn_info(const struct tcp_conn *conn, struct stream_info *out);

@@ -3,10 +3,10 @@
  *
  * As receiver: a CE mark is echoed as ECE on every ACK until the peer answers with CWR. Under DCTCP
  * the echo follows the last mark instead, and a change of it is acknowledged at once (RFC
- * 8257 3.2), so the peer can count marked bytes: with what came before the change and is not acknowledged
- * yet in an ACK of its own, that carries the old echo. As sender: ECE means one reduction a round trip,
- * CWR on the next new data; retransmissions, probes and pure ACKs are never ECN-capable (RFC
- * 3168 6.1.4-6).
+ * 8257 3.2), so the peer can count marked bytes: with what came before the change and is not
+ * acknowledged yet in an ACK of its own, that carries the old echo. As sender: ECE means one
+ * reduction a round trip, CWR on the next new data; retransmissions, probes and pure ACKs are never
+ * ECN-capable (RFC 3168 6.1.4-6).
  *
  * Asked for in the first SYN only: a SYN that was lost is sent again without (RFC 3168 6.1.1.1),
  * for there are paths that drop what they do not know.
@@ -22,11 +22,13 @@
 static void owe(struct tcp_conn *conn)
 {
 	struct tcp_ecn *ecn = &conn->ecn;
-	uint32_t acked = ecn->owed_count ? conn->ecn_owed[ecn->owed_count - 1].ack : conn->rcv.acked;
+	uint32_t acked =
+		ecn->owed_count ? conn->ecn_owed[ecn->owed_count - 1].ack : conn->rcv.acked;
 
 	if (seq_le(conn->rcv.nxt, acked) || ecn->owed_count == TCP_ECN_OWED_MAX)
 		return;
-	conn->ecn_owed[ecn->owed_count++] = (struct tcp_ecn_owed){.ack = conn->rcv.nxt, .echo = ecn->echo};
+	conn->ecn_owed[ecn->owed_count++] =
+		(struct tcp_ecn_owed){.ack = conn->rcv.nxt, .echo = ecn->echo};
 }
 
 struct tcp_ecn_owed tcp_ecn_owed_take(struct tcp_conn *conn)

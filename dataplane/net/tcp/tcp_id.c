@@ -2,9 +2,9 @@
  * tcp_id.c - what a blind attacker must not guess: sequence numbers, ports, timestamps
  *
  * Each is a keyed hash of the connection's addresses and ports (RFC 6528 3, RFC 6056 3.3.3 with
- * the random steps of 3.3.5, RFC 7323 5.4), under the secret the control thread gave at start. The first 16 bytes of the
- * secret key the sequence numbers, the other 16 the rest, so that one never says anything about the
- * other.
+ * the random steps of 3.3.5, RFC 7323 5.4), under the secret the control thread gave at start. The
+ * first 16 bytes of the secret key the sequence numbers, the other 16 the rest, so that one never
+ * says anything about the other.
  */
 #include "dataplane/net/tcp/tcp_conn.h"
 

@@ -11,8 +11,9 @@
  * asked for output once after the whole burst, so a burst is answered by one ACK.
  *
  * Nearly every segment of a transfer is the one that was expected: the next text, and nothing else
- * has changed. is_predicted() knows it by a dozen comparisons and spares it the steps, for which each of
- * these has the same answer (the "header prediction" of 4.4BSD); it goes straight to its text.
+ * has changed. is_predicted() knows it by a dozen comparisons and spares it the steps, for which
+ * each of these has the same answer (the "header prediction" of 4.4BSD); it goes straight to its
+ * text.
  */
 #include "dataplane/net/tcp/tcp_conn.h"
 
@@ -183,8 +184,9 @@ static bool step_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t 
 }
 
 /*
- * How long an ACK that is due may wait for company: an eighth of the round trip, so that what a request's answer makes the
- * owner ask for next carries it, and what else is on its way is acknowledged with it.
+ * How long an ACK that is due may wait for company: an eighth of the round trip, so that what a
+ * request's answer makes the owner ask for next carries it, and what else is on its way is
+ * acknowledged with it.
  */
 static uint32_t ack_patience_us(const struct tcp_conn *conn)
 {
@@ -193,15 +195,16 @@ static uint32_t ack_patience_us(const struct tcp_conn *conn)
 	return RTE_MIN(RTE_MAX(us, ACK_PATIENCE_US_MIN), ACK_PATIENCE_US_MAX);
 }
 
-/* Does the peer wait for an ACK, or may it, soon? A quarter of what it may send without hearing of us, or enough for a NIC to cut up. */
+/* Does the peer wait for an ACK, or may it, soon? A quarter of what it may send without hearing of
+ * us, or enough for a NIC to cut up. */
 static bool ack_is_pressing(const struct tcp_rcv *r)
 {
 	return r->nxt - r->acked >= RTE_MIN((r->edge - r->acked) / 4, ACK_BYTES_MAX);
 }
 
 /*
- * When is it due: at once, or may it wait for company (RFC 5681 4.2, RFC 9293 3.8.6.3)? Two segments are acknowledged soon,
- * which need not be by a packet of its own: docs/adr/0014.
+ * When is it due: at once, or may it wait for company (RFC 5681 4.2, RFC 9293 3.8.6.3)? Two
+ * segments are acknowledged soon, which need not be by a packet of its own: docs/adr/0014.
  */
 static void ack_schedule(struct tcp_conn *conn, uint32_t segs, uint32_t payload_bytes,
 	enum tcp_rcv_verdict verdict, bool had_hole, uint64_t now_us)
@@ -217,7 +220,8 @@ static void ack_schedule(struct tcp_conn *conn, uint32_t segs, uint32_t payload_
 		return;
 	}
 	r->ack_segs += segs + (payload_bytes > segs * r->mss); /* the NIC coalesced some */
-	if (had_hole || r->quick_acks > 0 || r->has_dsack || (r->ack_segs >= 2 && ack_is_pressing(r)))
+	if (had_hole || r->quick_acks > 0 || r->has_dsack ||
+		(r->ack_segs >= 2 && ack_is_pressing(r)))
 		conn->ack_now = true;
 	r->quick_acks -= RTE_MIN(r->quick_acks, segs);
 	if (conn->ack_now)
@@ -243,7 +247,8 @@ static bool step_text(
 	enum tcp_rcv_verdict verdict;
 
 	if (seg->payload_bytes == 0 || !takes_text(conn)) {
-		/* Behind its FIN the peer has nothing to say; one that does may have missed our last ACK. */
+		/* Behind its FIN the peer has nothing to say; one that does may have missed our
+		 * last ACK. */
 		if (seg->payload_bytes > 0 && conn->state == TCP_STATE_TIME_WAIT)
 			tcp_conn_challenge(conn, now_us);
 		rte_pktmbuf_free(m);
@@ -346,9 +351,10 @@ static bool syn_sent(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t 
 }
 
 /*
- * RFC 7323 4.3 (2): what spans Last.ACK.sent is echoed, and what passed every step only: a segment that RFC 5961 refuses
- * leaves no trace, or its timestamp would make all that follow look old. Older than TS.Recent it can only be because that
- * has outlived its 24 days (5.5); then TS.Recent is replaced.
+ * RFC 7323 4.3 (2): what spans Last.ACK.sent is echoed, and what passed every step only: a segment
+ * that RFC 5961 refuses leaves no trace, or its timestamp would make all that follow look old.
+ * Older than TS.Recent it can only be because that has outlived its 24 days (5.5); then TS.Recent
+ * is replaced.
  */
 static void ts_remember(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us)
 {
@@ -385,7 +391,8 @@ static bool synchronized(struct tcp_conn *conn, struct tcp_seg *seg, uint8_t ecn
 	return true;
 }
 
-/* The next text in order; it acknowledges nothing, changes no window, and no hole or loss is pending. */
+/* The next text in order; it acknowledges nothing, changes no window, and no hole or loss is
+ * pending. */
 static bool is_predicted(
 	const struct tcp_conn *conn, const struct tcp_seg *seg, uint8_t ecn, uint64_t now_us)
 {
@@ -395,7 +402,8 @@ static bool is_predicted(
 	       (seg->flags & (uint8_t)~TCP_PSH) == TCP_ACK && seg->sack_count == 0 &&
 	       seg->seq == r->nxt && seg->ack == conn->snd_una && seg->payload_bytes > 0 &&
 	       seg->payload_bytes <= tcp_rcv_wnd(r) && conn->snd_wnd > 0 &&
-	       (uint32_t)seg->wnd << conn->snd_wscale == conn->snd_wnd && seg->has_ts == conn->has_ts &&
+	       (uint32_t)seg->wnd << conn->snd_wscale == conn->snd_wnd &&
+	       seg->has_ts == conn->has_ts &&
 	       !(conn->has_ts && (ts_lt(seg->tsval, conn->ts_recent) ||
 					 now_us - conn->ts_recent_us > PAWS_IDLE_US)) &&
 	       r->ooo_count == 0 && !r->has_fin && !r->has_dsack && ecn != IP_ECN_CE &&
@@ -456,7 +464,8 @@ bool tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *
 		may_go_on = predicted_input(conn, m, seg, now_us);
 	else
 		stepwise_input(conn, m, seg, ecn, now_us);
-	/* A touched connection is settled when it was asked for output, once for the whole burst. */
+	/* A touched connection is settled when it was asked for output, once for the whole burst.
+	 */
 	if (conn->state != TCP_STATE_CLOSED)
 		tcp_conn_touch(conn);
 	else

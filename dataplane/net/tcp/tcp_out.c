@@ -12,8 +12,8 @@
  * the pull gathers what was queued in a turn, which is what Nagle is for.
  *
  * After a pause a burst beyond the initial window is spread over a round trip, so that a window
- * remembered from before (RFC 7661) does not arrive at a switch as one train. The initial window itself
- * leaves at once (docs/adr/0009).
+ * remembered from before (RFC 7661) does not arrive at a switch as one train. The initial window
+ * itself leaves at once (docs/adr/0009).
  */
 #include "dataplane/net/tcp/tcp_conn.h"
 
@@ -82,7 +82,8 @@ static enum tcp_out resend(struct tcp_conn *conn, struct tcp_rec *rec, uint32_t 
 	if (rec == TAILQ_FIRST(&conn->rtx.by_seq)) {
 		tcp_pmtu_resent(conn);
 		if (!conn->rto_due)
-			tcp_timer_stop(conn, TIMER_RTO); /* restarted below: the head is on its way again */
+			tcp_timer_stop(conn,
+				TIMER_RTO); /* restarted below: the head is on its way again */
 	}
 	tcp_rtx_resent(&conn->rtx, rec, end, now_us);
 	tcp_recovery_sent(conn, end - plan.seq, true, now_us);
@@ -171,7 +172,8 @@ static void restart_after_idle(struct tcp_conn *conn, uint64_t now_us)
 	conn->pace_us = 0;
 	conn->pace_end_us = srtt_us >= PACE_RTT_US_MIN ? now_us + srtt_us : 0;
 	/* The window in a round trip, a quarter faster, as the pace must not become the limit. */
-	conn->pace_us_fp = ((uint64_t)srtt_us * 4 / 5 << TCP_PACE_SHIFT) / RTE_MAX(conn->cc.cwnd_bytes, 1u);
+	conn->pace_us_fp =
+		((uint64_t)srtt_us * 4 / 5 << TCP_PACE_SHIFT) / RTE_MAX(conn->cc.cwnd_bytes, 1u);
 }
 
 /* Bytes the pacer lets go: all, outside the first round trip after a pause. */
@@ -182,7 +184,8 @@ static uint32_t pace_room(struct tcp_conn *conn, uint64_t now_us)
 	if (now_us >= conn->pace_end_us)
 		return UINT32_MAX;
 	at_once = tcp_cc_initial_window(conn->cc.mss);
-	if (flight + conn->cc.mss <= at_once) /* a rest below a segment would only wait for an ACK */
+	if (flight + conn->cc.mss <=
+		at_once) /* a rest below a segment would only wait for an ACK */
 		return at_once - flight;
 	if (now_us >= conn->pace_us)
 		return 2 * conn->cc.mss;
@@ -238,7 +241,8 @@ static enum tcp_out send_new(
 	return rc;
 }
 
-/* Second: new data, and the FIN behind it. A segment is full when its options leave no more room. */
+/* Second: new data, and the FIN behind it. A segment is full when its options leave no more room.
+ */
 static enum tcp_out out_new(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
 {
 	uint32_t max = tcp_packet_bytes_max(conn), mss = RTE_MIN(tcp_out_mss(conn), max);
@@ -291,7 +295,8 @@ static enum tcp_out out_probe(struct tcp_conn *conn, struct rte_mbuf **out, uint
 	return rc;
 }
 
-/* Last: nothing but an acknowledgement. A keep-alive is one from just before the window, while all is acknowledged. */
+/* Last: nothing but an acknowledgement. A keep-alive is one from just before the window, while all
+ * is acknowledged. */
 static enum tcp_out out_ack(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
 {
 	struct tcp_plan plan = {.seq = conn->snd_nxt};

@@ -2,19 +2,22 @@
  * tcp_pmtu.c - how large a packet the path takes (RFC 1191, 8201, 8899)
  *
  * Lowered by ICMP only after the quoted sequence number was found in flight (RFC 5927 4.1), never
- * below a floor, never raised by it. A router that names no size gets the next lower plateau. A message that contradicts a
- * size which got through, and the last of many without progress between, are kept until the oldest segment has to be sent
- * again, and forgotten when what they quote is acknowledged (RFC 5927 7.2). IPv4 paths narrower than the floor get packets
- * of the floor's size that routers may cut.
+ * below a floor, never raised by it. A router that names no size gets the next lower plateau. A
+ * message that contradicts a size which got through, and the last of many without progress between,
+ * are kept until the oldest segment has to be sent again, and forgotten when what they quote is
+ * acknowledged (RFC 5927 7.2). IPv4 paths narrower than the floor get packets of the floor's size
+ * that routers may cut.
  *
- * Where ICMP is filtered, a packet larger than the base, the oldest in flight, lost a few times in a row and
- * for a while, is taken for a black hole and the base is tried, which every path carries (RFC 8899 4.3). Whether the packet
- * was full says nothing: on a link of jumbo frames few are. Nor do timeouts alone count, since small packets that
- * get through make RACK resend the large one before its timer goes off. If the base does not help either, the old size
- * comes back, and both take turns while the silence lasts.
+ * Where ICMP is filtered, a packet larger than the base, the oldest in flight, lost a few times in
+ * a row and for a while, is taken for a black hole and the base is tried, which every path carries
+ * (RFC 8899 4.3). Whether the packet was full says nothing: on a link of jumbo frames few are. Nor
+ * do timeouts alone count, since small packets that get through make RACK resend the large one
+ * before its timer goes off. If the base does not help either, the old size comes back, and both
+ * take turns while the silence lasts.
  *
- * Ten minutes after a decrease the link's own size is tried again (RFC 8201 4); on a path that was a black hole once one
- * loss is enough then. A lower size changes nothing in the queue: records are joined and cut when they are sent again.
+ * Ten minutes after a decrease the link's own size is tried again (RFC 8201 4); on a path that was
+ * a black hole once one loss is enough then. A lower size changes nothing in the queue: records are
+ * joined and cut when they are sent again.
  */
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp/tcp_conn.h"
@@ -30,7 +33,8 @@
 #define MTU_RETRY_US	 600000000u
 #define BLACKHOLE_TRIES	 3	  /* retransmissions of one packet before its size is doubted: R1 */
 #define BLACKHOLE_US	 2000000u /* and for so long nothing was acknowledged */
-#define MESSAGES_MAX	 16	  /* followed at once without progress: more than there are plateaus and hops */
+#define MESSAGES_MAX                                                                               \
+	16 /* followed at once without progress: more than there are plateaus and hops */
 
 static const uint16_t plateaus[] = {8166, 4352, 2002, 1492, 1006, 576}; /* RFC 1191 7.1 */
 
@@ -42,7 +46,8 @@ static bool is_ip4(const struct tcp_conn *conn)
 /* Text of a full segment in a packet of @mtu bytes. */
 static uint32_t text_of(const struct tcp_conn *conn, uint16_t mtu)
 {
-	return mtu - (ip_path_hdr_bytes(&conn->path) + TCP_HDR_BYTES + (conn->has_ts ? TCP_OPT_TS_BYTES : 0u));
+	return mtu - (ip_path_hdr_bytes(&conn->path) + TCP_HDR_BYTES +
+			     (conn->has_ts ? TCP_OPT_TS_BYTES : 0u));
 }
 
 static void mtu_set(struct tcp_conn *conn, uint16_t mtu, uint64_t now_us)

@@ -71,8 +71,9 @@ void tcp_rack_update(struct tcp_conn *conn, const struct tcp_delivery *d)
 }
 
 /*
- * 6.2 step 4, rounded up. A quarter of a round trip below four microseconds would be nothing, and a whole
- * burst, which leaves in one microsecond, be lost as soon as its last segment overtook the others.
+ * 6.2 step 4, rounded up. A quarter of a round trip below four microseconds would be nothing, and a
+ * whole burst, which leaves in one microsecond, be lost as soon as its last segment overtook the
+ * others.
  */
 static uint32_t reo_wnd_us(const struct tcp_conn *conn)
 {

@@ -103,8 +103,8 @@ static void absorb(struct net *net, struct tcp_rcv *r)
 /* Of a segment in one mbuf. */
 static bool is_next_whole(const struct tcp_rcv *r, const struct rte_mbuf *m, uint32_t seq)
 {
-	return seq == r->nxt && m->data_len >= TCP_MBUF_PAYLOAD_MIN && m->data_len <= tcp_rcv_wnd(r) &&
-	       tcp_rcv_held(r) < r->quota;
+	return seq == r->nxt && m->data_len >= TCP_MBUF_PAYLOAD_MIN &&
+	       m->data_len <= tcp_rcv_wnd(r) && tcp_rcv_held(r) < r->quota;
 }
 
 static void append(struct tcp_rcv *r, struct rte_mbuf *m)
@@ -135,7 +135,8 @@ bool tcp_rcv_append_uncharged(struct tcp_rcv *r, struct rte_mbuf *m, uint32_t se
 	return true;
 }
 
-enum tcp_rcv_verdict tcp_rcv_fit(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
+enum tcp_rcv_verdict tcp_rcv_fit(
+	struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq)
 {
 	uint32_t len = m->pkt_len, skip = 0;
 	uint32_t end = seq + len;
@@ -245,14 +246,16 @@ bool tcp_rcv_window_pays(const struct tcp_rcv *r)
 	uint32_t half = offered(r->quota) * TCP_MBUF_PAYLOAD_MIN / 2;
 
 	if (fits <= now || now >= RTE_MAX(2 * r->mss, half))
-		return false; /* it does not hold the peer up: the ACK of what comes next will tell */
+		return false; /* it does not hold the peer up: the ACK of what comes next will tell
+			       */
 	/* A nearly shut window is news at once; one half open only in larger steps. */
 	return fits - now >= (now < 2 * r->mss ? step_min(r) : RTE_MIN(2 * r->mss, half));
 }
 
 /*
- * A peer whose timer went off, or that had nothing to say for as long, begins again with a segment or a few
- * (RFC 5681 4.1). Were the first of them to wait for the delayed ACK, that would be ten round trips.
+ * A peer whose timer went off, or that had nothing to say for as long, begins again with a segment
+ * or a few (RFC 5681 4.1). Were the first of them to wait for the delayed ACK, that would be ten
+ * round trips.
  */
 void tcp_rcv_heard(struct tcp_rcv *r, uint64_t silence_us, uint64_t now_us)
 {

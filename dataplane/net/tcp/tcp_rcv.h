@@ -78,17 +78,20 @@ enum tcp_rcv_verdict {
 void tcp_rcv_init(struct tcp_rcv *r, const struct stream_target *target, struct tcp_ooo *ooo);
 
 /*
- * One whole mbuf, the next in order, nothing to trim, pack or fill: what a transfer is made of. Out: false, and @m is
- * still the caller's, when it is not that.
+ * One whole mbuf, the next in order, nothing to trim, pack or fill: what a transfer is made of.
+ * Out: false, and @m is still the caller's, when it is not that.
  */
 bool tcp_rcv_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq);
-/* The same for one that the caller charges to the connection before anything else is done with it. */
+/* The same for one that the caller charges to the connection before anything else is done with it.
+ */
 bool tcp_rcv_append_uncharged(struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq);
 
 /* Any other: trimmed to the window, in order or beyond a hole. Eats @m. */
-enum tcp_rcv_verdict tcp_rcv_fit(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq);
+enum tcp_rcv_verdict tcp_rcv_fit(
+	struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq);
 
-/* One or the other. Takes a segment's payload (data of @m is exactly that) at @seq. Eats @m. Trims to the window. */
+/* One or the other. Takes a segment's payload (data of @m is exactly that) at @seq. Eats @m. Trims
+ * to the window. */
 enum tcp_rcv_verdict tcp_rcv_text(
 	struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq);
 

@@ -12,9 +12,9 @@
  *
  * A reduction is undone when the ACK that ends the wait echoes a timestamp older than the first
  * retransmission (RFC 3522: the original arrived), or when D-SACKs have reported every
- * retransmitted byte as a duplicate (RFC 3708). And when everything was acknowledged before anything was
- * sent again: a worker that rests finds the SACK that condemns a segment and the ACK that acquits it in
- * one turn.
+ * retransmitted byte as a duplicate (RFC 3708). And when everything was acknowledged before
+ * anything was sent again: a worker that rests finds the SACK that condemns a segment and the ACK
+ * that acquits it in one turn.
  */
 #include "dataplane/net/tcp/tcp_recovery.h"
 

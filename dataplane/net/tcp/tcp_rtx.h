@@ -110,12 +110,13 @@ struct tcp_rec *tcp_rtx_last_unsacked(const struct tcp_rtx *rtx);
 void tcp_rtx_join_lost(struct tcp_rtx *rtx, struct tcp_rec *rec, uint32_t bytes);
 /* @rec was retransmitted just now: it takes in the one before it that was too. */
 void tcp_rtx_join_resent(struct tcp_rtx *rtx, struct tcp_rec *rec);
-/* Sees to it that records can be split for one retransmission, at the cost of what the others remember. Records may be gone afterwards. */
+/* Sees to it that records can be split for one retransmission, at the cost of what the others
+ * remember. Records may be gone afterwards. */
 void tcp_rtx_spare(struct tcp_rtx *rtx);
 
 /*
- * [@rec->seq, @end) of @rec left once more at @now_us. Splits when @end is short of rec->end, for which
- * tcp_rtx_spare() was called before. @rec may be gone afterwards.
+ * [@rec->seq, @end) of @rec left once more at @now_us. Splits when @end is short of rec->end, for
+ * which tcp_rtx_spare() was called before. @rec may be gone afterwards.
  */
 void tcp_rtx_resent(struct tcp_rtx *rtx, struct tcp_rec *rec, uint32_t end, uint64_t now_us);
 /* Cuts @rec so that one begins at @at. Out: the record that begins there (@rec when no spare is

@@ -1,10 +1,12 @@
 /*
  * tcp_rtx_join.c - send records put together again
  *
- * Records are cut where a packet, a SACK block or a smaller path MTU divides them. What was cut and has to be sent again
- * is joined first, so that a retransmission is as full as a first transmission, whatever the pieces were; and what leaves
- * within one microsecond becomes one record, as with new data. Each cut needs a free record; when there are none, neighbours
- * of one kind are joined, and if that is not enough, what the peer SACKed is forgotten, as a sender may (RFC 2018 8).
+ * Records are cut where a packet, a SACK block or a smaller path MTU divides them. What was cut and
+ * has to be sent again is joined first, so that a retransmission is as full as a first
+ * transmission, whatever the pieces were; and what leaves within one microsecond becomes one
+ * record, as with new data. Each cut needs a free record; when there are none, neighbours of one
+ * kind are joined, and if that is not enough, what the peer SACKed is forgotten, as a sender may
+ * (RFC 2018 8).
  *
  * Same data and invariants as tcp_rtx.c: joining never changes a counter of bytes.
  */
@@ -23,10 +25,12 @@ static uint8_t kind_of(const struct tcp_rec *rec)
 	return rec->flags & (REC_SACKED | REC_LOST | REC_RESENT);
 }
 
-/* Neighbours of one kind become @keep, which has to be the later of the two in the order of transmissions. */
+/* Neighbours of one kind become @keep, which has to be the later of the two in the order of
+ * transmissions. */
 static void join(struct tcp_rtx *rtx, struct tcp_rec *keep, struct tcp_rec *gone)
 {
-	assert(kind_of(keep) == kind_of(gone) && (keep->end == gone->seq || gone->end == keep->seq));
+	assert(kind_of(keep) == kind_of(gone) &&
+		(keep->end == gone->seq || gone->end == keep->seq));
 	keep->seq = seq_min(keep->seq, gone->seq);
 	keep->end = seq_max(keep->end, gone->end);
 	keep->flags |= gone->flags;
@@ -44,7 +48,8 @@ void tcp_rtx_join_lost(struct tcp_rtx *rtx, struct tcp_rec *rec, uint32_t bytes)
 	struct tcp_rec *next;
 
 	assert(kind_of(rec) == REC_LOST);
-	while (rec->end - rec->seq < bytes && (next = TAILQ_NEXT(rec, by_seq)) && kind_of(next) == REC_LOST)
+	while (rec->end - rec->seq < bytes && (next = TAILQ_NEXT(rec, by_seq)) &&
+		kind_of(next) == REC_LOST)
 		join(rtx, rec, next);
 }
 

@@ -1,18 +1,18 @@
 /*
  * tcp_run.c - the segments behind a predicted one, in the same burst
  *
- * A sender that has much to say sends segments that differ in their numbers only, and a burst brings
- * dozens of them. When one was predicted (tcp_in.c), everything that was asked about it has the same
- * answer for the next as long as the headers are the same byte for byte, but for the IP length,
- * identification and checksum, and TCP's sequence number, checksum and PSH. So the next one is
- * compared with the one before, its checksums are looked at, and its text is appended; neither IP nor
- * TCP take it apart again. When the run ends, the ledger charges them all at once, and TCP settles once
- * when they are to be acknowledged. What receive offload does by merging packets is done here without
- * merging any: each keeps its mbuf, and counts as a segment.
+ * A sender that has much to say sends segments that differ in their numbers only, and a burst
+ * brings dozens of them. When one was predicted (tcp_in.c), everything that was asked about it has
+ * the same answer for the next as long as the headers are the same byte for byte, but for the IP
+ * length, identification and checksum, and TCP's sequence number, checksum and PSH. So the next one
+ * is compared with the one before, its checksums are looked at, and its text is appended; neither
+ * IP nor TCP take it apart again. When the run ends, the ledger charges them all at once, and TCP
+ * settles once when they are to be acknowledged. What receive offload does by merging packets is
+ * done here without merging any: each keeps its mbuf, and counts as a segment.
  *
- * Nothing may come between: any other packet ends the run, and so does the end of the burst, for the
- * bytes compared with lie in an mbuf that the connection may give back as soon as its text is read,
- * and those not charged to it yet it must not give back at all. Its room is asked for before.
+ * Nothing may come between: any other packet ends the run, and so does the end of the burst, for
+ * the bytes compared with lie in an mbuf that the connection may give back as soon as its text is
+ * read, and those not charged to it yet it must not give back at all. Its room is asked for before.
  */
 #include "dataplane/net/tcp/tcp_table.h"
 
@@ -23,7 +23,9 @@
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp/tcp_conn.h"
 
-#define IP_SAME_BYTES  2 /* IPv4: version, header length, TOS; IPv6: version, traffic class, some of the flow label */
+#define IP_SAME_BYTES                                                                              \
+	2 /* IPv4: version, header length, TOS; IPv6: version, traffic class, some of the flow     \
+	     label */
 #define TS_BYTES       12
 #define ACK_OFF	       8
 #define OFFSET_OFF     12 /* data offset, flags, window */
@@ -58,7 +60,8 @@ void tcp_run_begin(struct net *net, const uint8_t *frame, const struct pkt_info 
 	run->frame = frame;
 	run->info = *info;
 	run->text_off = (uint16_t)(info->l4_off + hdr_len);
-	run->room = (uint16_t)RTE_MIN(reserve_room(net->cfg.rx_pool, run->conn->rcv.owner), BURST_MAX);
+	run->room =
+		(uint16_t)RTE_MIN(reserve_room(net->cfg.rx_pool, run->conn->rcv.owner), BURST_MAX);
 }
 
 void tcp_run_end(struct net *net)
@@ -87,8 +90,10 @@ static bool is_same_ip(const struct tcp_run *run, const uint8_t *frame, const st
 	       memcmp(ip, was, IP_SAME_BYTES) == 0;
 }
 
-/* All but the sequence number, the checksum and PSH. Data offset, flags and window are one word, and so is the ACK. */
-static bool is_same_tcp(const struct tcp_run *run, const uint8_t *frame, const struct pkt_info *info)
+/* All but the sequence number, the checksum and PSH. Data offset, flags and window are one word,
+ * and so is the ACK. */
+static bool is_same_tcp(
+	const struct tcp_run *run, const uint8_t *frame, const struct pkt_info *info)
 {
 	const uint8_t *tcp = frame + info->l4_off, *was = run->frame + info->l4_off;
 	const uint32_t psh_be = rte_cpu_to_be_32((uint32_t)TCP_PSH << 16);
@@ -105,7 +110,8 @@ static bool sums_are_good(struct net *net, const struct rte_mbuf *m, const struc
 	const uint64_t both = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 	struct ip_in *in = &net->tcp->run.in;
 
-	if (net->cfg.offload.rx_csum && (m->ol_flags & (RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK)) == both)
+	if (net->cfg.offload.rx_csum &&
+		(m->ol_flags & (RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK)) == both)
 		return true;
 	if (info->l3 == PKT_L3_IP4 && !ip4_hdr_csum_good(net, m, info->l3_off, info->l3_len))
 		return false;
@@ -119,8 +125,9 @@ static bool take(struct net *net, struct rte_mbuf *m, const struct pkt_info *inf
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint32_t bytes = m->pkt_len;
 
-	if (run->count == run->room || m->next || bytes != info->end_off || bytes <= run->text_off ||
-		!is_same_ip(run, frame, info) || !is_same_tcp(run, frame, info) || !sums_are_good(net, m, info))
+	if (run->count == run->room || m->next || bytes != info->end_off ||
+		bytes <= run->text_off || !is_same_ip(run, frame, info) ||
+		!is_same_tcp(run, frame, info) || !sums_are_good(net, m, info))
 		return false;
 	rte_pktmbuf_adj(m, run->text_off);
 	if (!tcp_input_next(run->conn, m, rte_be_to_cpu_32(load32(frame + info->l4_off + 4)))) {

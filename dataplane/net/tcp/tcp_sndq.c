@@ -105,7 +105,8 @@ static bool holds(const struct tcp_sndq *q, uint32_t i, uint64_t off)
 	return i < q->count && off >= c->off && off - c->off < c->len;
 }
 
-/* The chunk that holds @off: mostly where the last packet ended, else log2(STREAM_CHUNK_MAX) steps. */
+/* The chunk that holds @off: mostly where the last packet ended, else log2(STREAM_CHUNK_MAX) steps.
+ */
 static uint32_t find(const struct tcp_sndq *q, uint64_t off)
 {
 	uint32_t lo = (q->last - q->head) & (STREAM_CHUNK_MAX - 1), hi = q->count;
@@ -139,7 +140,8 @@ static uint32_t page_room(const struct stream_buf *buf, const uint8_t *bytes)
 {
 	uint64_t at = buf->iova + (uint64_t)(bytes - buf->base);
 
-	return buf->page_bytes ? (uint32_t)(buf->page_bytes - (at & (buf->page_bytes - 1))) : UINT32_MAX;
+	return buf->page_bytes ? (uint32_t)(buf->page_bytes - (at & (buf->page_bytes - 1)))
+			       : UINT32_MAX;
 }
 
 static struct rte_mbuf *attach(
@@ -172,11 +174,13 @@ static uint32_t take(struct net *net, const struct tcp_chunk *c, uint32_t at, ui
 	if (RTE_MBUF_DIRECT(tail)) {
 		uint32_t room = rte_pktmbuf_tailroom(tail);
 
-		/* A port that cannot send chains has header mbufs large enough for a whole packet. */
+		/* A port that cannot send chains has header mbufs large enough for a whole packet.
+		 */
 		if (!may_grow)
 			len = RTE_MIN(len, room);
 		if (!may_grow || (len <= STREAM_INLINE_BYTES_MAX && room >= len)) {
-			memcpy(rte_pktmbuf_mtod_offset(tail, uint8_t *, tail->data_len), bytes, len);
+			memcpy(rte_pktmbuf_mtod_offset(tail, uint8_t *, tail->data_len), bytes,
+				len);
 			tail->data_len += (uint16_t)len;
 			return len;
 		}
@@ -196,8 +200,8 @@ static uint32_t take(struct net *net, const struct tcp_chunk *c, uint32_t at, ui
 	return *grown ? len : 0;
 }
 
-uint32_t tcp_sndq_fill(struct net *net, struct tcp_sndq *q, struct rte_mbuf *m, uint64_t off, uint32_t len,
-	uint32_t seg_max)
+uint32_t tcp_sndq_fill(struct net *net, struct tcp_sndq *q, struct rte_mbuf *m, uint64_t off,
+	uint32_t len, uint32_t seg_max)
 {
 	struct rte_mbuf *tail = rte_pktmbuf_lastseg(m);
 	uint32_t done = 0;

@@ -27,7 +27,8 @@ struct tcp_sndq {
 	struct tcp_chunk *chunks; /* ring of STREAM_CHUNK_MAX; head and count index it */
 	uint32_t head, count, count_max;
 	uint32_t bytes_max;
-	uint32_t last;	     /* place of the chunk the last fill took from: the next begins there or behind */
+	uint32_t last;	     /* place of the chunk the last fill took from: the next begins there or
+				behind */
 	uint64_t start, end; /* first unacknowledged offset, offset after the last queued byte */
 };
 
@@ -50,7 +51,7 @@ void tcp_sndq_drop(struct tcp_sndq *q);
  * are copied into header mbufs, larger ones are attached. Adjusts pkt_len and nb_segs.
  * Out: bytes appended; fewer when @seg_max mbufs are reached or a pool is empty.
  */
-uint32_t tcp_sndq_fill(struct net *net, struct tcp_sndq *q, struct rte_mbuf *m, uint64_t off, uint32_t len,
-	uint32_t seg_max);
+uint32_t tcp_sndq_fill(struct net *net, struct tcp_sndq *q, struct rte_mbuf *m, uint64_t off,
+	uint32_t len, uint32_t seg_max);
 
 #endif

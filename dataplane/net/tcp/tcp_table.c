@@ -57,9 +57,11 @@ static size_t table_bytes(uint32_t conn_max)
 	const struct tcp_table *t = NULL; /* for the sizes of what conns_alloc() takes */
 	const struct tcp_conn *conn = NULL;
 
-	return sizeof(*t) + conn_max * (sizeof(*t->conns) + sizeof(*t->is_taken) + sizeof(*t->heap) +
-				       STREAM_CHUNK_MAX * sizeof(*conn->sndq.chunks) +
-				       TCP_RECORD_MAX * sizeof(*conn->rtx.recs) + TCP_OOO_MAX * sizeof(*conn->rcv.ooo));
+	return sizeof(*t) +
+	       conn_max * (sizeof(*t->conns) + sizeof(*t->is_taken) + sizeof(*t->heap) +
+				  STREAM_CHUNK_MAX * sizeof(*conn->sndq.chunks) +
+				  TCP_RECORD_MAX * sizeof(*conn->rtx.recs) +
+				  TCP_OOO_MAX * sizeof(*conn->rcv.ooo));
 }
 
 size_t net_bytes(uint32_t conn_max)

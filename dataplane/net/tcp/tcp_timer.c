@@ -89,7 +89,8 @@ void tcp_timer_persist_update(struct tcp_conn *conn, uint64_t now_us)
 	if (tcp_timer_is_set(conn, TIMER_PERSIST))
 		return;
 	wait_us = (uint64_t)tcp_rtt_rto_us(&conn->rtt) << RTE_MIN(conn->probe_backoff, 16);
-	wait_us = RTE_MIN(wait_us, RTE_MIN(PROBE_US_MAX, conn->user_timeout_us / PROBES_PER_PATIENCE));
+	wait_us = RTE_MIN(
+		wait_us, RTE_MIN(PROBE_US_MAX, conn->user_timeout_us / PROBES_PER_PATIENCE));
 	tcp_timer_set(conn, TIMER_PERSIST, now_us + wait_us);
 	if (conn->probe_backoff == 0 && !has_flight) {
 		conn->progress_us = now_us; /* patience begins with the first byte that must wait */
@@ -114,8 +115,9 @@ void tcp_timer_rearm(struct tcp_conn *conn, uint64_t now_us)
 }
 
 /*
- * RFC 9293 3.8.3, 6298 5.5-5.7 for the SYN. At R1 the way is in doubt (RFC 1122 3.3.1.4): a router that was
- * replaced would keep its old link address for the neighbour cache's 45 s, and nobody else would ask.
+ * RFC 9293 3.8.3, 6298 5.5-5.7 for the SYN. At R1 the way is in doubt (RFC 1122 3.3.1.4): a router
+ * that was replaced would keep its old link address for the neighbour cache's 45 s, and nobody else
+ * would ask.
  */
 static void syn_timeout(struct tcp_conn *conn, uint64_t now_us)
 {
@@ -137,7 +139,8 @@ static void rto_timeout(struct tcp_conn *conn, uint64_t now_us)
 	if (tcp_rtx_flight(&conn->rtx) == 0)
 		return;
 	if (conn->rto_due) {
-		/* What the last one marked could not leave, for lack of memory: the path is not to blame. */
+		/* What the last one marked could not leave, for lack of memory: the path is not to
+		 * blame. */
 		tcp_timer_set(conn, TIMER_RTO, now_us + tcp_rtt_rto_us(&conn->rtt));
 		return;
 	}
@@ -159,7 +162,8 @@ static void persist_timeout(struct tcp_conn *conn)
 /* Silence that draws a probe; 0 = none. */
 static uint32_t keepalive_period_us(const struct tcp_conn *conn)
 {
-	return conn->is_expecting && conn->keepalive_busy_us ? conn->keepalive_busy_us : conn->keepalive_us;
+	return conn->is_expecting && conn->keepalive_busy_us ? conn->keepalive_busy_us
+							     : conn->keepalive_us;
 }
 
 void tcp_timer_keepalive_start(struct tcp_conn *conn, uint64_t now_us)
@@ -179,8 +183,9 @@ static uint32_t keepalive_step_us(const struct tcp_conn *conn, uint32_t period_u
 }
 
 /*
- * RFC 9293 3.8.4: only with nothing outstanding. Where there is, retransmission or window probes ask, and the user
- * timeout judges the answer. Those who hear nothing for a period after that are asked TCP_KEEPALIVE_PROBES times.
+ * RFC 9293 3.8.4: only with nothing outstanding. Where there is, retransmission or window probes
+ * ask, and the user timeout judges the answer. Those who hear nothing for a period after that are
+ * asked TCP_KEEPALIVE_PROBES times.
  */
 static void keepalive_timeout(struct tcp_conn *conn, uint64_t now_us)
 {

@@ -49,7 +49,8 @@ void tcp_timer_rearm(struct tcp_conn *conn, uint64_t now_us);
 /* RTO armed if it is not (RFC 6298 5.1). */
 void tcp_timer_rto_start(struct tcp_conn *conn, uint64_t now_us);
 void tcp_timer_user_update(struct tcp_conn *conn);
-/* The keep-alive timer looks again after the period in force (none: never). Touch the connection if it may rest. */
+/* The keep-alive timer looks again after the period in force (none: never). Touch the connection if
+ * it may rest. */
 void tcp_timer_keepalive_start(struct tcp_conn *conn, uint64_t now_us);
 /* The probe timer runs while the window alone keeps data back. */
 void tcp_timer_persist_update(struct tcp_conn *conn, uint64_t now_us);

@@ -110,7 +110,8 @@ static void read_option(const uint8_t *opt, uint8_t len, struct tcp_seg *seg)
 	}
 }
 
-/* RFC 9293 3.1, MUST-7: behind an illegal length nobody knows where the next option is; what was read counts. */
+/* RFC 9293 3.1, MUST-7: behind an illegal length nobody knows where the next option is; what was
+ * read counts. */
 static void read_options(const uint8_t *opt, uint32_t len, struct tcp_seg *seg)
 {
 	uint32_t at = 0;
@@ -132,7 +133,8 @@ static void read_options(const uint8_t *opt, uint32_t len, struct tcp_seg *seg)
 	}
 }
 
-/* RFC 7323 appendix A: two NOPs and the timestamps, as every segment of an open connection has them. */
+/* RFC 7323 appendix A: two NOPs and the timestamps, as every segment of an open connection has
+ * them. */
 static bool is_plain_ts(const uint8_t *opt)
 {
 	return get32(opt) == (OPT_NOP << 24 | OPT_NOP << 16 | OPT_TS << 8 | OPT_TS_BYTES);

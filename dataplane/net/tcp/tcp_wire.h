@@ -51,8 +51,8 @@ struct tcp_seg {
  * Unknown options are skipped, known ones of a wrong length are ignored; MSS, window scale and
  * SACK-permitted are taken from SYN segments only (RFC 9293 3.1, RFC 7323 2.2, RFC 2018 2).
  * An option whose length is below 2 or passes the header's end ends the options.
- * Out: 0; -EMSGSIZE: shorter than it says (or than 20 bytes); -EBADMSG: data offset below 5. @out is
- * written on success only.
+ * Out: 0; -EMSGSIZE: shorter than it says (or than 20 bytes); -EBADMSG: data offset below 5. @out
+ * is written on success only.
  */
 int tcp_wire_parse(const uint8_t *bytes, uint32_t len, uint32_t seg_len, struct tcp_seg *out);
 

@@ -8,8 +8,10 @@ static int setup(void **state)
 {
 	struct classifier *c = classifier_create(16, 7);
 
-	if (!c || classifier_address_add(c, AF_INET, us4) || classifier_address_add(c, AF_INET6, us6) ||
-		classifier_gateway_add(c, AF_INET, peer4) || classifier_gateway_add(c, AF_INET6, peer6))
+	if (!c || classifier_address_add(c, AF_INET, us4) ||
+		classifier_address_add(c, AF_INET6, us6) ||
+		classifier_gateway_add(c, AF_INET, peer4) ||
+		classifier_gateway_add(c, AF_INET6, peer6))
 		return -1;
 	*state = c;
 	return 0;
@@ -28,8 +30,10 @@ static int asks(struct classifier *c, struct frame *f)
 	struct pkt_info info;
 
 	frame_end(f);
-	m = (struct rte_mbuf){
-		.buf_addr = f->bytes, .data_len = (uint16_t)f->len, .pkt_len = f->len, .nb_segs = 1};
+	m = (struct rte_mbuf){.buf_addr = f->bytes,
+		.data_len = (uint16_t)f->len,
+		.pkt_len = f->len,
+		.nb_segs = 1};
 	classify_burst(c, &burst, 1, &info);
 	assert_int_equal(info.cls, PKT_ESSENTIAL);
 	return !!(info.flags & PKT_ASKS_US);
@@ -60,7 +64,8 @@ static int asks_icmp6(struct classifier *c, unsigned type, const uint8_t *target
 static void classify_knows_an_arp_question_to_us(void **state)
 {
 	assert_int_equal(asks_arp(*state, 1, other4, us4), 1);
-	assert_int_equal(asks_arp(*state, 2, other4, us4), 0); /* an answer: perhaps the kernel asked */
+	assert_int_equal(
+		asks_arp(*state, 2, other4, us4), 0); /* an answer: perhaps the kernel asked */
 	assert_int_equal(asks_arp(*state, 1, peer4, other4), 0);
 	assert_int_equal(asks_arp(*state, 1, peer4, peer4), 0); /* an announcement */
 	assert_int_equal(asks_arp(*state, 1, us4, other4), 0);	/* somebody has our address */
@@ -88,9 +93,12 @@ static void classify_knows_a_ping_is_a_question(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(classify_knows_an_arp_question_to_us, setup, teardown),
-		cmocka_unit_test_setup_teardown(classify_knows_an_nd_question_to_us, setup, teardown),
-		cmocka_unit_test_setup_teardown(classify_knows_a_ping_is_a_question, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			classify_knows_an_arp_question_to_us, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			classify_knows_an_nd_question_to_us, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			classify_knows_a_ping_is_a_question, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

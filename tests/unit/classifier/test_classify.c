@@ -1,8 +1,8 @@
 /*
  * test_classify.c - the verdict on each kind of packet, and on its near misses
  *
- * The mbufs stand on the stack: a classifier borrows them and needs no pool. What a packet's neighbours in
- * a burst have to do with it is test_classify_burst.c.
+ * The mbufs stand on the stack: a classifier borrows them and needs no pool. What a packet's
+ * neighbours in a burst have to do with it is test_classify_burst.c.
  */
 #include <errno.h>
 #include "tests/unit/classifier/verdict.h"

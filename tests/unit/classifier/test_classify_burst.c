@@ -1,9 +1,9 @@
 /*
  * test_classify_burst.c - a verdict does not depend on the packets beside it
  *
- * A burst looks up the first of packets that are alike, and those behind it get its answer. Here are those
- * that are nearly alike, and bursts of few kinds at random. And what nearly all traffic looks like has a parse of its
- * own, which must say what the walk over the headers says.
+ * A burst looks up the first of packets that are alike, and those behind it get its answer. Here
+ * are those that are nearly alike, and bursts of few kinds at random. And what nearly all traffic
+ * looks like has a parse of its own, which must say what the walk over the headers says.
  */
 #include "tests/unit/classifier/verdict.h"
 #include "tests/unit/between.h"
@@ -59,7 +59,8 @@ static void make_nearly(struct frame *f, unsigned kind)
 		put_udp(f, RPORT, LPORT, 0);
 		break;
 	case 4:
-	case 5: /* a later fragment whose payload looks like ports, and a first one of another port */
+	case 5: /* a later fragment whose payload looks like ports, and a first one of another port
+		 */
 		put_ip4(f, IPPROTO_TCP, kind == 4 ? 0x2010 : 0x2000, 0);
 		put_tcp(f, RPORT, LPORT + (kind == 5), 4);
 		break;
@@ -102,7 +103,8 @@ static void make_of_a_flow(struct frame *f, bool is_ip6)
 	put_payload(f, 8);
 }
 
-/* One of a flow, and behind it another and the packet that is nearly of one: of either family, in either order. */
+/* One of a flow, and behind it another and the packet that is nearly of one: of either family, in
+ * either order. */
 static void classify_gives_no_packet_the_flow_of_its_neighbour(void **state)
 {
 	static struct frame f[3];
@@ -110,7 +112,8 @@ static void classify_gives_no_packet_the_flow_of_its_neighbour(void **state)
 	for (unsigned i = 0; i < NEARLY_COUNT * 8; i++) {
 		struct rte_mbuf m[3], *burst[3];
 		struct pkt_info alone, info[3];
-		unsigned at = 1 + i % 8 / 4, other = 3 - at; /* the first has no neighbour before it */
+		unsigned at = 1 + i % 8 / 4,
+			 other = 3 - at; /* the first has no neighbour before it */
 		bool is_ip6[2] = {i % 2, i % 4 / 2};
 
 		make_of_a_flow(&f[0], is_ip6[0]);
@@ -160,7 +163,8 @@ static void make_one_of_a_few(struct frame *f, uint32_t *seed)
 static void classify_judges_a_burst_as_each_of_it_alone(void **state)
 {
 	const struct protect_rule rule = {.port = PORT_RULED, .proto = IPPROTO_UDP};
-	const struct protect_rule from = {.family = AF_INET, .remote = {10, 0, 0, 9}, .remote_prefix_bits = 32};
+	const struct protect_rule from = {
+		.family = AF_INET, .remote = {10, 0, 0, 9}, .remote_prefix_bits = 32};
 	static struct frame f[BURST_MAX];
 	unsigned classes[PKT_BAD + 1] = {0};
 	uint32_t seed = 1;
@@ -198,7 +202,8 @@ static void put_priority_tag(struct frame *to, const struct frame *from)
 
 static void classify_takes_the_short_way_where_the_long_one_leads(void **state)
 {
-	static const uint8_t touched[] = {14, 16, 17, 20, 21, 23, 38, 39, 46}; /* IP's and transport's lengths, flags, protocol */
+	static const uint8_t touched[] = {14, 16, 17, 20, 21, 23, 38, 39,
+		46}; /* IP's and transport's lengths, flags, protocol */
 	static struct frame plain, tagged;
 	unsigned good = 0, count = 20000;
 	uint32_t seed = 2;
@@ -211,12 +216,15 @@ static void classify_takes_the_short_way_where_the_long_one_leads(void **state)
 		make_one_of_a_few(&plain, &seed);
 		frame_end(&plain);
 		if (draw(&seed, 2))
-			plain.bytes[touched[draw(&seed, RTE_DIM(touched))]] ^= (uint8_t)(1u << draw(&seed, 8));
-		cut = draw(&seed, 4) ? 0 : draw(&seed, 30); /* of the first segment, and what of that is in others */
+			plain.bytes[touched[draw(&seed, RTE_DIM(touched))]] ^=
+				(uint8_t)(1u << draw(&seed, 8));
+		cut = draw(&seed, 4) ? 0 : draw(&seed, 30); /* of the first segment, and what of
+							       that is in others */
 		behind = cut && draw(&seed, 2) ? cut : 0;
 		put_priority_tag(&tagged, &plain);
 		classify_parse(plain.bytes, plain.len - cut, plain.len - cut + behind, &short_way);
-		classify_parse(tagged.bytes, tagged.len - cut, tagged.len - cut + behind, &long_way);
+		classify_parse(
+			tagged.bytes, tagged.len - cut, tagged.len - cut + behind, &long_way);
 		assert_int_equal(short_way.cls, long_way.cls);
 		if (short_way.cls == PKT_BAD)
 			continue;

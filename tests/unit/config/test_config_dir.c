@@ -1,5 +1,6 @@
 /*
- * test_config_dir.c - a saved volume is the same volume when it is read again, and options mean what keys mean
+ * test_config_dir.c - a saved volume is the same volume when it is read again, and options mean
+ * what keys mean
  */
 #include <sys/stat.h>
 #include "tests/unit/config/yaml_file.h"
@@ -11,7 +12,8 @@ static int loads_with(const char *more)
 {
 	char text[1024];
 
-	snprintf(dir, sizeof(dir), "%.*s/volumes.d", (int)(strrchr(yaml_path, '/') - yaml_path), yaml_path);
+	snprintf(dir, sizeof(dir), "%.*s/volumes.d", (int)(strrchr(yaml_path, '/') - yaml_path),
+		yaml_path);
 	snprintf(text, sizeof(text), GOOD_PORT "volumes_dir: %s\n%s", dir, more);
 	return load_bytes(text, strlen(text));
 }
@@ -50,16 +52,18 @@ static const char *option(void *ctx, const char *key)
 
 static int from(const char *const *options, struct config_volume *out)
 {
-	static const char *const uris[] = {"nbd://192.0.2.1/it's%20a%20disk", "nbd://[fd00::1]:10810/x"};
+	static const char *const uris[] = {
+		"nbd://192.0.2.1/it's%20a%20disk", "nbd://[fd00::1]:10810/x"};
 
 	return config_volume_from_options(uris, 2, option, (void *)(uintptr_t)options, out, &err);
 }
 
 static void saved_volume_is_read_as_it_was(void **state)
 {
-	static const char *const all[] = {"name", "disk", "connections", "3", "queue_depth", "17", "io_size_max", "96k",
-		"on_dead", "fail", "dead_timeout", "1500ms", "request_timeout", "2s", "connect_timeout", "1234ms",
-		"copy", "user", "read_only", "true", "congestion_control", "dctcp", NULL};
+	static const char *const all[] = {"name", "disk", "connections", "3", "queue_depth", "17",
+		"io_size_max", "96k", "on_dead", "fail", "dead_timeout", "1500ms",
+		"request_timeout", "2s", "connect_timeout", "1234ms", "copy", "user", "read_only",
+		"true", "congestion_control", "dctcp", NULL};
 	static const char *const none[] = {"name", "disk", NULL};
 	static struct config_volume v;
 
@@ -102,15 +106,18 @@ static void mistake_in_a_file_names_that_file(void **state)
 	static const struct {
 		const char *text, *error;
 	} bad[] = {
-		{"volumes:\n- uri: nbd://192.0.2.1/a\n  queue_dept: 3\n", "a.yaml:3: volumes[0].queue_dept: unknown key"},
+		{"volumes:\n- uri: nbd://192.0.2.1/a\n  queue_dept: 3\n",
+			"a.yaml:3: volumes[0].queue_dept: unknown key"},
 		{"log_level: debug\n", "a.yaml:1: only volumes: may stand here"},
-		{"volumes:\n- {name: zero, uri: nbd://192.0.2.1/a}\n", "a.yaml:2: volumes[0].name: zero is the name of a volume of another file"},
+		{"volumes:\n- {name: zero, uri: nbd://192.0.2.1/a}\n",
+			"a.yaml:2: volumes[0].name: zero is the name of a volume of another file"},
 	};
 
 	(void)loads_with("");
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		file_put("a.yaml", bad[i].text);
-		assert_int_equal(loads_with("volumes: [{name: zero, uri: nbd://192.0.2.1/z}]\n"), -EINVAL);
+		assert_int_equal(
+			loads_with("volumes: [{name: zero, uri: nbd://192.0.2.1/z}]\n"), -EINVAL);
 		if (!strstr(err.text, bad[i].error))
 			fail_msg("wanted %s, got %s", bad[i].error, err.text);
 		assert_int_equal(((unsigned char *)&cfg)[0], 0x5a);
@@ -121,9 +128,11 @@ static void mistake_in_a_file_names_that_file(void **state)
 
 static void options_are_held_to_the_rules_of_keys(void **state)
 {
-	static const char *const bad[][3] = {{"queue_depth", "65537", "queue_depth: 65537 is more than"},
+	static const char *const bad[][3] = {
+		{"queue_depth", "65537", "queue_depth: 65537 is more than"},
 		{"on_dead", "hang", "on_dead: \"hang\" is not known; give hold or fail"},
-		{"name", "a/b", "name: \"a/b\" is no name"}, {"request_timeout", "5", "request_timeout: "}};
+		{"name", "a/b", "name: \"a/b\" is no name"},
+		{"request_timeout", "5", "request_timeout: "}};
 	struct config_volume v;
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {

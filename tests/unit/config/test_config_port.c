@@ -158,8 +158,8 @@ static void numbers_of_a_port_are_held_to_their_limits(void **state)
 
 static void cores_match_queues(void **state)
 {
-	port_refused("cpus: [1, 2]",
-		"c.yaml:3: ports[0].cpus: names 2 CPUs, and the port has 1 queue; name one CPU for each");
+	port_refused("cpus: [1, 2]", "c.yaml:3: ports[0].cpus: names 2 CPUs, and the port has 1 "
+				     "queue; name one CPU for each");
 	port_refused("cpus: [x]", "c.yaml:3: ports[0].cpus[0]: \"x\" is not a whole number");
 	refused("ports:\n- {device: af_packet:a, cpus: 1}\n- {device: af_packet:b, cpus: 1}\n",
 		"c.yaml:3: ports[1].cpus[0]: core 1 works for ports[0] too");

@@ -48,7 +48,8 @@ static void every_key_of_a_volume_is_read(void **state)
 	loads(GOOD_PORT
 		"volumes:\n- name: data\n  uris: [\"nbd://10.0.0.9/a\", \"nbd://10.0.0.8/a\"]\n"
 		"  connections: 2\n  queue_depth: 128\n  io_size_max: 1M\n  on_dead: fail\n"
-		"  dead_timeout: 2m\n  request_timeout: 500ms\n  connect_timeout: 3s\n  dead_peer_timeout: 4s\n"
+		"  dead_timeout: 2m\n  request_timeout: 500ms\n  connect_timeout: 3s\n  "
+		"dead_peer_timeout: 4s\n"
 		"  copy: user\n  read_only: true\n  congestion_control: dctcp\n");
 	assert_string_equal(v->name, "data");
 	assert_int_equal(v->uri_count, 2);
@@ -147,7 +148,8 @@ static void fail_policy_has_a_time(void **state)
 static void hold_policy_has_none(void **state)
 {
 	volume_loads("dead_timeout: 0");
-	volume_refused("dead_timeout: 1h", "c.yaml:5: volumes[0].dead_timeout: `on_dead: hold` never gives up");
+	volume_refused("dead_timeout: 1h",
+		"c.yaml:5: volumes[0].dead_timeout: `on_dead: hold` never gives up");
 	refused(GOOD_PORT "volumes:\n- {uri: nbd://h/, on_dead: hold, dead_timeout: 5s}\n",
 		"c.yaml:4: volumes[0].dead_timeout: `on_dead: hold` never gives up");
 }

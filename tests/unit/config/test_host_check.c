@@ -152,11 +152,14 @@ static void absent_hugepages_are_told_where_they_matter(void **state)
 {
 	need_machine();
 	machine_file(POOL_2M "free_hugepages", "0\n");
-	told(-ENOMEM, "no hugepage is free", "echo 128 > " POOL_2M "nr_hugepages, or set `hugepages: false`");
+	told(-ENOMEM, "no hugepage is free",
+		"echo 128 > " POOL_2M "nr_hugepages, or set `hugepages: false`");
 	cfg.memory_mib = 1025;
 	told(-ENOMEM, "no hugepage", "echo 513 > ");
 	machine_file(POOL_2M "free_hugepages", "512\n");
-	told(-ENOMEM, "only 1024 MiB of hugepages are free (512 of 2 MiB), and `memory:` needs 1025 MiB", "echo 513");
+	told(-ENOMEM,
+		"only 1024 MiB of hugepages are free (512 of 2 MiB), and `memory:` needs 1025 MiB",
+		"echo 513");
 	machine_file(POOL_2M "free_hugepages", "513\n");
 	assert_int_equal(host_check(&cfg, true, &err), 0);
 	assert_int_equal(host_hugepages_free_mib(NULL, 0), 1026);
@@ -169,8 +172,11 @@ static void hugepages_are_counted_against_what_the_daemon_needs(void **state)
 	cfg.memory_plan_mib = 192;
 	machine_file(POOL_2M "free_hugepages", "1\n");
 	machine_file(POOL_2M "nr_hugepages", "11\n");
-	told(-ENOMEM, "only 2 MiB of hugepages are free (1 of 2 MiB), and this configuration needs 192 MiB",
-		"echo 106 > " POOL_2M "nr_hugepages, or set `hugepages: false`"); /* ten are others' */
+	told(-ENOMEM,
+		"only 2 MiB of hugepages are free (1 of 2 MiB), and this configuration needs 192 "
+		"MiB",
+		"echo 106 > " POOL_2M
+		"nr_hugepages, or set `hugepages: false`"); /* ten are others' */
 	cfg.is_hugepages_given = true;
 	cfg.use_hugepages = false;
 	assert_int_equal(host_check(&cfg, true, &err), 0);
@@ -265,7 +271,8 @@ static void kernel_without_taps_is_told_where_one_is_wanted(void **state)
 	assert_int_equal(host_check(&cfg, true, &err), 0); /* auto does without */
 	count = host_doctor(&cfg, lines, HOST_CHECK_LINE_MAX);
 	for (unsigned i = 0; i < count; i++)
-		found += strcmp(lines[i].what, "tap") == 0 && !lines[i].is_good && !lines[i].is_required;
+		found += strcmp(lines[i].what, "tap") == 0 && !lines[i].is_good &&
+			 !lines[i].is_required;
 	assert_int_equal(found, 1);
 	cfg.ports[0].exception = EXCEPTION_TAP;
 	told(-ENODEV, "there is no /dev/net/tun", "modprobe tun");
@@ -342,8 +349,10 @@ static void want_of_memory_is_read_from_what_the_kernel_prints(void **state)
 {
 	struct host_memory_want want;
 
-	machine_file("/proc/pressure/memory", "some avg10=1.00 avg60=0.50 avg300=0.10 total=123456\nfull avg10=0.00 total=99\n");
-	machine_file("/proc/vmstat", "nr_free_pages 5000\npgsteal_kswapd 777\npgsteal_direct 888\n");
+	machine_file("/proc/pressure/memory",
+		"some avg10=1.00 avg60=0.50 avg300=0.10 total=123456\nfull avg10=0.00 total=99\n");
+	machine_file(
+		"/proc/vmstat", "nr_free_pages 5000\npgsteal_kswapd 777\npgsteal_direct 888\n");
 	assert_int_equal(host_memory_want(&want), 0);
 	assert_int_equal(want.stalled_us, 123456);
 	assert_int_equal(want.reclaimed, 777);

@@ -24,7 +24,8 @@ static int setup(void **state)
 	*state = NULL;
 	if (geteuid() != 0 || unshare(CLONE_NEWNET))
 		return 0;
-	if (system("ip link add sl-a type veth peer name sl-b && ip link set sl-a up && ip link set sl-b up"))
+	if (system("ip link add sl-a type veth peer name sl-b && ip link set sl-a up && ip link "
+		   "set sl-b up"))
 		return -1;
 	*state = host_follow_create(&err);
 	return *state ? 0 : -1;
@@ -51,7 +52,8 @@ static struct news listen_now(struct host_follow *f)
 	for (unsigned i = 0; i < 50 && poll(&p, 1, 100) == 1; i++) {
 		bool has_changed;
 
-		all.count += host_follow_read(f, all.neigh + all.count, NEWS_MAX - all.count, &has_changed);
+		all.count += host_follow_read(
+			f, all.neigh + all.count, NEWS_MAX - all.count, &has_changed);
 		all.has_changed |= has_changed;
 	}
 	return all;
@@ -64,7 +66,8 @@ static bool changes(struct host_follow *f, const char *command)
 	return listen_now(f).has_changed;
 }
 
-/* A link that has just come up goes on changing by itself for a second or two: carrier, IPv6 addresses. */
+/* A link that has just come up goes on changing by itself for a second or two: carrier, IPv6
+ * addresses. */
 static bool quiet_comes(struct host_follow *f)
 {
 	for (unsigned i = 0; i < 50; i++)
@@ -86,16 +89,21 @@ static void changes_are_noticed(void **state)
 	assert_true(quiet_comes(*state));
 }
 
-/* A router's table: what is not a default route neither wakes nor counts, nor does it fill the socket. */
+/* A router's table: what is not a default route neither wakes nor counts, nor does it fill the
+ * socket. */
 static void other_routes_are_no_news(void **state)
 {
 	if (!*state)
 		skip();
-	assert_int_equal(system("ip addr add 10.9.0.2/24 dev sl-a; seq -f 'route add 10.100.%g.0/24 via 10.9.0.1 dev sl-a' 0 255 >"
-				" /tmp/sl-routes && sed s/add/del/ /tmp/sl-routes > /tmp/sl-routes-del"), 0);
+	assert_int_equal(
+		system("ip addr add 10.9.0.2/24 dev sl-a; seq -f 'route add 10.100.%g.0/24 via "
+		       "10.9.0.1 dev sl-a' 0 255 >"
+		       " /tmp/sl-routes && sed s/add/del/ /tmp/sl-routes > /tmp/sl-routes-del"),
+		0);
 	assert_true(quiet_comes(*state));
 	assert_false(changes(*state, "ip -batch /tmp/sl-routes && ip -batch /tmp/sl-routes-del"));
-	assert_true(changes(*state, "ip -batch /tmp/sl-routes && ip route add default via 10.9.0.1 dev sl-a"));
+	assert_true(changes(
+		*state, "ip -batch /tmp/sl-routes && ip route add default via 10.9.0.1 dev sl-a"));
 	assert_true(changes(*state, "ip route del default via 10.9.0.1 dev sl-a"));
 	assert_int_equal(system("rm /tmp/sl-routes /tmp/sl-routes-del"), 0);
 }
@@ -109,7 +117,8 @@ static void neighbours_are_named(void **state)
 		skip();
 	assert_int_equal(system("ip addr add 10.9.0.2/24 dev sl-a"), 0);
 	assert_true(quiet_comes(*state));
-	assert_int_equal(system("ip neigh add 10.9.0.9 lladdr 02:00:00:00:00:09 nud reachable dev sl-a"), 0);
+	assert_int_equal(
+		system("ip neigh add 10.9.0.9 lladdr 02:00:00:00:00:09 nud reachable dev sl-a"), 0);
 	n = listen_now(*state);
 	assert_int_equal(n.count, 1);
 	assert_int_equal(n.neigh[0].index, if_nametoindex("sl-a"));
@@ -117,7 +126,8 @@ static void neighbours_are_named(void **state)
 	assert_memory_equal(n.neigh[0].addr, addr, 4);
 	assert_memory_equal(n.neigh[0].mac, mac, 6);
 	assert_false(n.has_changed);
-	assert_int_equal(system("ip neigh change 10.9.0.9 lladdr 02:00:00:00:00:09 nud stale dev sl-a"), 0);
+	assert_int_equal(
+		system("ip neigh change 10.9.0.9 lladdr 02:00:00:00:00:09 nud stale dev sl-a"), 0);
 	assert_int_equal(listen_now(*state).count, 0); /* not known to be so any more */
 }
 

@@ -180,8 +180,10 @@ static void many_routes_take_no_memory(void **state)
 #ifdef __SANITIZE_ADDRESS__
 	skip(); /* what is freed stays resident for a while, to find who uses it */
 #endif
-	assert_int_equal(system("for a in $(seq 0 79); do seq -f \"route add 11.$a.%g.0/24 via 10.8.0.1 dev sl-b\" 0 249; done |"
-				" ip -batch -"), 0);
+	assert_int_equal(system("for a in $(seq 0 79); do seq -f \"route add 11.$a.%g.0/24 via "
+				"10.8.0.1 dev sl-b\" 0 249; done |"
+				" ip -batch -"),
+		0);
 	before = peak_kib();
 	assert_int_equal(host_iface_read("sl-a", &iface, &err), 0);
 	assert_true(peak_kib() < before + 2048);
@@ -196,11 +198,14 @@ static void check_defended_below(const char *top, const char *make)
 	char command[512];
 
 	snprintf(command, sizeof(command),
-		"ip link add sl-c type veth peer name sl-d && ip link set sl-c up && ip link set sl-d up && %s && ip link set %s up "
-		"&& ip addr add 10.7.0.2/24 dev %s && ip route add default via 10.7.0.1 dev %s metric 7",
+		"ip link add sl-c type veth peer name sl-d && ip link set sl-c up && ip link set "
+		"sl-d up && %s && ip link set %s up "
+		"&& ip addr add 10.7.0.2/24 dev %s && ip route add default via 10.7.0.1 dev %s "
+		"metric 7",
 		make, top, top, top);
 	assert_int_equal(system(command), 0);
-	snprintf(command, sizeof(command), "sl-c (sl-c) carries this machine's default route, by way of %s", top);
+	snprintf(command, sizeof(command),
+		"sl-c (sl-c) carries this machine's default route, by way of %s", top);
 	check_told(DEVICE_AF_XDP, "sl-c", -EBUSY, command);
 	/* Neither the other end of the cable nor a neighbour is below it. */
 	check_told(DEVICE_AF_XDP, "sl-b", 0, "");
@@ -214,8 +219,10 @@ static void default_route_is_defended_on_what_is_on_the_nic(void **state)
 	if (system("modprobe -q 8021q; test -d /proc/net/vlan") == 0)
 		check_defended_below("sl-v", "ip link add link sl-c name sl-v type vlan id 5");
 	check_defended_below("sl-m", "ip link add link sl-c name sl-m type macvlan");
-	check_defended_below("sl-br", "ip link add sl-br type bridge && ip link set sl-c master sl-br");
-	check_defended_below("sl-bv", "ip link add sl-br type bridge && ip link set sl-c master sl-br && ip link set sl-br up && "
+	check_defended_below(
+		"sl-br", "ip link add sl-br type bridge && ip link set sl-c master sl-br");
+	check_defended_below("sl-bv", "ip link add sl-br type bridge && ip link set sl-c master "
+				      "sl-br && ip link set sl-br up && "
 				      "ip link add link sl-br name sl-bv type macvlan");
 }
 

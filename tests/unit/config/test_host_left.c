@@ -15,7 +15,8 @@ static void device_left(int id, const char *name, const char *boot)
 	char path[128], text[256];
 
 	snprintf(path, sizeof(path), RUN_DIR "/ublk-%d.state", id);
-	snprintf(text, sizeof(text), "version 1\nboot %s\ndevice %d\nvolume.name %s\nend\n", boot, id, name);
+	snprintf(text, sizeof(text), "version 1\nboot %s\ndevice %d\nvolume.name %s\nend\n", boot,
+		id, name);
 	machine_file(path, text);
 	snprintf(path, sizeof(path), "/sys/block/ublkb%d/dev", id);
 	snprintf(text, sizeof(text), "259:%d\n", id);
@@ -56,11 +57,13 @@ static void mounted_device_without_a_daemon_is_told(void **state)
 		skip();
 	assert_int_equal(left(), 0);
 	device_left(3, "disk", BOOT);
-	mounts("27 1 254:0 / / rw - ext4 /dev/vda rw\n40 27 259:3 / /srv rw - ext4 /dev/ublkb3 rw\n");
+	mounts("27 1 254:0 / / rw - ext4 /dev/vda rw\n40 27 259:3 / /srv rw - ext4 /dev/ublkb3 "
+	       "rw\n");
 	assert_int_equal(left(), 1);
 	assert_false(lines[0].is_good);
 	assert_true(lines[0].is_required);
-	assert_non_null(strstr(lines[0].text, "/dev/ublkb3 (volume disk) is mounted, and no sluiced serves it"));
+	assert_non_null(strstr(
+		lines[0].text, "/dev/ublkb3 (volume disk) is mounted, and no sluiced serves it"));
 	assert_non_null(strstr(lines[0].remedy, "systemctl start sluiced"));
 }
 
@@ -72,9 +75,11 @@ static void partition_swap_and_idle_device_are_told_too(void **state)
 	machine_file("/sys/block/ublkb1/ublkb1p1/dev", "259:99\n");
 	mounts("41 27 259:99 / /srv rw - ext4 /dev/ublkb1p1 rw\n");
 	device_left(10, "swap", BOOT);
-	machine_file("/proc/swaps", "Filename\tType\n/dev/ublkb10                            partition\t1\t0\t-2\n");
+	machine_file("/proc/swaps",
+		"Filename\tType\n/dev/ublkb10                            partition\t1\t0\t-2\n");
 	assert_int_equal(left(), 2);
-	assert_non_null(strstr(lines[0].text, lines[0].text[10] == '1' && lines[0].text[11] == '0' ? "swap" : "mounted"));
+	assert_non_null(strstr(lines[0].text,
+		lines[0].text[10] == '1' && lines[0].text[11] == '0' ? "swap" : "mounted"));
 	mounts("");
 	machine_without("/proc/swaps");
 	assert_int_equal(left(), 2);

@@ -137,7 +137,8 @@ static bool is_mount(const char *point)
 	return is_found;
 }
 
-/* The machine is a namespace of the test's: a disk at @dir/disk, another at "@dir/a b", a run directory of its own. */
+/* The machine is a namespace of the test's: a disk at @dir/disk, another at "@dir/a b", a run
+ * directory of its own. */
 static int mounts_run(void)
 {
 	const char *const points[] = {"disk", "a b", "run", "run/inner"};
@@ -245,7 +246,8 @@ static int refused_run(void)
 	if (host_process_protect(NULL, 0, &err) == 0)
 		return 1;
 	if (!strstr(err.text, "PR_SET_IO_FLUSHER") || !strstr(err.text, "OOM score") ||
-		!strstr(err.text, "mount namespace") || !strstr(err.text, "priority of the workers"))
+		!strstr(err.text, "mount namespace") ||
+		!strstr(err.text, "priority of the workers"))
 		return 2;
 	return 0;
 }
@@ -333,7 +335,8 @@ static void say_to_journal(void)
 	char text[64];
 
 	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
-	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino);
 	assert_int_equal(setenv("JOURNAL_STREAM", text, 1), 0);
 	said();
 	unsetenv("JOURNAL_STREAM");
@@ -376,8 +379,9 @@ static void log_lines_of_a_file_carry_time_and_name(void **state)
 	assert_int_equal(setenv("JOURNAL_STREAM", "1:2", 1), 0);
 	logged(say_levels, out, sizeof(out));
 	unsetenv("JOURNAL_STREAM");
-	assert_int_equal(sscanf(out, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %63[a-z_][%d] %31[a-z]: %63[^\n]\n", &y, &mo,
-				 &d, &h, &mi, &s, &ms, name, &pid, level, text),
+	assert_int_equal(
+		sscanf(out, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %63[a-z_][%d] %31[a-z]: %63[^\n]\n", &y,
+			&mo, &d, &h, &mi, &s, &ms, name, &pid, level, text),
 		11);
 	assert_true(y >= 2024);
 	assert_int_equal(pid, getpid());

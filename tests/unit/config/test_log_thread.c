@@ -34,7 +34,8 @@ static void said_read(int fd)
 	said[len] = '\0';
 }
 
-/* Runs @run; @reads: its standard error is read from when it is ready on, else after it has ended. Out: its exit status. */
+/* Runs @run; @reads: its standard error is read from when it is ready on, else after it has ended.
+ * Out: its exit status. */
 static int child_run(int (*run)(int ready), bool reads)
 {
 	int status, fds[2], ready[2];
@@ -68,7 +69,9 @@ static int child_run(int (*run)(int ready), bool reads)
 static void many_log(unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		log_info("line %u of many, long enough to fill a pipe of sixty-four KiB and a ring behind it", i);
+		log_info("line %u of many, long enough to fill a pipe of sixty-four KiB and a ring "
+			 "behind it",
+			i);
 }
 
 /* Standard error takes nothing more. */
@@ -124,7 +127,8 @@ static void lines_that_were_lost_are_counted_where_they_are_missing(void **state
 	char *line, *rest;
 
 	assert_int_equal(child_run(late_run, true), 0);
-	for (line = strtok_r(said + strspn(said, "x"), "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+	for (line = strtok_r(said + strspn(said, "x"), "\n", &rest); line;
+		line = strtok_r(NULL, "\n", &rest)) {
 		char *text = strstr(line, ": ");
 		unsigned number;
 

@@ -72,8 +72,8 @@ static inline int big(void *ctx, const json_t *params, struct control_call *call
 
 static const struct control_param echo_params[] = {{"a", CONTROL_NUMBER, 0, 100}, {NULL, 0, 0, 0}},
 	big_params[] = {{"bytes", CONTROL_NUMBER, 0, 1 << 30}, {NULL, 0, 0, 0}};
-static const struct control_method methods[] = {
-	{"echo", echo, echo_params}, {"refuse", refuse, NULL}, {"slow", slow, NULL}, {"big", big, big_params}};
+static const struct control_method methods[] = {{"echo", echo, echo_params},
+	{"refuse", refuse, NULL}, {"slow", slow, NULL}, {"big", big, big_params}};
 
 static inline int world_start(void **state)
 {

@@ -99,9 +99,10 @@ static int status(void *ctx, const json_t *params, struct control_call *call, js
 	if (f->is_old)
 		*result = canned("{\"pid\":1}");
 	else
-		*result = json_pack("{s:s s:i s:I s:{s:s s:s} s:{s:s s:i} s:o s:o s:O s:i}", "version", "9.9",
-			"pid", 4242, "uptime_s", (json_int_t)3725, "guarantee", "level", "partial",
-			"why", "no hugepages", "kernel_memory", "state", "short", "shortages", 1, "ports", canned(ports_text), "reserve",
+		*result = json_pack("{s:s s:i s:I s:{s:s s:s} s:{s:s s:i} s:o s:o s:O s:i}",
+			"version", "9.9", "pid", 4242, "uptime_s", (json_int_t)3725, "guarantee",
+			"level", "partial", "why", "no hugepages", "kernel_memory", "state",
+			"short", "shortages", 1, "ports", canned(ports_text), "reserve",
 			canned(pools_text), "volumes", f->volumes, "protected_drops", 0);
 	return 0;
 }
@@ -246,16 +247,19 @@ static int end(void *ctx, const json_t *params, struct control_call *call, json_
 #define FLAG(name) {name, CONTROL_FLAG, 0, 0}
 #define LAST	   {NULL, 0, 0, 0}
 
-static const struct control_param stats_params[] = {TEXT("format"), LAST}, uri_params[] = {TEXT("uri"), LAST},
-	attach_params[] = {TEXT("uri"), TEXT("name"), LAST},
-	detach_params[] = {TEXT("name"), FLAG("force"), LAST}, starve_params[] = {FLAG("on"), LAST},
-	end_params[] = {FLAG("keep"), LAST};
+static const struct control_param stats_params[] = {TEXT("format"), LAST},
+				  uri_params[] = {TEXT("uri"), LAST},
+				  attach_params[] = {TEXT("uri"), TEXT("name"), LAST},
+				  detach_params[] = {TEXT("name"), FLAG("force"), LAST},
+				  starve_params[] = {FLAG("on"), LAST},
+				  end_params[] = {FLAG("keep"), LAST};
 
 static const struct control_method methods[] = {{"status", status, NULL}, {"list", list, NULL},
-	{"stats", stats, stats_params}, {"reserve", reserve, NULL}, {"reserve.explain", explain, NULL},
-	{"reserve.leaks", leaks, NULL}, {"doctor", doctor, NULL}, {"probe", probe, uri_params},
-	{"attach", attach, attach_params}, {"detach", detach, detach_params},
-	{"fault.starve", starve, starve_params}, {"shutdown", end, end_params}};
+	{"stats", stats, stats_params}, {"reserve", reserve, NULL},
+	{"reserve.explain", explain, NULL}, {"reserve.leaks", leaks, NULL},
+	{"doctor", doctor, NULL}, {"probe", probe, uri_params}, {"attach", attach, attach_params},
+	{"detach", detach, detach_params}, {"fault.starve", starve, starve_params},
+	{"shutdown", end, end_params}};
 
 static void turn(struct fake *f)
 {

@@ -122,7 +122,8 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	memcpy(out->name, v->cfg.name, sizeof(out->name));
 	memcpy(out->ops, v->ops, sizeof(out->ops));
 	snprintf(out->error, sizeof(out->error), "%s", v->error);
-	snprintf(out->server, sizeof(out->server), "%s:%u", v->cfg.uris[0].host, v->cfg.uris[0].port);
+	snprintf(out->server, sizeof(out->server), "%s:%u", v->cfg.uris[0].host,
+		v->cfg.uris[0].port);
 }
 
 enum volume_state volume_state_of(const struct volume *v)

@@ -1,8 +1,8 @@
 /*
  * test_budget.c - what does not fit is refused, and the refusal says by how much
  *
- * The port and the worker are the test's own; the sum is the real one. No pool is made: what is asked is
- * whether a pool of so many mbufs would do.
+ * The port and the worker are the test's own; the sum is the real one. No pool is made: what is
+ * asked is whether a pool of so many mbufs would do.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -184,7 +184,8 @@ static void pool_grows_with_the_connections_of_a_queue(void **state)
 	(void)state;
 	facts.queues = 2;
 	engine.cfg.volume_count = 1;
-	engine.cfg.volumes[0] = (struct config_volume){.queue_depth = 1, .io_bytes_max = 4096, .connections = 2};
+	engine.cfg.volumes[0] =
+		(struct config_volume){.queue_depth = 1, .io_bytes_max = 4096, .connections = 2};
 	engine_pools_shape(&engine.cfg, &facts, false, &rx, &hdr);
 	one = rx.total_count;
 	engine.cfg.volumes[0].connections = 3; /* two of them on one of the queues */
@@ -196,10 +197,12 @@ static void pool_grows_with_the_connections_of_a_queue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(mtu_that_does_not_fit_is_refused_with_the_numbers, engine_new),
+		cmocka_unit_test_setup(
+			mtu_that_does_not_fit_is_refused_with_the_numbers, engine_new),
 		cmocka_unit_test_setup(mtu_must_fit_each_queue_with_its_volumes, engine_new),
 		cmocka_unit_test_setup(larger_mtu_needs_more, engine_new),
-		cmocka_unit_test_setup(volume_that_does_not_fit_is_refused_with_the_numbers, engine_new),
+		cmocka_unit_test_setup(
+			volume_that_does_not_fit_is_refused_with_the_numbers, engine_new),
 		cmocka_unit_test_setup(size_set_by_hand_refuses_nothing, engine_new),
 		cmocka_unit_test_setup(tables_hold_what_the_pool_can_serve, engine_new),
 		cmocka_unit_test_setup(tables_are_never_larger_than_the_limit, engine_new),

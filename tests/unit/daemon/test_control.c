@@ -50,10 +50,11 @@ static void kinds_of_failure_have_codes_of_their_own(void **state)
 	static const struct {
 		int rc, code;
 		const char *name;
-	} kinds[] = {{-ENOENT, -32001, "not-found"}, {-EEXIST, -32002, "exists"}, {-EBUSY, -32003, "busy"},
-		{-ENOSPC, -32004, "no-room"}, {-ENOTSUP, -32005, "unsupported"}, {-ETIMEDOUT, -32006, "timed-out"},
-		{-EALREADY, -32007, "under-way"}, {-ECONNREFUSED, -32011, "server"}, {-EINVAL, -32602, "invalid"},
-		{-EXDEV, -32000, "failed"}};
+	} kinds[] = {{-ENOENT, -32001, "not-found"}, {-EEXIST, -32002, "exists"},
+		{-EBUSY, -32003, "busy"}, {-ENOSPC, -32004, "no-room"},
+		{-ENOTSUP, -32005, "unsupported"}, {-ETIMEDOUT, -32006, "timed-out"},
+		{-EALREADY, -32007, "under-way"}, {-ECONNREFUSED, -32011, "server"},
+		{-EINVAL, -32602, "invalid"}, {-EXDEV, -32000, "failed"}};
 	struct world *w = *state;
 	struct error err = {"so"};
 	int fd = client_open(w);
@@ -64,8 +65,10 @@ static void kinds_of_failure_have_codes_of_their_own(void **state)
 		say(w, fd, "{\"id\":1,\"method\":\"slow\"}\n");
 		control_reply(w->held, kinds[i].rc, NULL, &err);
 		snprintf(want, sizeof(want),
-			"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":%d,\"message\":\"so\",\"data\":"
-			"{\"name\":\"%s\"}}}", kinds[i].code, kinds[i].name);
+			"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":%d,\"message\":\"so\","
+			"\"data\":"
+			"{\"name\":\"%s\"}}}",
+			kinds[i].code, kinds[i].name);
 		hears(w, fd, want);
 	}
 	close(fd);

@@ -76,7 +76,8 @@ static void unknown_parameter_is_refused(void **state)
 {
 	struct error err = {""};
 
-	is_refused("{\"uri\":\"x\",\"nam\":\"y\"}", "attach has no parameter \"nam\"; it takes uri, depth, force");
+	is_refused("{\"uri\":\"x\",\"nam\":\"y\"}",
+		"attach has no parameter \"nam\"; it takes uri, depth, force");
 	is_refused("{\"\":1}", "has no parameter \"\"");
 	is_refused("[1]", "params must be an object");
 	is_refused("\"uri\"", "params must be an object");

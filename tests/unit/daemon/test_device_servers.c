@@ -1,9 +1,9 @@
 /*
  * test_device_servers.c - attach by name, and names that lead elsewhere later
  *
- * The engine of engine_world.h, with a look-up of the test's own: it runs on the resolver's threads,
- * in real time, while the engine's time is virtual. "block…" waits at a gate, "none…" does not exist,
- * any other name has the addresses of the zone.
+ * The engine of engine_world.h, with a look-up of the test's own: it runs on the resolver's
+ * threads, in real time, while the engine's time is virtual. "block…" waits at a gate, "none…" does
+ * not exist, any other name has the addresses of the zone.
  */
 #include <netinet/in.h>
 #include <semaphore.h>
@@ -72,7 +72,8 @@ static struct config_volume volume_of(const char *first, const char *second)
 	return v;
 }
 
-/* Virtual time stands still while the threads look up: what answers at once answers within no time. */
+/* Virtual time stands still while the threads look up: what answers at once answers within no time.
+ */
 static void resolved_wait(void)
 {
 	while (strcmp(world_step(), "resolving") == 0) {
@@ -123,7 +124,8 @@ static void name_that_is_unknown_leaves_the_others(void **state)
 
 static void attach_without_any_address_fails_with_the_name(void **state)
 {
-	const struct config_volume unknown = volume_of("none.test", NULL), far = volume_of("far.test", NULL);
+	const struct config_volume unknown = volume_of("none.test", NULL),
+				   far = volume_of("far.test", NULL);
 	struct takings before;
 	struct answer a;
 

@@ -23,7 +23,8 @@ struct volume_there {
 	const char *name;
 	int dev_id;
 };
-static const struct volume_there serving[] = {{"alpha", 1}, {"beta", 4}}, held[] = {{"/dev/ublkb1", 7}};
+static const struct volume_there serving[] = {{"alpha", 1}, {"beta", 4}},
+				 held[] = {{"/dev/ublkb1", 7}};
 static char detached[80], dropped[80], attached[80];
 static int dropped_id;
 static unsigned attached_depth;
@@ -232,7 +233,8 @@ static void partition_is_not_its_device(void **state)
 
 static void name_that_the_file_refuses_is_refused_everywhere(void **state)
 {
-	static const char *const bad[] = {"", "/dev/ublkb0", "a\nb", "a b", ".", "-f", "a/b", "\xc3\xa4",
+	static const char *const bad[] = {"", "/dev/ublkb0", "a\nb", "a b", ".", "-f", "a/b",
+		"\xc3\xa4",
 		"12345678901234567890123456789012345678901234567890123456789012345678901234567890",
 		"1234567890123456789012345678901234567890123456789012345678901234"};
 	static const char *const good[] = {"a", "a.b_c-d", "0",
@@ -240,7 +242,8 @@ static void name_that_the_file_refuses_is_refused_everywhere(void **state)
 	struct error err = {""};
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		int rc = ask("attach", json_pack("{s:s s:s}", "uri", "nbd://h/x", "name", bad[i]), &err);
+		int rc = ask(
+			"attach", json_pack("{s:s s:s}", "uri", "nbd://h/x", "name", bad[i]), &err);
 
 		if (rc != -EINVAL || attached[0])
 			fail_msg("\"%s\" was taken", bad[i]);
@@ -256,15 +259,19 @@ static void queue_depth_is_never_truncated(void **state)
 	struct error err = {""};
 
 	for (json_int_t depth = -65536 + 1; depth <= (json_int_t)1 << 33; depth += 65536 * 4096ll) {
-		int rc = ask("attach", json_pack("{s:s s:I}", "uri", "nbd://h/x", "queue_depth", depth), &err);
+		int rc = ask("attach",
+			json_pack("{s:s s:I}", "uri", "nbd://h/x", "queue_depth", depth), &err);
 
 		if (rc != -EINVAL || attached[0])
 			fail_msg("queue_depth %lld became %u", (long long)depth, attached_depth);
 	}
-	assert_int_equal(ask("attach", json_pack("{s:s s:i}", "uri", "nbd://h/x", "queue_depth", 65537), &err),
+	assert_int_equal(
+		ask("attach", json_pack("{s:s s:i}", "uri", "nbd://h/x", "queue_depth", 65537),
+			&err),
 		-EINVAL);
 	assert_string_equal(attached, "");
-	ask("attach", json_pack("{s:s s:i}", "uri", "nbd://h/x", "queue_depth", QUEUE_DEPTH_MAX), &err);
+	ask("attach", json_pack("{s:s s:i}", "uri", "nbd://h/x", "queue_depth", QUEUE_DEPTH_MAX),
+		&err);
 	assert_int_equal(attached_depth, QUEUE_DEPTH_MAX);
 }
 

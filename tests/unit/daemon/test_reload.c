@@ -1,5 +1,6 @@
 /*
- * test_reload.c - what a changed file does to volumes that are served, in use, waiting, or made by hand
+ * test_reload.c - what a changed file does to volumes that are served, in use, waiting, or made by
+ * hand
  *
  * The engine is a table of names in this file. A detach ends when the test says so.
  */
@@ -73,7 +74,8 @@ int takeover_attach(struct takeover *t, const struct config_volume *volume)
 	return 0;
 }
 
-int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg, struct error *err)
+int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
+	struct error *err)
 {
 	struct there *v = find(name);
 
@@ -113,7 +115,8 @@ static void servers_come(void)
 
 /* ---- a file ---- */
 
-#define HEAD "ports: [{device: \"af_packet:eth0\", address: 10.0.0.2/24}]\nvolumes_dir: /nonexistent\n"
+#define HEAD                                                                                       \
+	"ports: [{device: \"af_packet:eth0\", address: 10.0.0.2/24}]\nvolumes_dir: /nonexistent\n"
 
 static char path[] = "/tmp/sluice-reload.XXXXXX";
 static struct config cfg;
@@ -140,7 +143,8 @@ static void lists(const char *key, const char *want)
 	char got[256] = "";
 
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		const json_t *entry = json_array_get(list, i), *name = json_object_get(entry, "name");
+		const json_t *entry = json_array_get(list, i),
+			     *name = json_object_get(entry, "name");
 
 		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "",
 			json_string_value(name ? name : entry));
@@ -156,7 +160,9 @@ static int world_start(void **state)
 	strcpy(path + strlen(path) - 6, "XXXXXX");
 	close(mkstemp(path));
 	file = fopen(path, "w");
-	fputs(HEAD "volumes: [{name: one, uri: nbd://192.0.2.1/1}, {name: two, uri: nbd://192.0.2.1/2}]\n", file);
+	fputs(HEAD "volumes: [{name: one, uri: nbd://192.0.2.1/1}, {name: two, uri: "
+		   "nbd://192.0.2.1/2}]\n",
+		file);
 	fclose(file);
 	memset(there, 0, sizeof(there));
 	protect_rc = 0;
@@ -183,7 +189,8 @@ static int world_end(void **state)
 
 static void volumes_come_go_and_change(void **state)
 {
-	assert_int_equal(file_says("volumes: [" ONE_7 ", {name: new, uri: nbd://192.0.2.1/n}]\n"), 0);
+	assert_int_equal(
+		file_says("volumes: [" ONE_7 ", {name: new, uri: nbd://192.0.2.1/n}]\n"), 0);
 	lists("added", "new");
 	lists("removed", "two");
 	lists("changed", "one");
@@ -195,7 +202,8 @@ static void volumes_come_go_and_change(void **state)
 	assert_int_equal(find("one")->depth, 7);
 	assert_false(find("two")->is_waiting);
 	servers_come();
-	assert_int_equal(file_says("volumes: [" ONE_7 ", {name: new, uri: nbd://192.0.2.1/n}]\n"), 0);
+	assert_int_equal(
+		file_says("volumes: [" ONE_7 ", {name: new, uri: nbd://192.0.2.1/n}]\n"), 0);
 	lists("added", "");
 	lists("changed", "");
 	lists("removed", "");
@@ -261,7 +269,9 @@ static void mistake_changes_nothing(void **state)
 static void what_needs_a_restart_is_named_and_kept(void **state)
 {
 	assert_int_equal(file_says("reserve: {safety: 2}\nmemory: 512M\nrun_dir: /run/other\n"
-				   "protect: [{address: 192.0.2.7, port: 3260}]\nvolumes: [" ONE ", " TWO "]\n"), 0);
+				   "protect: [{address: 192.0.2.7, port: 3260}]\nvolumes: [" ONE
+				   ", " TWO "]\n"),
+		0);
 	lists("restart", "reserve memory run_dir socket");
 	assert_true(json_is_true(json_object_get(result, "protect")));
 	assert_int_equal(protected_count, 1);

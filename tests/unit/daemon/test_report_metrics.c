@@ -20,8 +20,8 @@
 #include "daemon/admin/report.h"
 
 static const struct registry_family *const families[] = {&counters_loop, &counters_net,
-	&counters_other, &counters_class, &counters_port, &counters_ops, &counters_bytes, &counters_errors,
-	&counters_volume, &counters_pool};
+	&counters_other, &counters_class, &counters_port, &counters_ops, &counters_bytes,
+	&counters_errors, &counters_volume, &counters_pool};
 
 #define FAMILY_COUNT (sizeof(families) / sizeof(*families))
 

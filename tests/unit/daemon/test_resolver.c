@@ -35,7 +35,8 @@ static int lookup(const char *host, struct resolver_ips *ips, struct error *err)
 	ips->count = host[0] >= '1' && host[0] <= '8' ? (unsigned)(host[0] - '0') : 1;
 	for (unsigned i = 0; i < ips->count; i++)
 		ips->ip[i] = (struct net_ip){
-			AF_INET, {10, 0, (uint8_t)i, (uint8_t)__atomic_load_n(&answer_last, __ATOMIC_RELAXED)}};
+			AF_INET, {10, 0, (uint8_t)i,
+					 (uint8_t)__atomic_load_n(&answer_last, __ATOMIC_RELAXED)}};
 	return 0;
 }
 
@@ -133,7 +134,8 @@ static void answer_that_comes_too_late_is_nobodys(void **state)
 	assert_false(resolver_take(*state, first, &a));
 }
 
-/* Threads that hang keep their places: what waits behind them is bounded, refused when full, and can be given up. */
+/* Threads that hang keep their places: what waits behind them is bounded, refused when full, and
+ * can be given up. */
 static void questions_that_wait_are_bounded(void **state)
 {
 	struct resolver_answer a;

@@ -16,7 +16,8 @@ struct machine {
 	uint64_t now_us;
 };
 
-/* Half a second in which tasks waited for so long, and so many pages were made free. Out: is it short. */
+/* Half a second in which tasks waited for so long, and so many pages were made free. Out: is it
+ * short. */
 static bool look(struct machine *m, uint64_t stalled_us, uint64_t reclaimed)
 {
 	m->now_us += LOOK_US;
@@ -41,7 +42,8 @@ static void shortage_takes_both_a_wait_and_reclaim(void **state)
 
 	look(&m, 0, 0);
 	assert_false(look(&m, LOOK_US / 10, 31));     /* a cgroup at its limit */
-	assert_false(look(&m, LOOK_US / 10 - 1, 5000)); /* a file read once: pages go, and nobody waits */
+	assert_false(look(
+		&m, LOOK_US / 10 - 1, 5000)); /* a file read once: pages go, and nobody waits */
 	assert_true(look(&m, LOOK_US / 10, 32));
 }
 

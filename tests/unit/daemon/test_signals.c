@@ -34,7 +34,8 @@ static int child_run(int (*run)(int arg), int arg)
 	assert_true(child >= 0);
 	if (child == 0) {
 		dup2(fds[1], STDERR_FILENO);
-		signal(SIGQUIT, SIG_DFL); /* a shell's background job, as this test may be, ignores both */
+		signal(SIGQUIT,
+			SIG_DFL); /* a shell's background job, as this test may be, ignores both */
 		signal(SIGINT, SIG_DFL);
 		_exit(run(arg));
 	}
@@ -61,8 +62,8 @@ static int raised(int sig)
 
 static void no_signal_but_the_documented_ones_ends_the_daemon(void **state)
 {
-	static const int deadly[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS,
-		SIGABRT, SIGQUIT, SIGPIPE, SIGTERM, SIGINT, SIGHUP};
+	static const int deadly[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+		SIGSYS, SIGABRT, SIGQUIT, SIGPIPE, SIGTERM, SIGINT, SIGHUP};
 
 	for (int sig = 1; sig <= SIGRTMAX; sig++) {
 		bool is_listed = sig >= 32 && sig < SIGRTMIN; /* the C library's own */

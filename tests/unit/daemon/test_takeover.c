@@ -194,7 +194,8 @@ static bool has_state_file(int id)
 /* A program that reads the list finds every key in every row, whether it is served or waits. */
 static void keys_are_a_served_ones(json_t *row)
 {
-	struct engine_volume_info info = {.step = "serving", .device = "/dev/ublkb7", .volume.state = VOLUME_READY};
+	struct engine_volume_info info = {
+		.step = "serving", .device = "/dev/ublkb7", .volume.state = VOLUME_READY};
 	json_t *served = report_volume(&info);
 
 	assert_string_equal(json_string_value(json_object_get(served, "device")), "/dev/ublkb7");
@@ -218,7 +219,8 @@ static void waits_as(const char *how, const char *why)
 		v = json_array_get(volumes, 0);
 		assert_string_equal(json_string_value(json_object_get(v, "state")), how);
 		assert_non_null(strstr(json_string_value(json_object_get(v, "error")), why));
-		assert_true(json_is_null(json_object_get(v, "device")) == (strcmp(how, "waiting") == 0));
+		assert_true(json_is_null(json_object_get(v, "device")) ==
+			    (strcmp(how, "waiting") == 0));
 		keys_are_a_served_ones(v);
 	}
 	json_decref(volumes);

@@ -1,5 +1,6 @@
 /*
- * test_half_sum.c - a checksum that is only begun is told from one that is whole, and from one that is wrong
+ * test_half_sum.c - a checksum that is only begun is told from one that is whole, and from one that
+ * is wrong
  */
 #include <rte_mbuf.h>
 #include "dataplane/half_sum.h"
@@ -20,7 +21,10 @@ static uint64_t marked(struct frame *f, uint32_t sum_off, uint16_t sum)
 	frame_end(f);
 	classify_parse(f->bytes, f->len, f->len, &p.info);
 	memcpy(f->bytes + p.info.l4_off + sum_off, &sum, sizeof(sum));
-	p.m = (struct rte_mbuf){.buf_addr = f->bytes, .data_len = (uint16_t)f->len, .pkt_len = f->len, .nb_segs = 1};
+	p.m = (struct rte_mbuf){.buf_addr = f->bytes,
+		.data_len = (uint16_t)f->len,
+		.pkt_len = f->len,
+		.nb_segs = 1};
 	half_sums_note(&m, &p.info, 1);
 	return p.m.ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 }

@@ -18,7 +18,8 @@ static int setup(void **state)
 {
 	static struct stage st;
 
-	st = (struct stage){pool_of_frames("from", POOL_COUNT), pool_of_frames("to", POOL_COUNT), handover_create(2)};
+	st = (struct stage){pool_of_frames("from", POOL_COUNT), pool_of_frames("to", POOL_COUNT),
+		handover_create(2)};
 	*state = &st;
 	return st.from && st.to && st.h ? 0 : -1;
 }

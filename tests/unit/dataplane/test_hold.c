@@ -1,5 +1,6 @@
 /*
- * test_hold.c - held packets keep their order and their bounds, and the newest and largest flows go first
+ * test_hold.c - held packets keep their order and their bounds, and the newest and largest flows go
+ * first
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@ static int setup(void **state)
 {
 	static struct world w;
 
-	w = (struct world){.pool = pool_make(4 * ROOM, 0), .hold = hold_create(ROOM), .now_us = 1000};
+	w = (struct world){
+		.pool = pool_make(4 * ROOM, 0), .hold = hold_create(ROOM), .now_us = 1000};
 	if (!w.pool || !w.hold)
 		return -1;
 	reserve_arm(w.pool);
@@ -196,7 +198,8 @@ static void hold_drops_what_waited_too_long(void **state)
 	assert_int_equal(pop(w), 2);
 }
 
-/* A flood of four for each one that goes on, and a session: nobody stands in the queue until he is too old. */
+/* A flood of four for each one that goes on, and a session: nobody stands in the queue until he is
+ * too old. */
 static void hold_takes_no_more_than_it_can_release_in_time(void **state)
 {
 	struct world *w = *state;
@@ -215,7 +218,8 @@ static void hold_takes_no_more_than_it_can_release_in_time(void **state)
 	assert_between(stats(w).released, 3990, 4000); /* nor is it so short that it runs empty */
 }
 
-/* Against a plain list: per flow, what comes out is in order, and nothing is lost but what is counted. */
+/* Against a plain list: per flow, what comes out is in order, and nothing is lost but what is
+ * counted. */
 static void hold_keeps_the_order_of_each_flow_whatever_comes(void **state)
 {
 	struct world *w = *state;

@@ -1,8 +1,10 @@
 /*
- * test_other.c - what passes to the kernel at each level, what waits, what goes, and from whose memory
+ * test_other.c - what passes to the kernel at each level, what waits, what goes, and from whose
+ * memory
  *
- * The exception port is the real one, on a tap in a network namespace of the test's own; its thread runs
- * only where a test wants to see frames arrive. The NIC is a function below that takes everything.
+ * The exception port is the real one, on a tap in a network namespace of the test's own; its thread
+ * runs only where a test wants to see frames arrive. The NIC is a function below that takes
+ * everything.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -188,7 +190,8 @@ static void other_holds_at_yellow_what_is_more_than_its_share(void **state)
 	others(w, 0, BURST_MAX);
 	assert_int_equal(sent(w), SHARE);
 	assert_int_equal(stats(w).held, BURST_MAX - SHARE);
-	assert_int_equal(owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), BURST_MAX - SHARE);
+	assert_int_equal(
+		owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), BURST_MAX - SHARE);
 	assert_int_equal(owner_used(w->pool, OWNER_HOLD, &peak), 0); /* not one of the NIC's own */
 	assert_true(other_has_work(w->other));
 	for (unsigned turn = 2; turn <= BURST_MAX / SHARE + 1; turn++) {
@@ -285,7 +288,8 @@ static bool is_held(struct world *w, bool is_ip6, uint8_t addr, unsigned port)
 	return stats(w).held > before;
 }
 
-/* Of a flood there is no room for one more; who differs in an end is no part of it, and finds some. */
+/* Of a flood there is no room for one more; who differs in an end is no part of it, and finds some.
+ */
 static void other_tells_flows_apart_by_their_ends(void **state)
 {
 	struct world *w = world(state);
@@ -301,7 +305,8 @@ static void other_tells_flows_apart_by_their_ends(void **state)
 	}
 }
 
-/* A turn after @us in which @n others came. Out: how many of them, or of those that waited, went on. */
+/* A turn after @us in which @n others came. Out: how many of them, or of those that waited, went
+ * on. */
 static unsigned rationed_turn(struct world *w, uint64_t us, unsigned n)
 {
 	uint64_t before = stats(w).to_kernel;
@@ -313,7 +318,8 @@ static unsigned rationed_turn(struct world *w, uint64_t us, unsigned n)
 	return (unsigned)(stats(w).to_kernel - before);
 }
 
-/* 10 us of a processor are what a frame takes until its thread has measured it, and 50 ns a us may be spent. */
+/* 10 us of a processor are what a frame takes until its thread has measured it, and 50 ns a us may
+ * be spent. */
 static void other_rations_what_the_kernel_gets_when_its_memory_is_short(void **state)
 {
 	struct world *w = world(state);
@@ -329,9 +335,10 @@ static void other_rations_what_the_kernel_gets_when_its_memory_is_short(void **s
 	assert_int_equal(stats(w).held, BURST_MAX - SHARE);
 	assert_int_equal(rationed_turn(w, 1, 0), 0);
 	assert_false(other_can_release(w->other)); /* the worker may nap … */
-	due_us = other_deadline(w->other);	   /* … until so much is earned that it is worth it */
+	due_us = other_deadline(w->other); /* … until so much is earned that it is worth it */
 	assert_between(due_us - w->now_us, 4 * 200 - 10, 4 * 200 + 10);
-	assert_int_equal(rationed_turn(w, due_us - w->now_us, 0), 0); /* which this turn finds out */
+	assert_int_equal(
+		rationed_turn(w, due_us - w->now_us, 0), 0); /* which this turn finds out */
 	assert_true(other_can_release(w->other));
 	assert_int_equal(rationed_turn(w, 1, 0), 4);
 	for (start_us = w->now_us, went = 0; w->now_us < start_us + 30000;)
@@ -382,13 +389,14 @@ static int listener(void)
 
 	assert_true(fd >= 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){8 << 20}, sizeof(int)), 0);
+	assert_int_equal(
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){8 << 20}, sizeof(int)), 0);
 	return fd;
 }
 
 /*
- * The real thread, in front of the real kernel: 200 times four frames go there and @in come from there. Out: what the 800 took,
- * as it measured. *all_ns: what the thread took.
+ * The real thread, in front of the real kernel: 200 times four frames go there and @in come from
+ * there. Out: what the 800 took, as it measured. *all_ns: what the thread took.
  */
 static uint64_t measured_ns(struct world *w, unsigned in, uint64_t *all_ns)
 {
@@ -410,9 +418,11 @@ static uint64_t measured_ns(struct world *w, unsigned in, uint64_t *all_ns)
 	*all_ns = rest_ns();
 	for (unsigned i = 1; i <= 200; i++) {
 		for (unsigned k = 0; k < in; k++)
-			sent += sendto(fd, bytes, sizeof(bytes), 0, (const struct sockaddr *)&to, sizeof(to)) > 0;
+			sent += sendto(fd, bytes, sizeof(bytes), 0, (const struct sockaddr *)&to,
+					sizeof(to)) > 0;
 		rationed_turn(w, 50000, 4);
-		for (unsigned tries = 0; tries < 1000 && (s.to_kernel < 4 * i || s.from_kernel < sent); tries++) {
+		for (unsigned tries = 0;
+			tries < 1000 && (s.to_kernel < 4 * i || s.from_kernel < sent); tries++) {
 			usleep(50);
 			kernel_frames_send(w);
 			other_turn(w->other, w->now_us += 50);
@@ -469,14 +479,16 @@ static void other_keeps_the_order_through_every_level(void **state)
 		other_turn(w->other, w->now_us);
 		usleep(500);
 	}
-	while (poll(&p, 1, 300) == 1 && recv(fd, &number, sizeof(number), 0) >= (ssize_t)sizeof(number)) {
+	while (poll(&p, 1, 300) == 1 &&
+		recv(fd, &number, sizeof(number), 0) >= (ssize_t)sizeof(number)) {
 		assert_true(number > last);
 		last = number;
 		seen++;
 	}
 	assert_int_equal(stats(w).shed_red, 8 * 16);
 	assert_int_equal(seen, stats(w).to_kernel);
-	assert_int_equal(seen + stats(w).shed_red + stats(w).shed_flow + stats(w).aged, 8 * 16 * RTE_DIM(sweep));
+	assert_int_equal(seen + stats(w).shed_red + stats(w).shed_flow + stats(w).aged,
+		8 * 16 * RTE_DIM(sweep));
 	assert_true(stats(w).released > 0);
 	close(fd);
 }

@@ -10,7 +10,8 @@
 
 #define RING 256u
 
-/* @count other packets a millisecond and an answer of the storage each @gap_us, for @ms. Out: the time it ends. */
+/* @count other packets a millisecond and an answer of the storage each @gap_us, for @ms. Out: the
+ * time it ends. */
 static uint64_t run(struct pace *p, uint64_t now_us, unsigned ms, unsigned count, uint64_t gap_us)
 {
 	uint64_t end_us = now_us + ms * 1000ull, next_us = now_us;
@@ -91,9 +92,11 @@ static void naps_end_with_the_flood(void **state)
 	assert_int_equal(pace_nap_us(&p, RING, now_us), 0);
 }
 
-static uint64_t rest_us(const struct pace *p, unsigned in_flight, uint64_t latency_us, bool is_answering)
+static uint64_t rest_us(
+	const struct pace *p, unsigned in_flight, uint64_t latency_us, bool is_answering)
 {
-	const struct nbd_client_load load = {latency_us, in_flight, is_answering, is_answering ? 240 : 0};
+	const struct nbd_client_load load = {
+		latency_us, in_flight, is_answering, is_answering ? 240 : 0};
 
 	return pace_rest_us(p, &load, RING);
 }
@@ -109,14 +112,15 @@ static void rest_with_many_requests_is_a_share_of_their_time(void **state)
 	assert_int_equal(rest_us(&p, 8, 800, false), 100);
 	assert_int_equal(rest_us(&p, 32, 120, false), 0);
 	assert_int_equal(rest_us(&p, 32, 1000000, false), 250);
-	/* In the midst of answers only while they flow: a peer that sends four segments a round trip waits for our ACK. And then
-	 * for a quarter of a round trip. */
+	/* In the midst of answers only while they flow: a peer that sends four segments a round
+	 * trip waits for our ACK. And then for a quarter of a round trip. */
 	assert_int_equal(rest_us(&p, 32, 800, true), 0);
 	(void)run(&p, now_us, 20, 0, 10);
 	assert_int_equal(rest_us(&p, 32, 800, true), 60);
 }
 
-/* A quarter of the time between two answers; and none where nothing is waited for or an answer has begun. */
+/* A quarter of the time between two answers; and none where nothing is waited for or an answer has
+ * begun. */
 static void rest_with_few_requests_ends_before_an_answer_is_due(void **state)
 {
 	struct pace p = {0};

@@ -20,7 +20,8 @@ static void offloads_that_vmxnet3_does_wrong_are_left_out(void **state)
 
 static void offloads_of_other_drivers_stay(void **state)
 {
-	const char *const drivers[] = {"net_virtio", "net_e1000_em", "net_vmxnet", "net_vmxnet3x", ""};
+	const char *const drivers[] = {
+		"net_virtio", "net_e1000_em", "net_vmxnet", "net_vmxnet3x", ""};
 
 	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
 		uint64_t rx = UINT64_MAX, tx = UINT64_MAX;

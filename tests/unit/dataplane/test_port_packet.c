@@ -1,8 +1,10 @@
 /*
- * test_port_packet.c - what the kernel says of a frame arrives with it, over a veth as `ip link add` makes it
+ * test_port_packet.c - what the kernel says of a frame arrives with it, over a veth as `ip link
+ * add` makes it
  *
- * The group runs in a network namespace of its own. The port is on pp-a; frames come from a plain packet socket on
- * pp-b, with the offload header that the kernel of a sender on the same host would give them.
+ * The group runs in a network namespace of its own. The port is on pp-a; frames come from a plain
+ * packet socket on pp-b, with the offload header that the kernel of a sender on the same host would
+ * give them.
  */
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -33,7 +35,8 @@ static const uint8_t from_mac[6] = {2, 0, 0, 0, 0, 0xb}, to_mac[6] = {2, 0, 0, 0
 
 static int peer_open(void)
 {
-	const struct sockaddr_ll addr = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("pp-b")};
+	const struct sockaddr_ll addr = {
+		.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("pp-b")};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), one = 1;
 
 	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) ||
@@ -48,8 +51,10 @@ static int world_start(void **state)
 
 	if (geteuid() != 0 || unshare(CLONE_NEWNET))
 		return 0;
-	if (system("ip link add pp-a address 02:00:00:00:00:0a type veth peer name pp-b address 02:00:00:00:00:0b &&"
-		   "sysctl -qw net.ipv6.conf.pp-a.disable_ipv6=1 net.ipv6.conf.pp-b.disable_ipv6=1 &&"
+	if (system("ip link add pp-a address 02:00:00:00:00:0a type veth peer name pp-b address "
+		   "02:00:00:00:00:0b &&"
+		   "sysctl -qw net.ipv6.conf.pp-a.disable_ipv6=1 net.ipv6.conf.pp-b.disable_ipv6=1 "
+		   "&&"
 		   "ip link set pp-a up && ip link set pp-b up && ip tuntap add pp-tun mode tun") ||
 		eal_start(state) || port_packet_open(&cfg, 1, &facts, &port, &err))
 		return -1;
@@ -285,7 +290,8 @@ static void a_link_that_went_down_comes_back(void **state)
 	assert_false(port_packet_link_up(port));
 	assert_null(receive());
 	port_packet_wait_end(port, 0);
-	assert_int_equal(poll(&(struct pollfd){.fd = port_packet_fd(port, 0), .events = POLLIN}, 1, 0), 0);
+	assert_int_equal(
+		poll(&(struct pollfd){.fd = port_packet_fd(port, 0), .events = POLLIN}, 1, 0), 0);
 	port_packet_stats(port, &before);
 	m = chain_of(frame, segment_lay(frame, 100, true));
 	assert_int_equal(port_packet_tx(port, 0, &m, 1), 1);
@@ -321,7 +327,8 @@ static void an_interface_that_is_gone_wakes_nobody(void **state)
 	assert_int_equal(system("ip link del pp-a"), 0);
 	assert_int_equal(port_packet_rx(port, 0, m), 0);
 	port_packet_wait_end(port, 0);
-	assert_int_equal(poll(&(struct pollfd){.fd = port_packet_fd(port, 0), .events = POLLIN}, 1, 0), 0);
+	assert_int_equal(
+		poll(&(struct pollfd){.fd = port_packet_fd(port, 0), .events = POLLIN}, 1, 0), 0);
 	m[0] = chain_of(frame, segment_lay(frame, 100, true));
 	assert_int_equal(port_packet_tx(port, 0, m, 1), 1);
 	assert_false(port_packet_link_up(port));

@@ -1,8 +1,8 @@
 /*
  * test_stray.c - what one worker of a port hands to the others, and what it keeps
  *
- * Frames go through the real parser. Handing over, pools and packets are the real ones; the stack behind a worker is not asked,
- * as nothing of a turn is looked at here.
+ * Frames go through the real parser. Handing over, pools and packets are the real ones; the stack
+ * behind a worker is not asked, as nothing of a turn is looked at here.
  */
 #include <netinet/in.h>
 #include <string.h>
@@ -24,7 +24,8 @@ void idle_wake(struct worker *w)
 {
 }
 
-void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info, unsigned n, uint64_t now_us)
+void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
+	uint64_t now_us)
 {
 }
 
@@ -60,8 +61,9 @@ static int teardown(void **state)
 /* ARP from the host 10.0.0.@spa about 10.0.0.@tpa. Out: the sibling got a copy of it. */
 static bool sibling_gets_arp(struct stage *st, uint8_t opcode, uint8_t spa, uint8_t tpa)
 {
-	const uint8_t arp[ARP_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 6, 0, 1, 8, 0, 6, 4, 0,
-		opcode, 2, 0, 0, 0, 0, 9, 10, 0, 0, spa, 0, 0, 0, 0, 0, 0, 10, 0, 0, tpa};
+	const uint8_t arp[ARP_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 6,
+		0, 1, 8, 0, 6, 4, 0, opcode, 2, 0, 0, 0, 0, 9, 10, 0, 0, spa, 0, 0, 0, 0, 0, 0, 10,
+		0, 0, tpa};
 	struct rte_mbuf *m, *copy;
 	struct pkt_info info;
 
@@ -87,7 +89,8 @@ static void question_stays_where_it_arrived(void **state)
 	assert_false(sibling_gets_arp(*state, 1, 9, 2));
 }
 
-/* A server or router that failed over says so once, to whichever queue: each worker has a cache of its own. */
+/* A server or router that failed over says so once, to whichever queue: each worker has a cache of
+ * its own. */
 static void announcement_is_for_every_worker(void **state)
 {
 	assert_true(sibling_gets_arp(*state, 1, 9, 9));

@@ -1,8 +1,8 @@
 /*
  * test_tap.c - what a NIC did to a frame is undone, or told to the kernel, and the kernel agrees
  *
- * The mbufs stand on the stack. The tests that need a tap make it in a network namespace of their own,
- * and skip where the kernel allows neither.
+ * The mbufs stand on the stack. The tests that need a tap make it in a network namespace of their
+ * own, and skip where the kernel allows neither.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -81,7 +81,8 @@ static void tap_leaves_a_whole_frame_alone(void **state)
 
 	make_udp4(&f, 10);
 	packet_of(&p, &f);
-	p.m.ol_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_RSS_HASH;
+	p.m.ol_flags =
+		RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_RSS_HASH;
 	assert_true(tap_frame_prepare(&p.m, &p.at));
 	assert_int_equal(p.m.ol_flags, 0);
 	assert_memory_equal(bytes_of(&p), f.bytes, f.len);
@@ -217,7 +218,8 @@ static void carrier_follows_what_it_is_told(void **state)
 	assert_true(is_running());
 	assert_int_equal(host_iface_carrier_set("t0", false, &err), 0);
 	for (int i = 0; i < 500 && is_running(); i++)
-		usleep(10000); /* the kernel says so once a second at most (net/core/link_watch.c) */
+		usleep(10000); /* the kernel says so once a second at most (net/core/link_watch.c)
+				*/
 	assert_false(is_running());
 	assert_int_equal(host_iface_carrier_set("t0", true, &err), 0);
 	for (int i = 0; i < 500 && !is_running(); i++)
@@ -288,7 +290,8 @@ static void frames_of_the_kernel_fit_or_are_lost(void **state)
 	char text[8500] = "";
 	int tap = open_tap(), fd = udp_socket(), i, rc = 0;
 
-	memcpy(&sa.sin_addr, "\x0a\x00\x00\xff", 4); /* broadcast, so that nobody must be asked for */
+	memcpy(&sa.sin_addr, "\x0a\x00\x00\xff",
+		4); /* broadcast, so that nobody must be asked for */
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &(int){1}, sizeof(int)), 0);
 	assert_int_equal(sendto(fd, text, 8400, 0, (struct sockaddr *)&sa, sizeof(sa)), 8400);
 	assert_int_equal(sendto(fd, text, 100, 0, (struct sockaddr *)&sa, sizeof(sa)), 100);
@@ -306,7 +309,9 @@ static void frames_of_the_kernel_fit_or_are_lost(void **state)
 	}
 	assert_int_equal(rc, 1);
 	assert_int_equal(p.m.pkt_len, 142);
-	assert_int_equal(rte_ipv4_udptcp_cksum_verify((struct rte_ipv4_hdr *)(bytes_of(&p) + 14), bytes_of(&p) + 34), 0);
+	assert_int_equal(rte_ipv4_udptcp_cksum_verify(
+				 (struct rte_ipv4_hdr *)(bytes_of(&p) + 14), bytes_of(&p) + 34),
+		0);
 	close(fd);
 	close(tap);
 }

@@ -1,8 +1,8 @@
 /*
  * test_worker_idle.c - a worker whose NIC takes nothing sleeps, and notices when it is woken
  *
- * worker_idle.c and pace.c are real; the port, the stack, the front ends and the exception port are the test's own, at
- * their most restless: timers are due, requests wait, the kernel's frames wait.
+ * worker_idle.c and pace.c are real; the port, the stack, the front ends and the exception port are
+ * the test's own, at their most restless: timers are due, requests wait, the kernel's frames wait.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,7 +62,8 @@ static void a_full_ring_that_stays_full_costs_no_processor(void **state)
 	cpu_before_us = cpu_us();
 	for (; now_us() - begin_us < RUN_US; turns++)
 		idle_wait(&w, now_us());
-	/* 100 ms at growing intervals up to 0.2 ms, then 5 ms each; spinning would be a million turns, all of the time. */
+	/* 100 ms at growing intervals up to 0.2 ms, then 5 ms each; spinning would be a million
+	 * turns, all of the time. */
 	assert_true(turns < 3000);
 	assert_true(cpu_us() - cpu_before_us < RUN_US / 4);
 	idle_fini(&w);

@@ -33,7 +33,8 @@ static inline int eal_stop(void **state)
 	return rte_eal_cleanup();
 }
 
-static inline struct reserve *pool_of(const char *name, uint32_t total, uint32_t floor, uint16_t data_bytes)
+static inline struct reserve *pool_of(
+	const char *name, uint32_t total, uint32_t floor, uint16_t data_bytes)
 {
 	struct reserve_config cfg = {.name = name,
 		.total_count = total,

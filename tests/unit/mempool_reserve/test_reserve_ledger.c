@@ -227,7 +227,8 @@ static void reserve_lower_limit_begins_a_new_peak(void **state)
 		assert_true(reserve_move(m[i], OWNER_EXCEPTION, 0));
 	rte_pktmbuf_free_bulk(m + 2, 4);
 	reserve_owner_limit(r, OWNER_EXCEPTION, 3);
-	assert_int_equal(reserve_over_limit(r), 0); /* the peak is of another limit, and is not compared */
+	assert_int_equal(
+		reserve_over_limit(r), 0); /* the peak is of another limit, and is not compared */
 	reserve_level_update(r);
 	assert_int_equal(owner(r, OWNER_EXCEPTION).peak, 2);
 	assert_int_equal(reserve_over_limit(r), 0);

@@ -34,7 +34,8 @@ static unsigned look(const struct reserve *r)
 	return bad;
 }
 
-/* As attach and detach do, with owners the worker does not use, and one whose limit falls below what it held. */
+/* As attach and detach do, with owners the worker does not use, and one whose limit falls below
+ * what it held. */
 static unsigned attach_and_detach(struct reserve *r)
 {
 	int dev = reserve_owner_add(r, "disk", OWNER_NONE, 10);

@@ -178,7 +178,8 @@ static bool option(struct fake_server *srv, struct stream *s, unsigned idx)
 /* ---- replies ---- */
 
 static void chunk(const struct fake_server *srv, struct stream *s, const struct fake_cmd *c,
-	uint16_t flags, uint16_t type, const void *head, uint32_t head_bytes, const void *data, uint32_t data_bytes)
+	uint16_t flags, uint16_t type, const void *head, uint32_t head_bytes, const void *data,
+	uint32_t data_bytes)
 {
 	struct nbd_wire_chunk h = {htobe32(NBD_MAGIC_CHUNK), htobe16(flags | srv->chunk_flags),
 		htobe16(type), htobe64(c->cookie), htobe32(head_bytes + data_bytes)};
@@ -284,7 +285,8 @@ static void answer_honestly(struct fake_server *srv, struct stream *s, const str
 
 	if (c->error) {
 		if (is_structured && c->type == NBD_CMD_READ)
-			chunk(srv, s, c, NBD_CHUNK_FLAG_DONE, NBD_CHUNK_ERROR, &e, sizeof(e), "why", 3);
+			chunk(srv, s, c, NBD_CHUNK_FLAG_DONE, NBD_CHUNK_ERROR, &e, sizeof(e), "why",
+				3);
 		else
 			simple(s, c->cookie, c->error);
 	} else if (c->type == NBD_CMD_READ && is_structured) {

@@ -38,7 +38,14 @@ enum fake_lie {
 
 enum fake_shape { SHAPE_ONE, SHAPE_PIECES_BACKWARDS, SHAPE_HOLES, SHAPE_CHUNKS };
 /* The order of SHAPE_CHUNKS */
-enum fake_order { ORDER_UP, ORDER_DOWN, ORDER_EVEN_ODD, ORDER_ODD_EVEN_DOWN, ORDER_RANDOM, ORDER_COUNT };
+enum fake_order {
+	ORDER_UP,
+	ORDER_DOWN,
+	ORDER_EVEN_ODD,
+	ORDER_ODD_EVEN_DOWN,
+	ORDER_RANDOM,
+	ORDER_COUNT
+};
 
 struct fake_cmd {
 	struct stream *stream;

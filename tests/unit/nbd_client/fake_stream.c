@@ -6,8 +6,9 @@
  * places so that headers straddle them. A released stream must never be touched again: the fake
  * asserts it.
  *
- * While the net is stuck, frames wait in a ring as they do in a NIC without link: a payload is where
- * its owner keeps it and is read when the frame leaves, one a turn, whatever became of its stream.
+ * While the net is stuck, frames wait in a ring as they do in a NIC without link: a payload is
+ * where its owner keeps it and is read when the frame leaves, one a turn, whatever became of its
+ * stream.
  */
 #include "tests/unit/nbd_client/fake_stream.h"
 #include <assert.h>
@@ -68,7 +69,8 @@ static bool is_ring_used(const struct net *net)
 	return net->is_stuck || net->ring_count > 0;
 }
 
-static void ring_push(struct stream *s, const void *hdr, size_t hdr_len, const void *bytes, uint32_t len)
+static void ring_push(
+	struct stream *s, const void *hdr, size_t hdr_len, const void *bytes, uint32_t len)
 {
 	struct net *net = s->net;
 	struct fake_frame *f = &net->ring[net->ring_count++];

@@ -343,7 +343,8 @@ static void bench_waits_after_an_answer_until_the_application_asks(void **state)
 	assert_int_equal(bench_ask(r->b), UINT64_MAX);
 	assert_true(is_readable(r->f->event_fd));
 	assert_true(r->f->ops->pending(r->f));
-	/* It is asked for once, and its latency counts from there, whenever the worker comes for it. */
+	/* It is asked for once, and its latency counts from there, whenever the worker comes for
+	 * it. */
 	assert_int_equal(bench_ask(r->b), UINT64_MAX);
 	nanosleep(&pause, NULL);
 	take(r);

@@ -7,19 +7,28 @@
 static void text_is_cleaned_byte_for_byte(void **state)
 {
 	static const char *const cases[][2] = {
-		{"disk 1", "disk 1"},
-		{"gr\xc3\xb6\xc3\x9f", "gr\xc3\xb6\xc3\x9f"},
+		{"disk 1", "disk 1"}, {"gr\xc3\xb6\xc3\x9f", "gr\xc3\xb6\xc3\x9f"},
 		{"\xe7\xa3\x81\xe7\x9b\x98", "\xe7\xa3\x81\xe7\x9b\x98"},
 		{"\xf0\x9f\x92\xbe", "\xf0\x9f\x92\xbe"},
-		{"\xc2\xa0\xdf\xbf\xe0\xa0\x80\xf4\x8f\xbf\xbf", "\xc2\xa0\xdf\xbf\xe0\xa0\x80\xf4\x8f\xbf\xbf"},
+		{"\xc2\xa0\xdf\xbf\xe0\xa0\x80\xf4\x8f\xbf\xbf",
+			"\xc2\xa0\xdf\xbf\xe0\xa0\x80\xf4\x8f\xbf\xbf"},
 		{"a\nb\tc\x1b[2Jd\x7f", "a?b?c?[2Jd?"},
-		{"\xc2\x9b" "2J", "??2J"},			  /* C1: CSI */
-		{"a\xe2\x80\xae" "b", "a???b"},			  /* right-to-left override */
-		{"a\xe2\x80\xa8" "b\xe2\x81\xa6", "a???b???"},	  /* line separator, isolate */
-		{"\x80\xbf\xff\xc0\xaf\xc1\xbf", "???????"},	  /* no first bytes, overlong */
-		{"\xe0\x9f\xbf\xf0\x8f\xbf\xbf", "???????"},	  /* overlong */
-		{"\xed\xa0\x80\xf4\x90\x80\x80", "???????"},	  /* a surrogate, beyond the last */
-		{"\xc3" "a\xe2\x82" "b\xf0\x9f\x92", "?a??b???"}, /* cut short */
+		{"\xc2\x9b"
+		 "2J",
+			"??2J"}, /* C1: CSI */
+		{"a\xe2\x80\xae"
+		 "b",
+			"a???b"}, /* right-to-left override */
+		{"a\xe2\x80\xa8"
+		 "b\xe2\x81\xa6",
+			"a???b???"},			     /* line separator, isolate */
+		{"\x80\xbf\xff\xc0\xaf\xc1\xbf", "???????"}, /* no first bytes, overlong */
+		{"\xe0\x9f\xbf\xf0\x8f\xbf\xbf", "???????"}, /* overlong */
+		{"\xed\xa0\x80\xf4\x90\x80\x80", "???????"}, /* a surrogate, beyond the last */
+		{"\xc3"
+		 "a\xe2\x82"
+		 "b\xf0\x9f\x92",
+			"?a??b???"}, /* cut short */
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -40,7 +49,8 @@ static void text_with_zeroes_is_no_shorter(void **state)
 
 static void text_is_cut_between_characters(void **state)
 {
-	static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x92\xbe"; /* 1, 2, 3 and 4 bytes */
+	static const char text[] =
+		"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x92\xbe"; /* 1, 2, 3 and 4 bytes */
 	static const size_t want[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10};
 
 	for (size_t room = 1; room <= 12; room++) {

@@ -14,8 +14,8 @@ static void is_device(const char *path, int want_id, int want_partition)
 	int id = -1, partition = -1;
 
 	if (ublk_path_parse(path, &id, &partition) || id != want_id || partition != want_partition)
-		fail_msg("%s is device %d partition %d, not %d and %d", path, id, partition, want_id,
-			want_partition);
+		fail_msg("%s is device %d partition %d, not %d and %d", path, id, partition,
+			want_id, want_partition);
 }
 
 static void is_none(const char *path)
@@ -37,10 +37,11 @@ static void ublk_path_of_a_device_and_of_a_partition(void **state)
 
 static void ublk_path_of_anything_else_is_refused(void **state)
 {
-	static const char *const others[] = {"", "ublkb0", "/dev/ublkb", "/dev/ublkbx", "/dev/ublkb-1",
-		"/dev/ublkb 1", "/dev/ublkb+1", "/dev/ublkb01", "/dev/ublkb0 ", "/dev/ublkb0\n", "/dev/ublkb0p",
-		"/dev/ublkb0p0", "/dev/ublkb0p01", "/dev/ublkb0p1p1", "/dev/ublkb1048576",
-		"/dev/ublkb4294967296", "/dev/ublkb18446744073709551616", "/dev/ublkc0", "/dev/../dev/ublkb0"};
+	static const char *const others[] = {"", "ublkb0", "/dev/ublkb", "/dev/ublkbx",
+		"/dev/ublkb-1", "/dev/ublkb 1", "/dev/ublkb+1", "/dev/ublkb01", "/dev/ublkb0 ",
+		"/dev/ublkb0\n", "/dev/ublkb0p", "/dev/ublkb0p0", "/dev/ublkb0p01",
+		"/dev/ublkb0p1p1", "/dev/ublkb1048576", "/dev/ublkb4294967296",
+		"/dev/ublkb18446744073709551616", "/dev/ublkc0", "/dev/../dev/ublkb0"};
 
 	for (unsigned i = 0; i < sizeof(others) / sizeof(*others); i++)
 		is_none(others[i]);

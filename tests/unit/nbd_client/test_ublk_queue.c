@@ -98,7 +98,8 @@ static void ring_enable(void)
 }
 
 /* What the kernel does when a request comes: writes the descriptor, completes the tag with @sqe. */
-static void arrive_with(struct io_uring_sqe *sqe, uint16_t tag, uint32_t op_flags, uint64_t sector, uint32_t sectors)
+static void arrive_with(struct io_uring_sqe *sqe, uint16_t tag, uint32_t op_flags, uint64_t sector,
+	uint32_t sectors)
 {
 	const struct ublksrv_io_desc desc = {
 		.op_flags = op_flags,
@@ -214,7 +215,8 @@ static void results_are_counts_or_zero_or_errno(void **state)
 	commit_is(4, -ENOSPC, (uint64_t)(uintptr_t)(buf.base + 4 * IO_BYTES));
 }
 
-/* Commits a failed WRITE of tag 1 while barred; the kernel then puts the tag's next WRITE into the spare. */
+/* Commits a failed WRITE of tag 1 while barred; the kernel then puts the tag's next WRITE into the
+ * spare. */
 static void write_comes_into_the_spare(void)
 {
 	struct block_front *f = &dev->queues[0].front;
@@ -228,7 +230,8 @@ static void write_comes_into_the_spare(void)
 
 static void write_that_came_while_barred_is_served_from_its_spare(void **state)
 {
-	const uint64_t spare = (uint64_t)(uintptr_t)(spares + IO_BYTES), own = (uint64_t)(uintptr_t)buf.base;
+	const uint64_t spare = (uint64_t)(uintptr_t)(spares + IO_BYTES),
+		       own = (uint64_t)(uintptr_t)buf.base;
 	struct ublk_queue *q = &dev->queues[0];
 	struct block_front *f = &q->front;
 	struct block_req *req;
@@ -370,7 +373,8 @@ static void user_copy_moves_bytes_at_the_requests_position(void **state)
 	assert_null(req->buf);
 	assert_null(req->dma);
 	assert_int_equal(f->ops->copy_out(f, req, 100, "payload", 8), 0);
-	assert_int_equal(pread(dev->queues[0].char_fd, text, 8, 0x80000000LL + (5LL << 25) + 100), 8);
+	assert_int_equal(
+		pread(dev->queues[0].char_fd, text, 8, 0x80000000LL + (5LL << 25) + 100), 8);
 	assert_string_equal(text, "payload");
 	f->ops->complete(f, req, 0);
 	commit_is(5, 4096, 0); /* the address must be 0 in this mode */

@@ -1,7 +1,9 @@
 /*
- * test_ublk_recover.c - which devices are taken over, which are left alone, and in what order the kernel is asked
+ * test_ublk_recover.c - which devices are taken over, which are left alone, and in what order the
+ * kernel is asked
  *
- * The kernel is a struct here that answers control commands and counts them; time passes when somebody sleeps.
+ * The kernel is a struct here that answers control commands and counts them; time passes when
+ * somebody sleeps.
  */
 #include "tests/unit/nbd_client/check.h"
 #include <errno.h>
@@ -36,11 +38,13 @@ int __wrap_nanosleep(const struct timespec *wanted, struct timespec *left)
 
 int __wrap_clock_gettime(clockid_t id, struct timespec *out)
 {
-	*out = (struct timespec){.tv_sec = (time_t)(now_us / 1000000), .tv_nsec = (long)(now_us % 1000000) * 1000};
+	*out = (struct timespec){
+		.tv_sec = (time_t)(now_us / 1000000), .tv_nsec = (long)(now_us % 1000000) * 1000};
 	return 0;
 }
 
-struct ublk *ublk_dev_open(const struct ublk_config *cfg, struct ublk_features *features, struct error *err)
+struct ublk *ublk_dev_open(
+	const struct ublk_config *cfg, struct ublk_features *features, struct error *err)
 {
 	struct ublk *u = calloc(1, sizeof(*u));
 
@@ -99,7 +103,10 @@ static struct ublk_config device_new(void)
 		.queue_depth = 16,
 		.io_bytes_max = 128 << 10,
 		.is_recoverable = true,
-		.limits = {.size_bytes = 1 << 20, .block_min = 512, .io_bytes_max = 128 << 10, .can_flush = true}};
+		.limits = {.size_bytes = 1 << 20,
+			.block_min = 512,
+			.io_bytes_max = 128 << 10,
+			.can_flush = true}};
 	struct error err;
 
 	memset(&kernel, 0, sizeof(kernel));
@@ -188,7 +195,8 @@ static void kernel_that_is_never_ready_is_not_waited_for_for_ever(void **state)
 
 	kernel.busy = UINT32_MAX;
 	recovers(&cfg, "the kernel still holds what the dead daemon had");
-	assert_between(now_us, 1000000 + UBLK_RECOVER_US_MAX, 1000000 + UBLK_RECOVER_US_MAX + UBLK_RECOVER_US_STEP);
+	assert_between(now_us, 1000000 + UBLK_RECOVER_US_MAX,
+		1000000 + UBLK_RECOVER_US_MAX + UBLK_RECOVER_US_STEP);
 }
 
 static void process_that_lives_is_named(void **state)
@@ -220,7 +228,8 @@ static void look_tells_who_serves_and_who_only_did(void **state)
 	} cases[] = {
 		{UBLK_S_DEV_LIVE, true, true, false, true},
 		{UBLK_S_DEV_LIVE, false, false, false, true},
-		{UBLK_S_DEV_QUIESCED, true, false, true, true}, /* the number may be somebody else's by now */
+		{UBLK_S_DEV_QUIESCED, true, false, true,
+			true}, /* the number may be somebody else's by now */
 		{UBLK_S_DEV_QUIESCED, false, false, true, true},
 		{UBLK_S_DEV_DEAD, true, false, false, false},
 	};

@@ -187,7 +187,8 @@ static void damage_is_refused_and_news_are_skipped(void **state)
 	damaged("user_copy 1\n", "user_copy 1\nnew_key of a later version\n", 0);
 }
 
-/* Whatever the daemon makes an array index, a size or a time of: two beyond its bounds, and the file is named. */
+/* Whatever the daemon makes an array index, a size or a time of: two beyond its bounds, and the
+ * file is named. */
 static void every_number_has_bounds(void **state)
 {
 	static const char *const lines[] = {"device", "queues", "queue_depth", "io_bytes_max",
@@ -205,8 +206,10 @@ static void every_number_has_bounds(void **state)
 	assert_int_equal(ublk_state_write(dir, &in, &err), 0);
 	text_get(7, text);
 	for (const char *at = text; *at; at = strchr(at, '\n') + 1)
-		found += strncmp(at, "boot ", 5) && strchr("0123456789", at[strcspn(at, " \n") + 1]) != NULL &&
-			 strncmp(at, "sluice", 6) && strncmp(at, "end", 3) && strncmp(at, "volume.cc", 9);
+		found += strncmp(at, "boot ", 5) &&
+			 strchr("0123456789", at[strcspn(at, " \n") + 1]) != NULL &&
+			 strncmp(at, "sluice", 6) && strncmp(at, "end", 3) &&
+			 strncmp(at, "volume.cc", 9);
 	assert_int_equal(found, sizeof(lines) / sizeof(*lines)); /* none is left out here */
 	snprintf(path, sizeof(path), "%s/ublk-7.state: ", dir);
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
@@ -216,8 +219,8 @@ static void every_number_has_bounds(void **state)
 		at = strstr(text, key);
 		assert_non_null(at);
 		at += strlen(key);
-		snprintf(changed, sizeof(changed), "%.*s18446744073709551615%s", (int)(at - text), text,
-			at + strcspn(at, "\n"));
+		snprintf(changed, sizeof(changed), "%.*s18446744073709551615%s", (int)(at - text),
+			text, at + strcspn(at, "\n"));
 		text_put(7, changed, strlen(changed));
 		err.text[0] = '\0';
 		assert_int_equal(ublk_state_read(dir, 7, &out, &err), -EINVAL);

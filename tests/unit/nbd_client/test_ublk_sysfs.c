@@ -52,7 +52,8 @@ static void make_link(const char *what, const char *target)
 
 static void devices_are_those_with_a_number(void **state)
 {
-	static const char *const names[] = {"ublkc10", "ublkc2", "ublkc", "ublkc3x", "ublkb4", "ublkc-1"};
+	static const char *const names[] = {
+		"ublkc10", "ublkc2", "ublkc", "ublkc3x", "ublkb4", "ublkc-1"};
 	char sys[128], name[64];
 	int ids[8];
 

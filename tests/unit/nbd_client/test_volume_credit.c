@@ -1,8 +1,9 @@
 /*
- * test_volume_credit.c - credits wanted are rate x delay, within bounds; credits taken back take nothing away
+ * test_volume_credit.c - credits wanted are rate x delay, within bounds; credits taken back take
+ * nothing away
  *
- * The server answers once in ROUND_TURNS milliseconds: so long is the delay, and what is asked for in it is
- * the rate.
+ * The server answers once in ROUND_TURNS milliseconds: so long is the delay, and what is asked for
+ * in it is the rate.
  */
 #include "tests/unit/nbd_client/check.h"
 #include "tests/unit/between.h"
@@ -65,7 +66,8 @@ static void volume_credit_wants_twice_what_a_delay_brings(void **state)
 	i = world_info(w);
 	assert_between(i.read_delay_us, 9000, 11000);
 	assert_between(i.read_bytes_per_s, 5 * READ_BYTES * 80, 5 * READ_BYTES * 120);
-	assert_between(i.credit_wanted_mbufs, 2 * 5 * READ_COST * 8 / 10, 2 * 5 * READ_COST * 12 / 10 + WRITES);
+	assert_between(i.credit_wanted_mbufs, 2 * 5 * READ_COST * 8 / 10,
+		2 * 5 * READ_COST * 12 / 10 + WRITES);
 	assert_int_equal(i.credit_granted_mbufs, LEAST); /* wanting is not having */
 	volume_credit_set(w->volume, i.credit_wanted_mbufs);
 	rounds(w, 2, 12);

@@ -1,7 +1,9 @@
 /*
- * test_volume_flush.c - one FLUSH in flight per device, no error of a FLUSH or FUA hidden by a success
+ * test_volume_flush.c - one FLUSH in flight per device, no error of a FLUSH or FUA hidden by a
+ * success
  *
- * The server of these tests reports an error once, to one of the requests it covers, as fsync() does.
+ * The server of these tests reports an error once, to one of the requests it covers, as fsync()
+ * does.
  */
 #include "tests/unit/nbd_client/check.h"
 #include <errno.h>

@@ -24,8 +24,10 @@ static void export_set(struct fake_server *srv, const struct export *x)
 	srv->block_max = x->block_max;
 }
 
-/* Loses a server that is @was with a WRITE under way; it comes back as @is. Out: the request's index. */
-static struct world *comes_back(const struct export *was, const struct export *is, unsigned connections)
+/* Loses a server that is @was with a WRITE under way; it comes back as @is. Out: the request's
+ * index. */
+static struct world *comes_back(
+	const struct export *was, const struct export *is, unsigned connections)
 {
 	struct world *w = world_create();
 
@@ -112,7 +114,8 @@ static void more_than_the_device_uses_is_served(void **state)
 
 static void abilities_that_came_later_are_not_used(void **state)
 {
-	static const struct export was = {MIB, NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH, 512, MIB, NULL},
+	static const struct export was = {MIB, NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH, 512, MIB,
+		NULL},
 				   is = {MIB, ALL, 512, MIB, NULL};
 	struct world *w = comes_back(&was, &is, 1);
 	unsigned fua = world_ask(w, BLOCK_WRITE, 0, 4096, BLOCK_FUA, 1);
@@ -126,7 +129,8 @@ static void abilities_that_came_later_are_not_used(void **state)
 
 static void read_only_export_may_become_writable(void **state)
 {
-	static const struct export was = {MIB, ALL | NBD_FLAG_READ_ONLY, 512, MIB, NULL}, is = {MIB, ALL, 512, MIB, NULL};
+	static const struct export was = {MIB, ALL | NBD_FLAG_READ_ONLY, 512, MIB, NULL},
+				   is = {MIB, ALL, 512, MIB, NULL};
 	struct world *w = comes_back(&was, &is, 1);
 
 	assert_int_equal(world_info(w).state, VOLUME_READY);

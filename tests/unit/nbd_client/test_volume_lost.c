@@ -297,8 +297,9 @@ static void volume_fail_fails_in_time_and_comes_back(void **state)
 }
 
 /*
- * The link is gone with a WRITE in the NIC's ring, and it is failed. The kernel takes the tag's buffer for
- * another WRITE, where it may; then the link comes back, before a reset of the old connection does.
+ * The link is gone with a WRITE in the NIC's ring, and it is failed. The kernel takes the tag's
+ * buffer for another WRITE, where it may; then the link comes back, before a reset of the old
+ * connection does.
  */
 static void volume_failed_write_does_not_carry_others_bytes(void **state)
 {
@@ -343,7 +344,8 @@ static void volume_fail_is_not_fooled_by_handshakes(void **state)
 	world_destroy(w);
 }
 
-/* Not before it has answered the rest, and with DISC, as the protocol wants; ours is the second FIN. */
+/* Not before it has answered the rest, and with DISC, as the protocol wants; ours is the second
+ * FIN. */
 static void volume_leaves_a_server_that_shuts_down(void **state)
 {
 	struct world *w = world_create();
@@ -370,7 +372,8 @@ static void volume_leaves_a_server_that_shuts_down(void **state)
 	world_destroy(w);
 }
 
-/* It says that it shuts down, and neither closes nor falls silent: it is not listened to for long. */
+/* It says that it shuts down, and neither closes nor falls silent: it is not listened to for long.
+ */
 static void volume_waits_for_no_farewell(void **state)
 {
 	struct world *w = world_create();
@@ -395,7 +398,8 @@ static void volume_waits_for_no_farewell(void **state)
 	world_destroy(w);
 }
 
-/* By force, with hold for ever and no server: what waits fails, what comes fails, nobody is looked for. */
+/* By force, with hold for ever and no server: what waits fails, what comes fails, nobody is looked
+ * for. */
 static void volume_given_up_fails_all_and_takes_on(void **state)
 {
 	struct world *w = world_create();

@@ -1,8 +1,9 @@
 /*
- * test_volume_rest.c - a volume at rest is asked for requests and nothing else, and misses nothing all the same
+ * test_volume_rest.c - a volume at rest is asked for requests and nothing else, and misses nothing
+ * all the same
  *
- * Nothing is in flight in any of these, and turns have passed without work: whatever happens next must be noticed
- * in the turn after it.
+ * Nothing is in flight in any of these, and turns have passed without work: whatever happens next
+ * must be noticed in the turn after it.
  */
 #include "tests/unit/nbd_client/check.h"
 #include <errno.h>
@@ -58,7 +59,8 @@ static void volume_at_rest_hears_that_the_server_is_gone(void **state)
 	}
 }
 
-/* A firewall between forgets an idle connection after 300 s, some after 120 s: two probes may get lost. */
+/* A firewall between forgets an idle connection after 300 s, some after 120 s: two probes may get
+ * lost. */
 static void volume_at_rest_is_kept_known_to_firewalls(void **state)
 {
 	struct world *w = at_rest();

@@ -30,7 +30,8 @@ static void volume_reads_back_what_it_wrote(void **state)
 	world_destroy(w);
 }
 
-/* What worker_idle.c goes by: how many wait, how long that took of late, and whether one of them is being answered. */
+/* What worker_idle.c goes by: how many wait, how long that took of late, and whether one of them is
+ * being answered. */
 static void volume_tells_what_is_under_way(void **state)
 {
 	struct world *w = ready(world_create());
@@ -276,7 +277,8 @@ static void volume_stop_is_bounded_by_its_deadline(void **state)
 	world_destroy(w);
 }
 
-/* Left to the next daemon: what the server answers in time is answered, the rest is nobody's to fail. */
+/* Left to the next daemon: what the server answers in time is answered, the rest is nobody's to
+ * fail. */
 static void volume_that_is_left_fails_nothing(void **state)
 {
 	struct world *w = ready(world_create());

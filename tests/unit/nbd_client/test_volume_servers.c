@@ -90,7 +90,8 @@ static void address_in_both_lists_is_not_given_up(void **state)
 		w->net->is_deaf = world_info(w).conn_ready == 0;
 	}
 	assert_int_equal(w->net->opened, 2);
-	assert_int_equal(world_info(w).conn_ready, 0); /* under way to an address that is still right */
+	assert_int_equal(
+		world_info(w).conn_ready, 0); /* under way to an address that is still right */
 	volume_servers_set(w->volume, &s);
 	w->net->is_deaf = false;
 	world_turns(w, 200);
@@ -167,7 +168,8 @@ static void parts_take_the_new_addresses_from_their_leader(void **state)
 	both_turn(a, b, 50);
 	volume_servers_set(a->volume, &s);
 	a->net->connect_error = b->net->connect_error = 0;
-	for (unsigned i = 0; i < 20000 && world_info(b).conn_ready + world_info(a).conn_ready < 2; i++)
+	for (unsigned i = 0; i < 20000 && world_info(b).conn_ready + world_info(a).conn_ready < 2;
+		i++)
 		both_turn(a, b, 1);
 	assert_int_equal(goes_to(a), 7);
 	assert_int_equal(goes_to(b), 7);

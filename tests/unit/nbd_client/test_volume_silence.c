@@ -1,5 +1,6 @@
 /*
- * test_volume_silence.c - a server that takes long is waited for; one that is dead is given up in time
+ * test_volume_silence.c - a server that takes long is waited for; one that is dead is given up in
+ * time
  */
 #include "tests/unit/nbd_client/check.h"
 #include <errno.h>
@@ -86,7 +87,8 @@ static void silence_is_left_to_tcp(void **state)
 	assert_int_equal(target->user_timeout_us, 15000000);
 	assert_int_equal(target->keepalive_busy_us, 5000000);
 	assert_int_equal(
-		target->keepalive_busy_us + STREAM_KEEPALIVE_PROBES * target->keepalive_step_us, 15000000);
+		target->keepalive_busy_us + STREAM_KEEPALIVE_PROBES * target->keepalive_step_us,
+		15000000);
 	assert_false(w->net->streams[0].is_expecting);
 	w->srv->is_silent = true;
 	world_ask(w, BLOCK_READ, 0, 4096, 0, 0);

@@ -1,8 +1,8 @@
 /*
  * conv_peer.c - what the peer of a conversation sends
  *
- * Builds TCP/IP packets on its own, with nothing of the product: a mistake in the product's wire code
- * cannot hide behind the same mistake here.
+ * Builds TCP/IP packets on its own, with nothing of the product: a mistake in the product's wire
+ * code cannot hide behind the same mistake here.
  */
 #include "tests/unit/net/conv_impl.h"
 
@@ -165,6 +165,7 @@ void conv_icmp(uint8_t type, uint8_t code, uint16_t mtu, uint32_t seq)
 	put16(tcp + 2, PEER_PORT);
 	put32(tcp + 4, seq - OUR_ISS + conv.iss);
 	ip_build(p, len, proto, 0);
-	put16(icmp + 2, 0xffff & ~sum(icmp, len, conv.opt.ip6 ? conv_pseudo(false, len, proto) : 0));
+	put16(icmp + 2,
+		0xffff & ~sum(icmp, len, conv.opt.ip6 ? conv_pseudo(false, len, proto) : 0));
 	stt_rx(conv.stt, p, ip_bytes() + len);
 }

@@ -1,9 +1,9 @@
 /*
  * conv_read.c - what we sent, read by the peer of a conversation
  *
- * Reads packets on its own, as conv_peer.c builds them. With CONV_TSO in the environment the stack is
- * let send packets beyond the MTU, which are cut here as a NIC would cut them: a script then sees the
- * same segments, and each conversation is one about TSO too.
+ * Reads packets on its own, as conv_peer.c builds them. With CONV_TSO in the environment the stack
+ * is let send packets beyond the MTU, which are cut here as a NIC would cut them: a script then
+ * sees the same segments, and each conversation is one about TSO too.
  */
 #include "tests/unit/net/conv_impl.h"
 

@@ -36,7 +36,8 @@ static struct nd advert(void)
 }
 
 /* As frame_ip() has it, with the extension header @ext of type @ext_first before the message. */
-static bool rx_nd_behind(const struct nd *nd, uint8_t ext_first, const uint8_t *ext, uint32_t ext_len)
+static bool rx_nd_behind(
+	const struct nd *nd, uint8_t ext_first, const uint8_t *ext, uint32_t ext_len)
 {
 	uint8_t l4[32] = {nd->type, nd->code, [4] = nd->flags};
 	uint32_t len = nd->option ? 32 : 24;

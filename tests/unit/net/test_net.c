@@ -310,7 +310,8 @@ static void net_answers_do_not_crowd_out_questions(void **state)
 	unsigned n;
 
 	flood_with_questions(2 * NET_CONTROL_MAX);
-	assert_int_equal(neigh_send(sc.net, neigh_want(sc.net, &ip), mbuf_of((const uint8_t *)"E", 1), sc.now_us, &waits),
+	assert_int_equal(neigh_send(sc.net, neigh_want(sc.net, &ip),
+				 mbuf_of((const uint8_t *)"E", 1), sc.now_us, &waits),
 		-EINPROGRESS);
 	n = net_output(sc.net, out, 2 * NET_CONTROL_MAX, sc.now_us);
 	assert_int_equal(count_sent(out, n, 0x0806, 1), 1);

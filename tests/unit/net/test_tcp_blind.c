@@ -2,7 +2,8 @@
  * test_tcp_blind.c - somebody off the path who guesses: RFC 5961, RFC 5927, RFC 9293 3.9.2.2
  *
  * He knows the addresses and ports and has to guess the numbers. What he sends must neither end the
- * connection nor put a byte into it, must cost us few answers, and must not touch the connection beside it.
+ * connection nor put a byte into it, must cost us few answers, and must not touch the connection
+ * beside it.
  */
 #include "tests/unit/net/conv.h"
 #include "tests/unit/between.h"

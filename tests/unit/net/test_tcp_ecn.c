@@ -152,7 +152,8 @@ static uint32_t quick_acks_spent(void)
 	return at;
 }
 
-/* RFC 8257 3.2: bytes from before and from behind the change do not share an ACK, whichever way the mark changes. */
+/* RFC 8257 3.2: bytes from before and from behind the change do not share an ACK, whichever way the
+ * mark changes. */
 static void tcp_dctcp_acknowledges_each_side_of_a_change(void **state)
 {
 	uint32_t at;
@@ -172,7 +173,8 @@ static void tcp_dctcp_acknowledges_each_side_of_a_change(void **state)
 	tx_none();
 }
 
-/* In one burst: an ACK for each side of each change, as far as there is room for them, and none twice. */
+/* In one burst: an ACK for each side of each change, as far as there is room for them, and none
+ * twice. */
 static void tcp_dctcp_burst_of_changes_is_acknowledged_piece_by_piece(void **state)
 {
 	uint32_t at;
@@ -180,12 +182,14 @@ static void tcp_dctcp_burst_of_changes_is_acknowledged_piece_by_piece(void **sta
 	open_with(.ecn = true, .cc = "dctcp", .ts = true, .wscale = true, .wscale_value = 7);
 	at = quick_acks_spent();
 	for (unsigned i = 0; i < 6; i++)
-		rx(.flags = ACK, .seq = at + 500 * i, .len = 500, .ack = 101, .ecn = i & 1 ? CE : ECT0);
+		rx(.flags = ACK, .seq = at + 500 * i, .len = 500, .ack = 101,
+			.ecn = i & 1 ? CE : ECT0);
 	for (unsigned i = 0; i < 6; i++)
 		tx(.flags = (uint8_t)(ACK | (i & 1 ? ECE : 0)), .ack = at + 500 * (i + 1));
 	tx_none();
 	for (unsigned i = 6; i < 30; i++)
-		rx(.flags = ACK, .seq = at + 500 * i, .len = 500, .ack = 101, .ecn = i & 1 ? CE : ECT0);
+		rx(.flags = ACK, .seq = at + 500 * i, .len = 500, .ack = 101,
+			.ecn = i & 1 ? CE : ECT0);
 	assert_int_equal(tx_drain(), 9);
 	assert_int_equal(conv.last.ack, at + 15000);
 }

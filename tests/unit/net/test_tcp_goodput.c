@@ -1,11 +1,11 @@
 /*
  * test_tcp_goodput.c - how much gets through a bad wire, in virtual time
  *
- * Our sender against the simulator's reference peer over the wire of bench/tcp-loss: a round trip of
- * 4 ms, 25 MB/s, a queue of 128 KiB, random loss or reordering. Nothing but the rules of the sender
- * decides here, no scheduler and no driver, so what is lost against the kernel in the bench is either
- * seen here too or is not TCP's. The yardstick is theory: 1.22 / sqrt(p) segments a round trip, which
- * CUBIC promises not to fall short of (RFC 9438 4.3).
+ * Our sender against the simulator's reference peer over the wire of bench/tcp-loss: a round trip
+ * of 4 ms, 25 MB/s, a queue of 128 KiB, random loss or reordering. Nothing but the rules of the
+ * sender decides here, no scheduler and no driver, so what is lost against the kernel in the bench
+ * is either seen here too or is not TCP's. The yardstick is theory: 1.22 / sqrt(p) segments a round
+ * trip, which CUBIC promises not to fall short of (RFC 9438 4.3).
  *
  *     test_tcp_goodput LOSS_PPM EARLY_PPM [SEED [REST_US]]     one run, a line of figures
  */
@@ -96,7 +96,8 @@ static void exchange(void)
 	while (stt_send(w.stt, w.conn, piece, sizeof(piece)) > 0)
 		;
 	while ((n = stt_tx(w.stt, bytes, sizeof(bytes))) > 0)
-		link_send(&w.links[TO_PEER], &w.flights, &w.rnd, TO_PEER, bytes, (size_t)n, w.now_us);
+		link_send(
+			&w.links[TO_PEER], &w.flights, &w.rnd, TO_PEER, bytes, (size_t)n, w.now_us);
 	peer_read(&w.peer, peer_readable(&w.peer));
 	while ((m = peer_output(&w.peer, bytes, w.now_us)) > 0)
 		link_send(&w.links[TO_US], &w.flights, &w.rnd, TO_US, bytes, m, w.now_us);
@@ -124,7 +125,8 @@ static void advance(void)
 }
 
 /* Bytes a second that reached the peer's application. */
-static double run(uint64_t seed, uint32_t loss_ppm, uint32_t early_ppm, uint32_t rest_us, bool is_told)
+static double run(
+	uint64_t seed, uint32_t loss_ppm, uint32_t early_ppm, uint32_t rest_us, bool is_told)
 {
 	struct stt_info info = {.size = sizeof(info)};
 	uint64_t start_us, end_us;
@@ -140,8 +142,10 @@ static double run(uint64_t seed, uint32_t loss_ppm, uint32_t early_ppm, uint32_t
 	rate = (double)peer_received(&w.peer) * 1e6 / (double)RUN_US;
 	stt_info(w.stt, w.conn, &info);
 	if (is_told)
-		print_message("%.2f MB/s, retransmitted %u, srtt %u us, rto %u us, cwnd %u, ssthresh %u\n", rate / 1e6,
-			info.retrans_segs, info.srtt_us, info.rto_us, info.cwnd_bytes, info.ssthresh_bytes);
+		print_message("%.2f MB/s, retransmitted %u, srtt %u us, rto %u us, cwnd %u, "
+			      "ssthresh %u\n",
+			rate / 1e6, info.retrans_segs, info.srtt_us, info.rto_us, info.cwnd_bytes,
+			info.ssthresh_bytes);
 	w.retrans_segs = info.retrans_segs;
 	stt_destroy(w.stt);
 	flights_clear(&w.flights);
@@ -155,7 +159,8 @@ static double mean(uint32_t loss_ppm, uint32_t early_ppm, uint32_t rest_us)
 
 	for (uint64_t seed = 1; seed <= 3; seed++)
 		sum += run(seed, loss_ppm, early_ppm, rest_us, false);
-	print_message("loss %u ppm, early %u ppm, rests of %u us: %.2f MB/s\n", loss_ppm, early_ppm, rest_us, sum / 3e6);
+	print_message("loss %u ppm, early %u ppm, rests of %u us: %.2f MB/s\n", loss_ppm, early_ppm,
+		rest_us, sum / 3e6);
 	return sum / 3;
 }
 
@@ -175,16 +180,17 @@ static void tcp_sends_what_theory_allows_at_one_percent_lost(void **state)
 	assert_true(mean(10000, 0, 0) > 0.9 * theory(10000));
 }
 
-/* Three in a hundred overtake 2 ms worth of packets, and now and then make the smallest round trip a
- * tenth of a millisecond: a quarter of that is no window to wait in (RFC 8985 6.2 step 4 widens it). */
+/* Three in a hundred overtake 2 ms worth of packets, and now and then make the smallest round trip
+ * a tenth of a millisecond: a quarter of that is no window to wait in (RFC 8985 6.2 step 4 widens
+ * it). */
 static void tcp_learns_how_late_the_wire_may_be(void **state)
 {
 	assert_true(mean(0, 30000, 0) > 0.9 * BYTES_PER_S);
 	assert_true(w.retrans_segs < 1200);
 }
 
-/* Whoever rests finds the SACK that makes a segment lost and the ACK that shows it was late in one turn, and sends nothing
- * again between them: the reduction is undone all the same. */
+/* Whoever rests finds the SACK that makes a segment lost and the ACK that shows it was late in one
+ * turn, and sends nothing again between them: the reduction is undone all the same. */
 static void tcp_that_rests_loses_nothing_to_a_late_segment(void **state)
 {
 	assert_true(mean(0, 30000, 250) > 0.9 * BYTES_PER_S);
@@ -200,8 +206,8 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 2) {
-		run(argc > 3 ? strtoull(argv[3], NULL, 0) : 1, (uint32_t)atoi(argv[1]), (uint32_t)atoi(argv[2]),
-			argc > 4 ? (uint32_t)atoi(argv[4]) : 0, true);
+		run(argc > 3 ? strtoull(argv[3], NULL, 0) : 1, (uint32_t)atoi(argv[1]),
+			(uint32_t)atoi(argv[2]), argc > 4 ? (uint32_t)atoi(argv[4]) : 0, true);
 		return 0;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);

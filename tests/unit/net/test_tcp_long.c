@@ -1,8 +1,8 @@
 /*
  * test_tcp_long.c - connections that carried more than half of the sequence space
  *
- * Sequence numbers are compared by their signed distance, so one that is remembered for 2 GiB without
- * being moved lies ahead of everything. The bytes really pass, 64 KiB a packet, unread.
+ * Sequence numbers are compared by their signed distance, so one that is remembered for 2 GiB
+ * without being moved lies ahead of everything. The bytes really pass, 64 KiB a packet, unread.
  */
 #include "tests/unit/net/conv.h"
 
@@ -12,7 +12,8 @@
 
 static uint8_t packet[65600];
 
-/* Sends zeroes and acknowledges each packet until @bytes have passed. Out: the next script number. */
+/* Sends zeroes and acknowledges each packet until @bytes have passed. Out: the next script number.
+ */
 static uint32_t carry(uint64_t bytes)
 {
 	static const uint8_t zeroes[PIECE_BYTES];

@@ -1,9 +1,9 @@
 /*
  * test_tcp_memory.c - no memory, at each step of a connection's life: the exhaustion table
  *
- * Allocations fail for a while, and not one byte is lost by it: what could not be sent or taken comes
- * again, within two retransmission timeouts after memory is back. conv_end() holds each of these to
- * giving every mbuf back.
+ * Allocations fail for a while, and not one byte is lost by it: what could not be sent or taken
+ * comes again, within two retransmission timeouts after memory is back. conv_end() holds each of
+ * these to giving every mbuf back.
  */
 #include "tests/unit/net/conv.h"
 #include "tests/unit/between.h"
@@ -75,7 +75,8 @@ static void tcp_no_memory_for_first_data_delays_it(void **state)
 	tx(.flags = ACK, .seq = 2101, .len = 1000);
 }
 
-/* Fresh data finds the out-of-order queue full and memory short: the hole is filled all the same. */
+/* Fresh data finds the out-of-order queue full and memory short: the hole is filled all the same.
+ */
 static void tcp_hole_is_filled_with_a_full_out_of_order_queue(void **state)
 {
 	open_with(.quota = 32, .wnd = 60000);
@@ -132,7 +133,8 @@ static void tcp_no_memory_for_a_retransmission_delays_it(void **state)
 	tx(.flags = ACK, .seq = 101, .len = 1000);
 }
 
-/* The ACK that would free the last WRITE's buffer is lost for lack of one: the probe fetches another. */
+/* The ACK that would free the last WRITE's buffer is lost for lack of one: the probe fetches
+ * another. */
 static void tcp_no_memory_for_the_ack_of_the_last_write_is_made_good(void **state)
 {
 	open_with(.rtt_ms = 10);

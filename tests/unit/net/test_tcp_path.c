@@ -1,8 +1,9 @@
 /*
- * test_tcp_path.c - a connection whose way fails, seen from inside the stack (RFC 1122 3.3.1.4, 4.2.3.5)
+ * test_tcp_path.c - a connection whose way fails, seen from inside the stack (RFC
+ * 1122 3.3.1.4, 4.2.3.5)
  *
- * The test library answers every question about the peer's link address, so what the stack asks is read from
- * its counters.
+ * The test library answers every question about the peer's link address, so what the stack asks is
+ * read from its counters.
  */
 #include "tests/unit/net/conv.h"
 
@@ -45,7 +46,8 @@ static void tcp_next_hop_is_asked_at_r1(void **state)
 	assert_int_equal(arp_questions(), before + 1);
 }
 
-/* The third SYN without an answer is late enough for R1; the probe of the hint's stale entry is over. */
+/* The third SYN without an answer is late enough for R1; the probe of the hint's stale entry is
+ * over. */
 static void tcp_next_hop_of_a_silent_open_is_asked(void **state)
 {
 	uint64_t before;

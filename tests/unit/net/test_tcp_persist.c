@@ -1,6 +1,6 @@
 /*
- * test_tcp_persist.c - windows that shut, shrink or stay silly, and peers that fall silent: RFC 9293 3.8.6,
- * 3.8.4, 3.8.3
+ * test_tcp_persist.c - windows that shut, shrink or stay silly, and peers that fall silent: RFC
+ * 9293 3.8.6, 3.8.4, 3.8.3
  */
 #include "tests/unit/net/conv.h"
 #include "tests/unit/between.h"
@@ -110,7 +110,8 @@ static void tcp_data_beyond_a_shrunk_edge_does_not_end_the_connection(void **sta
 	assert_int_equal(info().state, STT_ESTABLISHED);
 }
 
-/* Shut and opened again by ACKs of one number, within a recovery: what is missing leaves at once. */
+/* Shut and opened again by ACKs of one number, within a recovery: what is missing leaves at once.
+ */
 static void shut_and_open(uint32_t ack)
 {
 	rx(.flags = ACK, .seq = 901, .ack = ack, .is_shut = true);
@@ -216,7 +217,8 @@ static void tcp_keepalive_survives_lost_answers(void **state)
 	}
 }
 
-/* Time goes from deadline to deadline for @us. Out: keep-alive probes (no text, SND.NXT - 1 = @seq) on the way. */
+/* Time goes from deadline to deadline for @us. Out: keep-alive probes (no text, SND.NXT - 1 = @seq)
+ * on the way. */
 static unsigned probes_within(uint64_t us, uint32_t seq)
 {
 	uint64_t end_us = stt_now_us(conv.stt) + us, next_us;
@@ -225,7 +227,8 @@ static unsigned probes_within(uint64_t us, uint32_t seq)
 	while (info().state != STT_CLOSED && (next_us = stt_deadline_us(conv.stt)) <= end_us) {
 		stt_advance_us(conv.stt, next_us);
 		while (tx_any())
-			probes += conv.last.len == 0 && conv.last.seq == seq && !(conv.last.flags & RST);
+			probes += conv.last.len == 0 && conv.last.seq == seq &&
+				  !(conv.last.flags & RST);
 	}
 	if (stt_now_us(conv.stt) < end_us)
 		stt_advance_us(conv.stt, end_us);
@@ -257,7 +260,8 @@ static void tcp_keepalive_is_silent_beside_a_window_probe(void **state)
 	assert_int_equal(info().state, STT_ESTABLISHED);
 }
 
-/* Idle for long, then an answer is awaited: its own period counts from there, and so does the end. */
+/* Idle for long, then an answer is awaited: its own period counts from there, and so does the end.
+ */
 static void tcp_keepalive_is_quicker_while_an_answer_is_awaited(void **state)
 {
 	open_with(.rtt_ms = 10);

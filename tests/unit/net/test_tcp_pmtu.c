@@ -48,7 +48,8 @@ static void tcp_too_big_about_another_number_is_ignored(void **state)
 	assert_int_equal(info().mss, 1460);
 }
 
-/* RFC 1191 3: a path narrower than that gets packets of the floor's size, and its routers may cut them. */
+/* RFC 1191 3: a path narrower than that gets packets of the floor's size, and its routers may cut
+ * them. */
 static void tcp_path_mtu_has_a_floor(void **state)
 {
 	open_with(.mss = 1460, .mtu = 1500, .is_narrow = true);
@@ -68,7 +69,8 @@ static void tcp_path_mtu_has_a_floor(void **state)
 	assert_true(conv.has_df);
 }
 
-/* RFC 5927 7.2, RFC 1191 6.5: each message costs the window once, in full packets, however often it was cut before. */
+/* RFC 5927 7.2, RFC 1191 6.5: each message costs the window once, in full packets, however often it
+ * was cut before. */
 static void tcp_ten_messages_resend_ten_windows(void **state)
 {
 	open_with(.mss = 1460, .mtu = 1500);
@@ -80,7 +82,8 @@ static void tcp_ten_messages_resend_ten_windows(void **state)
 		conv_icmp(UNREACHABLE, TOO_BIG, 1500 - i, 101);
 		while (tx_any()) {
 			packets++;
-			assert_int_equal(conv.last.len, packets < 10 ? 1460 - i : 14000 - 9 * (1460 - i));
+			assert_int_equal(
+				conv.last.len, packets < 10 ? 1460 - i : 14000 - 9 * (1460 - i));
 		}
 		assert_int_equal(packets, 10);
 	}
@@ -210,7 +213,8 @@ static void tcp_black_hole_once_proved_outlives_a_silence(void **state)
 	}
 }
 
-/* A path that loses what is larger, without a word, to a receiver that acknowledges what arrives. */
+/* A path that loses what is larger, without a word, to a receiver that acknowledges what arrives.
+ */
 static struct {
 	uint32_t mtu, next;
 	bool has[1 << 18];
@@ -228,7 +232,8 @@ static void path_carry(void)
 			path.next++;
 		while (path.has[run.end - 101])
 			run.end++;
-		rx(.flags = ACK, .seq = 901, .ack = path.next, .sacks = run.start > path.next, .sack = {run});
+		rx(.flags = ACK, .seq = 901, .ack = path.next, .sacks = run.start > path.next,
+			.sack = {run});
 	}
 }
 
@@ -256,16 +261,24 @@ static void path_open(uint16_t link_mtu, uint32_t mtu)
 	stt_set(conv.stt, conv.id, "user_timeout_us", 15000000);
 }
 
-/* RFC 8899 4.3: larger than the base is what counts, not full; also what the tail loss probe left of a burst. */
+/* RFC 8899 4.3: larger than the base is what counts, not full; also what the tail loss probe left
+ * of a burst. */
 static void tcp_black_hole_is_left_whatever_was_written(void **state)
 {
 	const struct {
 		uint16_t link_mtu, mtu;
 		uint32_t writes, bytes;
 	} tries[] = {
-		{9000, 1500, 1, 4096}, {9000, 1500, 1, 8192}, {9000, 1500, 1, 16384}, {9000, 1500, 32, 4096},
-		{9000, 1500, 1, 131072}, {9000, 1500, 1, 1500}, {1500, 1400, 1, 1440}, {1500, 1400, 1, 2800},
-		{1500, 1400, 3, 1380}, {1500, 1100, 1, 1100},
+		{9000, 1500, 1, 4096},
+		{9000, 1500, 1, 8192},
+		{9000, 1500, 1, 16384},
+		{9000, 1500, 32, 4096},
+		{9000, 1500, 1, 131072},
+		{9000, 1500, 1, 1500},
+		{1500, 1400, 1, 1440},
+		{1500, 1400, 1, 2800},
+		{1500, 1400, 3, 1380},
+		{1500, 1100, 1, 1100},
 	};
 
 	for (unsigned i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {

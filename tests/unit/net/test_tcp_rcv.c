@@ -71,7 +71,8 @@ static void tcp_ack_of_two_segments_rides_on_data(void **state)
 	tx_none();
 }
 
-/* What comes meanwhile puts it off no further; and much of it, a quarter of the window, does not wait at all. */
+/* What comes meanwhile puts it off no further; and much of it, a quarter of the window, does not
+ * wait at all. */
 static void tcp_ack_waits_for_no_more_than_a_quarter_of_the_window(void **state)
 {
 	uint32_t seq, i, most;
@@ -90,7 +91,8 @@ static void tcp_ack_waits_for_no_more_than_a_quarter_of_the_window(void **state)
 	tx_none();
 }
 
-/* Room that the reader made is no reason for a packet of its own while more than half of the window is open. */
+/* Room that the reader made is no reason for a packet of its own while more than half of the window
+ * is open. */
 static void tcp_open_window_is_not_reported_by_itself(void **state)
 {
 	uint32_t seq, i;

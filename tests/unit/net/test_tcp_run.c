@@ -1,10 +1,11 @@
 /*
  * test_tcp_run.c - a burst taken as a run leaves what its segments, taken one by one, would leave
  *
- * Each case is a burst around one segment that is not like the others. It is played twice, packet by
- * packet and in one burst, and everything that can be seen of the connection afterwards must be equal: the
- * stream, what is sent, the windows, where each mbuf is, and when it wants to be called again. A young
- * connection acknowledges at once, an older one when an ACK is due: each case is played with both.
+ * Each case is a burst around one segment that is not like the others. It is played twice, packet
+ * by packet and in one burst, and everything that can be seen of the connection afterwards must be
+ * equal: the stream, what is sent, the windows, where each mbuf is, and when it wants to be called
+ * again. A young connection acknowledges at once, an older one when an ACK is due: each case is
+ * played with both.
  */
 #include "tests/unit/net/conv.h"
 
@@ -39,29 +40,65 @@ static const struct burst_case cases[] = {
 	{"all alike", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4)}}, 4},
 	{"timestamps", {.ts = true}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4)}}, 4},
 	{"IPv6", {.ip6 = true}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4)}}, 4},
-	{"PSH", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .flags = ACK | PSH}, {TEXT(3)}, {TEXT(4)}}, 4},
-	{"FIN", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4), .flags = ACK | FIN}}, 3},
-	{"a reset", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .flags = RST, .len = NO_TEXT}, {TEXT(2)}, {TEXT(3)}}, 1},
-	{"SYN", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .flags = ACK | SYN}, {TEXT(2)}, {TEXT(3)}}, 2},
+	{"PSH", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .flags = ACK | PSH}, {TEXT(3)}, {TEXT(4)}},
+		4},
+	{"FIN", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4), .flags = ACK | FIN}},
+		3},
+	{"a reset", {0},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .flags = RST, .len = NO_TEXT}, {TEXT(2)},
+			{TEXT(3)}},
+		1},
+	{"SYN", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .flags = ACK | SYN}, {TEXT(2)}, {TEXT(3)}},
+		2},
 	{"a hole", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(3)}, {TEXT(4)}, {TEXT(2)}}, 1},
 	{"a duplicate", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}}, 1},
-	{"an overlap", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(1), .len = 1400}, {TEXT(2)}, {TEXT(3)}}, 1},
-	{"no text", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .len = NO_TEXT}, {TEXT(2)}, {TEXT(3)}}, 2},
-	{"little text", {0}, {{TEXT(0)}, {TEXT(1), .len = 10}, {.seq = 1911, .len = 990}, {TEXT(2)}, {TEXT(3)}}, 2},
-	{"another window", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .wnd = 9000}, {TEXT(3), .wnd = 9000}, {TEXT(4), .wnd = 9000}}, 2},
-	{"another ACK", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .ack = 601}, {TEXT(3), .ack = 601}, {TEXT(4), .ack = 601}}, 2},
-	{"an ACK of what was not sent", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .ack = 9101}, {TEXT(2)}, {TEXT(3)}}, 2},
-	{"another clock", {.ts = true}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .has_ts = true, .tsval = TSVAL_PEER + 7}, {TEXT(3)}, {TEXT(4)}}, 2},
-	{"an old clock", {.ts = true}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .has_ts = true, .tsval = TSVAL_PEER - 7}, {TEXT(2)}, {TEXT(3)}}, 2},
-	{"no clock", {.ts = true}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .no_ts = true}, {TEXT(2)}, {TEXT(3)}}, 2},
-	{"congestion", {.ecn = true}, {{TEXT(0), .ecn = 2}, {TEXT(1), .ecn = 2}, {TEXT(2), .ecn = 3}, {TEXT(3), .ecn = 2}, {TEXT(4), .ecn = 2}}, 1},
+	{"an overlap", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(1), .len = 1400}, {TEXT(2)}, {TEXT(3)}},
+		1},
+	{"no text", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .len = NO_TEXT}, {TEXT(2)}, {TEXT(3)}},
+		2},
+	{"little text", {0},
+		{{TEXT(0)}, {TEXT(1), .len = 10}, {.seq = 1911, .len = 990}, {TEXT(2)}, {TEXT(3)}},
+		2},
+	{"another window", {0},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .wnd = 9000}, {TEXT(3), .wnd = 9000},
+			{TEXT(4), .wnd = 9000}},
+		2},
+	{"another ACK", {0},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .ack = 601}, {TEXT(3), .ack = 601},
+			{TEXT(4), .ack = 601}},
+		2},
+	{"an ACK of what was not sent", {0},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .ack = 9101}, {TEXT(2)}, {TEXT(3)}}, 2},
+	{"another clock", {.ts = true},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .has_ts = true, .tsval = TSVAL_PEER + 7},
+			{TEXT(3)}, {TEXT(4)}},
+		2},
+	{"an old clock", {.ts = true},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .has_ts = true, .tsval = TSVAL_PEER - 7},
+			{TEXT(2)}, {TEXT(3)}},
+		2},
+	{"no clock", {.ts = true},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .no_ts = true}, {TEXT(2)}, {TEXT(3)}}, 2},
+	{"congestion", {.ecn = true},
+		{{TEXT(0), .ecn = 2}, {TEXT(1), .ecn = 2}, {TEXT(2), .ecn = 3}, {TEXT(3), .ecn = 2},
+			{TEXT(4), .ecn = 2}},
+		1},
 	{"congestion over IPv6", {.ecn = true, .ip6 = true},
-		{{TEXT(0), .ecn = 2}, {TEXT(1), .ecn = 2}, {TEXT(2), .ecn = 3}, {TEXT(3), .ecn = 2}, {TEXT(4), .ecn = 2}}, 1},
-	{"a bad checksum", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .bad_csum = true}, {TEXT(2)}, {TEXT(3)}}, 2},
-	{"SACK blocks", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .sacks = 1, .sack = {{201, 301}}}, {TEXT(3)}, {TEXT(4)}}, 2},
-	{"a stranger between", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2), .sport = 999}, {TEXT(2)}, {TEXT(3)}}, 2},
-	{"no room in the ledger", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4)}}, 2, .limit = 3},
-	{"no window left", {.quota = 4}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4)}}, 1},
+		{{TEXT(0), .ecn = 2}, {TEXT(1), .ecn = 2}, {TEXT(2), .ecn = 3}, {TEXT(3), .ecn = 2},
+			{TEXT(4), .ecn = 2}},
+		1},
+	{"a bad checksum", {0},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .bad_csum = true}, {TEXT(2)}, {TEXT(3)}}, 2},
+	{"SACK blocks", {0},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .sacks = 1, .sack = {{201, 301}}}, {TEXT(3)},
+			{TEXT(4)}},
+		2},
+	{"a stranger between", {0},
+		{{TEXT(0)}, {TEXT(1)}, {TEXT(2), .sport = 999}, {TEXT(2)}, {TEXT(3)}}, 2},
+	{"no room in the ledger", {0}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4)}}, 2,
+		.limit = 3},
+	{"no window left", {.quota = 4}, {{TEXT(0)}, {TEXT(1)}, {TEXT(2)}, {TEXT(3)}, {TEXT(4)}},
+		1},
 };
 
 static void arrive(struct segment s, uint32_t later)
@@ -119,7 +156,8 @@ static void play(const struct burst_case *c, bool is_old, bool is_burst, struct 
 	stt_burst_end(conv.stt);
 	seen->info = info();
 	seen->charged = charged_to(conv.stt->owner);
-	while ((n = stt_tx(conv.stt, seen->sent + seen->sent_bytes, sizeof(seen->sent) - (size_t)seen->sent_bytes)) > 0)
+	while ((n = stt_tx(conv.stt, seen->sent + seen->sent_bytes,
+			sizeof(seen->sent) - (size_t)seen->sent_bytes)) > 0)
 		seen->sent_bytes += n;
 	seen->deadline_us = stt_deadline_us(conv.stt);
 	n = stt_recv(conv.stt, conv.id, seen->got, sizeof(seen->got));
@@ -138,12 +176,16 @@ static void compare(const struct burst_case *c, bool is_old)
 	if (alone.in_run != 0 || together.in_run != c->in_run)
 		fail_msg("%s: a run took %lu segments, not %u; of single packets %lu", c->name,
 			(unsigned long)together.in_run, c->in_run, (unsigned long)alone.in_run);
-	if (alone.got_bytes != together.got_bytes || memcmp(alone.got, together.got, sizeof(alone.got)) != 0)
-		fail_msg("%s: %ld bytes were read alone, %ld together", c->name, alone.got_bytes, together.got_bytes);
-	if (alone.sent_bytes != together.sent_bytes || memcmp(alone.sent, together.sent, sizeof(alone.sent)) != 0)
+	if (alone.got_bytes != together.got_bytes ||
+		memcmp(alone.got, together.got, sizeof(alone.got)) != 0)
+		fail_msg("%s: %ld bytes were read alone, %ld together", c->name, alone.got_bytes,
+			together.got_bytes);
+	if (alone.sent_bytes != together.sent_bytes ||
+		memcmp(alone.sent, together.sent, sizeof(alone.sent)) != 0)
 		fail_msg("%s: another answer", c->name);
 	if (alone.charged != together.charged)
-		fail_msg("%s: %u mbufs are the connection's alone, %u together", c->name, alone.charged, together.charged);
+		fail_msg("%s: %u mbufs are the connection's alone, %u together", c->name,
+			alone.charged, together.charged);
 	if (memcmp(&alone.info, &together.info, sizeof(alone.info)) != 0)
 		fail_msg("%s: another state", c->name);
 	if (alone.deadline_us != together.deadline_us)

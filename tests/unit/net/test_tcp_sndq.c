@@ -29,8 +29,10 @@ static int eal_start(void **state)
 	static char arg[][24] = {"test", "--no-huge", "-m", "64", "--no-pci", "--no-shconf",
 		"--iova-mode=va", "--no-telemetry", "--log-level=error", "-l", "0"};
 	char *argv[RTE_DIM(arg) + 1] = {0};
-	const struct reserve_config hdr = {
-		.name = "hdr", .total_count = 63, .data_bytes = RTE_PKTMBUF_HEADROOM + 256, .socket = SOCKET_ID_ANY};
+	const struct reserve_config hdr = {.name = "hdr",
+		.total_count = 63,
+		.data_bytes = RTE_PKTMBUF_HEADROOM + 256,
+		.socket = SOCKET_ID_ANY};
 
 	for (size_t i = 0; i < RTE_DIM(arg); i++)
 		argv[i] = arg[i];
@@ -54,9 +56,12 @@ static int eal_stop(void **state)
 /* An empty queue, over memory in pages of @page_bytes. */
 static void queue_make(uint64_t page_bytes)
 {
-	queue = (struct tcp_sndq){.chunks = chunks, .count_max = STREAM_CHUNK_MAX, .bytes_max = 1u << 20};
-	buf = (struct stream_buf){
-		.base = memory, .iova = IOVA_BASE, .bytes = sizeof(memory), .page_bytes = page_bytes};
+	queue = (struct tcp_sndq){
+		.chunks = chunks, .count_max = STREAM_CHUNK_MAX, .bytes_max = 1u << 20};
+	buf = (struct stream_buf){.base = memory,
+		.iova = IOVA_BASE,
+		.bytes = sizeof(memory),
+		.page_bytes = page_bytes};
 }
 
 /* A packet of @len bytes from @off on; in @got how many it became. */

@@ -1,8 +1,8 @@
 /*
  * test_tcp_states.c - odd segments in every state: RFC 9293 3.10.7, and 3.6 for how it ends
  *
- * The table of section 3.10.7.4 has a column for each state and a row for each control bit; what is not
- * tested where its subject is (open, close, rst) is here, state by state.
+ * The table of section 3.10.7.4 has a column for each state and a row for each control bit; what is
+ * not tested where its subject is (open, close, rst) is here, state by state.
  */
 #include "tests/unit/net/conv.h"
 

@@ -70,7 +70,8 @@ static void tcp_old_timestamp_is_acknowledged_and_dropped(void **state)
 	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101);
 	tx_drain();
 	read_bytes(10);
-	rx(.flags = ACK, .seq = 911, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER + 50);
+	rx(.flags = ACK, .seq = 911, .len = 10, .ack = 101, .has_ts = true,
+		.tsval = TSVAL_PEER + 50);
 	tx(.flags = ACK, .ack = 911);
 	read_nothing();
 }
@@ -79,8 +80,11 @@ static void tcp_old_timestamp_is_acknowledged_and_dropped(void **state)
 static void tcp_refused_segment_leaves_no_timestamp(void **state)
 {
 	const struct segment refused[] = {
-		{.flags = ACK, .seq = 901, .len = 5, .ack = 102},	    /* not sent yet */
-		{.flags = ACK, .seq = 901, .len = 5, .ack = 101 - 70000u}, /* older than any window */
+		{.flags = ACK, .seq = 901, .len = 5, .ack = 102}, /* not sent yet */
+		{.flags = ACK,
+			.seq = 901,
+			.len = 5,
+			.ack = 101 - 70000u}, /* older than any window */
 		{.flags = SYN | ACK, .seq = 901, .ack = 101},
 		{.flags = PSH, .seq = 901, .len = 5},
 	};
@@ -107,7 +111,8 @@ static void tcp_old_timestamp_is_taken_after_24_days(void **state)
 {
 	open_with(.ts = true);
 	after_ms(25ull * 24 * 3600 * 1000);
-	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER - 7);
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .has_ts = true,
+		.tsval = TSVAL_PEER - 7);
 	read_bytes(10);
 }
 
@@ -116,9 +121,11 @@ static void tcp_timestamp_of_24_days_ago_is_forgotten(void **state)
 {
 	open_with(.ts = true);
 	after_ms(25ull * 24 * 3600 * 1000);
-	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER - 7);
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .has_ts = true,
+		.tsval = TSVAL_PEER - 7);
 	tx(.flags = ACK, .ack = 911, .tsecr = TSVAL_PEER - 7);
-	rx(.flags = ACK, .seq = 911, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER - 8);
+	rx(.flags = ACK, .seq = 911, .len = 10, .ack = 101, .has_ts = true,
+		.tsval = TSVAL_PEER - 8);
 	tx(.flags = ACK, .ack = 911);
 	read_bytes(10);
 }
@@ -127,7 +134,8 @@ static void tcp_timestamp_of_24_days_ago_is_forgotten(void **state)
 static void tcp_echo_is_of_the_segment_the_ack_waited_for(void **state)
 {
 	open_with(.ts = true);
-	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .has_ts = true, .tsval = TSVAL_PEER + 1);
+	rx(.flags = ACK, .seq = 901, .len = 10, .ack = 101, .has_ts = true,
+		.tsval = TSVAL_PEER + 1);
 	rx(.flags = ACK, .seq = 911, .len = 1000, .ack = 101, .has_ts = true,
 		.tsval = TSVAL_PEER + 2);
 	tx(.flags = ACK, .ack = 1911, .tsecr = TSVAL_PEER + 1);

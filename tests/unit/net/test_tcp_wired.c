@@ -19,7 +19,8 @@ static void begin(const char *cc, uint32_t rtt_ms)
 	acked = 101;
 }
 
-/* A round trip later everything in flight is acknowledged, a segment at a time. Out: sent meanwhile. */
+/* A round trip later everything in flight is acknowledged, a segment at a time. Out: sent
+ * meanwhile. */
 static unsigned round_trip(uint64_t rtt_ms)
 {
 	uint32_t segs = info().unacked_bytes / 1000;
@@ -40,7 +41,8 @@ static void lose_the_first(uint64_t rtt_ms)
 	uint32_t flight = info().unacked_bytes;
 
 	after_ms(rtt_ms);
-	rx(.flags = ACK, .seq = 901, .ack = acked, .sacks = 1, .sack = {{acked + 1000, acked + flight}});
+	rx(.flags = ACK, .seq = 901, .ack = acked, .sacks = 1,
+		.sack = {{acked + 1000, acked + flight}});
 	tx_drain();
 	after_ms(rtt_ms);
 	acked += info().unacked_bytes;
@@ -84,7 +86,8 @@ static uint32_t six_seconds_after_a_loss(const char *cc)
 	return cwnd;
 }
 
-/* RFC 9438 4.2: K is 1.96 s here, and four seconds past it W is 35; a segment a round trip is 12. */
+/* RFC 9438 4.2: K is 1.96 s here, and four seconds past it W is 35; a segment a round trip is 12.
+ */
 static void tcp_cubic_grows_by_time_and_newreno_by_round_trips(void **state)
 {
 	assert_between(six_seconds_after_a_loss("newreno"), 9, 13);
@@ -212,7 +215,8 @@ static void tcp_burst_after_a_pause_is_spread(void **state)
 	assert_int_equal(sent, 40);
 }
 
-/* What is in flight does not fill the initial window, and leaves less than a segment of it: the pace goes on. */
+/* What is in flight does not fill the initial window, and leaves less than a segment of it: the
+ * pace goes on. */
 static void tcp_pace_does_not_wait_for_an_ack(void **state)
 {
 	unsigned sent = 0;
