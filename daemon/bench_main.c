@@ -405,7 +405,7 @@ static int volumes_plan(
 	for (i = 0; i < a->volumes; i++) {
 		cfg->volumes[i] = *v;
 		if (i > 0)
-			snprintf(cfg->volumes[i].name, sizeof(cfg->volumes[i].name), "%.56s-%u",
+			snprintf(cfg->volumes[i].name, sizeof(cfg->volumes[i].name), "%.52s-%u",
 				v->name, i);
 	}
 	return 0;

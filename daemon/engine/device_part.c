@@ -157,9 +157,9 @@ static int owners_add(const struct engine *e, struct engine_volume *v, struct en
 	p->owner = reserve_owner_add(rx, vc->name, OWNER_NONE, p->quota * p->connections);
 	is_full = p->owner < 0;
 	for (c = 0; c < p->connections && !is_full; c++) {
-		snprintf(name, sizeof(name), "%.40s/%u in-order", vc->name, c);
+		snprintf(name, sizeof(name), "%.38s/%u in-order", vc->name, c);
 		p->owner_in[c] = reserve_owner_add(rx, name, (uint16_t)p->owner, p->quota);
-		snprintf(name, sizeof(name), "%.40s/%u out-of-order", vc->name, c);
+		snprintf(name, sizeof(name), "%.38s/%u out-of-order", vc->name, c);
 		p->owner_ooo[c] = reserve_owner_add(rx, name, (uint16_t)p->owner, p->quota / 4 * 3);
 		is_full = p->owner_in[c] < 0 || p->owner_ooo[c] < 0;
 		vc->owner[c] = (uint16_t)p->owner_in[c];
