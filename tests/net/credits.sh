@@ -25,6 +25,6 @@ claim rate_and_delay_are_measured jq -e '.credits | .read_mb_s > 1 and .read_del
 read_from 20 32
 claim credits_of_a_far_server_grow jq -e '.credits | .mbufs >= 2 * .least and .mbufs <= .most' "$tmp/result"
 claim delay_of_the_disk_is_in_it jq -e '.credits.read_delay_us >= 20000' "$tmp/result"
-claim the_sum_follows_the_credits grep -Eq 'reserve net0 queue 0: [0-9]+ -> [0-9]+ of [0-9]+ mbufs \(read credits\)' "$tmp/log"
+claim the_sum_follows_the_credits grep -Eq 'queue 0: the reserve is now [0-9]+ of the pool.s [0-9]+ mbufs, before [0-9]+: read credits' "$tmp/log"
 claim normal_mbufs_are_left_to_others jq -e '.reserve.total - .reserve.floor >= 2048' "$tmp/result"
 exit $status_all
