@@ -146,8 +146,8 @@ static void take(
 	memcpy(s->bytes, bytes, len);
 }
 
-/* What waits in the socket. The arrival is the moment of reading: a late reader delays, as a wire.
- */
+/* What waits in the socket. The arrival is the moment of
+ * reading: a late reader delays, as a wire. */
 static void receive(struct line *l, const struct manners *m)
 {
 	static uint8_t bytes[BATCH][FRAME_BYTES];

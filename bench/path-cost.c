@@ -276,8 +276,8 @@ static struct bench *bench_make(struct path *p, unsigned idx)
 
 /* ---- the run ---- */
 
-/* Whose frame it is: an ARP question names the address, anything else goes to the peer's own MAC.
- */
+/* Whose frame it is: an ARP question names the address,
+ * anything else goes to the peer's own MAC. */
 static unsigned peer_of(const struct rte_mbuf *m)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);

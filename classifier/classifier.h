@@ -33,8 +33,8 @@ enum pkt_l3 { PKT_L3_NONE, PKT_L3_ARP, PKT_L3_IP4, PKT_L3_IP6 };
 #define PKT_VLAN	   4u /* tagged with a VLAN; a priority tag (VID 0) is none */
 #define PKT_RULE	   8u /* protected by a rule: goes to the exception path */
 #define PKT_MULTICAST	   16u /* L2 multicast or broadcast destination */
-#define PKT_ASKS_US                                                                                \
-	32u /* essential and a question to us: who answers here, answers for the kernel too */
+/* Essential and a question to us: who answers here, answers for the kernel too. */
+#define PKT_ASKS_US 32u
 
 /* What the parse found; offsets from the start of the frame. */
 struct pkt_info {
@@ -102,8 +102,8 @@ int classifier_address_add(struct classifier *c, uint8_t family, const uint8_t *
 /* A next hop: its ARP and ND is essential like that of a flow's remote. 0 or -ENOSPC */
 int classifier_gateway_add(struct classifier *c, uint8_t family, const uint8_t *addr);
 void classifier_address_clear(struct classifier *c); /* addresses and gateways */
-/* 0, -ENOSPC, -EINVAL for one that matches everything or has a prefix without (or beyond) a family
- */
+/* 0, -ENOSPC, -EINVAL for one that matches everything or
+ * has a prefix without (or beyond) a family */
 int classifier_rule_add(struct classifier *c, const struct protect_rule *rule);
 /* Removes every rule. */
 void classifier_rule_clear(struct classifier *c);

@@ -141,8 +141,8 @@ static unsigned width_limit(FILE *to)
 	return columns && atoi(columns) > 0 ? (unsigned)atoi(columns) : WIDTH_DEFAULT;
 }
 
-/* Bytes of @text that take at most @room places, cut behind a word if there is one. At least one.
- */
+/* Bytes of @text that take at most @room places, cut
+ * behind a word if there is one. At least one. */
 static size_t line_bytes(const char *text, unsigned room)
 {
 	size_t at = 0, word = 0;
@@ -189,8 +189,8 @@ struct block {
 	unsigned idx[COLUMN_MAX], count;
 };
 
-/* Takes column 0, which names the row, and those from *next on that fit; moves *next behind them.
- */
+/* Takes column 0, which names the row, and those from
+ * *next on that fit; moves *next behind them. */
 static void block_fill(struct block *b, const unsigned *widths, unsigned column_count,
 	unsigned limit, unsigned *next)
 {

@@ -51,8 +51,8 @@ int item_size_parse(const char *text, uint64_t min, uint64_t max, uint64_t *out,
 int item_time_parse(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct error *why);
 int item_word_parse(const char *text, const char *const *words, uint64_t *out, struct error *why);
 
-/* Legal as the name of a port or volume: letters, digits, '.', '_', '-'; not empty, not too long.
- */
+/* Legal as the name of a port or volume: letters, digits,
+ * '.', '_', '-'; not empty, not too long. */
 int item_name_check(const char *text, struct error *why);
 
 #endif

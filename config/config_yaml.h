@@ -16,8 +16,8 @@ struct config_line {
 	unsigned line;		      /* from 1 */
 };
 
-/* Where each key of the file stands. Filled by config_yaml_read(); freed by config_lines_fini().
- */
+/* Where each key of the file stands. Filled by
+ * config_yaml_read(); freed by config_lines_fini(). */
 struct config_lines {
 	const char *file; /* borrowed */
 	struct config_line *line;

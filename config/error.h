@@ -16,8 +16,8 @@ struct error {
 	char text[ERROR_TEXT_BYTES];
 };
 
-/* Formats into @err (which may be NULL) and answers @rc, so a caller can `return error_set(...)`.
- */
+/* Formats into @err (which may be NULL) and answers @rc,
+ * so a caller can `return error_set(...)`. */
 __attribute__((format(printf, 3, 4))) static inline int error_set(
 	struct error *err, int rc, const char *fmt, ...)
 {

@@ -75,8 +75,8 @@ static void lost_write(uint64_t count)
 	line_write(text, at);
 }
 
-/* The oldest line, and how many are missing before it; 0 bytes: after the last. The lock is held.
- */
+/* The oldest line, and how many are missing before it; 0
+ * bytes: after the last. The lock is held. */
 static size_t line_take(char text[LOG_LINE_BYTES], uint64_t *missing)
 {
 	size_t len;

@@ -33,8 +33,8 @@
 #include "dataplane/port_socket.h"
 #include "mempool_reserve/reserve.h"
 
-/* af_xdp fills its ring with this many at set-up, and copies what it sends into mbufs of that pool.
- */
+/* af_xdp fills its ring with this many at set-up, and
+ * copies what it sends into mbufs of that pool. */
 #define AF_XDP_FILL_COUNT 2048
 
 struct port {
@@ -101,8 +101,8 @@ static void conf_choose(struct port *p, uint16_t queues)
 		p->info.tx_desc_lim.nb_mtu_seg_max < o->tx_seg_max)
 		o->tx_seg_max = p->info.tx_desc_lim.nb_mtu_seg_max;
 	p->conf.intr_conf.rxq = 1;
-	/* Without it many NICs send everything to queue 0, and no local port would help a worker.
-	 */
+	/* Without it many NICs send everything to queue 0,
+	 * and no local port would help a worker. */
 	p->facts.has_rss = queues > 1 && (p->info.flow_type_rss_offloads & RTE_ETH_RSS_TCP);
 	if (p->facts.has_rss) {
 		p->conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -111,8 +111,8 @@ static void conf_choose(struct port *p, uint16_t queues)
 	}
 }
 
-/* Configures, taking back what this PMD turns out to refuse: interrupts first, then LRO, then RSS.
- */
+/* Configures, taking back what this PMD turns out to
+ * refuse: interrupts first, then LRO, then RSS. */
 static int conf_apply(struct port *p, uint16_t queues)
 {
 	int rc = rte_eth_dev_configure(p->facts.id, queues, queues, &p->conf);
@@ -138,8 +138,8 @@ static int conf_apply(struct port *p, uint16_t queues)
 	return rc;
 }
 
-/* Mbufs the longest packet arrives in: 64 KiB where the NIC merges them, else a frame of the MTU.
- */
+/* Mbufs the longest packet arrives in: 64 KiB where the
+ * NIC merges them, else a frame of the MTU. */
 static uint32_t mbufs_of_frame(const struct port_facts *f)
 {
 	uint32_t bytes = f->has_lro ? 65536u : f->mtu + RTE_ETHER_HDR_LEN + 8u;

@@ -48,8 +48,8 @@ void port_stop(struct port *p);
 void port_close(struct port *p); /* NULL is fine */
 
 const struct port_facts *port_facts(const struct port *p);
-/* What of them memory depends on, as far as it can be told before the device is there: at the most.
- */
+/* What of them memory depends on, as far as it can be told
+ * before the device is there: at the most. */
 void port_facts_plan(const struct config_port *cfg, struct port_facts *out);
 bool port_link_up(const struct port *p); /* control thread */
 void port_multicast_all(struct port *p); /* as far as the driver can */

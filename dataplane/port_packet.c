@@ -32,8 +32,8 @@
 #include "dataplane/port_packet_impl.h"
 #include "dataplane/exception/vnet_hdr.h"
 
-#define SOCKET_BYTES                                                                               \
-	(4 << 20) /* of long frames the kernel keeps for us, and of ours it has not sent */
+/* Of long frames the kernel keeps for us, and of ours it has not sent. */
+#define SOCKET_BYTES (4 << 20)
 #define TSO_BYTES_MAX 60000u
 
 /* ---- making it ---- */
@@ -77,8 +77,8 @@ static int queue_options_set(struct packet_queue *q)
 {
 	int bytes = SOCKET_BYTES, rc = option_set(q->fd, PACKET_VNET_HDR, 1);
 
-	/* Before Linux 4.20 we see what the kernel itself sends, which costs time and is nobody's.
-	 */
+	/* Before Linux 4.20 we see what the kernel itself
+	 * sends, which costs time and is nobody's. */
 	option_set(q->fd, PACKET_IGNORE_OUTGOING, 1);
 	setsockopt(q->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	setsockopt(q->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
@@ -171,8 +171,8 @@ void port_packet_queue_setup(
 	p->queues[q]->mbufs_max = mbufs_max;
 }
 
-/* The sockets of one interface share its packets by their hash; fragments by their addresses alone.
- */
+/* The sockets of one interface share its packets by their
+ * hash; fragments by their addresses alone. */
 static int fanout_join(struct port_packet *p, unsigned q, int *group)
 {
 	int value = (PACKET_FANOUT_HASH << 16) | *group, rc;
@@ -188,8 +188,8 @@ static int fanout_join(struct port_packet *p, unsigned q, int *group)
 	return rc;
 }
 
-/* Groups of the kernel's and of ours (neighbour discovery) reach the NIC; undone with the socket.
- */
+/* Groups of the kernel's and of ours (neighbour
+ * discovery) reach the NIC; undone with the socket. */
 static void multicast_join(const struct port_packet *p)
 {
 	const struct packet_mreq all = {.mr_ifindex = p->index, .mr_type = PACKET_MR_ALLMULTI};

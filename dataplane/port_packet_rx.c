@@ -127,8 +127,8 @@ static struct rte_mbuf *chain_take(struct packet_queue *q, uint32_t bytes)
 	return m[0];
 }
 
-/* Where the bytes of a frame go: around the tag, and into every mbuf of @m. Out: entries of @iov.
- */
+/* Where the bytes of a frame go: around the tag, and into
+ * every mbuf of @m. Out: entries of @iov. */
 static int frame_lay(struct rte_mbuf *m, const uint8_t *tag, uint32_t tag_bytes, struct iovec *iov)
 {
 	uint8_t *head = rte_pktmbuf_mtod(m, uint8_t *);
@@ -186,8 +186,8 @@ static bool is_lost(const struct tpacket2_hdr *slot)
 	return slot->tp_snaplen < slot->tp_len && !(slot->tp_status & TP_STATUS_COPY);
 }
 
-/* The socket's copy of a frame that is lost must go too, or it would be taken for the next one's.
- */
+/* The socket's copy of a frame that is lost must go too,
+ * or it would be taken for the next one's. */
 static void frame_drop(struct packet_queue *q, struct tpacket2_hdr *slot)
 {
 	uint8_t byte;

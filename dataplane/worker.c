@@ -32,8 +32,8 @@
 #include "dataplane/worker_impl.h"
 #include "mempool_reserve/reserve.h"
 
-/* A flow, and its remote, for each connection; no more come: twice as many keep the table sparse.
- */
+/* A flow, and its remote, for each connection; no more
+ * come: twice as many keep the table sparse. */
 #define FLOWS_OF(conn_max) (2 * (conn_max))
 
 /* ---- commands from the control thread ---- */

@@ -28,8 +28,8 @@ struct worker_config {
 	int cpu;      /* pinned there; -1 = not pinned */
 	struct port *port;
 	uint16_t queue;
-	/* Where the port has several workers, else NULL; siblings by queue, set before any starts.
-	 */
+	/* Where the port has several workers, else NULL;
+	 * siblings by queue, set before any starts. */
 	struct handover *handover;
 	struct worker *const *siblings;
 	uint16_t local_ports[LOCAL_PORT_MAX]; /* TCP ports that are this worker's; none: any */

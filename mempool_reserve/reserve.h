@@ -118,8 +118,8 @@ void reserve_force_burst(struct reserve *r, struct rte_mbuf *const *m, unsigned 
 	uint16_t to, uint64_t now_us);
 void reserve_force_segs(struct reserve *r, struct rte_mbuf *const *m, unsigned n, uint16_t from,
 	uint16_t to, uint64_t now_us);
-/* How many mbufs more @owner may be charged with, by its limit and those above it. On the worker.
- */
+/* How many mbufs more @owner may be charged with, by its
+ * limit and those above it. On the worker. */
 uint32_t reserve_room(const struct reserve *r, uint16_t owner);
 uint16_t reserve_owner(const struct rte_mbuf *m);   /* OWNER_NONE for a foreign mbuf */
 bool reserve_emergency(const struct rte_mbuf *m);   /* taken from below the floor */
@@ -134,8 +134,8 @@ struct reserve_owner_info {
 /* Fills @out with live owners, parents before children. Any thread; values may be a turn old. */
 unsigned reserve_owners(const struct reserve *r, struct reserve_owner_info *out, unsigned max);
 
-/* How many owners have held more than their limit at some time: 0, or the sum is wrong. Any thread.
- */
+/* How many owners have held more than their limit at some
+ * time: 0, or the sum is wrong. Any thread. */
 unsigned reserve_over_limit(const struct reserve *r);
 
 /* ---- depth and levels ---- */

@@ -130,8 +130,8 @@ static inline uint32_t reachable(const struct reserve *r)
 	return relaxed_load(&r->free) - relaxed_load(&r->hidden);
 }
 
-/* reserve_bytes.c: what @count mbufs of @each bytes take where none may cross a page; 0: all may.
- */
+/* reserve_bytes.c: what @count mbufs of @each bytes take
+ * where none may cross a page; 0: all may. */
 size_t mbufs_bytes(size_t count, size_t each, size_t page);
 
 /* reserve_ops.c: after a change of floor, arming or faults. */

@@ -71,8 +71,8 @@ struct volume_config {
 	uint32_t staging_bytes;
 };
 
-/* Allocates the volume, stopped. NULL: no memory, or @err says why the configuration cannot work.
- */
+/* Allocates the volume, stopped. NULL: no memory, or @err
+ * says why the configuration cannot work. */
 struct volume *volume_create(const struct volume_config *cfg, struct error *err);
 void volume_destroy(struct volume *v); /* after VOLUME_GONE */
 
@@ -124,8 +124,8 @@ void volume_fail(struct volume *v);
  */
 void volume_leave(struct volume *v, uint64_t deadline_us);
 
-/* One turn: stream events in, replies parsed, completions handed up, new requests taken and queued.
- */
+/* One turn: stream events in, replies parsed, completions
+ * handed up, new requests taken and queued. */
 void nbd_client_turn(struct nbd_client *nc, uint64_t now_us);
 uint64_t nbd_client_deadline(const struct nbd_client *nc); /* next time a turn has work by itself */
 /* What the servers are asked for at present. */

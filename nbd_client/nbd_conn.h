@@ -66,8 +66,8 @@ struct nbd_req {
 
 enum nbd_event_type {
 	NBD_EVENT_NONE, /* every byte was taken, nothing to tell */
-	/* Of a probe; name and text are valid until the next feed, UTF-8 without controls, no NUL.
-	 */
+	/* Of a probe; name and text are valid until the next
+	 * feed, UTF-8 without controls, no NUL. */
 	NBD_EVENT_EXPORT,      /* LIST told of an export: name and text */
 	NBD_EVENT_NAME,	       /* the export's canonical name */
 	NBD_EVENT_DESCRIPTION, /* the export's description: text */
@@ -171,8 +171,8 @@ void nbd_conn_forget(struct nbd_conn *c, struct nbd_req *req);
  */
 void nbd_conn_close(struct nbd_conn *c);
 
-/* As nbd_conn_close(), and then the machine is dead for this reason, the server's refusal or ours.
- */
+/* As nbd_conn_close(), and then the machine is dead for
+ * this reason, the server's refusal or ours. */
 __attribute__((format(printf, 4, 5))) void nbd_conn_refuse(
 	struct nbd_conn *c, enum nbd_fault fault, struct nbd_event *ev, const char *fmt, ...);
 

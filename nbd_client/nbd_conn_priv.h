@@ -38,8 +38,8 @@ enum nbd_range_fate {
 				asked again */
 	NBD_RANGE_TWICE,     /* it overlaps what was answered before */
 };
-/* Chooses @req->ask for its next trip; @block_bytes, a power of two, is what asks are aligned to.
- */
+/* Chooses @req->ask for its next trip; @block_bytes, a
+ * power of two, is what asks are aligned to. */
 void nbd_range_ask(struct nbd_req *req, uint32_t block_bytes);
 /* Adds [from, to) of the request, to <= req->bytes, to what was answered. */
 enum nbd_range_fate nbd_range_merge(struct nbd_req *req, uint32_t from, uint32_t to);

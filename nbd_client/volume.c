@@ -250,8 +250,8 @@ bool volume_is_taking(const struct volume *v)
 	       (v->state == VOLUME_READY || v->state == VOLUME_FAILED);
 }
 
-/* Drained, or out of time: says good-bye. What another daemon issues again must not go on here too.
- */
+/* Drained, or out of time: says good-bye. What another
+ * daemon issues again must not go on here too. */
 static void volume_end(struct volume *v)
 {
 	for (unsigned i = 0; i < v->cfg.connections; i++) {

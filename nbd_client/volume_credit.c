@@ -26,8 +26,8 @@
 #include <assert.h>
 
 #define WINDOW_US   50000u
-#define PERIOD_US                                                                                  \
-	5000000u /* a shortest delay is believed for two of them, or until there is another */
+/* A shortest delay is believed for two of them, or until there is another. */
+#define PERIOD_US 5000000u
 #define SECOND_US   1000000u
 #define GAIN	    2u
 #define DELAY_NONE  UINT64_MAX

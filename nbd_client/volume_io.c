@@ -380,8 +380,8 @@ static bool flush_may_go(struct volume *v, const struct volume_io *io)
 	return false;
 }
 
-/* A FLUSH was sent just now: what waits in line for one and is covered by it needs none of its own.
- */
+/* A FLUSH was sent just now: what waits in line for one
+ * and is covered by it needs none of its own. */
 static void flush_riders_board(struct volume *v)
 {
 	struct volume_io *io;

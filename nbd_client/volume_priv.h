@@ -243,8 +243,8 @@ void volume_take(struct volume *v);
 void volume_dispatch(struct volume *v);
 void volume_io_queue(struct volume *v, struct volume_io *io, enum volume_class class);
 void volume_sub_give(struct volume *v, struct volume_sub *sub);
-/* Puts a sub where it is sent again, in the order of its request; replay: for it was not answered.
- */
+/* Puts a sub where it is sent again, in the order of its
+ * request; replay: for it was not answered. */
 void volume_sub_resend(struct volume *v, struct volume_sub *sub);
 void volume_sub_replay(struct volume *v, struct volume_sub *sub);
 
@@ -285,8 +285,8 @@ void volume_flush_undo(struct volume *v);
 void volume_flush_ride(struct volume *v, struct volume_io *io);
 /* The connection of @sub, a FLUSH, ended before its answer: it goes to the replay line. */
 void volume_flush_lost(struct volume *v, const struct volume_sub *sub);
-/* The server answered @sub, a FLUSH, 0 or -errno: settled now, or when the FUAs beside it are over.
- */
+/* The server answered @sub, a FLUSH, 0 or -errno: settled
+ * now, or when the FUAs beside it are over. */
 void volume_flush_answered(struct volume *v, struct volume_sub *sub, int result);
 /* First, and last, of a turn. */
 void volume_flush_turn(struct volume *v);
@@ -318,8 +318,8 @@ bool volume_group_flush_may_go(const struct volume *v, const struct volume_io *i
 void volume_group_servers_set(struct volume *v);
 /* Is it this part's time to open connections? */
 bool volume_group_may_open(const struct volume *v);
-/* Before one is opened to server_idx. False: not now, for a sibling leads elsewhere, or is there.
- */
+/* Before one is opened to server_idx. False: not now, for
+ * a sibling leads elsewhere, or is there. */
 bool volume_group_claim(struct volume *v);
 /* May this part turn to the next address? */
 bool volume_group_may_move(const struct volume *v);

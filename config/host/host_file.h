@@ -17,8 +17,8 @@
 bool host_file_exists(const char *path);
 /* The first line of @path without its newline. 0 or -errno. */
 int host_file_read(const char *path, char *out, size_t out_bytes);
-/* What follows @prefix on the first line of @path that starts with it, blanks skipped. 0, -errno.
- */
+/* What follows @prefix on the first line of @path that
+ * starts with it, blanks skipped. 0, -errno. */
 int host_file_field(const char *path, const char *prefix, char *out, size_t out_bytes);
 /* The number in @path, 0x or decimal. 0 or -errno. */
 int host_file_number(const char *path, uint64_t *out);

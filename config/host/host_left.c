@@ -21,8 +21,8 @@
 #define FILE_MAX      256 /* entries looked at of the run directory and of a device */
 #define BOOT_ID_BYTES 40
 
-/* Does a daemon hold the lock? Without a lock file, or without the right to open it, none is known.
- */
+/* Does a daemon hold the lock? Without a lock file, or
+ * without the right to open it, none is known. */
 static bool is_daemon_running(const char *run_dir)
 {
 	char path[HOST_PATH_BYTES];

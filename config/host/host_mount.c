@@ -123,8 +123,8 @@ static void keep(struct mounts *m, struct mount *from)
 	}
 }
 
-/* Keeps what @path lies on: of the mounts above it the deepest, of several at one point the last.
- */
+/* Keeps what @path lies on: of the mounts above it the
+ * deepest, of several at one point the last. */
 static void path_keep(struct mounts *m, const char *path)
 {
 	char resolved[PATH_MAX], above[PATH_MAX];

@@ -32,8 +32,8 @@ struct pending {
 		((struct config_volume *)NULL)->warning)]; /* of the URI; may be empty */
 };
 
-/* The volume serves, or is to be kept as it is. A failed save is no failed attach: it is a warning.
- */
+/* The volume serves, or is to be kept as it is. A failed
+ * save is no failed attach: it is a warning. */
 static void saved_note(struct daemon_state *d, const struct config_volume *volume, json_t *result)
 {
 	struct error err = {""};

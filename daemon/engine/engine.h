@@ -123,8 +123,8 @@ const struct reserve *engine_exception_pool(const struct engine *e, unsigned idx
 const struct reserve_sum *engine_sum(
 	const struct engine *e, unsigned pool_idx, uint32_t *total, uint32_t *floor);
 
-/* Memory, by what takes it: terms of a worker, or of what the workers share. All of it is resident.
- */
+/* Memory, by what takes it: terms of a worker, or of what
+ * the workers share. All of it is resident. */
 struct engine_memory_term {
 	const char *name;
 	uint64_t count, bytes; /* of them, all together */

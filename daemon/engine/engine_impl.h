@@ -26,8 +26,8 @@
 #define QUOTA_BYTES_PLAN  (1u << 20)
 #define QUOTA_BYTES_MOST  (4u << 20)
 #define ESSENTIAL_COUNT	 64
-#define USER_PIECE_BYTES                                                                           \
-	NBD_BLOCK_BYTES_MAX /* of user copy's staging: no block is larger, so each fits a piece */
+/* Of user copy's staging: no block is larger, so each fits a piece. */
+#define USER_PIECE_BYTES NBD_BLOCK_BYTES_MAX
 #define USER_PIECES_TOTAL 64u		      /* 4 MiB: more WRITE payload in flight buys nothing */
 #define NORMAL_DEFAULT	 4096 /* normal mbufs beside the reserve */
 #define SPARE_DEVICES	 2    /* run-time attaches the pool has room for beyond the configured */
@@ -237,8 +237,8 @@ void engine_exception_shape(
 	const struct port_facts *f, struct exception_config *out); /* iface, mac, port apart */
 int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err);
 
-/* port_shortage.c: looks whether the kernel is short of memory, and has its frames rationed if so.
- */
+/* port_shortage.c: looks whether the kernel is short of
+ * memory, and has its frames rationed if so. */
 void engine_shortage_start(struct engine *e); /* says so if the kernel does not tell */
 void engine_shortage_poll(struct engine *e, uint64_t now_us);
 
@@ -253,8 +253,8 @@ void engine_follow_poll(struct engine *e, uint64_t now_us);
 void engine_gateway_set(
 	struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface);
 
-/* device_make.c: resolves, reserves, creates. On failure engine_volume_free() undoes what was done.
- */
+/* device_make.c: resolves, reserves, creates. On failure
+ * engine_volume_free() undoes what was done. */
 int engine_volume_plan(
 	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err);
 int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);

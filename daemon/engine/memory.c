@@ -19,8 +19,8 @@
 
 #define PAGE_BYTES	   4096u		/* the smaller ones: they waste most */
 #define HUGEPAGE_MIB	   2u
-#define DRIVER_BYTES                                                                               \
-	(2ull << 20) /* of a queue: its rings, the driver's contexts, rings between threads */
+/* Of a queue: its rings, the driver's contexts, rings between threads. */
+#define DRIVER_BYTES (2ull << 20)
 #define EAL_BYTES	   (4ull << 20) /* DPDK's own, and what its heap loses to alignment */
 #define OWN_THREADS	   2			/* DPDK's interrupts, the log */
 /*

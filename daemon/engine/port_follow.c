@@ -16,9 +16,8 @@
 #include "daemon/engine/engine_impl.h"
 
 #define NEIGH_BATCH   16
-#define FOLLOW_REST                                                                                \
-	20u /* reading the kernel's interfaces takes at most a twentieth of the control thread's   \
-	       time */
+/* Reading the kernel's interfaces takes at most a twentieth of the control thread's time. */
+#define FOLLOW_REST 20u
 #define LINK_US	      200000ull /* the NIC's link is looked at this often */
 
 static const char *iface_of(const struct engine_port *p)

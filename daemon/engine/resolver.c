@@ -35,8 +35,8 @@
 #include "config/host/host.h"
 
 #define HOST_BYTES 256
-#define END_MS_MAX                                                                                 \
-	200 /* for look-ups under way at the end: a name server that answers does so by then */
+/* For look-ups under way at the end: a name server that answers does so by then. */
+#define END_MS_MAX 200
 
 enum job_state { JOB_FREE, JOB_QUEUED, JOB_RUNNING, JOB_ABANDONED, JOB_ANSWERED };
 

@@ -36,8 +36,8 @@
 #define RETRY_US_MIN 1000000u
 #define RETRY_US_MAX 10000000u
 #define WAIT_US_MAX  60000000u /* nobody's requests are held meanwhile */
-#define FOREIGN_US                                                                                 \
-	5000000u /* a predecessor that has let go of the lock is gone from the kernel by then */
+/* A predecessor that has let go of the lock is gone from the kernel by then. */
+#define FOREIGN_US 5000000u
 #define DEVICE_MAX   256
 #define ITEM_MAX     (2 * VOLUME_MAX) /* all an earlier daemon left, all the file names */
 

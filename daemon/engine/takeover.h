@@ -33,8 +33,8 @@ bool takeover_has(struct takeover *t, const char *name);
 bool takeover_waits(struct takeover *t, const char *name);
 /* Such a one is not tried again; what the engine has of it is the engine's. */
 void takeover_forget(struct takeover *t, const char *name);
-/* The volume whose device /dev/ublkb@dev_id waits for us, until it is served or gone. NULL: none.
- */
+/* The volume whose device /dev/ublkb@dev_id waits for us,
+ * until it is served or gone. NULL: none. */
 const char *takeover_name_of_device(const struct takeover *t, int dev_id);
 /*
  * Gives up a device that nobody serves, known here as volume @name, or, by its number, not known

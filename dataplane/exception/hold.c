@@ -41,8 +41,8 @@
 #define SMALL_MAX 7u /* mbufs of a flow that is not worth shedding for its size; all bits set */
 #define CLASS_MAX 32u
 #define ROOM_MIN  ((uint32_t)EXCEPTION_SEG_MAX) /* one packet always fits */
-#define ROOM_PACE                                                                                  \
-	8u /* the room grows by one for so many packets released, and shrinks by one of so many */
+/* The room grows by one for so many packets released, and shrinks by one of so many. */
+#define ROOM_PACE 8u
 
 struct slot {
 	struct rte_mbuf *m;

@@ -19,8 +19,8 @@ void hold_destroy(struct hold *h); /* frees what is held; NULL is fine */
 
 /* ---- worker ---- */
 
-/* A packet of flow @flow (a hash) is seen, held or not: so that old flows are known from new ones.
- */
+/* A packet of flow @flow (a hash) is seen, held or not: so
+ * that old flows are known from new ones. */
 void hold_see(struct hold *h, uint32_t flow, uint64_t now_us);
 /*
  * Before a packet is copied to be held: is there room for @mbufs of @flow, if need be in the place

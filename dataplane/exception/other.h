@@ -53,8 +53,8 @@ void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info,
  */
 unsigned other_tx(struct other *o, struct rte_mbuf ***frames, uint64_t now_us);
 void other_tx_done(struct other *o, unsigned n);
-/* Once a turn, last: lets go of what is held, and hands over to the kernel what the turn collected.
- */
+/* Once a turn, last: lets go of what is held, and hands
+ * over to the kernel what the turn collected. */
 void other_turn(struct other *o, uint64_t now_us);
 void other_sleep(
 	struct other *o); /* before the worker sleeps: nothing is kept back for company any more */

@@ -21,8 +21,8 @@ struct reserve;
 struct classifier;
 struct pkt_info;
 
-/* Private bytes each mbuf of ext_pool must have: its reference to the attached buffer lives there.
- */
+/* Private bytes each mbuf of ext_pool must have: its
+ * reference to the attached buffer lives there. */
 #define NET_EXT_PRIV_BYTES 24
 
 /* What the port does for us; everything false is done in software. */
@@ -73,8 +73,8 @@ void net_destroy(struct net *net); /* gives every mbuf back; NULL is fine */
 void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
 	uint64_t now_us);
 
-/* A packet of the flow with this cookie (pkt_info) arrived at another worker, which handed it over.
- */
+/* A packet of the flow with this cookie (pkt_info) arrived
+ * at another worker, which handed it over. */
 void net_stray_note(struct net *net, uint32_t flow);
 
 /* Runs every timer that is due. Call once a turn before net_output. */

@@ -17,8 +17,8 @@ struct reass;
 /* Answers we owe (ARP, ND, ICMP), our own questions, and what a neighbour released. Full: the new
  * one is dropped. */
 #define NET_CONTROL_MAX 128
-#define NET_ANSWER_MAX                                                                             \
-	96 /* answers find it full here, so that no flood of questions keeps ours from leaving */
+/* Answers find it full here, so that no flood of questions keeps ours from leaving. */
+#define NET_ANSWER_MAX 96
 
 struct net_control {
 	struct rte_mbuf *slots[NET_CONTROL_MAX];

@@ -74,8 +74,8 @@ int ublk_ctl_open(struct ublk_ctl *c, const char *path, struct error *err)
 	c->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (c->fd < 0)
 		return open_failed(path, -errno, err);
-	/* A plain file there (a script wrote to the missing node) answers like a very old driver.
-	 */
+	/* A plain file there (a script wrote to the missing
+	 * node) answers like a very old driver. */
 	if (fstat(c->fd, &st) != 0 || !S_ISCHR(st.st_mode)) {
 		close(c->fd);
 		return error_set(err, -ENOTTY,

@@ -84,8 +84,8 @@ void ublk_features_describe(struct ublk_features *f)
 			"anew");
 }
 
-/* A buffer the kernel may answer into late must not lie on a stack; control thread, one at a time.
- */
+/* A buffer the kernel may answer into late must not lie on
+ * a stack; control thread, one at a time. */
 static uint64_t answer_bits;
 
 int ublk_features_ask(struct ublk_ctl *c, struct ublk_features *out)

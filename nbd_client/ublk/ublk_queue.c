@@ -87,8 +87,8 @@ static bool ring_has_work(const struct ublk_queue *q)
 	return IO_URING_READ_ONCE(*q->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
-/* Submits what is queued and runs what the kernel has for us. A refusal is tried again next turn.
- */
+/* Submits what is queued and runs what the kernel has for
+ * us. A refusal is tried again next turn. */
 static void ring_enter(struct ublk_queue *q)
 {
 	int rc = io_uring_submit_and_get_events(&q->ring);
@@ -220,8 +220,8 @@ static bool has_requests(const struct ublk_queue *q)
 
 /* ---- the front end's operations ---- */
 
-/* A WRITE that did not come into its tag's buffer, and nothing bars its bytes from there any more.
- */
+/* A WRITE that did not come into its tag's buffer, and
+ * nothing bars its bytes from there any more. */
 static bool is_to_be_moved(const struct ublk_queue *q, uint16_t tag)
 {
 	return q->is_diverted[tag] && !q->front.is_barred && q->reqs[tag].op == BLOCK_WRITE;
@@ -388,8 +388,8 @@ static const struct block_front_ops front_ops = {
 
 static int ring_open(struct ublk_queue *q, struct error *err)
 {
-	/* Disabled: the thread that enables it becomes the single issuer, and that is the worker.
-	 */
+	/* Disabled: the thread that enables it becomes the
+	 * single issuer, and that is the worker. */
 	const unsigned flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER;
 	int rc;
 

@@ -53,8 +53,8 @@ static int recover_check(struct ublk *u, const struct ublk_params *want, struct 
 	return ublk_params_match(&u->params, want, err);
 }
 
-/* Opens the way to a device that is there, whoever made it. Out: 0 and @out, to be closed; -errno.
- */
+/* Opens the way to a device that is there, whoever made
+ * it. Out: 0 and @out, to be closed; -errno. */
 static int look_open(int dev_id, struct ublk **out, struct ublk_look *look, struct error *err)
 {
 	const struct ublk_config cfg = {.dev_id = dev_id};

@@ -91,8 +91,8 @@ int stt_set(struct stt *t, int conn, const char *name, int64_t value);
 /* One IP packet from the peer. -ENOBUFS: there was no buffer for it, as a NIC would drop it. */
 int stt_rx(struct stt *t, const void *ip_packet, size_t len);
 
-/* The next IP packet to the peer: its bytes; 0 = none now; -EMSGSIZE: @cap is too small, it stays.
- */
+/* The next IP packet to the peer: its bytes; 0 = none now;
+ * -EMSGSIZE: @cap is too small, it stays. */
 long stt_tx(struct stt *t, void *ip_packet, size_t cap);
 
 uint64_t stt_now_us(struct stt *t);

@@ -318,8 +318,8 @@ void stt_advance_us(struct stt *t, uint64_t to_us)
 
 		stt_link_pull(t);
 		due_us = net_deadline(t->net);
-		/* 0: what is to be sent now found the queue full. It may not carry us past @to_us.
-		 */
+		/* 0: what is to be sent now found the queue full.
+		 * It may not carry us past @to_us. */
 		next_us = RTE_MAX(due_us, t->now_us + (due_us == 0));
 		if (next_us > to_us)
 			break;

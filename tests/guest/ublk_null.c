@@ -422,8 +422,8 @@ static int device_open(struct null *n, struct error *err)
 
 typedef int poll_fn(struct ublk *u, struct error *err);
 
-/* The ring of control commands has no descriptor to wait on that the daemon's loop lacks: a timer.
- */
+/* The ring of control commands has no descriptor to wait
+ * on that the daemon's loop lacks: a timer. */
 static int poll_until(struct ublk *u, poll_fn *step, struct error *err)
 {
 	int rc;
@@ -546,8 +546,8 @@ int main(int argc, char **argv)
 	struct error err = {""};
 	sigset_t set;
 
-	/* Blocked before the worker exists, so it inherits that: the control thread waits for them.
-	 */
+	/* Blocked before the worker exists, so it inherits
+	 * that: the control thread waits for them. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGUSR1);

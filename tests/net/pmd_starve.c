@@ -98,8 +98,8 @@ static void feed(const struct world *w)
 		rte_pktmbuf_free(m[i]);
 }
 
-/* One turn as a worker has it: entitled while the driver refills, the packets given back at once.
- */
+/* One turn as a worker has it: entitled while the driver
+ * refills, the packets given back at once. */
 static unsigned turn(const struct world *w, uint64_t now_us)
 {
 	struct rte_mbuf *m[BURST_MAX];

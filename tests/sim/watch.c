@@ -109,8 +109,8 @@ static void check_ack(struct watch *w, const struct wire_pkt *pkt)
 	check_edge(w, pkt, ack);
 }
 
-/* Bytes beyond the hole that the blocks claim: a duplicate's block lies inside one of the others.
- */
+/* Bytes beyond the hole that the blocks claim: a
+ * duplicate's block lies inside one of the others. */
 static uint64_t claimed(const struct range *block, unsigned count, uint64_t ack)
 {
 	uint64_t bytes = 0;
@@ -218,8 +218,8 @@ static void check_text(struct watch *w, const struct wire_pkt *pkt)
 		w->sent_max = end + has_fin;
 }
 
-/* Both FINs are acknowledged: the connection is no more, and what is still on its way gets a reset.
- */
+/* Both FINs are acknowledged: the connection is no more,
+ * and what is still on its way gets a reset. */
 static bool is_over(const struct watch *w)
 {
 	return w->fin_queued && w->peer_ack == w->queued + 2 && w->ack == w->given_fin + 1;

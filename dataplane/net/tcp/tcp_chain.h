@@ -15,8 +15,8 @@ struct tcp_chain {
 	uint32_t mbufs;
 };
 
-/* The payload of packet @m after its first @skip bytes, @len bytes; empty mbufs are freed. Eats @m.
- */
+/* The payload of packet @m after its first @skip bytes,
+ * @len bytes; empty mbufs are freed. Eats @m. */
 struct tcp_chain tcp_chain_from(struct rte_mbuf *m, uint32_t skip, uint32_t len);
 
 /*

@@ -20,9 +20,8 @@
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp/tcp_seq.h"
 
-#define CHALLENGE_MAX                                                                              \
-	10u /* RFC 5961 7's example: ten in five seconds, here for each connection                 \
-	     */
+/* RFC 5961 7's example: ten in five seconds, here for each connection. */
+#define CHALLENGE_MAX 10u
 #define CHALLENGE_WINDOW_US 5000000u
 #define MSS_MIN		    64u /* a peer that offers less would cost a header a byte */
 

@@ -284,8 +284,8 @@ void tcp_reply_push(struct tcp_table *t, const struct tcp_reply *reply, bool is_
  */
 bool tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *seg, uint8_t ecn,
 	uint64_t now_us);
-/* Such a segment. Eats @m if it is the next text and there is room for it in one piece; else false.
- */
+/* Such a segment. Eats @m if it is the next text and there
+ * is room for it in one piece; else false. */
 bool tcp_input_next(struct tcp_conn *conn, struct rte_mbuf *m, uint32_t seq);
 /* There were @segs such, of @bytes, and no more follow: when are they acknowledged? Before anything
  * is sent. */
@@ -322,8 +322,8 @@ void tcp_ecn_reduced(struct tcp_conn *conn);
 /* ---- tcp_pmtu.c ---- */
 /* "Packet too big" about the segment at @seq, in flight; @mtu 0: the router did not say. */
 void tcp_pmtu_icmp(struct tcp_conn *conn, uint32_t seq, uint32_t mtu, uint64_t now_us);
-/* @rec is lost and about to be sent again: is that its size's fault? May change the segment size.
- */
+/* @rec is lost and about to be sent again: is that its
+ * size's fault? May change the segment size. */
 void tcp_pmtu_resend(struct tcp_conn *conn, const struct tcp_rec *rec, uint64_t now_us);
 void tcp_pmtu_resent(struct tcp_conn *conn); /* the oldest packet was sent again */
 void tcp_pmtu_sent(

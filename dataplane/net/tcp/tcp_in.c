@@ -464,8 +464,8 @@ bool tcp_input(struct tcp_conn *conn, struct rte_mbuf *m, const struct tcp_seg *
 		may_go_on = predicted_input(conn, m, seg, now_us);
 	else
 		stepwise_input(conn, m, seg, ecn, now_us);
-	/* A touched connection is settled when it was asked for output, once for the whole burst.
-	 */
+	/* A touched connection is settled when it was asked
+	 * for output, once for the whole burst. */
 	if (conn->state != TCP_STATE_CLOSED)
 		tcp_conn_touch(conn);
 	else

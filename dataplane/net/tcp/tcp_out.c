@@ -241,8 +241,8 @@ static enum tcp_out send_new(
 	return rc;
 }
 
-/* Second: new data, and the FIN behind it. A segment is full when its options leave no more room.
- */
+/* Second: new data, and the FIN behind it. A segment is
+ * full when its options leave no more room. */
 static enum tcp_out out_new(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t now_us)
 {
 	uint32_t max = tcp_packet_bytes_max(conn), mss = RTE_MIN(tcp_out_mss(conn), max);

@@ -26,15 +26,15 @@
 #include <rte_common.h>
 #include <sys/socket.h>
 
-#define MTU_FLOOR_IP4                                                                              \
-	552u /* RFC 9293's default segment and its headers, as most stacks refuse less */
+/* RFC 9293's default segment and its headers, as most stacks refuse less. */
+#define MTU_FLOOR_IP4 552u
 #define MTU_FLOOR_IP6	 1280u
 #define MTU_BASE_IP4	 1024u /* RFC 4821 7.2 */
 #define MTU_RETRY_US	 600000000u
 #define BLACKHOLE_TRIES	 3	  /* retransmissions of one packet before its size is doubted: R1 */
 #define BLACKHOLE_US	 2000000u /* and for so long nothing was acknowledged */
-#define MESSAGES_MAX                                                                               \
-	16 /* followed at once without progress: more than there are plateaus and hops */
+/* Followed at once without progress: more than there are plateaus and hops. */
+#define MESSAGES_MAX 16
 
 static const uint16_t plateaus[] = {8166, 4352, 2002, 1492, 1006, 576}; /* RFC 1191 7.1 */
 

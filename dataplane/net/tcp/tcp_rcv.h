@@ -82,8 +82,8 @@ void tcp_rcv_init(struct tcp_rcv *r, const struct stream_target *target, struct 
  * Out: false, and @m is still the caller's, when it is not that.
  */
 bool tcp_rcv_append(struct net *net, struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq);
-/* The same for one that the caller charges to the connection before anything else is done with it.
- */
+/* The same for one that the caller charges to the
+ * connection before anything else is done with it. */
 bool tcp_rcv_append_uncharged(struct tcp_rcv *r, struct rte_mbuf *m, uint32_t seq);
 
 /* Any other: trimmed to the window, in order or beyond a hole. Eats @m. */

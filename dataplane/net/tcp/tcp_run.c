@@ -23,9 +23,8 @@
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp/tcp_conn.h"
 
-#define IP_SAME_BYTES                                                                              \
-	2 /* IPv4: version, header length, TOS; IPv6: version, traffic class, some of the flow     \
-	     label */
+/* IPv4: version, header length, TOS; IPv6: version, traffic class, some of the flow label. */
+#define IP_SAME_BYTES 2
 #define TS_BYTES       12
 #define ACK_OFF	       8
 #define OFFSET_OFF     12 /* data offset, flags, window */

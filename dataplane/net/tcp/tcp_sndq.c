@@ -105,8 +105,8 @@ static bool holds(const struct tcp_sndq *q, uint32_t i, uint64_t off)
 	return i < q->count && off >= c->off && off - c->off < c->len;
 }
 
-/* The chunk that holds @off: mostly where the last packet ended, else log2(STREAM_CHUNK_MAX) steps.
- */
+/* The chunk that holds @off: mostly where the last packet
+ * ended, else log2(STREAM_CHUNK_MAX) steps. */
 static uint32_t find(const struct tcp_sndq *q, uint64_t off)
 {
 	uint32_t lo = (q->last - q->head) & (STREAM_CHUNK_MAX - 1), hi = q->count;
@@ -163,8 +163,8 @@ static struct rte_mbuf *attach(
 	return m;
 }
 
-/* One step of the fill: an mbuf to append, or a copy into @tail. Out: bytes taken, 0 = no memory.
- */
+/* One step of the fill: an mbuf to append, or a copy into
+ * @tail. Out: bytes taken, 0 = no memory. */
 static uint32_t take(struct net *net, const struct tcp_chunk *c, uint32_t at, uint32_t len,
 	struct rte_mbuf *tail, bool may_grow, struct rte_mbuf **grown)
 {
@@ -174,8 +174,8 @@ static uint32_t take(struct net *net, const struct tcp_chunk *c, uint32_t at, ui
 	if (RTE_MBUF_DIRECT(tail)) {
 		uint32_t room = rte_pktmbuf_tailroom(tail);
 
-		/* A port that cannot send chains has header mbufs large enough for a whole packet.
-		 */
+		/* A port that cannot send chains has header mbufs
+		 * large enough for a whole packet. */
 		if (!may_grow)
 			len = RTE_MIN(len, room);
 		if (!may_grow || (len <= STREAM_INLINE_BYTES_MAX && room >= len)) {

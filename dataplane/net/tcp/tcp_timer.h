@@ -43,8 +43,8 @@ void tcp_timer_stop_all(struct tcp_conn *conn);
 /* Runs what is due. Afterwards nothing of it is due at @now_us any more. */
 void tcp_timeout(struct tcp_conn *conn, uint64_t now_us);
 
-/* Something was sent, or acknowledged: RTO, probe and persist timers as RFC 6298 5 and 8985 8 say.
- */
+/* Something was sent, or acknowledged: RTO, probe and
+ * persist timers as RFC 6298 5 and 8985 8 say. */
 void tcp_timer_rearm(struct tcp_conn *conn, uint64_t now_us);
 /* RTO armed if it is not (RFC 6298 5.1). */
 void tcp_timer_rto_start(struct tcp_conn *conn, uint64_t now_us);

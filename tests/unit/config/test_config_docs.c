@@ -61,8 +61,8 @@ static void example_shows_the_defaults(void **state)
 	shown = cfg;
 	comments_open();
 	loads(text);
-	/* What is written out as its default changes nothing, but for what is computed if absent.
-	 */
+	/* What is written out as its default changes nothing,
+	 * but for what is computed if absent. */
 	assert_int_equal(cfg.ports[0].mtu, 1500);
 	assert_int_equal(cfg.ports[0].cpu_count, 1);
 	assert_int_equal(cfg.memory_mib, 256);

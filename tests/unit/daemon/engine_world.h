@@ -48,8 +48,8 @@ extern struct engine *world;	/* the one there is */
 
 int eal_world_start(void **state); /* cmocka group set-up and tear-down */
 int eal_world_stop(void **state);
-/* Before each test: defaults everywhere and no engine. After each: whatever the test left is ended.
- */
+/* Before each test: defaults everywhere and no engine.
+ * After each: whatever the test left is ended. */
 int world_setup(void **state);
 int world_teardown(void **state);
 

@@ -72,8 +72,8 @@ static struct config_volume volume_of(const char *first, const char *second)
 	return v;
 }
 
-/* Virtual time stands still while the threads look up: what answers at once answers within no time.
- */
+/* Virtual time stands still while the threads look up:
+ * what answers at once answers within no time. */
 static void resolved_wait(void)
 {
 	while (strcmp(world_step(), "resolving") == 0) {

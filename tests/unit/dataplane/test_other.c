@@ -288,8 +288,8 @@ static bool is_held(struct world *w, bool is_ip6, uint8_t addr, unsigned port)
 	return stats(w).held > before;
 }
 
-/* Of a flood there is no room for one more; who differs in an end is no part of it, and finds some.
- */
+/* Of a flood there is no room for one more; who differs in
+ * an end is no part of it, and finds some. */
 static void other_tells_flows_apart_by_their_ends(void **state)
 {
 	struct world *w = world(state);

@@ -303,8 +303,8 @@ static void event_of_a_front_end_ends_the_sleep(void **state)
 
 /* ---- with an interrupt ---- */
 
-/* First arm, then one more turn, and only then sleep: or a packet that came in between would wait.
- */
+/* First arm, then one more turn, and only then sleep: or a
+ * packet that came in between would wait. */
 static void interrupt_is_armed_a_turn_before_the_sleep(void **state)
 {
 	with_fd(false);

@@ -140,8 +140,8 @@ static void conn_handshake_refusals_name_the_remedy(void **state)
 	}
 }
 
-/* Is the last thing in the output an option without data, or a request without payload, of @kind?
- */
+/* Is the last thing in the output an option without data,
+ * or a request without payload, of @kind? */
 static bool is_last_said(const struct nbd_conn *c, uint64_t magic, uint32_t kind)
 {
 	struct nbd_wire_option o;

@@ -130,8 +130,8 @@ static void volume_read_of_a_block_refused_as_too_long_is_eio(void **state)
 	world_destroy(w);
 }
 
-/* EINVAL says it too, of a request with more bytes than any payload; a FLUSH waits for all pieces.
- */
+/* EINVAL says it too, of a request with more bytes than
+ * any payload; a FLUSH waits for all pieces. */
 static void volume_trims_and_zeroes_refused_as_too_long_are_split(void **state)
 {
 	static const uint32_t errors[] = {NBD_EOVERFLOW, NBD_EINVAL};

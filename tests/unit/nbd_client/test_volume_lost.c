@@ -372,8 +372,8 @@ static void volume_leaves_a_server_that_shuts_down(void **state)
 	world_destroy(w);
 }
 
-/* It says that it shuts down, and neither closes nor falls silent: it is not listened to for long.
- */
+/* It says that it shuts down, and neither closes nor falls
+ * silent: it is not listened to for long. */
 static void volume_waits_for_no_farewell(void **state)
 {
 	struct world *w = world_create();

@@ -12,8 +12,8 @@
 
 static uint8_t packet[65600];
 
-/* Sends zeroes and acknowledges each packet until @bytes have passed. Out: the next script number.
- */
+/* Sends zeroes and acknowledges each packet until @bytes
+ * have passed. Out: the next script number. */
 static uint32_t carry(uint64_t bytes)
 {
 	static const uint8_t zeroes[PIECE_BYTES];

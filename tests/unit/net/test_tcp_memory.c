@@ -75,8 +75,8 @@ static void tcp_no_memory_for_first_data_delays_it(void **state)
 	tx(.flags = ACK, .seq = 2101, .len = 1000);
 }
 
-/* Fresh data finds the out-of-order queue full and memory short: the hole is filled all the same.
- */
+/* Fresh data finds the out-of-order queue full and memory
+ * short: the hole is filled all the same. */
 static void tcp_hole_is_filled_with_a_full_out_of_order_queue(void **state)
 {
 	open_with(.quota = 32, .wnd = 60000);

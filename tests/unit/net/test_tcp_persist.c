@@ -110,8 +110,8 @@ static void tcp_data_beyond_a_shrunk_edge_does_not_end_the_connection(void **sta
 	assert_int_equal(info().state, STT_ESTABLISHED);
 }
 
-/* Shut and opened again by ACKs of one number, within a recovery: what is missing leaves at once.
- */
+/* Shut and opened again by ACKs of one number, within a
+ * recovery: what is missing leaves at once. */
 static void shut_and_open(uint32_t ack)
 {
 	rx(.flags = ACK, .seq = 901, .ack = ack, .is_shut = true);
@@ -260,8 +260,8 @@ static void tcp_keepalive_is_silent_beside_a_window_probe(void **state)
 	assert_int_equal(info().state, STT_ESTABLISHED);
 }
 
-/* Idle for long, then an answer is awaited: its own period counts from there, and so does the end.
- */
+/* Idle for long, then an answer is awaited: its own period
+ * counts from there, and so does the end. */
 static void tcp_keepalive_is_quicker_while_an_answer_is_awaited(void **state)
 {
 	open_with(.rtt_ms = 10);

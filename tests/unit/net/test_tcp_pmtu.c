@@ -213,8 +213,8 @@ static void tcp_black_hole_once_proved_outlives_a_silence(void **state)
 	}
 }
 
-/* A path that loses what is larger, without a word, to a receiver that acknowledges what arrives.
- */
+/* A path that loses what is larger, without a word, to a
+ * receiver that acknowledges what arrives. */
 static struct {
 	uint32_t mtu, next;
 	bool has[1 << 18];

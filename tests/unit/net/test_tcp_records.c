@@ -32,8 +32,8 @@ static void sacked(struct tcp_rtx *rtx, uint32_t start, uint32_t end)
 	assert_int_equal(d.sacked_bytes, end - start);
 }
 
-/* The records cover what is in flight without a gap, and the counters are the sums of their flags.
- */
+/* The records cover what is in flight without a gap, and
+ * the counters are the sums of their flags. */
 static void assert_sound(const struct tcp_rtx *rtx)
 {
 	uint32_t at = rtx->una, lost = 0, resent = 0, sack = 0;

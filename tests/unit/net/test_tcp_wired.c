@@ -86,8 +86,8 @@ static uint32_t six_seconds_after_a_loss(const char *cc)
 	return cwnd;
 }
 
-/* RFC 9438 4.2: K is 1.96 s here, and four seconds past it W is 35; a segment a round trip is 12.
- */
+/* RFC 9438 4.2: K is 1.96 s here, and four seconds past
+ * it W is 35; a segment a round trip is 12. */
 static void tcp_cubic_grows_by_time_and_newreno_by_round_trips(void **state)
 {
 	assert_between(six_seconds_after_a_loss("newreno"), 9, 13);
