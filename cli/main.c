@@ -315,11 +315,11 @@ static int global_parse(struct cli *cli, int argc, char **argv)
 	return STATUS_USAGE;
 }
 
-int main(int argc, char **argv)
+/* Everything from the words of the command line to the exit status. */
+static int run(struct cli *cli, int argc, char **argv)
 {
-	struct cli cli = {.socket = CONFIG_SOCKET_DEFAULT, .params = json_object()};
 	const struct command *command;
-	int status = global_parse(&cli, argc, argv), at = optind;
+	int status = global_parse(cli, argc, argv), at = optind;
 
 	if (status >= 0)
 		return status;
@@ -330,11 +330,18 @@ int main(int argc, char **argv)
 		if (argv[at + 1] &&
 			(strcmp(argv[at + 1], "-h") == 0 || strcmp(argv[at + 1], "--help") == 0))
 			return command_help(command);
-		return cli_bench(cli.is_json, argv + at + 1);
+		return cli_bench(cli->is_json, argv + at + 1);
 	}
-	status = command_parse(&cli, command, argc - at, argv + at);
-	if (status < 0)
-		status = command->run(&cli);
+	status = command_parse(cli, command, argc - at, argv + at);
+	return status < 0 ? command->run(cli) : status;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = {.socket = CONFIG_SOCKET_DEFAULT, .params = json_object()};
+	int status = run(&cli, argc, argv);
+
+	json_decref(cli.params);
 	/* A full disk or a closed pipe must not look like success to a script. */
 	if (fflush(stdout) && status == STATUS_GOOD)
 		status = STATUS_FAILED;
