@@ -133,10 +133,10 @@ int volume_export_check(const struct volume *v, const struct nbd_export *x, stru
 			"the export's size (%" PRIu64
 			" bytes) is more than any disk has: check what the server serves",
 			x->size_bytes);
-	if (x->size_bytes % block)
+	if (x->size_bytes < block)
 		return error_set(err, -EINVAL,
-			"the export's size (%" PRIu64 " bytes) is not a multiple of its block "
-			"size (%u): truncate or extend it on the server",
+			"the export's size (%" PRIu64 " bytes) is less than one block of %u: "
+			"extend it on the server",
 			x->size_bytes, block);
 	if (payload_max_of(x) < block)
 		return error_set(err, -EINVAL,
@@ -176,7 +176,7 @@ void volume_export_adopt(struct volume *v, const struct nbd_export *x)
 		pref = BLOCK_PREF_DEFAULT;
 	v->identity = *x;
 	v->has_identity = true;
-	l->size_bytes = x->size_bytes;
+	l->size_bytes = x->size_bytes / block * block;
 	l->block_min = block;
 	l->block_pref = pref > block ? pref : block;
 	l->io_bytes_max = io_bytes / block * block;
@@ -196,6 +196,12 @@ void volume_export_adopt(struct volume *v, const struct nbd_export *x)
 	v->write_piece_bytes = l->io_bytes_max;
 	if (v->cfg.staging && v->write_piece_bytes > v->cfg.staging_bytes)
 		v->write_piece_bytes = v->cfg.staging_bytes / block * block;
+	if (l->size_bytes < x->size_bytes)
+		volume_event_add(v, VOLUME_EVENT_SERVER, 0,
+			"%s:%u: the last %u bytes of the export are not served: its size is no "
+			"multiple of %u",
+			volume_uri_now(v)->host, volume_uri_now(v)->port,
+			(unsigned)(x->size_bytes - l->size_bytes), block);
 }
 
 void volume_policy_turn(struct volume *v)

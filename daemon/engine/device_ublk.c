@@ -78,6 +78,11 @@ int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct blo
 		.is_recoverable = true,
 	};
 
+	if (!v->is_recovery && io_bytes == 0)
+		return error_set(&v->error, -EINVAL,
+			"the server takes requests of at most %u bytes, and a block device needs "
+			"%u: raise its maximum payload",
+			limits->io_bytes_max, PAGE_BYTES);
 	if (v->is_recovery && v->part_count != v->part_want)
 		return error_set(&v->error, -EAGAIN, "%u of its %u queues can be served: %s",
 			v->part_count, v->part_want, v->spread);

@@ -119,7 +119,10 @@ kit --filter=error memory 64M error-pwrite=ENOSPC error-pwrite-rate=10%
 claim nbdkit-write-errors-arrive eval '! run --rw randrw --verify --runtime-ms 500 "$(uri)"'
 claim nbdkit-failed-writes-do-not-spoil-verify result '.errors > 10 and .verify_errors == 0'
 kit memory 1000
-claim nbdkit-odd-size-is-refused refused "1000 bytes) is not a multiple"
+claim nbdkit-odd-size-is-served run --rw randrw --bs 512 --runtime-ms 300 --verify "$(uri)"
+claim nbdkit-odd-size-is-told said 'the last 488 bytes of the export are not served'
+kit memory 511
+claim nbdkit-size-below-a-sector-is-refused refused "511 bytes) is less than one block"
 kit memory 0
 claim nbdkit-empty-disk-is-refused refused "size is 0"
 kit --filter=exportname memory 1M exportname-strict=true exportname=right

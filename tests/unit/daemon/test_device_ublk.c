@@ -81,6 +81,23 @@ static void device_takes_no_larger_request_than_file_and_server_allow(void **sta
 	assert_true(fake_ublk_config(fake_ublk_last)->is_recoverable);
 }
 
+static void server_that_takes_less_than_a_page_is_refused_by_its_limit(void **state)
+{
+	struct config_volume v = world_volume(VOLUME, 1);
+	struct takings before;
+	struct answer a;
+
+	world_make(1);
+	world_takings(&before);
+	fake_server.limits.io_bytes_max = 2048;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, -EINVAL);
+	assert_non_null(strstr(a.error.text, "at most 2048 bytes"));
+	assert_true(world_until("", SECOND_US));
+	world_assert_same(&before);
+}
+
 static void user_copy_has_staging_of_its_own_and_none_in_the_kernel(void **state)
 {
 	struct config_volume v = world_volume(VOLUME, 1);
@@ -225,6 +242,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		world_test(state_file_is_there_before_the_device_starts_and_until_it_is_deleted),
 		world_test(device_takes_no_larger_request_than_file_and_server_allow),
+		world_test(server_that_takes_less_than_a_page_is_refused_by_its_limit),
 		world_test(user_copy_has_staging_of_its_own_and_none_in_the_kernel),
 		world_test(kernel_without_ublk_refuses_the_attach_at_once),
 		world_test(staging_that_is_not_there_ends_the_attach_and_leaves_nothing),

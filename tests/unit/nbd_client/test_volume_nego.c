@@ -52,9 +52,9 @@ static void volume_sizes_that_are_no_disk_are_refused(void **state)
 	} cases[] = {
 		{0, 512, 1 << 20, "size is 0"},
 		{1ull << 63, 512, 1 << 20, "more than any disk has"},
-		{1000, 1, 1 << 20, "1000 bytes) is not a multiple of its block size (512)"},
+		{511, 1, 1 << 20, "511 bytes) is less than one block of 512"},
 		{1 << 16, 1 << 16, 1 << 20, NULL},
-		{(1 << 20) - 512, 4096, 1 << 20, "not a multiple of its block size (4096)"},
+		{4095, 4096, 1 << 20, "4095 bytes) is less than one block of 4096"},
 		{1 << 20, 1, 256, "smaller than a block"},
 	};
 
@@ -71,6 +71,31 @@ static void volume_sizes_that_are_no_disk_are_refused(void **state)
 		world_start(w);
 		assert_true(world_until(w, VOLUME_READY, 100000));
 		assert_int_equal(world_info(w).limits.block_min, 1 << 16);
+		world_destroy(w);
+	}
+}
+
+static void volume_serves_the_whole_blocks_of_a_size_between(void **state)
+{
+	static const struct {
+		uint64_t size, served;
+		uint32_t min;
+		const char *text;
+	} cases[] = {
+		{1000, 512, 1, "the last 488 bytes of the export are not served"},
+		{(1 << 20) + 1, 1 << 20, 512, "the last 1 bytes"},
+		{(1 << 20) - 512, (1 << 20) - 4096, 4096, "no multiple of 4096"},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct world *w = world_create();
+
+		w->srv->size_bytes = cases[i].size;
+		w->srv->block_min = cases[i].min;
+		world_start(w);
+		assert_true(world_until(w, VOLUME_READY, 100000));
+		assert_int_equal(world_info(w).limits.size_bytes, cases[i].served);
+		assert_has(w->last_event, cases[i].text);
 		world_destroy(w);
 	}
 }
@@ -270,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(volume_refusals_say_what_to_do),
 		cmocka_unit_test(volume_sizes_that_are_no_disk_are_refused),
+		cmocka_unit_test(volume_serves_the_whole_blocks_of_a_size_between),
 		cmocka_unit_test(volume_block_that_never_fits_the_quota_is_refused),
 		cmocka_unit_test(volume_silence_in_the_handshake_has_a_deadline),
 		cmocka_unit_test(volume_old_servers_are_asked_by_export_name),
