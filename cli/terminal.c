@@ -21,7 +21,12 @@ static bool has(const char *name)
 
 bool terminal_is_drawable(void)
 {
+	bool is_drawable;
 	int why;
 
-	return setupterm(NULL, STDOUT_FILENO, &why) == OK && has("cup") && has("clear");
+	if (setupterm(NULL, STDOUT_FILENO, &why) != OK)
+		return false;
+	is_drawable = has("cup") && has("clear");
+	del_curterm(cur_term); /* newterm() reads the description again for itself */
+	return is_drawable;
 }
