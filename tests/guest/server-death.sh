@@ -68,7 +68,8 @@ kills() {
 
 several_uris() {
     local reader=$several
-    claim second_uri_serves_where_the_first_does_not volume several '.server | endswith(":10809")'
+    claim second_uri_serves_where_the_first_does_not wait_until 40 \
+        volume several '.connections_ready > 0 and (.server | endswith(":10809"))'
     server up 10819 nbdkit -f -p 10819 file dir="$dir"
     server kill 10809
     claim the_first_uri_takes_over wait_until 40 volume several '.connections_ready > 0 and (.server | endswith(":10819"))'
