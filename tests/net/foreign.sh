@@ -29,11 +29,7 @@ nbd_server() {
     } >"$tmp/nbd-server.conf"
     nbd-server -d -C "$tmp/nbd-server.conf" -p "$tmp/nbd-server.pid" >>"$tmp/server.log" 2>&1 &
     server_pid=$!
-    for _ in $(seq 200); do
-        ! listens || return 0
-        read -rt 0.05 <> <(:) # waits for another process to listen; nothing tells us
-    done
-    return 1
+    listens_soon
 }
 nbd_server # with -d it ends with its first client
 lands nbd-server-plain plain

@@ -100,11 +100,7 @@ start_nbd_server() {
     nbd_server_config "${1:-}" >"$tmp/nbd-server.conf"
     nbd-server -d -C "$tmp/nbd-server.conf" -p "$tmp/nbd-server.pid" >>"$tmp/server.log" 2>&1 &
     server_pid=$!
-    for _ in $(seq 200); do
-        ! listens || return 0
-        read -rt 0.05 <> <(:)
-    done
-    return 1
+    listens_soon
 }
 start_nbd_server
 claim nbd-server-verifies run --rw randrw --bs 4k-128k --runtime-ms 700 --verify --iodepth 32 "$(uri disk)"

@@ -31,17 +31,21 @@ port_free() { # a port nobody listens on; taken by the server right after
 
 listens() { [ -n "$(ss -Htln "sport = :$port")" ]; }
 
-server() { # command…: PORT in it is the port; running and listening when this returns
-    server_stop
-    port=$(port_free) || return 1
-    "${@//PORT/$port}" >>"$tmp/server.log" 2>&1 &
-    server_pid=$!
+listens_soon() { # true once the server just started listens; false if it ended, or after 10 s
     for _ in $(seq 200); do
         ! listens || return 0
         kill -0 "$server_pid" 2>/dev/null || return 1
         read -rt 0.05 <> <(:) # waits for another process to listen; nothing tells us
     done
     return 1
+}
+
+server() { # command…: PORT in it is the port; running and listening when this returns
+    server_stop
+    port=$(port_free) || return 1
+    "${@//PORT/$port}" >>"$tmp/server.log" 2>&1 &
+    server_pid=$!
+    listens_soon
 }
 
 kit() { server nbdkit --foreground --exit-with-parent --ipaddr 127.0.0.1 --port PORT "$@"; }
