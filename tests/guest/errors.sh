@@ -10,7 +10,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 SERVER='
     nbdkit -p 10811 memory 0
-    nbdkit -p 10812 memory 1000001
+    nbdkit -p 10812 memory 511
+    nbdkit -p 10814 memory 1000001
     python3 -c "
 import socket
 server = socket.create_server((\"\", 10813))
@@ -53,13 +54,22 @@ bad_servers() {
     free_before=$(reserve_number free)
     attach_told unknown_export_is_told 'no-such-export' "nbd://$SLUICE_SERVER/no-such-export"
     attach_told empty_export_is_told 'size|empty' "nbd://$SLUICE_SERVER:10811/"
-    attach_told odd_size_is_told 'multiple' "nbd://$SLUICE_SERVER:10812/"
+    attach_told export_below_a_sector_is_told 'less than one block' "nbd://$SLUICE_SERVER:10812/"
     attach_told server_that_is_not_nbd_is_told 'nbd' "nbd://$SLUICE_SERVER:10813/"
     attach_told refused_connection_is_told 'refused' "nbd://$SLUICE_SERVER:9/"
     attach_told unreachable_server_is_told 'answer|unreachable' nbd://10.77.0.99/
     claim no_device_is_left_behind sh -c '! ls /dev/ublkb*'
     claim no_volume_is_left_behind [ "$(sluice list --json | jq 'length')" -eq 0 ]
     claim no_mbuf_is_left_behind [ "$(reserve_number free)" = "$free_before" ]
+}
+
+# An export of 1953 sectors and 65 bytes: the sectors are the device, and the daemon says what is left out.
+odd_size() {
+    local device
+    device=$(sluice attach "nbd://$SLUICE_SERVER:10814/")
+    claim odd_size_is_served_to_its_last_sector [ "$(blockdev --getsize64 "$device")" -eq $((1953 * 512)) ]
+    claim bytes_left_out_are_told grep -q 'the last 65 bytes of the export are not served' /run/sluiced.log
+    sluice detach "$device"
 }
 
 ready_machine() {
@@ -69,6 +79,7 @@ ready_machine() {
     start_daemon
     told second_daemon_is_told 'already|running|another' "${daemon[@]}"
     bad_servers
+    odd_size
     stop_daemon
     pages=$(cat /proc/sys/vm/nr_hugepages)
     claim every_hugepage_is_free_again [ "$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)" -eq "$pages" ]

@@ -51,8 +51,8 @@ write_config af_packet:sl0
 start_server 10812 nbdkit -f -p 10812 memory 0 || exit 1
 bench_told empty_export_is_told 'size|empty' "nbd://$SERVER_IP:10812/"
 stop_server
-start_server 10813 nbdkit -f -p 10813 memory 1000001 || exit 1
-bench_told odd_size_is_told 'multiple|block' "nbd://$SERVER_IP:10813/"
+start_server 10813 nbdkit -f -p 10813 memory 511 || exit 1
+bench_told export_below_a_sector_is_told 'less than one block' "nbd://$SERVER_IP:10813/"
 stop_server
 start_server 10814 python3 -m http.server 10814 --bind $SERVER_IP || exit 1
 bench_told server_that_is_not_nbd_is_told 'not.*NBD|NBD server|does not answer' "nbd://$SERVER_IP:10814/"
