@@ -5,14 +5,17 @@
  * argument vector ourselves: the PCI devices that are ours and no others (a bare EAL grabs every
  * NIC bound to vfio), a vdev for each af_xdp interface, IOVA as VA so that one address
  * is good for us and for the IOMMU, no shared files (two daemons must not meet in /dev/hugepages).
+ * Of its drivers only those are loaded that our devices need (eal_drivers.c).
  *
  * Hugepages are used when there are enough of them; without, ordinary memory, which mlockall keeps
  * resident. The main lcore floats over all CPUs we may use: it is the control thread, workers are
  * threads of our own.
  */
 #include "daemon/eal.h"
+#include "daemon/eal_drivers.h"
 #include "daemon/eal_log.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,6 +79,26 @@ static int init_failed(struct error *err)
 	}
 }
 
+/* Where this DPDK looks for drivers; NULL if it was linked statically and looks nowhere. */
+static const char *drivers_dir(void)
+{
+	Dl_info at;
+
+	if (!dladdr((void *)rte_eal_init, &at) || !at.dli_fname || !strstr(at.dli_fname, ".so"))
+		return NULL;
+	return RTE_EAL_PMD_PATH;
+}
+
+/* Out: 0, or -1 with rte_errno. */
+static int init(struct eal_args *args, const char *drivers)
+{
+	int rc = rte_eal_init(args->argc, args->argv);
+
+	if (drivers)
+		eal_drivers_show(drivers);
+	return rc < 0 ? -1 : 0;
+}
+
 int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **extra_argv,
 	struct engine_facts *facts, struct error *err)
 {
@@ -83,6 +106,7 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 	uint16_t cpus[HOST_CPU_MAX];
 	char cpus_text[EAL_ARG_BYTES - 16] = "0";
 	unsigned cpu_count = host_cpus(cpus, HOST_CPU_MAX);
+	const char *drivers;
 	bool needs_pci = false, is_debug = getenv("SLUICE_EAL_LOG");
 	unsigned i;
 
@@ -114,7 +138,10 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 		arg_add(&args, "%s", extra_argv[i]);
 	if (!is_debug)
 		eal_log_keep();
-	if (rte_eal_init(args.argc, args.argv) >= 0)
+	drivers = extra_argc ? NULL : drivers_dir(); /* who gives arguments may mean any driver */
+	if (drivers && !eal_drivers_hide(cfg, drivers))
+		drivers = NULL;
+	if (init(&args, drivers) == 0)
 		return 0;
 	init_failed(err);
 	eal_log_append(err);

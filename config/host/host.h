@@ -120,6 +120,8 @@ void host_hugepages_command(uint32_t mib, char *out, unsigned bytes);
  * there, the nearest directory above it. Changes the working directory to "/". 0 or -errno.
  */
 int host_mounts_leave(const char *const paths[], unsigned count);
+/* Has it succeeded? Then a mount of the process is seen by nobody else. Any thread, after it. */
+bool host_mounts_are_own(void);
 /*
  * PR_SET_IO_FLUSHER, OOM score -1000, host_mounts_leave(@paths): for the calling process, once,
  * before threads. Each is tried; what was refused is in @err and the result is the first -errno.

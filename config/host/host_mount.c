@@ -28,6 +28,8 @@
 
 #define MOUNT_MAX 16384
 
+static bool are_own;
+
 struct mount {
 	int id, parent;
 	bool is_kept;
@@ -210,5 +212,11 @@ int host_mounts_leave(const char *const paths[], unsigned count)
 			keep(&m, &m.list[i]);
 	mounts_drop(&m);
 	mounts_free(&m);
+	are_own = true;
 	return chdir("/") ? -errno : 0;
+}
+
+bool host_mounts_are_own(void)
+{
+	return are_own;
 }

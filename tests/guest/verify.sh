@@ -31,6 +31,7 @@ inside() {
     start_daemon
     free_before=$(reserve_number free)
     attach
+    claim drivers_of_no_device_here_are_not_loaded sh -c '! grep -q librte_crypto "/proc/$1/maps"' _ "$(pidof sluiced)"
     claim device_size_is_the_exports [ "$(blockdev --getsize64 "$device")" -eq $((1 << 30)) ]
     claim scheduler_is_none grep -q '\[none\]' "/sys/block/$(basename "$device")/queue/scheduler"
     claim randrw_4k_to_256k_verifies fio_verify --size=128M

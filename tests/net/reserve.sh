@@ -67,6 +67,7 @@ if ! grep -q fsanitize "$BUILD/compile_commands.json"; then # a sanitizer's own 
     claim memory_explained_is_what_is_resident_within_5_percent true_of eval \
         'sluice --json reserve explain | jq -e ".memory | .bytes / .resident_bytes | . > 0.95 and . < 1.05"'
 fi
+claim drivers_of_no_device_here_are_not_loaded sh -c '! grep -q librte_crypto "/proc/$1/maps"' _ "$daemon_pid"
 claim ledger_adds_up_to_the_pool true_of ledger 0 '.free + ([.owners[] | select(.parent == -1) | .used] | add) == .total'
 claim every_place_has_a_limit true_of ledger 0 '[.owners[] | select(.owner == "ring" or .owner == "unclassified" or
     .owner == "essential" or .owner == "reassembly") | .limit > 0] | length == 4 and all'
