@@ -111,7 +111,7 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 	unsigned i;
 
 	facts->has_hugepages = cfg->use_hugepages && host_hugepages_free_mib(NULL, 0) >= mib;
-	facts->memory_mib = mib;
+	engine_memory_start(cfg, facts);
 	arg_add(&args, "sluiced");
 	arg_add(&args, "--iova-mode=va");
 	arg_add(&args, "--no-telemetry");
@@ -121,12 +121,14 @@ int eal_start(const struct config *cfg, uint32_t mib, int extra_argc, char **ext
 	arg_add(&args, "--lcores=0@(%s)", cpus_text);
 	if (facts->has_hugepages) {
 		arg_add(&args, "--in-memory");
-		arg_add(&args, "--socket-mem=%u", mib);
+		arg_add(&args, "--socket-mem=%u", facts->memory_mib);
+		if (cfg->memory_mib)
+			arg_add(&args, "--socket-limit=%u", cfg->memory_mib);
 	} else {
 		arg_add(&args, "--no-shconf"); /* --in-memory and --no-huge exclude each other */
 		arg_add(&args, "--no-huge");
 		arg_add(&args, "-m");
-		arg_add(&args, "%u", mib);
+		arg_add(&args, "%u", facts->memory_mib);
 	}
 	for (i = 0; i < cfg->port_count; i++) {
 		add_device(&args, &cfg->ports[i], i);

@@ -4,11 +4,17 @@
 #ifndef DATAPLANE_DMA_H
 #define DATAPLANE_DMA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "config/error.h"
 #include "dataplane/net/stream.h"
 
-/* Page-aligned memory from DPDK's heap, mapped for every port. NULL with @err. Control thread. */
+/* Whether buffers come from DPDK's heap, as they must where a port does DMA. Default: true. Control
+ * thread, before the first buffer. */
+void dma_from_heap(bool is);
+
+/* @bytes of page-aligned memory, zero, that every port can send from. NULL with @err. Control
+ * thread. */
 struct stream_buf *dma_buf_create(uint64_t bytes, struct error *err);
 
 /* Gives it back; no mbuf may refer to it (asserted). NULL is fine. */

@@ -134,6 +134,8 @@ int host_memory_lock(struct error *err);
 /* Bytes of this process that are resident: in all, hugepages included, and of files (programs,
  * libraries). */
 uint64_t host_memory_resident(void);
+/* Bytes that malloc() has from the kernel, free ones included: all of them are locked. */
+uint64_t host_memory_allocated(void);
 uint64_t host_memory_files(void);
 /* What the kernel has counted of its memory since it started. */
 struct host_memory_want {

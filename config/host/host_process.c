@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,13 @@ int host_memory_lock(struct error *err)
 	return error_set(err, -errno,
 		"memory cannot be locked: %s; ulimit -l unlimited, or LimitMEMLOCK=infinity",
 		strerror(errno));
+}
+
+uint64_t host_memory_allocated(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return (uint64_t)m.arena + m.hblkhd;
 }
 
 uint64_t host_memory_resident(void)

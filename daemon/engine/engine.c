@@ -19,6 +19,7 @@
 #include <rte_mbuf.h>
 #include "config/log.h"
 #include "daemon/engine/engine_impl.h"
+#include "dataplane/dma.h"
 #include "dataplane/handover.h"
 
 /* ---- addresses of a port ---- */
@@ -242,6 +243,7 @@ struct engine *engine_create(
 	}
 	e->cfg = *cfg;
 	e->facts = *facts;
+	dma_from_heap(facts->has_staging_in_heap);
 	engine_rules_of(cfg, &e->rules);
 	clock_init(&e->clock);
 	e->resolver = resolver_create(resolver_lookup, err);

@@ -20,7 +20,9 @@ struct ublk_state;
 /* What the process has for the engine. */
 struct engine_facts {
 	bool has_hugepages; /* memory is locked 2 MiB pages */
-	uint32_t memory_mib; /* what was asked for; without hugepages it is also all there is */
+	uint32_t memory_mib; /* DPDK's heap at start; it grows where it is of hugepages and the
+			      * file names no size */
+	bool has_staging_in_heap;
 };
 
 /* Opens ports, sizes and makes the pools, starts the workers. NULL with @err. After eal_start(). */
@@ -135,8 +137,10 @@ struct engine_memory {
 	uint64_t bytes;	   /* their sum */
 	uint64_t resident; /* of the process: what the kernel counts, all workers included */
 };
-/* What DPDK must be given for @cfg. */
+/* MiB that @cfg needs, with room for devices attached later: what must be free before the start. */
 uint32_t engine_memory_mib(const struct config *cfg);
+/* What DPDK takes of it at start, into @facts, of which has_hugepages is set. */
+void engine_memory_start(const struct config *cfg, struct engine_facts *facts);
 void engine_memory_worker(const struct engine *e, unsigned pool_idx, struct engine_memory *out);
 void engine_memory_process(const struct engine *e, struct engine_memory *out);
 

@@ -1,11 +1,12 @@
 /*
  * memory.c - how much memory the daemon takes: before it starts, and by what once it runs
  *
- * All memory is taken at start and locked, so two questions have exact answers. How much DPDK must
- * be given, is a sum over the configuration, of the same shapes and functions by which pools are
- * made; only what a driver takes for itself is an allowance. What it is for, is a list of terms for
- * each worker and one for the process, which `sluice reserve explain` prints; bench/memory holds
- * their sum to what the kernel counts.
+ * All memory is locked, and all but the staging of volumes attached later is taken at start, so two
+ * questions have exact answers. How much DPDK must be given, is a sum over the configuration, of
+ * the same shapes and functions by which pools are made; only what a driver takes for itself is an
+ * allowance. Staging of further volumes comes from where dma.c says, and goes back with the volume.
+ * What it is for, is a list of terms for each worker and one for the process, which `sluice reserve
+ * explain` prints; bench/memory holds their sum to what the kernel counts.
  *
  * Control thread only.
  */
@@ -17,21 +18,21 @@
 #include "daemon/engine/engine_impl.h"
 #include "dataplane/handover.h"
 
-#define PAGE_BYTES	   4096u		/* the smaller ones: they waste most */
-#define HUGEPAGE_MIB	   2u
+#define PAGE_BYTES   4096u /* the smaller ones: they waste most */
+#define HUGEPAGE_MIB 2u
 /* Of a queue: its rings, the driver's contexts, rings between threads. */
 #define DRIVER_BYTES (2ull << 20)
-#define EAL_BYTES	   (4ull << 20) /* DPDK's own, and what its heap loses to alignment */
-#define OWN_THREADS	   2			/* DPDK's interrupts, the log */
+#define EAL_BYTES    (4ull << 20) /* DPDK's own, and what its heap loses to alignment */
+#define OWN_THREADS  2		  /* DPDK's interrupts, the log */
 /*
  * Since DPDK 24.11 the libraries keep what each lcore has of its own in one block for all lcores
  * there might be, by libc and so locked: 16 MiB. The macro came with it. More than one block was
  * not seen (tests/net/reserve.sh).
  */
 #ifdef RTE_MAX_LCORE_VAR
-#define LCORE_VAR_BYTES	   ((uint64_t)RTE_MAX_LCORE_VAR * RTE_MAX_LCORE)
+#define LCORE_VAR_BYTES ((uint64_t)RTE_MAX_LCORE_VAR * RTE_MAX_LCORE)
 #else
-#define LCORE_VAR_BYTES	   0
+#define LCORE_VAR_BYTES 0
 #endif
 
 /* ---- before the start ---- */
@@ -69,24 +70,49 @@ static uint64_t staging_plan(const struct config_volume *v, unsigned queues)
 	return parts * (v->copy == COPY_USER ? user : (uint64_t)v->queue_depth * v->io_bytes_max);
 }
 
-uint32_t engine_memory_mib(const struct config *cfg)
+static bool has_dma(const struct config *cfg)
+{
+	for (unsigned i = 0; i < cfg->port_count; i++)
+		if (cfg->ports[i].kind == DEVICE_PCI)
+			return true;
+	return false;
+}
+
+/* Pools of every queue, and of the staging what is asked for. */
+static uint32_t plan_mib(const struct config *cfg, bool has_staging, unsigned spare_devices)
 {
 	uint64_t bytes = EAL_BYTES, mib;
 	struct port_facts f;
 	unsigned queues = 1, i;
 
-	if (cfg->memory_mib)
-		return cfg->memory_mib;
 	for (i = 0; i < cfg->port_count; i++) {
 		port_facts_plan(&cfg->ports[i], &f);
 		bytes += f.queues * queue_plan(cfg, &cfg->ports[i], &f);
 		queues = RTE_MAX(queues, f.queues);
 	}
-	for (i = 0; i < cfg->volume_count; i++)
+	for (i = 0; has_staging && i < cfg->volume_count; i++)
 		bytes += staging_plan(&cfg->volumes[i], queues);
-	bytes += (uint64_t)SPARE_DEVICES * QUEUE_DEPTH_DEFAULT * IO_BYTES_DEFAULT;
+	bytes += (uint64_t)spare_devices * QUEUE_DEPTH_DEFAULT * IO_BYTES_DEFAULT;
 	mib = (bytes + (HUGEPAGE_MIB << 20) - 1) / (HUGEPAGE_MIB << 20) * HUGEPAGE_MIB;
 	return (uint32_t)RTE_MIN(mib, (uint64_t)UINT32_MAX);
+}
+
+uint32_t engine_memory_mib(const struct config *cfg)
+{
+	return cfg->memory_mib ? cfg->memory_mib : plan_mib(cfg, true, SPARE_DEVICES);
+}
+
+void engine_memory_start(const struct config *cfg, struct engine_facts *facts)
+{
+	facts->has_staging_in_heap = cfg->memory_mib || facts->has_hugepages || has_dma(cfg);
+	if (cfg->memory_mib)
+		facts->memory_mib = cfg->memory_mib;
+	else if (facts->has_hugepages)
+		facts->memory_mib = plan_mib(cfg, true, 0); /* the heap grows */
+	else if (has_dma(cfg))
+		facts->memory_mib = plan_mib(cfg, true, SPARE_DEVICES);
+	else
+		facts->memory_mib = plan_mib(cfg, false, 0);
 }
 
 /* ---- what it is for ---- */
@@ -185,9 +211,23 @@ static void heap_read(uint64_t *total, uint64_t *used)
 	}
 }
 
+/* Of what malloc() has: what is no table of the engine's, a worker's, a volume's or a connection's.
+ */
+static uint64_t libraries_bytes(const struct engine *e, uint64_t tables)
+{
+	uint64_t all = host_memory_allocated(), known = tables;
+	unsigned i, q;
+
+	for (i = 0; i < e->port_count; i++)
+		for (q = 0; q < e->ports[i].queue_count; q++)
+			known += worker_bytes(e->ports[i].queues[q].conn_max);
+	return all > known ? all - known : 0;
+}
+
 void engine_memory_process(const struct engine *e, struct engine_memory *out)
 {
-	uint64_t total, used, known = 0, staging, tables, handover = 0, exceptions = 0, sockets = 0;
+	uint64_t total, used, known = 0, staging, tables, tables_all = 0, handover = 0,
+			      exceptions = 0, sockets = 0;
 	unsigned i, q;
 
 	for (i = 0; i < e->port_count; i++) {
@@ -195,7 +235,8 @@ void engine_memory_process(const struct engine *e, struct engine_memory *out)
 
 		for (q = 0; q < p->queue_count; q++) {
 			parts_on(e, i, q, &staging, &tables);
-			known += pool_bytes(p, q) + staging;
+			tables_all += tables;
+			known += pool_bytes(p, q) + (e->facts.has_staging_in_heap ? staging : 0);
 		}
 		handover += p->handover ? handover_bytes(p->queue_count) : 0;
 		exceptions += p->exception ? p->queue_count : 0;
@@ -207,6 +248,7 @@ void engine_memory_process(const struct engine *e, struct engine_memory *out)
 	term_add(out, "sockets", 1, sockets);
 	term_add(out, "free", 1, total - used);
 	term_add(out, "engine", 1, sizeof(*e) + handover);
+	term_add(out, "libraries", 1, libraries_bytes(e, tables_all + sizeof(*e) + handover));
 	term_add(out, "threads", OWN_THREADS + exceptions,
 		(OWN_THREADS + exceptions) * THREAD_STACK_BYTES);
 	term_add(out, "lcores", RTE_MAX_LCORE, LCORE_VAR_BYTES);

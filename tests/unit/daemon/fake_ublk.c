@@ -78,6 +78,11 @@ void fake_ublk_kernel_ends(void)
 
 /* ---- memory ---- */
 
+void dma_from_heap(bool is)
+{
+	(void)is;
+}
+
 struct stream_buf *dma_buf_create(uint64_t bytes, struct error *err)
 {
 	struct stream_buf *buf;

@@ -214,6 +214,36 @@ static void memory_asked_of_dpdk_grows_with_volumes_and_queues(void **state)
 	assert_int_equal(engine_memory_mib(&world_cfg), 77);
 }
 
+/* Room for two later devices of 32 MiB must be free, but is taken only where it cannot come later.
+ */
+static void dpdk_takes_at_start_what_cannot_come_later(void **state)
+{
+	struct engine_facts huge = {.has_hugepages = true}, ordinary = {.has_hugepages = false};
+	uint32_t whole;
+
+	world_cfg.volume_count = 1;
+	world_cfg.volumes[0] = world_volume(VOLUME, 1);
+	world_cfg.volumes[0].queue_depth = 64;
+	world_cfg.volumes[0].io_bytes_max = 1 << 20;
+	world_cfg.ports[0].kind = DEVICE_PCI;
+	whole = engine_memory_mib(&world_cfg);
+	engine_memory_start(&world_cfg, &ordinary);
+	assert_true(ordinary.has_staging_in_heap);
+	assert_int_equal(ordinary.memory_mib, whole);
+	engine_memory_start(&world_cfg, &huge);
+	assert_true(huge.has_staging_in_heap);
+	assert_int_equal(huge.memory_mib + 2 * 32, whole);
+	world_cfg.ports[0].kind = DEVICE_AF_PACKET;
+	whole = engine_memory_mib(&world_cfg);
+	engine_memory_start(&world_cfg, &ordinary);
+	assert_false(ordinary.has_staging_in_heap);
+	assert_int_equal(ordinary.memory_mib + 64 + 2 * 32, whole);
+	world_cfg.memory_mib = 77;
+	engine_memory_start(&world_cfg, &ordinary);
+	assert_true(ordinary.has_staging_in_heap);
+	assert_int_equal(ordinary.memory_mib, 77);
+}
+
 /* ---- faults ---- */
 
 static void starving_reaches_every_worker_even_by_a_full_ring(void **state)
@@ -273,6 +303,7 @@ int main(void)
 		world_test(probe_is_there_while_its_answer_is_given),
 		world_test(memory_of_a_worker_is_its_terms_and_its_volumes_staging),
 		world_test(memory_asked_of_dpdk_grows_with_volumes_and_queues),
+		world_test(dpdk_takes_at_start_what_cannot_come_later),
 		world_test(starving_reaches_every_worker_even_by_a_full_ring),
 		world_test(faults_of_one_worker_say_when_the_ring_is_full),
 		world_test(level_is_held_by_name),

@@ -88,12 +88,35 @@ static void more_than_there_is_is_refused_with_the_remedy(void **state)
 	assert_int_equal(heap_used(), before);
 }
 
+static void outside_the_heap_nothing_of_it_is_taken(void **state)
+{
+	size_t before = heap_used();
+	struct error err;
+	struct stream_buf *buf;
+
+	dma_from_heap(false);
+	buf = dma_buf_create(BYTES, &err);
+	assert_non_null(buf);
+	assert_true(heap_used() < before + BYTES);
+	assert_int_equal((uintptr_t)buf->base % ALIGN, 0);
+	assert_int_equal(buf->bytes, BYTES);
+	assert_int_equal(buf->page_bytes, 0);
+	for (unsigned i = 0; i < BYTES; i++)
+		assert_int_equal(buf->base[i], 0);
+	memset(buf->base, 0xff, BYTES);
+	dma_buf_destroy(buf);
+	assert_null(dma_buf_create((1ull << 32) + BYTES, &err));
+	dma_from_heap(true);
+	assert_int_equal(heap_used(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buffer_is_page_aligned_known_by_its_address_and_empty),
 		cmocka_unit_test(buffer_used_before_is_empty_again),
 		cmocka_unit_test(memory_is_given_back_whole),
+		cmocka_unit_test(outside_the_heap_nothing_of_it_is_taken),
 		cmocka_unit_test(more_than_there_is_is_refused_with_the_remedy),
 	};
 
