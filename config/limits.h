@@ -110,7 +110,7 @@
 #define NBD_PART_US	    1000000u  /* for a server that shuts down to close after DISC */
 #define NBD_RETRY_US_MIN    100000u   /* first pause before a reconnect that follows a failed one */
 #define NBD_RETRY_US_MAX    10000000u /* longest pause */
-#define NBD_STRAY_TRIES_MAX 32	 /* local ports tried until replies reach their worker */
+#define NBD_MISDIRECTED_TRIES_MAX 32	    /* local ports tried until replies reach their worker */
 #define NBD_FLUSH_POLL_US   50u	 /* a FLUSH polls the other workers this often */
 #define NBD_TURN_BYTES_MAX  (1u << 20) /* parsed per connection and turn */
 #define NBD_SPAN_MAX	    32	/* spans looked at in one go */

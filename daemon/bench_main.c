@@ -197,8 +197,9 @@ static json_t *workers_json(struct engine *e)
 		json_array_append_new(list,
 			json_pack("{s:I s:I s:I s:I s:I}", "rx_packets", (json_int_t)ws.rx_packets,
 				"tx_packets", (json_int_t)ws.tx_packets, "stray_out",
-				(json_int_t)ws.stray_out, "stray_in", (json_int_t)ws.stray_in,
-				"stray_lost", (json_int_t)ws.stray_lost));
+				(json_int_t)ws.misdirected_out, "stray_in",
+				(json_int_t)ws.misdirected_in, "stray_lost",
+				(json_int_t)ws.misdirected_lost));
 	}
 	return list;
 }
@@ -211,7 +212,8 @@ static void spread_add(json_t *out, struct engine *e)
 	if (v && engine_volumes(e, v, 1) == 1) {
 		json_object_set_new(out, "parts", json_integer(v->worker_count));
 		json_object_set_new(out, "spread", json_string(v->spread));
-		json_object_set_new(out, "connections_astray", json_integer(v->volume.conn_astray));
+		json_object_set_new(
+			out, "connections_astray", json_integer(v->volume.conn_misdirected));
 		json_object_set_new(out, "credits", report_credits(v));
 	}
 	free(v);

@@ -163,7 +163,7 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 		else
 			w->rx_others++;
 	}
-	stray_hand_over(w, m, info, n);
+	misdirected_hand_over(w, m, info, n);
 	other_rx(w->other, m, info, n, now_us);
 	net_input(w->net, m, info, n, now_us);
 	return n;
@@ -221,7 +221,7 @@ static unsigned worker_turn(struct worker *w, uint64_t now_us)
 {
 	unsigned work = rx_turn(w, now_us), sent;
 
-	work += stray_turn(w, now_us);
+	work += misdirected_turn(w, now_us);
 	net_timers(w->net, now_us);
 	nbd_client_turn(w->nbd, now_us);
 	w->is_tx_full = false;

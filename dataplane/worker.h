@@ -105,8 +105,9 @@ struct worker_stats {
 	uint64_t turns, busy_turns, sleeps, naps, rests, wakeups, rx_wakeups;
 	uint64_t tx_full, max_turn_us;
 	uint64_t rx_packets, tx_packets; /* of this worker's queue */
-	uint64_t stray_out, stray_in;	 /* handed to the worker they were for; taken from others */
-	uint64_t stray_lost;		 /* … not handed over, for want of room */
+	uint64_t misdirected_out;	/* handed to the worker they were for */
+	uint64_t misdirected_in;	/* taken from others */
+	uint64_t misdirected_lost;	/* … not handed over, for want of room */
 	uint64_t clock_back;		 /* times the TSC went back */
 };
 void worker_stats(const struct worker *w, struct worker_stats *out);

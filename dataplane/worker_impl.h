@@ -44,13 +44,13 @@ struct worker {
 	pthread_t thread;
 };
 
-/* worker_stray.c */
+/* worker_misdirected.c */
 struct rte_mbuf;
 /* Of a classified burst: gives siblings what is theirs; their entries become NULL. */
-void stray_hand_over(
+void misdirected_hand_over(
 	struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, unsigned n);
 /* Takes in what siblings gave. Out: packets. */
-unsigned stray_turn(struct worker *w, uint64_t now_us);
+unsigned misdirected_turn(struct worker *w, uint64_t now_us);
 
 /* worker_idle.c */
 int idle_init(struct worker *w);

@@ -157,8 +157,8 @@ struct volume_info {
 	char server[300];	    /* host:port of the URI in use */
 	char error[288];	    /* last reason, empty if none */
 	unsigned conn_count, conn_ready;
-	unsigned conn_astray; /* of the ready: replies arrive at another worker, which hands them
-				 over */
+	unsigned conn_misdirected; /* of the ready: replies arrive at another worker, which hands
+				 them over */
 	uint64_t oldest_us;   /* the worker's clock when the oldest request held was taken; 0 = none
 				 is held */
 	uint32_t in_flight, in_flight_max, read_credit_mbufs, read_credit_used_mbufs;

@@ -395,7 +395,8 @@ void volume_info(const struct volume *v, struct volume_info *out)
 
 		out->read_credit_used_mbufs += used;
 		out->is_over_credit |= used + volume_write_quota(v) > out->credit_granted_mbufs;
-		out->conn_astray += __atomic_load_n(&v->conns[i].is_astray, __ATOMIC_RELAXED);
+		out->conn_misdirected +=
+			__atomic_load_n(&v->conns[i].is_misdirected, __ATOMIC_RELAXED);
 	}
 	for (unsigned i = 0; i < BLOCK_OP_COUNT; i++) {
 		out->ops[i] = stat_read(&v->ops[i]);

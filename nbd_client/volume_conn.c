@@ -289,12 +289,14 @@ static bool conn_try_elsewhere(struct volume_conn *vc)
 {
 	uint32_t attempts = vc->attempts;
 
-	if (!stream_is_astray(vc->stream) || vc->stray_tries == NBD_STRAY_TRIES_MAX) {
-		__atomic_store_n(&vc->is_astray, stream_is_astray(vc->stream), __ATOMIC_RELAXED);
-		vc->stray_tries = 0;
+	if (!stream_is_misdirected(vc->stream) ||
+		vc->misdirected_tries == NBD_MISDIRECTED_TRIES_MAX) {
+		__atomic_store_n(
+			&vc->is_misdirected, stream_is_misdirected(vc->stream), __ATOMIC_RELAXED);
+		vc->misdirected_tries = 0;
 		return false;
 	}
-	vc->stray_tries++;
+	vc->misdirected_tries++;
 	volume_conn_abort(vc);
 	vc->attempts = attempts;
 	vc->retry_us = vc->volume->now_us;

@@ -104,8 +104,8 @@ struct volume_conn {
 	uint64_t due_us;      /* no deadline of a request in flight is earlier */
 	uint64_t retry_us;    /* IDLE */
 	uint32_t attempts;    /* since a request was last answered */
-	uint32_t stray_tries; /* local ports given up because replies arrived elsewhere */
-	bool is_astray;	      /* … and this one was kept although they do */
+	uint32_t misdirected_tries; /* local ports given up because replies arrived elsewhere */
+	bool is_misdirected;	    /* … and this one was kept although they do */
 	uint32_t event_bits;  /* seen and not yet acted upon: EOF, DEAD */
 	bool is_readable;
 	struct nbd_conn nbd;

@@ -62,7 +62,7 @@ json_t *report_volume(const struct engine_volume_info *v)
 		(json_int_t)i->replayed, "timeouts", (json_int_t)i->timeouts, "error", i->error,
 		"read_only", i->limits.is_read_only, "copy", v->is_user_copy ? "user" : "default",
 		"staging_bytes", (json_int_t)v->staging_bytes, "workers", (int)v->worker_count,
-		"spread", v->spread, "connections_astray", (int)i->conn_astray, "credits",
+		"spread", v->spread, "connections_astray", (int)i->conn_misdirected, "credits",
 		report_credits(v));
 	durability_add(row, v);
 	return row;

@@ -308,7 +308,7 @@ static const char *part_fault(const struct engine_part *p)
 	volume_info(p->volume, &info);
 	if (!p->was_ready)
 		return "its connection was not ready in time";
-	if (info.conn_astray > 0)
+	if (info.conn_misdirected > 0)
 		return "its packets arrive at another worker whatever the local port: the driver "
 		       "does not steer";
 	return NULL;
@@ -426,7 +426,7 @@ static void info_add(struct volume_info *sum, const struct volume_info *part)
 		memcpy(sum->error, part->error, sizeof(sum->error));
 	sum->conn_count += part->conn_count;
 	sum->conn_ready += part->conn_ready;
-	sum->conn_astray += part->conn_astray;
+	sum->conn_misdirected += part->conn_misdirected;
 	sum->in_flight += part->in_flight;
 	sum->in_flight_max += part->in_flight_max;
 	sum->read_credit_mbufs += part->read_credit_mbufs;

@@ -75,7 +75,7 @@ void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info
 
 /* A packet of the flow with this cookie (pkt_info) arrived
  * at another worker, which handed it over. */
-void net_stray_note(struct net *net, uint32_t flow);
+void net_misdirected_note(struct net *net, uint32_t flow);
 
 /* Runs every timer that is due. Call once a turn before net_output. */
 void net_timers(struct net *net, uint64_t now_us);

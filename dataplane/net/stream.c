@@ -218,9 +218,9 @@ int stream_error(const struct stream *s)
 	return s->error;
 }
 
-bool stream_is_astray(const struct stream *s)
+bool stream_is_misdirected(const struct stream *s)
 {
-	return tcp_conn_of_const(s)->is_astray;
+	return tcp_conn_of_const(s)->is_misdirected;
 }
 
 void stream_expect(struct stream *s, bool is_expecting)

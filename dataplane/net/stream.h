@@ -157,7 +157,7 @@ void stream_release(struct stream *s);
 int stream_error(const struct stream *s);
 
 /* Did packets of it arrive at another worker's queue? They were handed over, which costs a copy. */
-bool stream_is_astray(const struct stream *s);
+bool stream_is_misdirected(const struct stream *s);
 
 /*
  * The owner awaits an answer from the peer, or no longer does. While it does, silence is judged by

@@ -341,7 +341,7 @@ uint64_t stream_queued(const struct stream *s)
 	return s->queued;
 }
 
-bool stream_is_astray(const struct stream *s)
+bool stream_is_misdirected(const struct stream *s)
 {
 	(void)s;
 	return false;

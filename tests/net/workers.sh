@@ -23,7 +23,7 @@ claim mixed_sizes_verify_over_two_workers bench_good "nbd://$SERVER_IP/" --rw=ra
     --runtime="$RUNTIME" --size=64m --verify
 claim both_workers_carry_traffic result '.parts == 2 and (.workers | all(.rx_packets > 100 and .tx_packets > 100))'
 claim no_connection_stays_astray result '.connections_astray == 0'
-# When one ring is full the kernel gives the packet to the other: some stray for good reason, the more the slower the machine.
+# When one ring is full the kernel gives the packet to the other: some are misdirected for good reason, more on a slower machine.
 claim nearly_all_packets_arrive_at_their_worker result '(.workers | map(.stray_out) | add) * 10 < (.workers | map(.rx_packets) | add)'
 claim small_blocks_verify_over_two_workers_and_ipv6 bench_good 'nbd://[fd00:66::1]/' --rw=randrw --bs=4k --iodepth=32 \
     --runtime="$RUNTIME" --size=16m --verify

@@ -147,7 +147,7 @@ struct tcp_conn {
 	uint64_t syn_sent_us;
 	struct tcp_ecn_owed ecn_owed[TCP_ECN_OWED_MAX]; /* oldest first */
 	bool is_flow_inserted;
-	bool is_astray; /* packets of it arrived at another worker's queue */
+	bool is_misdirected; /* packets of it arrived at another worker's queue */
 	int soft_error; /* last ICMP error that was not fatal; told when the connection times out */
 	uint32_t retrans_segs;
 	uint64_t delivered_bytes, rate_us, rate_delivered, rate_bps; /* delivery rate, for status */

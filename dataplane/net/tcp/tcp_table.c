@@ -267,10 +267,10 @@ static struct tcp_conn *conn_of_packet(
 	return tcp_table_lookup(t, &in->dst, seg->dport, &in->src, seg->sport);
 }
 
-void net_stray_note(struct net *net, uint32_t flow)
+void net_misdirected_note(struct net *net, uint32_t flow)
 {
 	if (flow < net->tcp->conn_max)
-		net->tcp->conns[flow].is_astray = true;
+		net->tcp->conns[flow].is_misdirected = true;
 }
 
 void tcp_packet(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us)

@@ -46,7 +46,7 @@ struct fake_server {
 	struct block_limits limits;
 	unsigned in_flight;   /* requests each volume that serves has in flight, while the server is
 				 silent */
-	unsigned conn_astray; /* of each part but the first */
+	unsigned conn_misdirected; /* of each part but the first */
 };
 
 /* Whose front end a worker starts at the moment. */

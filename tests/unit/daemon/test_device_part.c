@@ -106,7 +106,7 @@ static void part_whose_packets_arrive_elsewhere_is_left_out(void **state)
 	const struct config_volume v = world_volume(VOLUME, 0);
 
 	world_make(2);
-	fake_server.conn_astray = 1;
+	fake_server.conn_misdirected = 1;
 	world_serve(&v, FRONT_UBLK);
 	assert_int_equal(first()->worker_count, 1);
 	assert_non_null(strstr(first()->spread, "arrive at another worker"));

@@ -181,8 +181,8 @@ struct stream *stream_connect(
 	s = &net->streams[net->opened++];
 	s->net = net;
 	s->is_open = true;
-	s->is_astray = net->astray_next > 0;
-	net->astray_next -= s->is_astray;
+	s->is_misdirected = net->misdirected_next > 0;
+	net->misdirected_next -= s->is_misdirected;
 	s->ctx = ctx;
 	s->target = *target;
 	return s;
@@ -286,9 +286,9 @@ void stream_expect(struct stream *s, bool is_expecting)
 	s->is_expecting = is_expecting;
 }
 
-bool stream_is_astray(const struct stream *s)
+bool stream_is_misdirected(const struct stream *s)
 {
-	return s->is_astray;
+	return s->is_misdirected;
 }
 
 uint64_t stream_acked(const struct stream *s)

@@ -16,7 +16,7 @@ struct fake_pipe {
 
 struct stream {
 	struct net *net;
-	bool is_astray; /* opened while net.astray_next > 0 */
+	bool is_misdirected; /* opened while net.misdirected_next > 0 */
 	bool is_open, is_connected, is_shut, is_aborted, is_released, is_expecting;
 	void *ctx;
 	uint32_t bits;
@@ -50,7 +50,7 @@ struct net {
 	unsigned opened;	/* streams ever connected; streams[opened - 1] is the newest */
 	int connect_error;	/* stream_connect() fails with it */
 	int syn_error;		/* the handshake of TCP fails with it */
-	unsigned astray_next;	/* replies to the next connections arrive elsewhere */
+	unsigned misdirected_next; /* replies to the next connections arrive elsewhere */
 	bool is_deaf;		/* SYNs are never answered */
 	size_t drip_bytes;	/* delivered to the client per turn and stream; 0 = all */
 	bool holds_acks;	/* what is sent is not acknowledged */

@@ -168,29 +168,29 @@ static void connection_tries_ports_until_replies_arrive_here(void **state)
 {
 	struct world *w = world_create();
 
-	w->net->astray_next = 5;
+	w->net->misdirected_next = 5;
 	world_start(w);
 	world_turns(w, 50);
 	assert_int_equal(world_info(w).state, VOLUME_READY);
 	assert_int_equal(w->net->opened, 6);
-	assert_int_equal(world_info(w).conn_astray, 0);
+	assert_int_equal(world_info(w).conn_misdirected, 0);
 	assert_int_equal(world_info(w).reconnects, 0);
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(w->net->streams[i].to_server.len, 0);
 	world_destroy(w);
 }
 
-static void connection_that_always_strays_is_kept_in_the_end(void **state)
+static void connection_always_misdirected_is_kept_in_the_end(void **state)
 {
 	struct world *w = world_create();
 	unsigned i;
 
-	w->net->astray_next = UINT32_MAX;
+	w->net->misdirected_next = UINT32_MAX;
 	world_start(w);
 	world_turns(w, 200);
 	assert_int_equal(world_info(w).state, VOLUME_READY);
-	assert_int_equal(w->net->opened, NBD_STRAY_TRIES_MAX + 1);
-	assert_int_equal(world_info(w).conn_astray, 1);
+	assert_int_equal(w->net->opened, NBD_MISDIRECTED_TRIES_MAX + 1);
+	assert_int_equal(world_info(w).conn_misdirected, 1);
 	i = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 1);
 	assert_true(world_settle(w, 10000));
 	assert_int_equal(w->reqs[i].result, 0);
@@ -209,7 +209,7 @@ int main(void)
 		cmocka_unit_test(parts_stay_on_one_server),
 		cmocka_unit_test(follower_waits_for_its_leader),
 		cmocka_unit_test(connection_tries_ports_until_replies_arrive_here),
-		cmocka_unit_test(connection_that_always_strays_is_kept_in_the_end),
+		cmocka_unit_test(connection_always_misdirected_is_kept_in_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

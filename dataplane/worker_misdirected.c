@@ -1,11 +1,11 @@
 /*
- * worker_stray.c - packets at the wrong worker of a port with several
+ * worker_misdirected.c - packets at the wrong worker of a port with several
  *
  * Which queue a packet arrives at is the NIC's choice. Connections are opened so that it chooses
- * their worker's (volume_conn.c tries local ports until it does), but some packets stray all the
- * same: the first reply to each such try; what comes after a long silence, when a switch that
- * follows flows has forgotten; ARP and ND, which have no ports, and ICMP errors, which come from
- * anywhere. Lost, the first would be a connection that dies after it was idle and the second a
+ * their worker's (volume_conn.c tries local ports until it does), but some packets are misdirected
+ * nevertheless: the first reply to each such try; what comes after a long silence, when a switch
+ * that follows flows has forgotten; ARP and ND, which have no ports, and ICMP errors, which come
+ * from anywhere. Lost, the first would be a connection that dies after it was idle and the second a
  * worker that never learns its neighbour. So they are handed over as bytes (handover.c).
  *
  *   - TCP to a local port that is a sibling's goes to that sibling.
@@ -27,12 +27,12 @@
 #include "dataplane/worker_impl.h"
 #include "mempool_reserve/reserve.h"
 
-#define ARP_OP_OFF	6
-#define ARP_OP_REQUEST	1
-#define ARP_OP_REPLY	2
-#define ARP_SENDER_OFF	14
-#define ARP_TARGET_OFF	24
-#define ARP_BYTES	28
+#define ARP_OP_OFF     6
+#define ARP_OP_REQUEST 1
+#define ARP_OP_REPLY   2
+#define ARP_SENDER_OFF 14
+#define ARP_TARGET_OFF 24
+#define ARP_BYTES      28
 #define PACKETS_A_TURN 8 /* each may be as long as LRO makes it */
 
 /* A reply, or an announcement: who asks about himself tells everybody (RFC 5227 2.3), each worker's
@@ -85,13 +85,13 @@ static unsigned owner_of(const struct worker *w, const struct pkt_info *info)
 static void hand_over(struct worker *w, unsigned to, const struct rte_mbuf *m, uint32_t *woken)
 {
 	if (!handover_put(w->cfg.handover, w->cfg.queue, to, m)) {
-		w->stats.stray_lost++;
+		w->stats.misdirected_lost++;
 		return;
 	}
 	*woken |= 1u << to;
 }
 
-static void stray_put(
+static void misdirected_put(
 	struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, uint32_t *woken)
 {
 	unsigned workers = handover_worker_count(w->cfg.handover), to;
@@ -107,13 +107,14 @@ static void stray_put(
 	to = owner_of(w, info);
 	if (to >= workers || to == w->cfg.queue)
 		return;
-	w->stats.stray_out++;
+	w->stats.misdirected_out++;
 	hand_over(w, to, *m, woken);
 	rte_pktmbuf_free(*m);
 	*m = NULL;
 }
 
-void stray_hand_over(struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, unsigned n)
+void misdirected_hand_over(
+	struct worker *w, struct rte_mbuf **m, const struct pkt_info *info, unsigned n)
 {
 	uint32_t woken = 0;
 	unsigned i;
@@ -122,13 +123,13 @@ void stray_hand_over(struct worker *w, struct rte_mbuf **m, const struct pkt_inf
 		return;
 	for (i = 0; i < n; i++)
 		if (info[i].cls != PKT_PROTECTED)
-			stray_put(w, &m[i], &info[i], &woken);
+			misdirected_put(w, &m[i], &info[i], &woken);
 	for (i = 0; i < WORKER_MAX; i++)
 		if (woken & (1u << i))
 			idle_wake(w->cfg.siblings[i]);
 }
 
-static unsigned stray_collect(struct worker *w, struct rte_mbuf **m)
+static unsigned misdirected_collect(struct worker *w, struct rte_mbuf **m)
 {
 	unsigned workers = handover_worker_count(w->cfg.handover), from, n = 0;
 
@@ -143,11 +144,11 @@ static unsigned stray_collect(struct worker *w, struct rte_mbuf **m)
 	return n;
 }
 
-unsigned stray_turn(struct worker *w, uint64_t now_us)
+unsigned misdirected_turn(struct worker *w, uint64_t now_us)
 {
 	struct rte_mbuf *m[PACKETS_A_TURN];
 	struct pkt_info info[PACKETS_A_TURN];
-	unsigned i, n = w->cfg.handover ? stray_collect(w, m) : 0;
+	unsigned i, n = w->cfg.handover ? misdirected_collect(w, m) : 0;
 
 	if (n == 0)
 		return 0;
@@ -156,8 +157,8 @@ unsigned stray_turn(struct worker *w, uint64_t now_us)
 	classify_burst(w->classifier, m, n, info);
 	for (i = 0; i < n; i++) {
 		if (info[i].cls == PKT_PROTECTED && info[i].flow != FLOW_NONE) {
-			w->stats.stray_in++;
-			net_stray_note(w->net, info[i].flow);
+			w->stats.misdirected_in++;
+			net_misdirected_note(w->net, info[i].flow);
 		} else if (info[i].cls != PKT_ESSENTIAL) {
 			rte_pktmbuf_free(m[i]);
 			m[i] = NULL;

@@ -1,5 +1,5 @@
 /*
- * test_stray.c - what one worker of a port hands to the others, and what it keeps
+ * test_misdirected.c - what one worker of a port hands to the others, and what it keeps
  *
  * Frames go through the real parser. Handing over, pools and packets are the real ones; the stack
  * behind a worker is not asked, as nothing of a turn is looked at here.
@@ -29,7 +29,7 @@ void net_input(struct net *net, struct rte_mbuf **m, const struct pkt_info *info
 {
 }
 
-void net_stray_note(struct net *net, uint32_t flow)
+void net_misdirected_note(struct net *net, uint32_t flow)
 {
 }
 
@@ -70,7 +70,7 @@ static bool sibling_gets_arp(struct stage *st, uint8_t opcode, uint8_t spa, uint
 	assert_int_equal(take(st->from, &m, 1), 0);
 	memcpy(rte_pktmbuf_append(m, sizeof(arp)), arp, sizeof(arp));
 	classify_burst(st->classifier, &m, 1, &info);
-	stray_hand_over(&st->w, &m, &info, 1);
+	misdirected_hand_over(&st->w, &m, &info, 1);
 	assert_non_null(m); /* it is this worker's as well */
 	rte_pktmbuf_free(m);
 	copy = handover_take(st->w.cfg.handover, 0, 1, st->to);
@@ -96,14 +96,14 @@ static void announcement_is_for_every_worker(void **state)
 	assert_true(sibling_gets_arp(*state, 1, 9, 9));
 }
 
-#define stray_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define misdirected_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		stray_test(answer_is_for_every_worker),
-		stray_test(question_stays_where_it_arrived),
-		stray_test(announcement_is_for_every_worker),
+		misdirected_test(answer_is_for_every_worker),
+		misdirected_test(question_stays_where_it_arrived),
+		misdirected_test(announcement_is_for_every_worker),
 	};
 
 	return cmocka_run_group_tests(tests, eal_start, eal_stop);
