@@ -22,7 +22,7 @@ struct classifier;
 enum pkt_class {
 	PKT_PROTECTED, /* a flow of ours, or under a protect rule */
 	PKT_ESSENTIAL, /* ARP, ND, ICMP that concerns a protected peer or our own address */
-	PKT_OTHER,     /* everything else: the kernel's, held or shed under pressure */
+	PKT_EXCEPTION, /* everything else: the kernel's, held or shed under pressure */
 	PKT_BAD,       /* cut short or self-contradictory: counted and dropped */
 };
 

@@ -168,7 +168,7 @@ static enum pkt_class verdict_without_flow(
 		info->flags |= PKT_RULE;
 		return PKT_PROTECTED;
 	}
-	return PKT_OTHER;
+	return PKT_EXCEPTION;
 }
 
 /* The first two passes. */

@@ -321,7 +321,7 @@ static bool parse_plain_ip4(const struct span *s, struct pkt_info *out)
 	if (!bytes || total < IP4_BYTES + bytes || ETH_BYTES + total > s->frame_len ||
 		(ip[9] == IPPROTO_TCP && ETH_BYTES + IP4_BYTES + bytes > s->readable))
 		return false;
-	*out = (struct pkt_info){.cls = PKT_OTHER,
+	*out = (struct pkt_info){.cls = PKT_EXCEPTION,
 		.l3 = PKT_L3_IP4,
 		.l4_proto = ip[9],
 		.flags = p[0] & 1 ? PKT_MULTICAST : 0,
@@ -344,7 +344,7 @@ enum parse_result parse_frame(
 
 	if (parse_plain_ip4(&s, out))
 		return PARSE_OK;
-	*out = (struct pkt_info){.cls = PKT_OTHER, .flow = FLOW_NONE};
+	*out = (struct pkt_info){.cls = PKT_EXCEPTION, .flow = FLOW_NONE};
 	res = parse_ethernet(&s, out);
 	if (res)
 		return res;

@@ -156,7 +156,7 @@ static void shortage_print(const json_t *memory)
 				   "is rationed");
 }
 
-/* Where other traffic goes, a line for each port. */
+/* Where exception traffic goes, a line for each port. */
 static void exceptions_print(const json_t *ports)
 {
 	for (size_t i = 0; i < json_array_size(ports); i++) {

@@ -62,7 +62,7 @@
 #define EXCEPTION_RING_COUNT  256 /* packets on their way to the kernel; a power of two */
 #define EXCEPTION_MBUF_MAX    512 /* … and their RX mbufs: a term of the reserve */
 #define EXCEPTION_BLANK_COUNT 128 /* mbufs the tap may fill, or has filled */
-#define HOLD_MAX	      512 /* mbufs of other traffic held under pressure; packets too */
+#define HOLD_MAX	      512 /* mbufs of exception traffic held under pressure; packets too */
 #define HOLD_US_MAX	      100000ull /* … and for how long: a sender resends after 200 ms */
 #define HOLD_FLOW_COUNT	      256
 #define HOLD_FLOW_IDLE_US     10000000ull /* silent for so long: a new flow when it returns */

@@ -223,11 +223,11 @@ static json_t *result_json(
 	const struct bench_args *a, struct engine *e, const struct bench_result *r, double cpu_s)
 {
 	double s = (double)r->elapsed_us / 1e6;
-	struct other_stats other;
+	struct slow_path_stats other;
 	uint64_t drops = 0;
 	json_t *tcp = tcp_json(e, &drops), *out;
 
-	other_stats(worker_other(engine_worker(e, 0)), &other);
+	slow_path_stats(worker_slow_path(engine_worker(e, 0)), &other);
 	out = json_pack("{s:s s:s s:i s:f s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:I s:I s:I s:f "
 			"s:o s:o s:o s:o}",
 		"rw", a->rw ? a->rw : "read", "bs", a->bs ? a->bs : "4k", "iodepth", a->cfg.iodepth,
@@ -239,7 +239,7 @@ static json_t *result_json(
 		"verify_errors", (json_int_t)r->verify_errors, "verified_blocks",
 		(json_int_t)r->verified_blocks, "protected_drops", (json_int_t)drops, "cpu_s",
 		cpu_s, "reserve", reserve_json(e), "tcp", tcp, "workers", workers_json(e), "other",
-		registry_values(&counters_other, (const uint64_t *)&other));
+		registry_values(&counters_exception, (const uint64_t *)&other));
 	if (out) {
 		spread_add(out, e);
 		json_object_set_new(out, "explain", report_reserve_explain(e));

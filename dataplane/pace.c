@@ -1,5 +1,6 @@
 /*
- * pace.c - how long a worker may look away, while others' packets pour in or the storage is at work
+ * pace.c - how long a worker may look away, while exception packets pour in or the storage is at
+ * work
  *
  * A worker that spins after each packet never sleeps under a flood: it takes a whole processor,
  * from the very programs that wait for the storage, to look at packets one by one as they come. The
@@ -30,7 +31,7 @@
 #include "config/limits.h"
 
 #define WINDOW_US     1000u
-#define FLOOD_COUNT   4u   /* other packets in a window, from which on they are a flood */
+#define FLOOD_COUNT   4u   /* exception packets in a window, from which on they are a flood */
 #define NAP_US_MIN    50u  /* shorter is not worth going to sleep for */
 #define NAP_US_MAX    250u
 #define NAP_SHARE     4u   /* of the gap between turns of storage work, and of the ring */
@@ -55,17 +56,17 @@ static uint32_t larger(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
-void pace_turn(struct pace *p, unsigned others, unsigned storage, uint64_t now_us)
+void pace_turn(struct pace *p, unsigned exceptions, unsigned storage, uint64_t now_us)
 {
 	uint64_t gap_us;
 
 	if (now_us - p->window_us >= WINDOW_US) {
-		p->others_last = now_us - p->window_us < 2 * WINDOW_US ? p->others : 0;
+		p->exceptions_last = now_us - p->window_us < 2 * WINDOW_US ? p->exceptions : 0;
 		p->storage_last = now_us - p->window_us < 2 * WINDOW_US ? p->storage : 0;
-		p->others = p->storage = 0;
+		p->exceptions = p->storage = 0;
 		p->window_us = now_us;
 	}
-	p->others += others;
+	p->exceptions += exceptions;
 	p->storage += storage;
 	if (!storage)
 		return;
@@ -76,7 +77,7 @@ void pace_turn(struct pace *p, unsigned others, unsigned storage, uint64_t now_u
 
 uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us)
 {
-	uint32_t rate = larger(p->others, p->others_last);
+	uint32_t rate = larger(p->exceptions, p->exceptions_last);
 	uint64_t gap_us = p->gap_us, nap_us;
 
 	if (now_us - p->window_us >= 2 * WINDOW_US || rate < FLOOD_COUNT)
@@ -91,7 +92,8 @@ uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us)
 
 uint64_t pace_rest_us(const struct pace *p, const struct nbd_client_load *load, unsigned ring_count)
 {
-	uint32_t rate = larger(p->others, p->others_last) + larger(p->storage, p->storage_last);
+	uint32_t rate =
+		larger(p->exceptions, p->exceptions_last) + larger(p->storage, p->storage_last);
 	bool has_many = load->in_flight >= MANY_IN_FLIGHT,
 	     is_flow = larger(p->storage, p->storage_last) >= FLOW_COUNT;
 	uint64_t rest_us;

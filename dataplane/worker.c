@@ -4,7 +4,7 @@
  * The whole datapath is worker_turn(), on one screen:
  *
  *	port_rx -> classify_burst -> net_input -> nbd_client_turn -> net_output -> port_tx
- *			 `-> other_rx (other.c): the kernel's traffic, after storage
+ *			 `-> slow_path_rx (slow_path.c): the kernel's traffic, after storage
  *
  * Run to completion: a packet is classified in the turn it arrives in, so at most BURST_MAX of them
  * are ever unclassified, which is a term of the reserve. Everything a worker touches is its own;
@@ -148,7 +148,7 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 	struct pkt_info info[BURST_MAX];
 	unsigned n = port_rx(w->cfg.port, w->cfg.queue, m), i;
 
-	w->rx_others = w->rx_storage_mbufs = 0;
+	w->rx_exceptions = w->rx_storage_mbufs = 0;
 	if (n == 0)
 		return 0;
 	assert(n <= BURST_MAX);
@@ -161,10 +161,10 @@ static unsigned rx_turn(struct worker *w, uint64_t now_us)
 		if (info[i].cls == PKT_PROTECTED && !(info[i].flags & PKT_RULE))
 			w->rx_storage_mbufs += m[i]->nb_segs;
 		else
-			w->rx_others++;
+			w->rx_exceptions++;
 	}
 	misdirected_hand_over(w, m, info, n);
-	other_rx(w->other, m, info, n, now_us);
+	slow_path_rx(w->slow_path, m, info, n, now_us);
 	net_input(w->net, m, info, n, now_us);
 	return n;
 }
@@ -200,12 +200,12 @@ static unsigned tx_turn(struct worker *w, uint64_t now_us)
 static unsigned others_send(struct worker *w, uint64_t now_us)
 {
 	struct rte_mbuf **frames;
-	unsigned n = other_tx(w->other, &frames, now_us), sent;
+	unsigned n = slow_path_tx(w->slow_path, &frames, now_us), sent;
 
 	if (n == 0)
 		return 0;
 	sent = port_tx(w->cfg.port, w->cfg.queue, frames, n);
-	other_tx_done(w->other, sent);
+	slow_path_tx_done(w->slow_path, sent);
 	w->is_tx_full = sent < n;
 	return sent;
 }
@@ -226,13 +226,13 @@ static unsigned worker_turn(struct worker *w, uint64_t now_us)
 	nbd_client_turn(w->nbd, now_us);
 	w->is_tx_full = false;
 	work += tx_turn(w, now_us);
-	w->moved_others = w->rx_others;
-	if (w->tx_at == w->tx_count) { /* storage first: the ring has room for others */
+	w->moved_exceptions = w->rx_exceptions;
+	if (w->tx_at == w->tx_count) { /* storage first: the ring has room for exceptions */
 		sent = others_send(w, now_us);
-		w->moved_others += sent;
+		w->moved_exceptions += sent;
 		work += sent;
 	}
-	other_turn(w->other, now_us);
+	slow_path_turn(w->slow_path, now_us);
 	work += cmds_run(w, now_us);
 	events_forward(w);
 	pressure_turn(w);
@@ -268,9 +268,9 @@ static void *worker_run(void *arg)
 		work = worker_turn(w, now_us);
 		if (work) {
 			w->stats.busy_turns++;
-			pace_turn(&w->pace, w->rx_others, w->rx_storage_mbufs, now_us);
+			pace_turn(&w->pace, w->rx_exceptions, w->rx_storage_mbufs, now_us);
 		}
-		if (work == 0 || (work == w->moved_others && idle_is_flooded(w, now_us))) {
+		if (work == 0 || (work == w->moved_exceptions && idle_is_flooded(w, now_us))) {
 			idle_wait(w, now_us);
 			since_us = 0;
 		} else {
@@ -310,14 +310,14 @@ static struct net *net_make(struct worker *w)
 	return net_create(&nc);
 }
 
-static struct other *other_make(const struct worker *w)
+static struct slow_path *slow_path_make(const struct worker *w)
 {
-	const struct other_config oc = {
+	const struct slow_path_config oc = {
 		.exception = w->cfg.exception,
 		.rx_pool = w->cfg.rx_pool,
 	};
 
-	return other_create(&oc);
+	return slow_path_create(&oc);
 }
 
 static int rings_make(struct worker *w)
@@ -336,7 +336,7 @@ static int rings_make(struct worker *w)
 size_t worker_bytes(uint32_t conn_max)
 {
 	return sizeof(struct worker) + classifier_bytes(FLOWS_OF(conn_max)) + net_bytes(conn_max) +
-	       nbd_client_bytes() + other_bytes();
+	       nbd_client_bytes() + slow_path_bytes();
 }
 
 struct worker *worker_create(const struct worker_config *cfg, struct error *err)
@@ -360,8 +360,8 @@ struct worker *worker_create(const struct worker_config *cfg, struct error *err)
 	if (!w->net)
 		goto err;
 	w->nbd = nbd_client_create(w->net, seed);
-	w->other = other_make(w);
-	if (!w->nbd || !w->other || idle_init(w))
+	w->slow_path = slow_path_make(w);
+	if (!w->nbd || !w->slow_path || idle_init(w))
 		goto err;
 	if (cfg->exception)
 		exception_queue_bind(cfg->exception, &w->idle.is_waiting, w->idle.wake_fd);
@@ -418,7 +418,7 @@ void worker_destroy(struct worker *w)
 	while (w->tx_at < w->tx_count)
 		rte_pktmbuf_free(w->tx[w->tx_at++]);
 	net_destroy(w->net);
-	other_destroy(w->other);
+	slow_path_destroy(w->slow_path);
 	classifier_destroy(w->classifier);
 	rte_ring_free(w->cmds);
 	rte_ring_free(w->events);
@@ -463,9 +463,9 @@ struct net *worker_net(struct worker *w)
 	return w->net;
 }
 
-const struct other *worker_other(const struct worker *w)
+const struct slow_path *worker_slow_path(const struct worker *w)
 {
-	return w->other;
+	return w->slow_path;
 }
 
 const struct worker_config *worker_config(const struct worker *w)

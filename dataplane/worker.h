@@ -10,7 +10,7 @@
 #include "classifier/classifier.h"
 #include "config/error.h"
 #include "dataplane/net/net.h"
-#include "dataplane/exception/other.h"
+#include "dataplane/exception/slow_path.h"
 #include "dataplane/port.h"
 #include "nbd_client/nbd_client.h"
 
@@ -112,7 +112,7 @@ struct worker_stats {
 };
 void worker_stats(const struct worker *w, struct worker_stats *out);
 struct net *worker_net(struct worker *w);
-const struct other *worker_other(const struct worker *w);
+const struct slow_path *worker_slow_path(const struct worker *w);
 const struct worker_config *worker_config(const struct worker *w);
 void worker_class_counts(const struct worker *w, uint64_t counts[4]);
 

@@ -21,7 +21,7 @@
  * A ring of the NIC that is full and stays so (no link) is looked at again at growing intervals,
  * not without end.
  *
- * When others' packets pour in, neither spinning nor the interrupt lets the worker sleep: then it
+ * When exception packets pour in, neither spinning nor the interrupt lets the worker sleep: then it
  * naps, for as long as pace.c finds harmless, and takes what has come in one burst. Only work of
  * the storage makes it spin then.
  *
@@ -94,7 +94,7 @@ static uint64_t quiet_us(const struct worker *w, uint64_t now_us, uint64_t max_u
 {
 	uint64_t due_us = RTE_MIN(net_deadline(w->net), nbd_client_deadline(w->nbd));
 
-	due_us = RTE_MIN(due_us, other_deadline(w->other));
+	due_us = RTE_MIN(due_us, slow_path_deadline(w->slow_path));
 	if (due_us <= now_us)
 		return 0;
 	return RTE_MIN(due_us - now_us, max_us);
@@ -108,11 +108,11 @@ static void sleep_us(struct worker *w, uint64_t us)
 		.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
 
 	w->stats.sleeps++;
-	other_sleep(w->other);
+	slow_path_sleep(w->slow_path);
 	/* Say so, then look once more: the exception port's thread gives first and looks then. */
 	__atomic_store_n(&w->idle.is_waiting, true, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!other_has_work(w->other))
+	if (!slow_path_has_work(w->slow_path))
 		n = epoll_pwait2(w->idle.epoll_fd, ev, EPOLL_BATCH, &ts, NULL);
 	__atomic_store_n(&w->idle.is_waiting, false, __ATOMIC_RELAXED);
 	w->stats.wakeups += n > 0;
@@ -185,7 +185,7 @@ static void rest(struct worker *w, uint64_t now_us)
 bool idle_is_flooded(const struct worker *w, uint64_t now_us)
 {
 	/* A full burst: there is more already. */
-	return w->rx_others < BURST_MAX &&
+	return w->rx_exceptions < BURST_MAX &&
 	       pace_nap_us(&w->pace, port_facts(w->cfg.port)->rx_ring, now_us) > 0;
 }
 
@@ -239,7 +239,7 @@ void idle_wait(struct worker *w, uint64_t now_us)
 		return;
 	}
 	nap_us = pace_nap_us(&w->pace, port_facts(w->cfg.port)->rx_ring, now_us);
-	if (nap_us ? other_can_release(w->other) : other_has_work(w->other))
+	if (nap_us ? slow_path_can_release(w->slow_path) : slow_path_has_work(w->slow_path))
 		return;
 	/* Asked only now: the answer "no" arms the front ends' eventfds. */
 	if (nbd_client_pending(w->nbd))

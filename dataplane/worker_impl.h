@@ -27,14 +27,14 @@ struct worker {
 	struct clock clock;
 	struct classifier *classifier;
 	struct net *net;
-	struct other *other;
+	struct slow_path *slow_path;
 	struct nbd_client *nbd;
 	struct rte_mbuf *tx[BURST_MAX]; /* pulled from net, not yet taken by the NIC */
 	unsigned tx_at, tx_count;
 	bool is_tx_full; /* the NIC took less than it was offered in this turn */
 	struct worker_idle idle;
 	struct pace pace;
-	unsigned rx_others, moved_others; /* packets of this turn; moved: either way */
+	unsigned rx_exceptions, moved_exceptions; /* packets of this turn; moved: either way */
 	unsigned rx_storage_mbufs;	  /* of this turn */
 	struct worker_stats stats;
 	bool is_ending, is_started;
@@ -56,7 +56,7 @@ unsigned misdirected_turn(struct worker *w, uint64_t now_us);
 int idle_init(struct worker *w);
 void idle_fini(struct worker *w);
 int idle_front_add(struct worker *w, int event_fd);
-/* Is work that was all others' no reason to look for more at once? */
+/* Is work that was all exception traffic no reason to look for more at once? */
 bool idle_is_flooded(const struct worker *w, uint64_t now_us);
 /* Called after a turn without work, or with such; returns when there may be some. */
 void idle_wait(struct worker *w, uint64_t now_us);

@@ -76,7 +76,7 @@ static unsigned owner_of(const struct worker *w, const struct pkt_info *info)
 {
 	bool has_ports = (info->flags & (PKT_FRAGMENT | PKT_FRAGMENT_FIRST)) != PKT_FRAGMENT;
 
-	if (info->cls != PKT_OTHER || info->l4_proto != IPPROTO_TCP || !has_ports ||
+	if (info->cls != PKT_EXCEPTION || info->l4_proto != IPPROTO_TCP || !has_ports ||
 		(info->flags & PKT_VLAN))
 		return HANDOVER_NOBODY;
 	return handover_port_owner(w->cfg.handover, info->dport);

@@ -30,7 +30,7 @@ enum reserve_owner_id {
 	OWNER_RING = 0, /* in a driver's RX ring, or taken from the pool and not yet handed on */
 	OWNER_UNCLASSIFIED, /* between rx_burst and the verdict */
 	OWNER_ESSENTIAL,    /* ARP, ND, ICMP being handled */
-	OWNER_HOLD,	    /* held other traffic */
+	OWNER_HOLD,	    /* held exception traffic */
 	OWNER_EXCEPTION,    /* on its way to the kernel */
 	OWNER_REASSEMBLY,   /* fragments of protected peers */
 	OWNER_NEIGHBOUR,    /* waits for ARP or ND */
@@ -195,7 +195,7 @@ struct reserve_sum_input {
 	uint32_t device_count;
 	uint32_t device_quota[VOLUME_MAX * 2]; /* mbufs a device (connection) may hold */
 	uint32_t reassembly_count, neighbour_count;
-	uint32_t exception_count; /* of other traffic, on their way to the kernel */
+	uint32_t exception_count; /* of exception traffic, on their way to the kernel */
 	uint32_t safety_pct;	  /* 125 = a quarter more than the sum */
 };
 struct reserve_sum_term {

@@ -11,7 +11,7 @@
  *   devices    what the replies each connection may have asked for can occupy
  *   reassembly  fragments of protected peers: as many as the MTU makes of each datagram
  *   neighbour   packets that wait for an address
- *   exception  other traffic on its way to the kernel, taken while memory was normal
+ *   exception  exception traffic on its way to the kernel, taken while memory was normal
  *
  * Pure arithmetic, 64 bits wide, clamped at the end: a sum no pool can have is refused later, with
  * its numbers.

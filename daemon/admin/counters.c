@@ -85,7 +85,7 @@ static const struct registry_item net_items[] = {
 	COUNTER("protected_drops", "Storage segments dropped for memory, which must stay 0"),
 };
 
-static const struct registry_item other_items[] = {
+static const struct registry_item exception_items[] = {
 	COUNTER("to_kernel", "Packets of other traffic passed to the kernel"),
 	COUNTER("rule_to_kernel", "Packets protected by a rule passed to the kernel"),
 	COUNTER("copied_to_kernel", "ARP and ND packets of which the kernel got a copy"),
@@ -179,7 +179,7 @@ static const struct registry_item pool_items[] = {
 
 static_assert(COUNT_OF(loop_items) * sizeof(uint64_t) == sizeof(struct worker_stats),
 	"each counter of a worker has a name");
-static_assert(COUNT_OF(other_items) * sizeof(uint64_t) == sizeof(struct other_stats),
+static_assert(COUNT_OF(exception_items) * sizeof(uint64_t) == sizeof(struct slow_path_stats),
 	"each counter of other traffic has a name");
 static_assert(COUNT_OF(net_items) * sizeof(uint64_t) == sizeof(struct net_stats),
 	"each counter of net has a name");
@@ -196,7 +196,8 @@ static_assert(COUNT_OF(ops_items) == BLOCK_OP_COUNT && COUNT_OF(bytes_items) == 
 
 const struct registry_family counters_loop = FAMILY(loop, "worker");
 const struct registry_family counters_net = FAMILY(net, "worker");
-const struct registry_family counters_other = FAMILY(other, "worker");
+const struct registry_family counters_exception = {
+	"other", "worker", exception_items, COUNT_OF(exception_items)};
 const struct registry_family counters_class = FAMILY(class, "worker");
 const struct registry_family counters_port = FAMILY(port, "port");
 const struct registry_family counters_ops = FAMILY(ops, "volume");

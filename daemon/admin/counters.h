@@ -10,7 +10,7 @@
 
 extern const struct registry_family counters_loop;  /* struct worker_stats; "worker" */
 extern const struct registry_family counters_net;   /* struct net_stats; "worker" */
-extern const struct registry_family counters_other; /* struct other_stats; "worker" */
+extern const struct registry_family counters_exception; /* struct slow_path_stats; "worker" */
 extern const struct registry_family counters_class; /* worker_class_counts(); "worker" */
 extern const struct registry_family counters_port;  /* struct port_stats; "port" */
 extern const struct registry_family counters_ops;   /* struct volume_info's; "volume", as below */

@@ -28,11 +28,11 @@ static void net_read(const void *ctx, uint64_t *values)
 	memcpy(values, &stats, sizeof(stats));
 }
 
-static void other_read(const void *ctx, uint64_t *values)
+static void exception_read(const void *ctx, uint64_t *values)
 {
-	struct other_stats stats;
+	struct slow_path_stats stats;
 
-	other_stats(ctx, &stats);
+	slow_path_stats(ctx, &stats);
 	memcpy(values, &stats, sizeof(stats));
 }
 
@@ -83,7 +83,7 @@ static void workers_add(struct registry *r, struct engine *e)
 		snprintf(label, sizeof(label), "%u", i);
 		registry_add(r, &counters_loop, label, loop_read, w);
 		registry_add(r, &counters_net, label, net_read, worker_net(w));
-		registry_add(r, &counters_other, label, other_read, worker_other(w));
+		registry_add(r, &counters_exception, label, exception_read, worker_slow_path(w));
 		registry_add(r, &counters_class, label, class_read, w);
 	}
 }

@@ -15,18 +15,18 @@ static json_t *worker_json(struct worker *w)
 {
 	struct worker_stats ws;
 	struct net_stats ns;
-	struct other_stats os;
+	struct slow_path_stats os;
 	uint64_t classes[4];
 
 	worker_stats(w, &ws);
 	net_stats(worker_net(w), &ns);
-	other_stats(worker_other(w), &os);
+	slow_path_stats(worker_slow_path(w), &os);
 	worker_class_counts(w, classes);
 	return json_pack("{s:i s:i s:o s:o s:o s:o}", "worker", worker_config(w)->idx, "cpu",
 		worker_config(w)->cpu, "loop",
 		registry_values(&counters_loop, (const uint64_t *)&ws), "net",
 		registry_values(&counters_net, (const uint64_t *)&ns), "other",
-		registry_values(&counters_other, (const uint64_t *)&os), "classes",
+		registry_values(&counters_exception, (const uint64_t *)&os), "classes",
 		registry_values(&counters_class, classes));
 }
 

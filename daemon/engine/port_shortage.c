@@ -2,7 +2,7 @@
  * port_shortage.c - while the kernel is short of memory its frames are rationed
  *
  * The control thread looks twice a second, and tells the exception ports what it finds; what comes
- * of that is in other.c.
+ * of that is in slow_path.c.
  */
 #include "config/log.h"
 #include "daemon/engine/engine_impl.h"

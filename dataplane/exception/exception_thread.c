@@ -5,9 +5,9 @@
  * likes: nobody waits for it. exception.c has the picture, and why. It asks the kernel for frames
  * when poll says that there are some, and does not try.
  *
- * While frames are rationed (other.c) it measures what one takes of its processor on the way there:
- * the system call, in which the kernel may have to make pages free first, and its share of waking
- * up. What the kernel sends is left out of that.
+ * While frames are rationed (slow_path.c) it measures what one takes of its processor on the way
+ * there: the system call, in which the kernel may have to make pages free first, and its share of
+ * waking up. What the kernel sends is left out of that.
  */
 #include <assert.h>
 #include <errno.h>

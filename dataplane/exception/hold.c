@@ -1,5 +1,6 @@
 /*
- * hold.c - other traffic that must wait a moment, and who goes first when there is too much of it
+ * hold.c - exception traffic that must wait a moment, and who goes first when there is too much of
+ * it
  *
  * Under pressure the traffic beside the storage is slowed before it is cut: what does not go on
  * this turn waits here, in order, for the next turns or for better times. What has waited for

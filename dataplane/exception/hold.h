@@ -1,5 +1,6 @@
 /*
- * hold.h - other traffic that must wait a moment, and who goes first when there is too much of it
+ * hold.h - exception traffic that must wait a moment, and who goes first when there is too much of
+ * it
  */
 #ifndef DATAPLANE_EXCEPTION_HOLD_H
 #define DATAPLANE_EXCEPTION_HOLD_H

@@ -35,7 +35,7 @@ static void burst_in(struct stt *t, struct rte_mbuf **m, unsigned n)
 
 	classify_burst(t->classifier, m, n, info);
 	for (unsigned i = 0; i < n; i++)
-		if (info[i].cls == PKT_OTHER &&
+		if (info[i].cls == PKT_EXCEPTION &&
 			(info[i].l4_proto == IPPROTO_TCP || info[i].l4_proto == IPPROTO_ICMP ||
 				info[i].l4_proto == IPPROTO_ICMPV6))
 			info[i].cls = PKT_PROTECTED;

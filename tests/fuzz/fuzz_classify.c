@@ -105,7 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(bytes);
 	memcpy(bytes, data + PREFIX_BYTES, len);
 	classify_parse(bytes, len, frame_len, &parsed);
-	assert(parsed.cls == PKT_OTHER || parsed.cls == PKT_BAD);
+	assert(parsed.cls == PKT_EXCEPTION || parsed.cls == PKT_BAD);
 	check_offsets(&parsed, len, frame_len);
 	m.buf_addr = bytes;
 	m.data_len = (uint16_t)len;

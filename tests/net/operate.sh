@@ -110,7 +110,7 @@ for _ in range(64):
     has_grown() { jq -en --argjson b "$before" --argjson n "$(classes)" '[$n | to_entries[] | select(.value - $b[.key] >= 64) | .key] == [$class]' --arg class "$1" >/dev/null; }
     if wait_until 5 eval 'has_grown other || has_grown protected'; then has_grown other && echo other || echo protected; fi
 }
-claim frame_of_no_rule_is_other [ "$(class_of_a_frame)" = other ]
+claim frame_of_no_rule_is_an_exception [ "$(class_of_a_frame)" = other ]
 write "volumes:" "  - {name: one, uri: \"nbd://$SERVER_IP/1\", queue_dept: 3}"
 claim file_with_a_mistake_is_refused eval '! sluice reload 2>"$tmp/said" && grep -Eq "sluice.yaml:[0-9]+: volumes\[0\].queue_dept: unknown key" "$tmp/said"'
 claim file_with_a_mistake_changes_nothing volumes_are "one two"

@@ -40,23 +40,23 @@ static void classify_protects_the_exact_flow(void **state)
 	assert_int_equal(info.flow, COOKIE + 1);
 }
 
-static void classify_lets_near_misses_of_a_flow_be_other(void **state)
+static void classify_lets_near_misses_of_a_flow_be_exceptions(void **state)
 {
 	struct frame f = {0};
 
 	make_tcp4(&f, RPORT + 1, LPORT);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_tcp4(&f, RPORT, LPORT + 1);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_tcp4(&f, LPORT, RPORT);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_tcp4(&f, RPORT, LPORT);
 	f.bytes[f.ip_off + 15] = 3;
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	put_eth(&f, 0x0800);
 	put_ip4(&f, IPPROTO_UDP, 0, 0);
 	put_udp(&f, RPORT, LPORT, 0);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	assert_int_equal(classify(*state, &f).flow, FLOW_NONE);
 }
 
@@ -67,7 +67,7 @@ static void classify_forgets_a_removed_flow(void **state)
 
 	assert_int_equal(flow_remove(*state, &key), 0);
 	make_tcp4(&f, RPORT, LPORT);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 }
 
 static void classify_takes_tagged_frames_for_another_network(void **state)
@@ -78,12 +78,12 @@ static void classify_takes_tagged_frames_for_another_network(void **state)
 	put_tag(&f, 0x8100, 9, 0x0800);
 	put_ip4(&f, IPPROTO_TCP, 0, 0);
 	put_tcp(&f, RPORT, LPORT, 0);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	put_eth(&f, 0);
 	put_tag(&f, 0x8100, 9, 0x0806);
 	put_arp(&f, 1, peer4, us4);
 	f.ip_off = 0;
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	put_eth(&f, 0);
 	put_tag(&f, 0x8100, 0, 0x0806); /* a priority tag is no VLAN */
 	put_arp(&f, 1, peer4, us4);
@@ -97,9 +97,9 @@ static void classify_sees_the_tag_the_port_took_out(void **state)
 		uint16_t inner, outer, vlan;
 		enum pkt_class cls;
 	} cases[] = {
-		{RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED, 0x2007, 0, 7, PKT_OTHER},
+		{RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED, 0x2007, 0, 7, PKT_EXCEPTION},
 		{RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED, 0xe000, 0, 0, PKT_PROTECTED},
-		{RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_QINQ, 0, 5, 5, PKT_OTHER},
+		{RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_QINQ, 0, 5, 5, PKT_EXCEPTION},
 		{0, 7, 0, 0, PKT_PROTECTED},
 	};
 
@@ -131,8 +131,8 @@ static void classify_arp_is_essential_if_it_concerns_us(void **state)
 		{us4, other4, PKT_ESSENTIAL},	   /* uses our address */
 		{peer4, peer4, PKT_ESSENTIAL},	   /* a remote has moved */
 		{gateway, gateway, PKT_ESSENTIAL}, /* and so has the gateway */
-		{other4, other4, PKT_OTHER},
-		{other4, peer4, PKT_OTHER},
+		{other4, other4, PKT_EXCEPTION},
+		{other4, peer4, PKT_EXCEPTION},
 	};
 
 	for (unsigned i = 0; i < RTE_DIM(cases); i++) {
@@ -152,10 +152,10 @@ static void classify_forgets_cleared_addresses(void **state)
 	classifier_address_clear(*state);
 	put_eth(&f, 0x0806);
 	put_arp(&f, 1, other4, us4);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	put_eth(&f, 0x0806);
 	put_arp(&f, 2, gateway, gateway);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	for (unsigned i = 0; i < NET_ADDR_MAX; i++) {
 		uint8_t addr[4] = {192, 0, 2, (uint8_t)i};
 
@@ -186,14 +186,14 @@ static void classify_nd_is_essential_if_it_concerns_us(void **state)
 		enum pkt_class cls;
 	} cases[] = {
 		{135, us6, PKT_ESSENTIAL},
-		{135, other6, PKT_OTHER},
-		{135, peer6, PKT_OTHER},
+		{135, other6, PKT_EXCEPTION},
+		{135, peer6, PKT_EXCEPTION},
 		{136, peer6, PKT_ESSENTIAL},
 		{136, gateway, PKT_ESSENTIAL},
 		{136, us6, PKT_ESSENTIAL},
-		{136, other6, PKT_OTHER},
-		{134, us6, PKT_OTHER},
-		{137, us6, PKT_OTHER},
+		{136, other6, PKT_EXCEPTION},
+		{134, us6, PKT_EXCEPTION},
+		{137, us6, PKT_EXCEPTION},
 	};
 	struct frame f = {0};
 
@@ -203,13 +203,13 @@ static void classify_nd_is_essential_if_it_concerns_us(void **state)
 	}
 	make_nd(&f, 135, other6, us6);
 	f.bytes[f.ip_off + 7] = 254; /* was forwarded */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_nd(&f, 135, other6, us6);
 	f.bytes[f.ip_off + 41] = 1; /* no such code */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_nd(&f, 135, other6, us6);
 	f.len -= 1; /* the target is cut short */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 }
 
 static void classify_ping_of_our_address_is_essential(void **state)
@@ -219,18 +219,18 @@ static void classify_ping_of_our_address_is_essential(void **state)
 	make_echo(&f, true, 8);
 	assert_int_equal(class_of(*state, &f), PKT_ESSENTIAL);
 	f.bytes[f.ip_off + 19] = 77; /* not our address */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_echo(&f, true, 0); /* a reply: the kernel asked */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_echo(&f, false, 128);
 	assert_int_equal(class_of(*state, &f), PKT_ESSENTIAL);
 	f.bytes[f.ip_off + 39] = 77;
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_echo(&f, false, 129);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_echo(&f, true, 8);
 	f.bytes[f.ip_off + 6] = 0x20; /* only a part of it: the kernel puts it together */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 }
 
 /* An error from a router about a packet we sent, cut after @quote bytes of its TCP header. */
@@ -288,33 +288,33 @@ static void classify_error_about_a_flow_is_essential(void **state)
 	}
 }
 
-static void classify_other_errors_are_other(void **state)
+static void classify_other_errors_are_exceptions(void **state)
 {
 	struct frame f = {0};
 
 	make_error4(&f, 3, LPORT + 1, 8);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	assert_int_equal(classify(*state, &f).flow, FLOW_NONE);
 	make_error4(&f, 5, LPORT, 8); /* redirect */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_error4(&f, 4, LPORT, 8); /* source quench, RFC 6633 */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_error4(&f, 3, LPORT, 7); /* quotes too little */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_error4(&f, 3, LPORT, 8);
 	f.bytes[14 + 28 + 9] = IPPROTO_UDP;
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_error4(&f, 3, LPORT, 8);
 	f.bytes[14 + 28] = 0x44; /* impossible header length in the quotation */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_error4(&f, 3, LPORT, 8);
 	f.bytes[14 + 28 + 7] = 1; /* quotes a later fragment: those are no ports */
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_error6(&f, 1, LPORT + 1, false);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_error6(&f, 1, LPORT, false);
 	f.bytes[14 + 48] = 0x40;
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 }
 
 static void classify_reads_no_quotation_out_of_padding(void **state)
@@ -325,7 +325,7 @@ static void classify_reads_no_quotation_out_of_padding(void **state)
 	frame_end(&f);
 	f.ip_off = 0; /* its length stays as it is: the eighth byte is padding */
 	f.len++;
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 }
 
 static void classify_reads_no_ports_out_of_a_quoted_later_fragment(void **state)
@@ -338,7 +338,7 @@ static void classify_reads_no_ports_out_of_a_quoted_later_fragment(void **state)
 	ext[1] = 0;
 	assert_int_equal(class_of(*state, &f), PKT_ESSENTIAL);
 	set16(ext + 2, 8);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 }
 
 static void make_later4(struct frame *f, const uint8_t *src, unsigned proto)
@@ -370,11 +370,11 @@ static void classify_protects_fragments_of_protected_remotes(void **state)
 	make_later6(&f, peer6);
 	assert_int_equal(class_of(*state, &f), PKT_PROTECTED);
 	make_later6(&f, other6);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_later4(&f, other4, IPPROTO_TCP);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	make_later4(&f, peer4, IPPROTO_UDP);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 	put_eth(&f, 0x0800);
 	put_ip4(&f, IPPROTO_TCP, 0x2000, 0);
 	put_tcp(&f, RPORT, LPORT, 4);
@@ -390,7 +390,7 @@ static void classify_protects_fragments_of_protected_remotes(void **state)
 	assert_int_equal(class_of(*state, &f), PKT_PROTECTED);
 	key = key4();
 	assert_int_equal(flow_remove(*state, &key), 0);
-	assert_int_equal(class_of(*state, &f), PKT_OTHER);
+	assert_int_equal(class_of(*state, &f), PKT_EXCEPTION);
 }
 
 static void classify_headers_in_a_later_segment_are_bad(void **state)
@@ -414,7 +414,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		verdict_test(classify_protects_the_exact_flow),
-		verdict_test(classify_lets_near_misses_of_a_flow_be_other),
+		verdict_test(classify_lets_near_misses_of_a_flow_be_exceptions),
 		verdict_test(classify_forgets_a_removed_flow),
 		verdict_test(classify_takes_tagged_frames_for_another_network),
 		verdict_test(classify_sees_the_tag_the_port_took_out),
@@ -423,7 +423,7 @@ int main(void)
 		verdict_test(classify_nd_is_essential_if_it_concerns_us),
 		verdict_test(classify_ping_of_our_address_is_essential),
 		verdict_test(classify_error_about_a_flow_is_essential),
-		verdict_test(classify_other_errors_are_other),
+		verdict_test(classify_other_errors_are_exceptions),
 		verdict_test(classify_reads_no_quotation_out_of_padding),
 		verdict_test(classify_reads_no_ports_out_of_a_quoted_later_fragment),
 		verdict_test(classify_protects_fragments_of_protected_remotes),

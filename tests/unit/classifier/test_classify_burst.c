@@ -29,7 +29,7 @@ static void classify_answers_a_whole_burst_in_order(void **state)
 	classify_burst(*state, burst, BURST_MAX, info);
 	for (unsigned i = 0; i < BURST_MAX; i++) {
 		static const enum pkt_class want[4] = {
-			PKT_PROTECTED, PKT_OTHER, PKT_ESSENTIAL, PKT_BAD};
+			PKT_PROTECTED, PKT_EXCEPTION, PKT_ESSENTIAL, PKT_BAD};
 
 		assert_int_equal(info[i].cls, want[i % 4]);
 		assert_int_equal(info[i].flow, i % 4 ? FLOW_NONE : COOKIE);

@@ -222,7 +222,7 @@ static void assert_parsed(unsigned i, const struct pkt_info *info, uint32_t end_
 {
 	const struct pkt_info *want = &good[i].want;
 
-	assert_int_equal(info->cls, PKT_OTHER);
+	assert_int_equal(info->cls, PKT_EXCEPTION);
 	assert_int_equal(info->l3, want->l3);
 	assert_int_equal(info->l4_proto, want->l4_proto);
 	assert_int_equal(info->flags, want->flags);
@@ -344,7 +344,7 @@ static void parse_rejects_what_contradicts_itself(void **state)
 
 		illegal[i].make(&f);
 		frame_end(&f);
-		assert_int_equal(parse(&f).cls, PKT_OTHER);
+		assert_int_equal(parse(&f).cls, PKT_EXCEPTION);
 		if (illegal[i].is_wide)
 			set16(f.bytes + illegal[i].at, illegal[i].value);
 		else
@@ -363,7 +363,7 @@ static void parse_leaves_other_ethertypes_alone(void **state)
 	put_eth(&f, 0x88a2);
 	f.bytes[0] = 0xff;
 	info = parse(&f);
-	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.cls, PKT_EXCEPTION);
 	assert_int_equal(info.l3, PKT_L3_NONE);
 	assert_int_equal(info.flags, PKT_MULTICAST);
 	assert_int_equal(info.ethertype, 0x88a2);
@@ -379,7 +379,7 @@ static void parse_sees_two_tags_and_no_third(void **state)
 	put_tag(&f, 0x8100, 4, 0);
 	put_tag(&f, 0x8100, 5, 0x0800);
 	info = parse(&f);
-	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.cls, PKT_EXCEPTION);
 	assert_int_equal(info.l3, PKT_L3_NONE);
 	assert_int_equal(info.vlan, 4);
 	assert_int_equal(info.ethertype, 0x8100);
@@ -415,7 +415,7 @@ static void parse_does_not_enter_tunnels(void **state)
 		f.ip_off = 14;
 		frame_end(&f);
 		info = parse(&f);
-		assert_int_equal(info.cls, PKT_OTHER);
+		assert_int_equal(info.cls, PKT_EXCEPTION);
 		assert_int_equal(info.l4_proto, protos[i]);
 		assert_int_equal(info.sport, 0);
 	}
@@ -433,7 +433,7 @@ static void parse_stops_at_a_route_not_yet_travelled(void **state)
 	put_tcp(&f, RPORT, LPORT, 0);
 	frame_end(&f);
 	info = parse(&f);
-	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.cls, PKT_EXCEPTION);
 	assert_int_equal(info.l4_proto, IPPROTO_ROUTING);
 	assert_int_equal(info.sport, 0);
 }
@@ -451,7 +451,7 @@ static void parse_walks_a_bounded_chain(void **state)
 	put_tcp(&f, RPORT, LPORT, 0);
 	frame_end(&f);
 	info = parse(&f);
-	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.cls, PKT_EXCEPTION);
 	assert_int_equal(info.l4_proto, IPPROTO_DSTOPTS);
 	f.bytes[54 + 7 * 8] = IPPROTO_TCP; /* the eighth is the last but one now */
 	info = parse(&f);
@@ -470,7 +470,7 @@ static void parse_walks_no_further_than_a_later_fragment(void **state)
 	put_payload(&f, 16);
 	frame_end(&f);
 	info = parse(&f);
-	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.cls, PKT_EXCEPTION);
 	assert_int_equal(info.l4_proto, IPPROTO_DSTOPTS);
 	assert_int_equal(info.l3_len, 48);
 }
@@ -483,7 +483,7 @@ static void parse_leaves_foreign_arp_alone(void **state)
 	make_arp(&f);
 	f.bytes[14 + 1] = 6; /* IEEE 802 networks */
 	info = parse(&f);
-	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.cls, PKT_EXCEPTION);
 	assert_int_equal(info.l3, PKT_L3_NONE);
 }
 

@@ -420,9 +420,9 @@ struct net *worker_net(struct worker *w)
 	return (struct net *)w;
 }
 
-const struct other *worker_other(const struct worker *w)
+const struct slow_path *worker_slow_path(const struct worker *w)
 {
-	return (const struct other *)w;
+	return (const struct slow_path *)w;
 }
 
 void worker_class_counts(const struct worker *w, uint64_t counts[4])
@@ -440,7 +440,7 @@ size_t net_bytes(uint32_t conn_max)
 	return 10000u * conn_max;
 }
 
-void other_stats(const struct other *o, struct other_stats *out)
+void slow_path_stats(const struct slow_path *o, struct slow_path_stats *out)
 {
 	*out = ((const struct worker *)o)->other;
 }

@@ -9,7 +9,7 @@
 #ifndef TESTS_UNIT_DAEMON_FAKE_WORKER_H
 #define TESTS_UNIT_DAEMON_FAKE_WORKER_H
 
-#include "dataplane/exception/other.h"
+#include "dataplane/exception/slow_path.h"
 #include "dataplane/net/net.h"
 #include "dataplane/worker.h"
 
@@ -32,7 +32,7 @@ struct worker {
 	unsigned volume_count;
 	struct worker_stats stats;
 	struct net_stats net;
-	struct other_stats other;
+	struct slow_path_stats other;
 	uint64_t classes[4];
 };
 

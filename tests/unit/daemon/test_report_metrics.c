@@ -20,7 +20,7 @@
 #include "daemon/admin/report.h"
 
 static const struct registry_family *const families[] = {&counters_loop, &counters_net,
-	&counters_other, &counters_class, &counters_port, &counters_ops, &counters_bytes,
+	&counters_exception, &counters_class, &counters_port, &counters_ops, &counters_bytes,
 	&counters_errors, &counters_volume, &counters_pool};
 
 #define FAMILY_COUNT (sizeof(families) / sizeof(*families))
@@ -64,12 +64,12 @@ void net_stats(const struct net *net, struct net_stats *out)
 	numbers_fill(out, sizeof(*out));
 }
 
-const struct other *worker_other(const struct worker *w)
+const struct slow_path *worker_slow_path(const struct worker *w)
 {
-	return (const struct other *)w;
+	return (const struct slow_path *)w;
 }
 
-void other_stats(const struct other *o, struct other_stats *out)
+void slow_path_stats(const struct slow_path *o, struct slow_path_stats *out)
 {
 	numbers_fill(out, sizeof(*out));
 }

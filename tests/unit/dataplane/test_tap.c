@@ -36,7 +36,7 @@ static void packet_of(struct packet *p, struct frame *f)
 
 	frame_end(f);
 	classify_parse(f->bytes, f->len, f->len, &info);
-	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.cls, PKT_EXCEPTION);
 	memset(p, 0, sizeof(*p));
 	memcpy(p->bytes + RTE_PKTMBUF_HEADROOM, f->bytes, f->len);
 	p->m = (struct rte_mbuf){.buf_addr = p->bytes,

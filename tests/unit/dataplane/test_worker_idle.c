@@ -31,10 +31,21 @@ void nbd_client_load(const struct nbd_client *nc, struct nbd_client_load *out)
 	memset(out, 0, sizeof(*out));
 	out->in_flight = 8;
 }
-uint64_t other_deadline(const struct other *o) { return 0; }
-bool other_has_work(const struct other *o) { return true; }
-bool other_can_release(const struct other *o) { return true; }
-void other_sleep(struct other *o) {}
+uint64_t slow_path_deadline(const struct slow_path *o)
+{
+	return 0;
+}
+bool slow_path_has_work(const struct slow_path *o)
+{
+	return true;
+}
+bool slow_path_can_release(const struct slow_path *o)
+{
+	return true;
+}
+void slow_path_sleep(struct slow_path *o)
+{
+}
 
 static uint64_t now_us(void)
 {

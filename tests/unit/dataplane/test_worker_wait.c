@@ -21,7 +21,7 @@
 
 /* What the others say. */
 static struct world {
-	uint64_t net_due_us, nbd_due_us, other_due_us;
+	uint64_t net_due_us, nbd_due_us, slow_path_due_us;
 	bool is_pending, has_exception_work, can_release, is_socket, is_arm_refused;
 	struct nbd_client_load load;
 	uint64_t nap_us, rest_us;
@@ -58,22 +58,22 @@ bool nbd_client_pending(const struct nbd_client *nc)
 	return world.is_pending;
 }
 
-uint64_t other_deadline(const struct other *o)
+uint64_t slow_path_deadline(const struct slow_path *o)
 {
-	return world.other_due_us;
+	return world.slow_path_due_us;
 }
 
-bool other_has_work(const struct other *o)
+bool slow_path_has_work(const struct slow_path *o)
 {
 	return world.has_exception_work;
 }
 
-bool other_can_release(const struct other *o)
+bool slow_path_can_release(const struct slow_path *o)
 {
 	return world.can_release;
 }
 
-void other_sleep(struct other *o)
+void slow_path_sleep(struct slow_path *o)
 {
 	world.exception_sleeps++;
 }
@@ -147,7 +147,7 @@ static int setup(void **state)
 {
 	memset(&w, 0, sizeof(w));
 	world = (struct world){
-		.net_due_us = NEVER, .nbd_due_us = NEVER, .other_due_us = NEVER, .rx_fd = -1};
+		.net_due_us = NEVER, .nbd_due_us = NEVER, .slow_path_due_us = NEVER, .rx_fd = -1};
 	world.facts.rx_ring = 256;
 	now_us = START_US;
 	return idle_init(&w);
@@ -233,10 +233,10 @@ static void no_timer_is_overslept(void **state)
 	world.nbd_due_us = now_us + 50;
 	idle(0);
 	assert_int_equal(world.waited_us, 50);
-	world.other_due_us = now_us + 30;
+	world.slow_path_due_us = now_us + 30;
 	idle(0);
 	assert_int_equal(world.waited_us, 30);
-	world.other_due_us = now_us;
+	world.slow_path_due_us = now_us;
 	idle(0);
 	assert_int_equal(world.waits, 3); /* it is due */
 }
@@ -388,11 +388,11 @@ static void flood_is_napped_through(void **state)
 static void full_burst_is_no_reason_to_nap(void **state)
 {
 	world.nap_us = 40;
-	w.rx_others = BURST_MAX - 1;
+	w.rx_exceptions = BURST_MAX - 1;
 	assert_true(idle_is_flooded(&w, now_us));
-	w.rx_others = BURST_MAX;
+	w.rx_exceptions = BURST_MAX;
 	assert_false(idle_is_flooded(&w, now_us));
-	w.rx_others = 1;
+	w.rx_exceptions = 1;
 	world.nap_us = 0;
 	assert_false(idle_is_flooded(&w, now_us));
 }

@@ -53,7 +53,7 @@ static void net_leaves_other_packets_to_the_caller(void **state)
 		m[i] = rx_mbuf(&f);
 		classify_parse(f.bytes, f.len, f.len, &info[i]);
 	}
-	info[0].cls = PKT_OTHER;
+	info[0].cls = PKT_EXCEPTION;
 	info[1].cls = PKT_BAD;
 	info[2].cls = PKT_ESSENTIAL;
 	net_input(sc.net, m, info, 3, sc.now_us);
@@ -256,7 +256,7 @@ static void net_publishes_addresses_to_the_classifier(void **state)
 	assert_int_equal(info.cls, PKT_ESSENTIAL);
 	assert_int_equal(net_addrs_set(net, NULL, 0), 0);
 	classify_burst(c, &m, 1, &info);
-	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.cls, PKT_EXCEPTION);
 	rte_pktmbuf_free(m);
 	net_destroy(net);
 	classifier_destroy(c);

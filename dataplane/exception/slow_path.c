@@ -1,5 +1,5 @@
 /*
- * other.c - the traffic that shares the NIC with the storage: to the kernel and back, or shed
+ * slow_path.c - the traffic that shares the NIC with the storage: to the kernel and back, or shed
  *
  * The NIC stays the machine's: what is not the storage's goes to the kernel's stack through the
  * exception port, and what the kernel sends goes out of the NIC when storage has sent its own. How
@@ -25,7 +25,7 @@
  *
  * One worker. Everything here is bounded by the rings of exception.c and by the limits of owners.
  */
-#include "dataplane/exception/other.h"
+#include "dataplane/exception/slow_path.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -42,8 +42,8 @@
 #define RATION_NS_PER_US 50u	   /* of a processor: a twentieth */
 #define RATION_LUMP	 4u	   /* frames: the exception port's thread is not woken for fewer */
 
-struct other {
-	struct other_config cfg;
+struct slow_path {
+	struct slow_path_config cfg;
 	struct rte_mbuf *tx[BURST_MAX]; /* from the kernel, not yet taken by the NIC */
 	unsigned tx_at, tx_count;
 	struct rte_mbuf *shed[BURST_MAX]; /* of a burst from the NIC: freed together, behind it */
@@ -54,18 +54,18 @@ struct other {
 	/* What of a processor may be spent on them, as of when; and when it will be enough for a
 	 * lump (0: it is). */
 	uint64_t ration_ns, ration_us, ration_due_us;
-	struct other_stats stats;
+	struct slow_path_stats stats;
 };
 
 /* Eats @m, of the burst at hand. */
-static void drop(struct other *o, struct rte_mbuf *m)
+static void drop(struct slow_path *o, struct rte_mbuf *m)
 {
 	assert(o->shed_count < BURST_MAX);
 	o->shed[o->shed_count++] = m;
 }
 
 /* Eats @m, of the burst at hand. */
-static void shed(struct other *o, struct rte_mbuf *m, uint64_t *why)
+static void shed(struct slow_path *o, struct rte_mbuf *m, uint64_t *why)
 {
 	counter_add(why, 1);
 	drop(o, m);
@@ -81,7 +81,7 @@ static void headers_copy(struct rte_mbuf *to, const struct rte_mbuf *from)
 }
 
 /* A copy of @m, which is borrowed, in the exception port's own memory; NULL when that has none. */
-static struct rte_mbuf *copy(const struct other *o, const struct rte_mbuf *m)
+static struct rte_mbuf *copy(const struct slow_path *o, const struct rte_mbuf *m)
 {
 	struct rte_mempool *pool = reserve_pool(exception_pool(o->cfg.exception));
 	struct rte_mbuf *head = NULL, *tail = NULL;
@@ -119,7 +119,7 @@ static struct rte_mbuf *copy(const struct other *o, const struct rte_mbuf *m)
  * Makes @m what may rest on the way to the kernel: itself if it is normal memory and the limit
  * allows, else a copy. Eats @m; NULL if it is gone.
  */
-static struct rte_mbuf *rest(struct other *o, struct rte_mbuf *m, uint64_t now_us)
+static struct rte_mbuf *rest(struct slow_path *o, struct rte_mbuf *m, uint64_t now_us)
 {
 	struct rte_mbuf *c;
 
@@ -136,7 +136,7 @@ static struct rte_mbuf *rest(struct other *o, struct rte_mbuf *m, uint64_t now_u
 }
 
 /* Eats @m unless true. */
-static bool prepare(struct other *o, struct rte_mbuf *m, const struct pkt_info *info)
+static bool prepare(struct slow_path *o, struct rte_mbuf *m, const struct pkt_info *info)
 {
 	const struct tap_frame frame = {
 		.l4_proto = info->l4_proto,
@@ -155,7 +155,7 @@ static bool prepare(struct other *o, struct rte_mbuf *m, const struct pkt_info *
 
 /* What a rule protects: at every level, before all others. Eats @m. */
 static void rule_pass(
-	struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+	struct slow_path *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
 {
 	if (!prepare(o, m, info))
 		return;
@@ -177,7 +177,9 @@ static void rule_pass(
  */
 static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
 {
-	static const struct { uint8_t off, words, step; } parts[] = {
+	static const struct {
+		uint8_t off, words, step;
+	} parts[] = {
 		[PKT_L3_NONE] = {0, 2, 6}, /* of the Ethernet header */
 		[PKT_L3_ARP] = {0, 2, 6},
 		[PKT_L3_IP4] = {12, 1, 8},
@@ -198,8 +200,8 @@ static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
 }
 
 /* Eats @m. */
-static void hold(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint32_t flow,
-	uint64_t now_us)
+static void hold(struct slow_path *o, struct rte_mbuf *m, const struct pkt_info *info,
+	uint32_t flow, uint64_t now_us)
 {
 	uint32_t seg_bytes =
 		rte_pktmbuf_data_room_size(reserve_pool(exception_pool(o->cfg.exception))) -
@@ -225,7 +227,7 @@ static void hold(struct other *o, struct rte_mbuf *m, const struct pkt_info *inf
 }
 
 /* How many frames of nobody's in particular may join those on their way to the kernel. */
-static unsigned room(const struct other *o)
+static unsigned room(const struct slow_path *o)
 {
 	unsigned all = exception_room(o->cfg.exception);
 
@@ -233,7 +235,8 @@ static unsigned room(const struct other *o)
 }
 
 /* Traffic of nobody's in particular, not at red. Eats @m. */
-static void pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
+static void pass(
+	struct slow_path *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
 {
 	uint32_t flow = flow_hash(m, info);
 
@@ -255,7 +258,7 @@ static void pass(struct other *o, struct rte_mbuf *m, const struct pkt_info *inf
 }
 
 /* The oldest first, as far as this turn's share goes. */
-static void release(struct other *o, uint64_t now_us)
+static void release(struct slow_path *o, uint64_t now_us)
 {
 	struct rte_mbuf *m;
 
@@ -268,8 +271,8 @@ static void release(struct other *o, uint64_t now_us)
 }
 
 /* ARP and ND that somebody else than our stack may be waiting for. Borrows @m. */
-static void kernel_tell(struct other *o, const struct rte_mbuf *m, const struct pkt_info *info,
-	uint64_t now_us)
+static void kernel_tell(
+	struct slow_path *o, const struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
 {
 	struct rte_mbuf *c;
 
@@ -285,7 +288,7 @@ static void kernel_tell(struct other *o, const struct rte_mbuf *m, const struct 
 	exception_send(o->cfg.exception, c);
 }
 
-void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
+void slow_path_rx(struct slow_path *o, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
 	uint64_t now_us)
 {
 	bool is_red = reserve_level(o->cfg.rx_pool) == RESERVE_RED, is_off = !o->cfg.exception;
@@ -309,7 +312,7 @@ void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info,
 			else
 				rule_pass(o, eaten, &info[i], now_us);
 			break;
-		case PKT_OTHER:
+		case PKT_EXCEPTION:
 			m[i] = NULL;
 			if (is_off)
 				shed(o, eaten, &o->stats.shed_off);
@@ -329,7 +332,7 @@ void other_rx(struct other *o, struct rte_mbuf **m, const struct pkt_info *info,
 
 /* ---- kernel to NIC ---- */
 
-unsigned other_tx(struct other *o, struct rte_mbuf ***frames, uint64_t now_us)
+unsigned slow_path_tx(struct slow_path *o, struct rte_mbuf ***frames, uint64_t now_us)
 {
 	bool is_green = reserve_level(o->cfg.rx_pool) == RESERVE_GREEN;
 
@@ -346,7 +349,7 @@ unsigned other_tx(struct other *o, struct rte_mbuf ***frames, uint64_t now_us)
 	return o->tx_count - o->tx_at;
 }
 
-void other_tx_done(struct other *o, unsigned n)
+void slow_path_tx_done(struct slow_path *o, unsigned n)
 {
 	assert(n <= o->tx_count - o->tx_at);
 	o->tx_at += n;
@@ -363,7 +366,7 @@ static unsigned share(enum reserve_level level)
 
 /* Pays for what the turn let through. Out: how many of @most the next may, where the kernel's
  * memory is short. */
-static unsigned ration(struct other *o, unsigned most, uint64_t now_us)
+static unsigned ration(struct slow_path *o, unsigned most, uint64_t now_us)
 {
 	uint64_t frame_ns = exception_frame_ns(o->cfg.exception),
 		 spent_ns = frame_ns * (o->share - o->left);
@@ -381,7 +384,7 @@ static unsigned ration(struct other *o, unsigned most, uint64_t now_us)
 	return 0;
 }
 
-void other_turn(struct other *o, uint64_t now_us)
+void slow_path_turn(struct slow_path *o, uint64_t now_us)
 {
 	if (!o->cfg.exception)
 		return;
@@ -391,35 +394,35 @@ void other_turn(struct other *o, uint64_t now_us)
 	o->share = o->left = ration(o, share(reserve_level(o->cfg.rx_pool)), now_us);
 }
 
-void other_sleep(struct other *o)
+void slow_path_sleep(struct slow_path *o)
 {
 	if (o->cfg.exception)
 		exception_kick(o->cfg.exception);
 }
 
-bool other_has_work(const struct other *o)
+bool slow_path_has_work(const struct slow_path *o)
 {
 	const struct exception_queue *q = o->cfg.exception;
 
 	if (o->tx_at < o->tx_count)
 		return true;
-	return other_can_release(o) || (q && exception_has_news(q));
+	return slow_path_can_release(o) || (q && exception_has_news(q));
 }
 
-bool other_can_release(const struct other *o)
+bool slow_path_can_release(const struct slow_path *o)
 {
 	/* What is held while the kernel has its fill waits for news from there, or for its age. */
 	return o->cfg.exception && o->share > 0 && !hold_is_empty(o->hold) && room(o) > 0;
 }
 
-uint64_t other_deadline(const struct other *o)
+uint64_t slow_path_deadline(const struct slow_path *o)
 {
 	uint64_t due_us = hold_deadline(o->hold);
 
 	return due_us < UINT64_MAX && o->ration_due_us ? RTE_MIN(due_us, o->ration_due_us) : due_us;
 }
 
-void other_stats(const struct other *o, struct other_stats *out)
+void slow_path_stats(const struct slow_path *o, struct slow_path_stats *out)
 {
 	struct hold_stats h;
 
@@ -433,14 +436,14 @@ void other_stats(const struct other *o, struct other_stats *out)
 
 /* ---- life ---- */
 
-size_t other_bytes(void)
+size_t slow_path_bytes(void)
 {
-	return sizeof(struct other) + hold_bytes();
+	return sizeof(struct slow_path) + hold_bytes();
 }
 
-struct other *other_create(const struct other_config *cfg)
+struct slow_path *slow_path_create(const struct slow_path_config *cfg)
 {
-	struct other *o = calloc(1, sizeof(*o));
+	struct slow_path *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return NULL;
@@ -453,7 +456,7 @@ struct other *other_create(const struct other_config *cfg)
 	return o;
 }
 
-void other_destroy(struct other *o)
+void slow_path_destroy(struct slow_path *o)
 {
 	if (!o)
 		return;

@@ -1,5 +1,5 @@
 /*
- * test_other.c - what passes to the kernel at each level, what waits, what goes, and from whose
+ * test_slow_path.c - what passes to the kernel at each level, what waits, what goes, and from whose
  * memory
  *
  * The exception port is the real one, on a tap in a network namespace of the test's own; its thread
@@ -19,22 +19,22 @@
 #include <rte_ether.h>
 #include "classifier/classifier.h"
 #include "config/host/host.h"
-#include "dataplane/exception/other.h"
+#include "dataplane/exception/slow_path.h"
 #include "dataplane/port.h"
 #include "tests/unit/between.h"
 #include "tests/unit/classifier/frame.h"
 #include "tests/unit/mempool_reserve/pool.h"
 
-#define MBUFS 1024u
-#define SHARE (BURST_MAX / 4) /* of a turn at yellow */
-#define RULE_ROOM BURST_MAX   /* places kept for a rule's frames */
-#define ETHERTYPE 0x88b5      /* for experiments; it leaves all other frames of the interface out */
+#define MBUFS	  1024u
+#define SHARE	  (BURST_MAX / 4) /* of a turn at yellow */
+#define RULE_ROOM BURST_MAX	  /* places kept for a rule's frames */
+#define ETHERTYPE 0x88b5 /* for experiments; it leaves all other frames of the interface out */
 
 struct world {
 	struct reserve *pool;
 	struct exception *exception;
 	struct exception_queue *queue;
-	struct other *other;
+	struct slow_path *slow_path;
 	uint64_t now_us;
 };
 
@@ -42,10 +42,10 @@ struct world {
 static void kernel_frames_send(struct world *w)
 {
 	struct rte_mbuf **frames;
-	unsigned n = other_tx(w->other, &frames, w->now_us);
+	unsigned n = slow_path_tx(w->slow_path, &frames, w->now_us);
 
 	rte_pktmbuf_free_bulk(frames, n);
-	other_tx_done(w->other, n);
+	slow_path_tx_done(w->slow_path, n);
 }
 
 static int setup(void **state)
@@ -74,8 +74,9 @@ static int setup(void **state)
 	w.pool = reserve_create(&pool);
 	w.queue = exception_queue(w.exception, 0);
 	reserve_arm(w.pool);
-	w.other = other_create(&(struct other_config){.exception = w.queue, .rx_pool = w.pool});
-	return w.pool && w.other && host_iface_up("t0", &err) == 0 ? 0 : -1;
+	w.slow_path = slow_path_create(
+		&(struct slow_path_config){.exception = w.queue, .rx_pool = w.pool});
+	return w.pool && w.slow_path && host_iface_up("t0", &err) == 0 ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -85,7 +86,7 @@ static int teardown(void **state)
 	if (!w || !w->exception)
 		return 0;
 	exception_stop(w->exception);
-	other_destroy(w->other);
+	slow_path_destroy(w->slow_path);
 	exception_destroy(w->exception);
 	assert_int_equal(info(w->pool).free, MBUFS);
 	reserve_check(w->pool);
@@ -102,11 +103,11 @@ static struct world *world(void **state)
 	return w;
 }
 
-static struct other_stats stats(const struct world *w)
+static struct slow_path_stats stats(const struct world *w)
 {
-	struct other_stats s;
+	struct slow_path_stats s;
 
-	other_stats(w->other, &s);
+	slow_path_stats(w->slow_path, &s);
 	return s;
 }
 
@@ -128,7 +129,7 @@ static void level_hold(struct world *w, enum reserve_level level)
 {
 	assert_int_equal(reserve_fault_level(w->pool, (int)level), 0);
 	reserve_level_update(w->pool);
-	other_turn(w->other, w->now_us);
+	slow_path_turn(w->slow_path, w->now_us);
 }
 
 /* One burst of @n frames of one flow, numbered from @first, that the classifier calls @cls. */
@@ -152,16 +153,16 @@ static void burst(struct world *w, enum pkt_class cls, uint8_t flags, uint32_t f
 		info[i].flags |= flags;
 		reserve_force(m[i], OWNER_UNCLASSIFIED, w->now_us);
 	}
-	other_rx(w->other, m, info, n, w->now_us);
+	slow_path_rx(w->slow_path, m, info, n, w->now_us);
 	for (unsigned i = 0; i < n; i++)
 		assert_true(cls == PKT_ESSENTIAL ? m[i] != NULL : m[i] == NULL);
 	for (unsigned i = 0; cls == PKT_ESSENTIAL && i < n; i++)
 		rte_pktmbuf_free(m[i]);
 }
 
-static void others(struct world *w, uint32_t first, unsigned n)
+static void exceptions(struct world *w, uint32_t first, unsigned n)
 {
-	burst(w, PKT_OTHER, 0, first, n);
+	burst(w, PKT_EXCEPTION, 0, first, n);
 }
 
 static unsigned sent(const struct world *w)
@@ -169,45 +170,45 @@ static unsigned sent(const struct world *w)
 	return EXCEPTION_RING_COUNT - exception_room(w->queue);
 }
 
-static void other_passes_all_at_green(void **state)
+static void slow_path_passes_all_at_green(void **state)
 {
 	struct world *w = world(state);
 	uint32_t peak;
 
 	level_hold(w, RESERVE_GREEN);
-	others(w, 0, BURST_MAX);
+	exceptions(w, 0, BURST_MAX);
 	assert_int_equal(sent(w), BURST_MAX);
 	assert_int_equal(stats(w).held, 0);
 	assert_int_equal(owner_used(w->pool, OWNER_EXCEPTION, &peak), BURST_MAX);
 }
 
-static void other_holds_at_yellow_what_is_more_than_its_share(void **state)
+static void slow_path_holds_at_yellow_what_is_more_than_its_share(void **state)
 {
 	struct world *w = world(state);
 	uint32_t peak;
 
 	level_hold(w, RESERVE_YELLOW);
-	others(w, 0, BURST_MAX);
+	exceptions(w, 0, BURST_MAX);
 	assert_int_equal(sent(w), SHARE);
 	assert_int_equal(stats(w).held, BURST_MAX - SHARE);
 	assert_int_equal(
 		owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), BURST_MAX - SHARE);
 	assert_int_equal(owner_used(w->pool, OWNER_HOLD, &peak), 0); /* not one of the NIC's own */
-	assert_true(other_has_work(w->other));
+	assert_true(slow_path_has_work(w->slow_path));
 	for (unsigned turn = 2; turn <= BURST_MAX / SHARE + 1; turn++) {
-		other_turn(w->other, w->now_us);
+		slow_path_turn(w->slow_path, w->now_us);
 		assert_between(sent(w), SHARE, turn * SHARE);
 	}
 	assert_int_equal(stats(w).released, BURST_MAX - SHARE);
 	assert_int_equal(sent(w), BURST_MAX);
 }
 
-static void other_sheds_at_red_and_passes_what_a_rule_protects(void **state)
+static void slow_path_sheds_at_red_and_passes_what_a_rule_protects(void **state)
 {
 	struct world *w = world(state);
 
 	level_hold(w, RESERVE_RED);
-	others(w, 0, BURST_MAX);
+	exceptions(w, 0, BURST_MAX);
 	assert_int_equal(sent(w), 0);
 	assert_int_equal(stats(w).shed_red, BURST_MAX);
 	burst(w, PKT_PROTECTED, PKT_RULE, 0, BURST_MAX);
@@ -220,14 +221,14 @@ static void other_sheds_at_red_and_passes_what_a_rule_protects(void **state)
 	assert_int_equal(stats(w).copied_to_kernel, 4);
 }
 
-static void other_gives_the_reserves_mbufs_back_at_once(void **state)
+static void slow_path_gives_the_reserves_mbufs_back_at_once(void **state)
 {
 	struct world *w = world(state);
 	uint32_t peak;
 
 	assert_int_equal(reserve_fault_starve(w->pool, true), 0);
 	level_hold(w, RESERVE_YELLOW);
-	others(w, 0, BURST_MAX);
+	exceptions(w, 0, BURST_MAX);
 	burst(w, PKT_PROTECTED, PKT_RULE, 0, 4);
 	assert_int_equal(sent(w), SHARE + 4);
 	assert_int_equal(info(w->pool).free, MBUFS);
@@ -236,24 +237,24 @@ static void other_gives_the_reserves_mbufs_back_at_once(void **state)
 	assert_int_equal(reserve_fault_starve(w->pool, false), 0);
 }
 
-static void other_is_bounded_when_the_kernel_takes_nothing(void **state)
+static void slow_path_is_bounded_when_the_kernel_takes_nothing(void **state)
 {
 	struct world *w = world(state);
 	uint32_t peak;
 
 	level_hold(w, RESERVE_GREEN);
 	for (unsigned i = 0; i < 100; i++) {
-		others(w, i * BURST_MAX, BURST_MAX);
-		other_turn(w->other, w->now_us);
+		exceptions(w, i * BURST_MAX, BURST_MAX);
+		slow_path_turn(w->slow_path, w->now_us);
 	}
 	assert_int_equal(sent(w), EXCEPTION_RING_COUNT - RULE_ROOM);
 	assert_between(owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), 1, HOLD_MAX);
 	assert_true(stats(w).shed_flow > 0);
 	/* The worker may sleep until the kernel has taken something, or the oldest is too old. */
-	assert_false(other_has_work(w->other));
-	assert_int_equal(other_deadline(w->other), w->now_us + HOLD_US_MAX + 1);
+	assert_false(slow_path_has_work(w->slow_path));
+	assert_int_equal(slow_path_deadline(w->slow_path), w->now_us + HOLD_US_MAX + 1);
 	w->now_us += HOLD_US_MAX + 1;
-	other_turn(w->other, w->now_us);
+	slow_path_turn(w->slow_path, w->now_us);
 	assert_int_equal(stats(w).aged, HOLD_MAX);
 	assert_int_equal(owner_used(exception_pool(w->queue), OWNER_HOLD, &peak), 0);
 	/* What a rule protects finds a place even so. */
@@ -282,15 +283,15 @@ static bool is_held(struct world *w, bool is_ip6, uint8_t addr, unsigned port)
 	assert_non_null(m);
 	memcpy(rte_pktmbuf_append(m, (uint16_t)f.len), f.bytes, f.len);
 	classify_parse(f.bytes, f.len, f.len, &info);
-	assert_int_equal(info.cls, PKT_OTHER);
+	assert_int_equal(info.cls, PKT_EXCEPTION);
 	reserve_force(m, OWNER_UNCLASSIFIED, w->now_us);
-	other_rx(w->other, &m, &info, 1, w->now_us);
+	slow_path_rx(w->slow_path, &m, &info, 1, w->now_us);
 	return stats(w).held > before;
 }
 
 /* Of a flood there is no room for one more; who differs in
  * an end is no part of it, and finds some. */
-static void other_tells_flows_apart_by_their_ends(void **state)
+static void slow_path_tells_flows_apart_by_their_ends(void **state)
 {
 	struct world *w = world(state);
 
@@ -313,14 +314,14 @@ static unsigned rationed_turn(struct world *w, uint64_t us, unsigned n)
 
 	w->now_us += us;
 	if (n)
-		others(w, 0, n);
-	other_turn(w->other, w->now_us);
+		exceptions(w, 0, n);
+	slow_path_turn(w->slow_path, w->now_us);
 	return (unsigned)(stats(w).to_kernel - before);
 }
 
 /* 10 us of a processor are what a frame takes until its thread has measured it, and 50 ns a us may
  * be spent. */
-static void other_rations_what_the_kernel_gets_when_its_memory_is_short(void **state)
+static void slow_path_rations_what_the_kernel_gets_when_its_memory_is_short(void **state)
 {
 	struct world *w = world(state);
 	uint64_t due_us, start_us;
@@ -329,29 +330,30 @@ static void other_rations_what_the_kernel_gets_when_its_memory_is_short(void **s
 	w->now_us += 1000000; /* the machine has run for a while */
 	level_hold(w, RESERVE_GREEN);
 	exception_ration(w->exception, true);
-	other_turn(w->other, w->now_us);
+	slow_path_turn(w->slow_path, w->now_us);
 	went = rationed_turn(w, 1, BURST_MAX); /* what was not spent before: a quarter of a burst */
 	assert_int_equal(went, SHARE);
 	assert_int_equal(stats(w).held, BURST_MAX - SHARE);
 	assert_int_equal(rationed_turn(w, 1, 0), 0);
-	assert_false(other_can_release(w->other)); /* the worker may nap … */
-	due_us = other_deadline(w->other); /* … until so much is earned that it is worth it */
+	assert_false(slow_path_can_release(w->slow_path)); /* the worker may nap … */
+	due_us = slow_path_deadline(
+		w->slow_path); /* … until so much is earned that it is worth it */
 	assert_between(due_us - w->now_us, 4 * 200 - 10, 4 * 200 + 10);
 	assert_int_equal(
 		rationed_turn(w, due_us - w->now_us, 0), 0); /* which this turn finds out */
-	assert_true(other_can_release(w->other));
+	assert_true(slow_path_can_release(w->slow_path));
 	assert_int_equal(rationed_turn(w, 1, 0), 4);
 	for (start_us = w->now_us, went = 0; w->now_us < start_us + 30000;)
 		went += rationed_turn(w, 50, 4);
 	assert_between(went, 146, 154); /* one each 200 us */
 	assert_true(stats(w).rationed > 0);
 	exception_ration(w->exception, false);
-	other_turn(w->other, w->now_us);
+	slow_path_turn(w->slow_path, w->now_us);
 	assert_int_equal(rationed_turn(w, 1, BURST_MAX), BURST_MAX);
 }
 
 /* Not what a rule protects, nor the answers that both stacks wait for. */
-static void other_rations_nothing_that_a_rule_protects(void **state)
+static void slow_path_rations_nothing_that_a_rule_protects(void **state)
 {
 	struct world *w = world(state);
 
@@ -359,7 +361,7 @@ static void other_rations_nothing_that_a_rule_protects(void **state)
 	exception_ration(w->exception, true);
 	for (unsigned i = 0; i < 3; i++) {
 		burst(w, PKT_PROTECTED, PKT_RULE, 0, BURST_MAX);
-		other_turn(w->other, w->now_us);
+		slow_path_turn(w->slow_path, w->now_us);
 	}
 	burst(w, PKT_ESSENTIAL, 0, 0, 4);
 	assert_int_equal(sent(w), 3 * BURST_MAX + 4);
@@ -425,7 +427,7 @@ static uint64_t measured_ns(struct world *w, unsigned in, uint64_t *all_ns)
 			tries < 1000 && (s.to_kernel < 4 * i || s.from_kernel < sent); tries++) {
 			usleep(50);
 			kernel_frames_send(w);
-			other_turn(w->other, w->now_us += 50);
+			slow_path_turn(w->slow_path, w->now_us += 50);
 			exception_stats(w->queue, &s);
 		}
 	}
@@ -437,7 +439,7 @@ static uint64_t measured_ns(struct world *w, unsigned in, uint64_t *all_ns)
 	return exception_frame_ns(w->queue) * 800ull;
 }
 
-static void other_ration_follows_what_a_frame_takes(void **state)
+static void slow_path_ration_follows_what_a_frame_takes(void **state)
 {
 	struct world *w = world(state);
 	uint64_t all_ns, ns;
@@ -450,7 +452,7 @@ static void other_ration_follows_what_a_frame_takes(void **state)
 	assert_int_equal(exception_frame_ns(w->queue), 0);
 }
 
-static void other_ration_is_not_for_what_the_kernel_sends(void **state)
+static void slow_path_ration_is_not_for_what_the_kernel_sends(void **state)
 {
 	struct world *w = world(state);
 	uint64_t all_ns, ns = measured_ns(w, 64, &all_ns);
@@ -459,7 +461,7 @@ static void other_ration_is_not_for_what_the_kernel_sends(void **state)
 }
 
 /* The levels are swept up and down while frames come; the kernel must see rising numbers. */
-static void other_keeps_the_order_through_every_level(void **state)
+static void slow_path_keeps_the_order_through_every_level(void **state)
 {
 	static const enum reserve_level sweep[] = {RESERVE_GREEN, RESERVE_YELLOW, RESERVE_YELLOW,
 		RESERVE_RED, RESERVE_YELLOW, RESERVE_GREEN, RESERVE_YELLOW, RESERVE_GREEN};
@@ -472,11 +474,11 @@ static void other_keeps_the_order_through_every_level(void **state)
 	assert_int_equal(exception_start(w->exception, &err), 0);
 	for (uint32_t i = 0; i < 8 * RTE_DIM(sweep); i++) {
 		level_hold(w, sweep[i / 8]);
-		others(w, 1 + i * 16, 16);
+		exceptions(w, 1 + i * 16, 16);
 		usleep(500); /* the pace of arrival, not a wait */
 	}
-	for (unsigned turn = 0; turn < 200 && other_has_work(w->other); turn++) {
-		other_turn(w->other, w->now_us);
+	for (unsigned turn = 0; turn < 200 && slow_path_has_work(w->slow_path); turn++) {
+		slow_path_turn(w->slow_path, w->now_us);
 		usleep(500);
 	}
 	while (poll(&p, 1, 300) == 1 &&
@@ -494,7 +496,7 @@ static void other_keeps_the_order_through_every_level(void **state)
 }
 
 /* Each wake-up costs more than a frame; a frame alone does not wait for company. */
-static void other_wakes_the_kernels_side_for_many_frames_at_once(void **state)
+static void slow_path_wakes_the_kernels_side_for_many_frames_at_once(void **state)
 {
 	struct world *w = world(state);
 	struct exception_stats s;
@@ -506,13 +508,13 @@ static void other_wakes_the_kernels_side_for_many_frames_at_once(void **state)
 	usleep(10000); /* it falls asleep */
 	w->now_us += 1000000;
 	for (uint32_t i = 0; i < frames; i++, w->now_us += us) {
-		others(w, i, 1);
-		other_turn(w->other, w->now_us);
+		exceptions(w, i, 1);
+		slow_path_turn(w->slow_path, w->now_us);
 		usleep(us);
 	}
 	exception_stats(w->queue, &s);
 	assert_between(s.kicks, 1, 2 + frames * us / 500 + frames / BURST_MAX);
-	other_sleep(w->other);
+	slow_path_sleep(w->slow_path);
 	for (unsigned tries = 0; tries < 1000 && s.to_kernel < frames; tries++) {
 		usleep(1000);
 		exception_stats(w->queue, &s);
@@ -520,23 +522,23 @@ static void other_wakes_the_kernels_side_for_many_frames_at_once(void **state)
 	assert_int_equal(s.to_kernel, frames);
 }
 
-#define other_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define slow_path_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		other_test(other_passes_all_at_green),
-		other_test(other_holds_at_yellow_what_is_more_than_its_share),
-		other_test(other_sheds_at_red_and_passes_what_a_rule_protects),
-		other_test(other_gives_the_reserves_mbufs_back_at_once),
-		other_test(other_is_bounded_when_the_kernel_takes_nothing),
-		other_test(other_tells_flows_apart_by_their_ends),
-		other_test(other_rations_what_the_kernel_gets_when_its_memory_is_short),
-		other_test(other_rations_nothing_that_a_rule_protects),
-		other_test(other_ration_follows_what_a_frame_takes),
-		other_test(other_ration_is_not_for_what_the_kernel_sends),
-		other_test(other_wakes_the_kernels_side_for_many_frames_at_once),
-		other_test(other_keeps_the_order_through_every_level),
+		slow_path_test(slow_path_passes_all_at_green),
+		slow_path_test(slow_path_holds_at_yellow_what_is_more_than_its_share),
+		slow_path_test(slow_path_sheds_at_red_and_passes_what_a_rule_protects),
+		slow_path_test(slow_path_gives_the_reserves_mbufs_back_at_once),
+		slow_path_test(slow_path_is_bounded_when_the_kernel_takes_nothing),
+		slow_path_test(slow_path_tells_flows_apart_by_their_ends),
+		slow_path_test(slow_path_rations_what_the_kernel_gets_when_its_memory_is_short),
+		slow_path_test(slow_path_rations_nothing_that_a_rule_protects),
+		slow_path_test(slow_path_ration_follows_what_a_frame_takes),
+		slow_path_test(slow_path_ration_is_not_for_what_the_kernel_sends),
+		slow_path_test(slow_path_wakes_the_kernels_side_for_many_frames_at_once),
+		slow_path_test(slow_path_keeps_the_order_through_every_level),
 	};
 
 	if (!SLUICE_FAULT_INJECTION)
