@@ -15,7 +15,7 @@
 #define WORKER_MAX	    8  /* pinned datapath threads */
 #define VOLUME_MAX	    64 /* block devices one daemon serves */
 #define VOLUME_CONN_MAX	    8  /* NBD connections of one volume */
-#define VOLUME_PART_MAX	    WORKER_MAX /* workers one volume is spread over */
+#define DEVICE_CHANNEL_MAX  WORKER_MAX /* workers one volume is spread over */
 #define VOLUME_URI_MAX	    4  /* servers of one volume, as the file names them */
 #define VOLUME_SERVER_MAX   16 /* … and their addresses: a name may have several */
 #define NAME_BYTES_MAX	    64 /* of a volume or port, with its NUL */
@@ -45,7 +45,7 @@
 
 /* ---- reserve ---- */
 #define OWNER_MAX	    512 /* ledger entries of a pool: a volume, two a connection */
-#define OWNER_DEPTH_MAX	    4	/* port, device, its parts, and one to spare: bounds each charge */
+#define OWNER_DEPTH_MAX 4 /* port, device, its channels, and one to spare: bounds each charge */
 #define RESERVE_SAFETY_DEFAULT_PCT 125
 #define RESERVE_ALARM_RUN   16 /* so many failed refills in a row: a warning */
 /*

@@ -207,9 +207,9 @@ static json_t *workers_json(struct engine *e)
 /* On how many workers the volume was, and why not on more. */
 static void spread_add(json_t *out, struct engine *e)
 {
-	struct engine_volume_info *v = calloc(1, sizeof(*v));
+	struct device_info *v = calloc(1, sizeof(*v));
 
-	if (v && engine_volumes(e, v, 1) == 1) {
+	if (v && engine_devices(e, v, 1) == 1) {
 		json_object_set_new(out, "parts", json_integer(v->worker_count));
 		json_object_set_new(out, "spread", json_string(v->spread));
 		json_object_set_new(
@@ -368,7 +368,7 @@ static int session(
 	if (!rc)
 		rc = run_load(e, a, err);
 	engine_detach_all(e, rc != 0 || is_interrupted);
-	while (engine_volume_count(e))
+	while (engine_device_count(e))
 		wait_poll(e);
 	return rc;
 }

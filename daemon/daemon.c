@@ -148,7 +148,7 @@ static void give_up(const struct daemon_state *d)
 {
 	log_error("ending with %u volume(s) that did not end: their devices are left to the next "
 		  "sluiced",
-		engine_volume_count(d->engine));
+		engine_device_count(d->engine));
 	log_thread_stop(LOG_END_MS_MAX);
 	_exit(EXIT_FAILURE);
 }
@@ -160,10 +160,10 @@ static void end(struct daemon_state *d, int sigfd)
 
 	ready_notify("STOPPING=1");
 	log_info("ending: %s %u volume(s); a second signal forces it",
-		d->is_keeping ? "leaving" : "detaching", engine_volume_count(d->engine));
+		d->is_keeping ? "leaving" : "detaching", engine_device_count(d->engine));
 	engine_leave_all(d->engine, d->is_keeping);
 	engine_detach_all(d->engine, false);
-	while (engine_volume_count(d->engine)) {
+	while (engine_device_count(d->engine)) {
 		turn(d);
 		if (!signals_read(sigfd, &is_reload) && monotonic_us() <= force_us)
 			continue;

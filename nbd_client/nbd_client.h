@@ -19,7 +19,7 @@
 
 struct nbd_client; /* one a worker */
 struct volume;
-struct volume_group; /* what the parts of one block device share */
+struct volume_group; /* what the channels of one block device share */
 
 /* ---- control thread ---- */
 
@@ -60,8 +60,8 @@ struct volume_config {
 	uint32_t quota_least_mbufs;   /* … and what it begins with; 0 = quota_mbufs, for good */
 	uint32_t mbuf_payload_min;    /* payload bytes an mbuf surely carries, for read credits */
 	uint16_t owner[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX]; /* ledger owners */
-	struct volume_group *group; /* NULL: no other worker has a part of this device */
-	unsigned part;		    /* in the group; 0 leads */
+	struct volume_group *group; /* NULL: no other worker has a channel of this device */
+	unsigned channel;	    /* in the group; 0 leads */
 	bool probe_only; /* ask what there is (volume_probe), say good-bye, VOLUME_GONE */
 	/*
 	 * Where WRITE payload rests for a front end whose requests have no buf (block.h: copy_in):
@@ -77,8 +77,9 @@ struct volume *volume_create(const struct volume_config *cfg, struct error *err)
 void volume_destroy(struct volume *v); /* after VOLUME_GONE */
 
 /*
- * A device served by several workers is several volumes, one a worker. The first part alone finds
- * out what the export is; the others are told, before nbd_client_add(), and insist on the same.
+ * A device served by several workers is several volumes, one a worker. The first channel alone
+ * finds out what the export is; the others are told, before nbd_client_add(), and insist on the
+ * same.
  */
 struct volume_group *volume_group_create(void); /* NULL: no memory */
 void volume_group_destroy(struct volume_group *g); /* after its volumes; NULL is fine */

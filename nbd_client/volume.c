@@ -99,7 +99,7 @@ struct volume *volume_create(const struct volume_config *cfg, struct error *err)
 {
 	struct volume *v;
 
-	assert(!cfg->group || (cfg->part < VOLUME_PART_MAX && !cfg->probe_only));
+	assert(!cfg->group || (cfg->channel < DEVICE_CHANNEL_MAX && !cfg->probe_only));
 	if (config_check(cfg, err) < 0)
 		return NULL;
 	v = calloc(1, sizeof(*v));
@@ -292,7 +292,7 @@ static void front_kick(const struct volume *v)
 /*
  * Of many volumes most ask for nothing, and a turn visits each. Is there nothing to do in it but to
  * ask the front end? Nothing is held, every connection serves and has heard nothing, no clock runs.
- * A part of a group looks at its siblings each turn, so it is never at rest.
+ * A channel of a group looks at its siblings each turn, so it is never at rest.
  */
 static bool is_at_rest(const struct volume *v)
 {

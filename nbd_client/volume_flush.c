@@ -5,22 +5,22 @@
  * FLUSHes in flight, or a FLUSH beside a FUA, one of them gets the error and the other a success
  * that covers lost data. Therefore:
  *
- * - A device has one FLUSH in flight, whichever part (volume_group.c) sends it. The right to send
- * is
- *   a token, taken by compare-and-swap and given back when the FLUSH is settled or its connection
- *   ends. Requests of the same part that this FLUSH covers as well ride on it and share its result.
+ * - A device has one FLUSH in flight, whichever channel (volume_group.c) sends it. The right to
+ * send is a token, taken by compare-and-swap and given back when the FLUSH is settled or its
+ * connection ends. Requests of the same channel that this FLUSH covers as well ride on it and share
+ * its result.
  * - A FLUSH answered with success is held back until every FUA that was open beside it, on any
- * part,
+ * channel,
  *   is answered. It fails with EIO if a FUA has failed since the last answered FLUSH was sent.
  *
- * Each part publishes the newest FUA it has taken and the oldest still open, as volume_group.c does
- * for writes. FUAs never wait for a FLUSH, so there is no circle. A part that is not given the
- * token polls; the poll period grows with the wait. A part that had the token last does not take it
- * while another part waits for it, so no part starves.
+ * Each channel publishes the newest FUA it has taken and the oldest still open, as volume_group.c
+ * does for writes. FUAs never wait for a FLUSH, so there is no circle. A channel that is not given
+ * the token polls; the poll period grows with the wait. A channel that had the token last does not
+ * take it while another channel waits for it, so no channel starves.
  *
- * The same places know how much is unstable (answered, and not covered by a FLUSH): each part
+ * The same places know how much is unstable (answered, and not covered by a FLUSH): each channel
  * counts the bytes it answered; a FLUSH notes all counts when it is sent and publishes them as
- * stable when it succeeds. When the last connection of a part is lost the server may have
+ * stable when it succeeds. When the last connection of a channel is lost the server may have
  * restarted, and what is unstable may be gone: it is counted and told, and the server is trusted
  * (`unstable: trust`, the one mode there is; docs/durability.md). A server without FLUSH has
  * nothing that can be called stable or not: nothing counted.
@@ -41,7 +41,7 @@
 #define POLL_SHARE 16u	  /* of the time waited so far */
 #define POLL_US_MAX 5000u
 
-struct sync_part {
+struct sync_channel {
 	_Alignas(64) _Atomic uint64_t fua_newest;
 	_Atomic uint64_t fua_oldest;
 	_Atomic uint64_t answered_bytes, stable_bytes;
@@ -50,8 +50,9 @@ struct sync_part {
 };
 
 struct volume_sync {
-	struct sync_part parts[VOLUME_PART_MAX];
-	_Alignas(64) _Atomic uint32_t owner; /* of the token: a part, counted from 1; or NOBODY */
+	struct sync_channel channels[DEVICE_CHANNEL_MAX];
+	_Alignas(
+		64) _Atomic uint32_t owner; /* of the token: a channel, counted from 1; or NOBODY */
 	_Atomic uint32_t owner_last;
 	_Atomic uint64_t fua_errors;
 	uint64_t fua_errors_noted; /* when the last answered FLUSH was sent; the owner's */
@@ -64,8 +65,8 @@ struct volume_sync *volume_sync_create(void)
 	if (!s)
 		return NULL;
 	memset(s, 0, sizeof(*s));
-	for (unsigned i = 0; i < VOLUME_PART_MAX; i++)
-		s->parts[i].fua_oldest = NONE_OPEN;
+	for (unsigned i = 0; i < DEVICE_CHANNEL_MAX; i++)
+		s->channels[i].fua_oldest = NONE_OPEN;
 	return s;
 }
 
@@ -79,17 +80,17 @@ size_t volume_sync_bytes(void)
 	return sizeof(struct volume_sync);
 }
 
-static struct sync_part *part_of(const struct volume *v)
+static struct sync_channel *channel_of(const struct volume *v)
 {
-	assert(v->cfg.part < VOLUME_PART_MAX);
-	return &v->sync->parts[v->cfg.part];
+	assert(v->cfg.channel < DEVICE_CHANNEL_MAX);
+	return &v->sync->channels[v->cfg.channel];
 }
 
 /* ---- FUA ---- */
 
 void volume_fua_taken(struct volume *v, struct volume_io *io)
 {
-	struct sync_part *p = part_of(v);
+	struct sync_channel *p = channel_of(v);
 
 	TAILQ_INSERT_TAIL(&v->fuas_open, io, fua_link);
 	atomic_store_explicit(
@@ -107,23 +108,23 @@ void volume_fua_ended(struct volume *v, struct volume_io *io)
 		atomic_fetch_add(&v->sync->fua_errors, 1);
 	first = TAILQ_FIRST(&v->fuas_open);
 	atomic_store_explicit(
-		&part_of(v)->fua_oldest, first ? first->seq : NONE_OPEN, memory_order_release);
+		&channel_of(v)->fua_oldest, first ? first->seq : NONE_OPEN, memory_order_release);
 }
 
 /* ---- replies ---- */
 
 void volume_sync_heard(struct volume *v)
 {
-	atomic_store_explicit(&part_of(v)->heard_us, v->now_us, memory_order_relaxed);
+	atomic_store_explicit(&channel_of(v)->heard_us, v->now_us, memory_order_relaxed);
 }
 
 uint64_t volume_sync_heard_us(const struct volume *v)
 {
 	uint64_t last = 0;
 
-	for (unsigned i = 0; i < VOLUME_PART_MAX; i++) {
-		uint64_t t = atomic_load_explicit(
-			&v->sync->parts[i].heard_us, memory_order_relaxed);
+	for (unsigned i = 0; i < DEVICE_CHANNEL_MAX; i++) {
+		uint64_t t =
+			atomic_load_explicit(&v->sync->channels[i].heard_us, memory_order_relaxed);
 
 		last = t > last ? t : last;
 	}
@@ -146,19 +147,19 @@ static void poll_again(struct volume *v)
 
 static bool others_wait(const struct volume *v)
 {
-	for (unsigned i = 0; i < VOLUME_PART_MAX; i++)
-		if (i != v->cfg.part && atomic_load(&v->sync->parts[i].is_waiting))
+	for (unsigned i = 0; i < DEVICE_CHANNEL_MAX; i++)
+		if (i != v->cfg.channel && atomic_load(&v->sync->channels[i].is_waiting))
 			return true;
 	return false;
 }
 
 bool volume_flush_begin(struct volume *v, const struct volume_sub *sub)
 {
-	uint32_t me = v->cfg.part + 1, nobody = NOBODY;
+	uint32_t me = v->cfg.channel + 1, nobody = NOBODY;
 	struct volume_sync *s = v->sync;
 
 	if (v->flush.has_token || (v->flush.sub && v->flush.sub != sub))
-		return false; /* one of this part's is under way, and its end comes by here */
+		return false; /* one of this channel's is under way, and its end comes by here */
 	if ((atomic_load(&s->owner_last) == me && others_wait(v)) ||
 		!atomic_compare_exchange_strong(&s->owner, &nobody, me)) {
 		v->flush.is_waiting = true;
@@ -174,7 +175,7 @@ static void token_give(struct volume *v)
 {
 	if (!v->flush.has_token)
 		return;
-	assert(atomic_load(&v->sync->owner) == v->cfg.part + 1);
+	assert(atomic_load(&v->sync->owner) == v->cfg.channel + 1);
 	v->flush.has_token = false;
 	atomic_store(&v->sync->owner, NOBODY);
 }
@@ -189,8 +190,8 @@ void volume_flush_sent(struct volume *v, struct volume_sub *sub)
 	assert(v->flush.has_token && (!v->flush.sub || v->flush.sub == sub));
 	v->flush.sub = sub;
 	v->flush.fua_errors = atomic_load(&v->sync->fua_errors);
-	for (unsigned i = 0; i < VOLUME_PART_MAX; i++)
-		v->flush.answered_bytes[i] = atomic_load(&v->sync->parts[i].answered_bytes);
+	for (unsigned i = 0; i < DEVICE_CHANNEL_MAX; i++)
+		v->flush.answered_bytes[i] = atomic_load(&v->sync->channels[i].answered_bytes);
 }
 
 void volume_flush_ride(struct volume *v, struct volume_io *io)
@@ -217,8 +218,8 @@ static void settle(struct volume *v, int result)
 	struct volume_io *io;
 
 	v->sync->fua_errors_noted = v->flush.fua_errors;
-	for (unsigned i = 0; result == 0 && i < VOLUME_PART_MAX; i++)
-		atomic_store(&v->sync->parts[i].stable_bytes, v->flush.answered_bytes[i]);
+	for (unsigned i = 0; result == 0 && i < DEVICE_CHANNEL_MAX; i++)
+		atomic_store(&v->sync->channels[i].stable_bytes, v->flush.answered_bytes[i]);
 	v->flush.sub = NULL;
 	v->flush.is_answered = false;
 	token_give(v);
@@ -234,8 +235,8 @@ static void settle(struct volume *v, int result)
 /* Were all FUAs that were open when the answer came answered since? */
 static bool fuas_are_over(const struct volume *v)
 {
-	for (unsigned i = 0; i < VOLUME_PART_MAX; i++)
-		if (atomic_load_explicit(&v->sync->parts[i].fua_oldest, memory_order_acquire) <=
+	for (unsigned i = 0; i < DEVICE_CHANNEL_MAX; i++)
+		if (atomic_load_explicit(&v->sync->channels[i].fua_oldest, memory_order_acquire) <=
 			v->flush.fua_newest[i])
 			return false;
 	return true;
@@ -259,9 +260,9 @@ void volume_flush_answered(struct volume *v, struct volume_sub *sub, int result)
 		return;
 	}
 	v->flush.is_answered = true;
-	for (unsigned i = 0; i < VOLUME_PART_MAX; i++)
+	for (unsigned i = 0; i < DEVICE_CHANNEL_MAX; i++)
 		v->flush.fua_newest[i] = atomic_load_explicit(
-			&v->sync->parts[i].fua_newest, memory_order_acquire);
+			&v->sync->channels[i].fua_newest, memory_order_acquire);
 	settle_if_fuas_are_over(v);
 }
 
@@ -275,7 +276,7 @@ void volume_flush_turn(struct volume *v)
 
 void volume_flush_publish(struct volume *v)
 {
-	struct sync_part *p = part_of(v);
+	struct sync_channel *p = channel_of(v);
 
 	if (!v->flush.polls)
 		v->flush.wait_us = 0;
@@ -302,7 +303,7 @@ void volume_flush_drop(struct volume *v)
 
 void volume_unstable_add(struct volume *v, uint64_t bytes)
 {
-	struct sync_part *p = part_of(v);
+	struct sync_channel *p = channel_of(v);
 
 	atomic_store_explicit(&p->answered_bytes,
 		atomic_load_explicit(&p->answered_bytes, memory_order_relaxed) + bytes,
@@ -311,7 +312,7 @@ void volume_unstable_add(struct volume *v, uint64_t bytes)
 
 void volume_unstable_expose(struct volume *v)
 {
-	const struct sync_part *p = part_of(v);
+	const struct sync_channel *p = channel_of(v);
 	uint64_t answered = atomic_load(&p->answered_bytes), from = atomic_load(&p->stable_bytes);
 
 	/* What was told at an earlier loss is not told again. */
@@ -329,7 +330,7 @@ void volume_unstable_expose(struct volume *v)
 
 uint64_t volume_unstable_bytes(const struct volume *v)
 {
-	const struct sync_part *p = part_of(v);
+	const struct sync_channel *p = channel_of(v);
 	uint64_t stable = atomic_load(&p->stable_bytes);
 
 	return atomic_load(&p->answered_bytes) - stable;

@@ -1,15 +1,16 @@
 /*
- * volume_group.c - parts of one block device, each a volume on a worker of its own
+ * volume_group.c - channels of one block device, each a volume on a worker of its own
  *
  * A device served by several workers is one volume for each of them, with connections, credits and
  * a hardware queue of its own; a request stays on the worker whose queue it came by. Two things the
- * parts must nevertheless agree on, and this is all they share:
+ * channels must nevertheless agree on, and this is all they share:
  *
- * FLUSH. It covers what was written through every part. Each part publishes two numbers of its own
- * count of requests: the newest WRITE it has taken, and the oldest that is still open. A FLUSH
- * notes, when it is taken, the newest of each sibling, and may be sent when each sibling's oldest
- * open one is younger than that. A part that lost its server keeps its WRITEs open until they were
- * replayed, so the FLUSH waits for that too. WRITEs never wait for a FLUSH, so there is no circle.
+ * FLUSH. It covers what was written through every channel. Each channel publishes two numbers of
+ *its own count of requests: the newest WRITE it has taken, and the oldest that is still open. A
+ *FLUSH notes, when it is taken, the newest of each sibling, and may be sent when each sibling's
+ *oldest open one is younger than that. A channel that lost its server keeps its WRITEs open until
+ *they were replayed, so the FLUSH waits for that too. WRITEs never wait for a FLUSH, so there is no
+ *circle.
  *
  *	taking:  oldest = seq (if none is open), then newest = seq (release)
  *	asking:  newest (acquire), later oldest (acquire): who saw the WRITE taken sees it open
@@ -19,13 +20,14 @@
  * others go where it is, once it serves there. Leader and follower each store what they intend and
  * then look at the other (sequentially consistent): at least one of them sees the other and waits.
  *
- * An address is named by its place in the list of addresses and by the list's generation, so parts
- * that have different lists never take one another's place for the same server. Names are resolved
- * again only while no part has a connection; the leader gets the new list and copies it here, and
- * a follower fetches it when the leader's place is of another generation than its own list. Writing
- * is guarded by a sequence number; a follower that meets a write looks again in its next turn.
+ * An address is named by its place in the list of addresses and by the list's generation, so
+ *channels that have different lists never take one another's place for the same server. Names are
+ *resolved again only while no channel has a connection; the leader gets the new list and copies it
+ *here, and a follower fetches it when the leader's place is of another generation than its own
+ *list. Writing is guarded by a sequence number; a follower that meets a write looks again in its
+ *next turn.
  *
- * Each part writes its own cache line and reads the others'. No locks; nobody waits in here.
+ * Each channel writes its own cache line and reads the others'. No locks; nobody waits in here.
  */
 #include "nbd_client/volume_priv.h"
 #include <assert.h>
@@ -41,14 +43,14 @@
 
 static_assert(sizeof(struct volume_servers) % sizeof(uint32_t) == 0, "the list is copied by words");
 
-struct part {
+struct channel {
 	_Alignas(64) _Atomic uint64_t newest;
 	_Atomic uint64_t oldest;
 	_Atomic uint32_t at; /* address its connections lead to, as place_of() has it; or NOWHERE */
 };
 
 struct volume_group {
-	struct part parts[VOLUME_PART_MAX];
+	struct channel channels[DEVICE_CHANNEL_MAX];
 	_Alignas(64) _Atomic uint32_t place; /* where the leader is, or wants to be: place_of() */
 	_Atomic bool is_led;		     /* the leader serves there */
 	/* The leader's list, and how often it was replaced, twice; odd: it is being written. */
@@ -63,8 +65,8 @@ struct volume_group *volume_group_create(void)
 	if (!g)
 		return NULL;
 	memset(g, 0, sizeof(*g));
-	for (unsigned i = 0; i < VOLUME_PART_MAX; i++)
-		g->parts[i].oldest = NONE_OPEN;
+	for (unsigned i = 0; i < DEVICE_CHANNEL_MAX; i++)
+		g->channels[i].oldest = NONE_OPEN;
 	g->sync = volume_sync_create();
 	if (!g->sync) {
 		free(g);
@@ -116,20 +118,20 @@ static bool place_take(struct volume *v, uint32_t place)
 
 void volume_follow(struct volume *v, const struct volume *first)
 {
-	assert(v->state == VOLUME_IDLE && v->cfg.group && v->cfg.part > 0);
+	assert(v->state == VOLUME_IDLE && v->cfg.group && v->cfg.channel > 0);
 	place_take(v, atomic_load(&v->cfg.group->place));
 	volume_export_adopt(v, &first->identity);
 }
 
-static struct part *part_of(const struct volume *v)
+static struct channel *channel_of(const struct volume *v)
 {
-	assert(v->cfg.part < VOLUME_PART_MAX);
-	return &v->cfg.group->parts[v->cfg.part];
+	assert(v->cfg.channel < DEVICE_CHANNEL_MAX);
+	return &v->cfg.group->channels[v->cfg.channel];
 }
 
 static bool is_leader(const struct volume *v)
 {
-	return !v->cfg.group || v->cfg.part == 0;
+	return !v->cfg.group || v->cfg.channel == 0;
 }
 
 /* ---- FLUSH ---- */
@@ -137,11 +139,11 @@ static bool is_leader(const struct volume *v)
 void volume_group_write_taken(struct volume *v, uint64_t seq)
 {
 	const struct volume_io *first = TAILQ_FIRST(&v->writes_open);
-	struct part *p;
+	struct channel *p;
 
 	if (!v->cfg.group)
 		return;
-	p = part_of(v);
+	p = channel_of(v);
 	assert(first);
 	atomic_store_explicit(&p->oldest, first->seq, memory_order_relaxed);
 	atomic_store_explicit(&p->newest, seq, memory_order_release);
@@ -152,23 +154,22 @@ void volume_group_write_ended(struct volume *v)
 	const struct volume_io *first = TAILQ_FIRST(&v->writes_open);
 
 	if (v->cfg.group)
-		atomic_store_explicit(&part_of(v)->oldest, first ? first->seq : NONE_OPEN,
+		atomic_store_explicit(&channel_of(v)->oldest, first ? first->seq : NONE_OPEN,
 			memory_order_release);
 }
 
 void volume_group_flush_taken(const struct volume *v, struct volume_io *io)
 {
-	for (unsigned i = 0; v->cfg.group && i < VOLUME_PART_MAX; i++)
+	for (unsigned i = 0; v->cfg.group && i < DEVICE_CHANNEL_MAX; i++)
 		io->covers[i] = atomic_load_explicit(
-			&v->cfg.group->parts[i].newest, memory_order_acquire);
+			&v->cfg.group->channels[i].newest, memory_order_acquire);
 }
 
 bool volume_group_flush_may_go(const struct volume *v, const struct volume_io *io)
 {
-	for (unsigned i = 0; v->cfg.group && i < VOLUME_PART_MAX; i++) {
-		if (i != v->cfg.part &&
-			atomic_load_explicit(&v->cfg.group->parts[i].oldest,
-				memory_order_acquire) <= io->covers[i])
+	for (unsigned i = 0; v->cfg.group && i < DEVICE_CHANNEL_MAX; i++) {
+		if (i != v->cfg.channel && atomic_load_explicit(&v->cfg.group->channels[i].oldest,
+						   memory_order_acquire) <= io->covers[i])
 			return false;
 	}
 	return true;
@@ -179,10 +180,10 @@ bool volume_group_flush_may_go(const struct volume *v, const struct volume_io *i
 /* Does any sibling have connections to another address than @at (or to any, if NOWHERE)? */
 static bool siblings_are_elsewhere(const struct volume *v, uint32_t at)
 {
-	for (unsigned i = 0; i < VOLUME_PART_MAX; i++) {
-		uint32_t theirs = atomic_load(&v->cfg.group->parts[i].at);
+	for (unsigned i = 0; i < DEVICE_CHANNEL_MAX; i++) {
+		uint32_t theirs = atomic_load(&v->cfg.group->channels[i].at);
 
-		if (i != v->cfg.part && theirs != NOWHERE && theirs != at)
+		if (i != v->cfg.channel && theirs != NOWHERE && theirs != at)
 			return true;
 	}
 	return false;
@@ -206,7 +207,7 @@ bool volume_group_claim(struct volume *v)
 		atomic_store(&g->place, place_of(v));
 		return !siblings_are_elsewhere(v, place_of(v));
 	}
-	atomic_store(&part_of(v)->at, place_of(v));
+	atomic_store(&channel_of(v)->at, place_of(v));
 	return atomic_load(&g->place) == place_of(v);
 }
 
@@ -248,8 +249,8 @@ void volume_group_publish(struct volume *v)
 		is_idle &= v->conns[i].state == CONN_IDLE;
 	if (is_leader(v))
 		return;
-	if (is_idle && atomic_load_explicit(&part_of(v)->at, memory_order_relaxed) != NOWHERE)
-		atomic_store(&part_of(v)->at, NOWHERE);
+	if (is_idle && atomic_load_explicit(&channel_of(v)->at, memory_order_relaxed) != NOWHERE)
+		atomic_store(&channel_of(v)->at, NOWHERE);
 }
 
 void volume_group_follow_leader(struct volume *v)

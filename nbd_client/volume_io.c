@@ -12,9 +12,9 @@
  * FLUSH. writes_open holds every WRITE, TRIM and WRITE_ZEROES taken and not completed, oldest
  * first. A FLUSH is sent when no older one is left there, on whichever connection: then all it
  * covers was answered on every connection, and that is what CAN_MULTI_CONN promises to be enough.
- * Younger writes pass it. Where other workers have parts of the device, their open writes count too
- * (volume_group.c). One is in flight per device (volume_flush.c). Replay keeps this by itself: a
- * FLUSH that was ever sent had nothing older open.
+ * Younger writes pass it. Where other workers have channels of the device, their open writes count
+ * too (volume_group.c). One is in flight per device (volume_flush.c). Replay keeps this by itself:
+ * a FLUSH that was ever sent had nothing older open.
  *
  * What no client can mend: a WRITE the old connection had passed to the server may still be carried
  * out after its replay. The connection is reset first, and a server that works on for a peer that

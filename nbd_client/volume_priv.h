@@ -12,7 +12,7 @@
  *   volume_done.c    replies out: payload, results, FLUSH and FUA, completion
  *   volume_flush.c   one FLUSH in flight per device, FUAs beside it, what is unstable
  *   volume_again.c   answers that settle a request only in part, or ask for a shorter one
- *   volume_group.c   what parts of one device on several workers agree on
+ *   volume_group.c   what channels of one device on several workers agree on
  *   volume_servers.c where it may connect to
  *   volume_probe.c   what a probe finds
  *   volume_policy.c  what an export must be, who it is, what giving up means
@@ -50,8 +50,8 @@ struct volume_io {
 	uint32_t issued_bytes;		  /* of req->bytes, given to subs */
 	uint32_t subs_open;
 	int result; /* first error, -errno */
-	uint64_t covers[VOLUME_PART_MAX]; /* FLUSH: newest WRITE of each other part when it was
-					     taken */
+	uint64_t covers[DEVICE_CHANNEL_MAX]; /* FLUSH: newest WRITE of each other channel when it
+					     was taken */
 	uint8_t class;
 	bool is_queued;	  /* stands in a waiting line */
 	bool is_write;	  /* a FLUSH taken later must wait for it */
@@ -125,16 +125,16 @@ struct volume_credit {
 	uint64_t bytes_per_s, shown_delay_us; /* read by any thread */
 };
 
-/* The FLUSH of this part; volume_flush.c. */
+/* The FLUSH of this channel; volume_flush.c. */
 struct volume_flush {
 	struct volume_sub *sub; /* in flight, in line for replay, or held back; NULL */
 	struct volume_io_list riders; /* requests that end with it */
 	bool has_token, is_answered, is_waiting, polls;
 	uint64_t wait_us;    /* since when it polls; 0 = it does not */
 	uint64_t fua_errors; /* of the device, when it was sent */
-	uint64_t answered_bytes[VOLUME_PART_MAX]; /* of each part, when it was sent */
-	uint64_t fua_newest[VOLUME_PART_MAX];	  /* of each part, when it was answered */
-	uint64_t exposed_bytes; /* answered_bytes of this part at the last loss */
+	uint64_t answered_bytes[DEVICE_CHANNEL_MAX]; /* of each channel, when it was sent */
+	uint64_t fua_newest[DEVICE_CHANNEL_MAX];     /* of each channel, when it was answered */
+	uint64_t exposed_bytes; /* answered_bytes of this channel at the last loss */
 };
 
 struct volume {
@@ -265,10 +265,10 @@ void volume_fail_held(struct volume *v, int result);
 void volume_complete(struct volume *v, struct block_req *req, int result);
 
 /* ---- volume_flush.c; worker thread but for create and destroy ---- */
-/* The last reply to any part of the device: now; when it was, 0 = never. */
+/* The last reply to any channel of the device: now; when it was, 0 = never. */
 void volume_sync_heard(struct volume *v);
 uint64_t volume_sync_heard_us(const struct volume *v);
-/* What all parts of a device share. NULL: no memory. The caller's; NULL may be destroyed. */
+/* What all channels of a device share. NULL: no memory. The caller's; NULL may be destroyed. */
 struct volume_sync *volume_sync_create(void);
 void volume_sync_destroy(struct volume_sync *s);
 size_t volume_sync_bytes(void);
@@ -291,9 +291,10 @@ void volume_flush_answered(struct volume *v, struct volume_sub *sub, int result)
 /* First, and last, of a turn. */
 void volume_flush_turn(struct volume *v);
 void volume_flush_publish(struct volume *v);
-/* Forgets this part's FLUSH: its ios are answered by the caller, or by another daemon. */
+/* Forgets this channel's FLUSH: its ios are answered by the caller, or by another daemon. */
 void volume_flush_drop(struct volume *v);
-/* @bytes were answered that only a FLUSH makes stable. How many of this part are not stable yet? */
+/* @bytes were answered that only a FLUSH makes stable. How many of this channel are not stable yet?
+ */
 void volume_unstable_add(struct volume *v, uint64_t bytes);
 uint64_t volume_unstable_bytes(const struct volume *v);
 /* The server may have restarted: counts and tells what is unstable. */
@@ -312,16 +313,16 @@ bool volume_sub_again(struct volume *v, struct volume_sub *sub, int *result);
 void volume_group_write_taken(struct volume *v, uint64_t seq);
 void volume_group_write_ended(struct volume *v);
 void volume_group_flush_taken(const struct volume *v, struct volume_io *io);
-/* Has every WRITE of other parts that @io covers been answered? */
+/* Has every WRITE of other channels that @io covers been answered? */
 bool volume_group_flush_may_go(const struct volume *v, const struct volume_io *io);
 /* The leader's list was replaced: lets the others have it. */
 void volume_group_servers_set(struct volume *v);
-/* Is it this part's time to open connections? */
+/* Is it this channel's time to open connections? */
 bool volume_group_may_open(const struct volume *v);
 /* Before one is opened to server_idx. False: not now, for
  * a sibling leads elsewhere, or is there. */
 bool volume_group_claim(struct volume *v);
-/* May this part turn to the next address? */
+/* May this channel turn to the next address? */
 bool volume_group_may_move(const struct volume *v);
 /* First and last thing of a turn: go where the leader is; tell the others where we are. */
 void volume_group_follow_leader(struct volume *v);

@@ -8,7 +8,7 @@
  * unacknowledged, keep-alive while replies are awaited), and a request has a deadline only where
  * request_timeout is set. There a request that is sent again gets twice the time it had.
  *
- * on_dead: fail gives up dead_timeout after the last reply of any kind to any part of the device
+ * on_dead: fail gives up dead_timeout after the last reply of any kind to any channel of the device
  * while a request waits, or after the last connection was lost. A handshake is no reply: a server
  * that negotiates again and again and answers nothing is as dead as one that is switched off. A
  * frozen process's kernel acknowledges for ever, so this clock does not ask TCP. on_dead: hold

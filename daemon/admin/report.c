@@ -85,8 +85,8 @@ static json_t *port_json(struct engine *e, unsigned idx)
 
 json_t *report_list(struct engine *e)
 {
-	struct engine_volume_info *v = calloc(VOLUME_MAX, sizeof(*v));
-	unsigned i, n = v ? engine_volumes(e, v, VOLUME_MAX) : 0;
+	struct device_info *v = calloc(VOLUME_MAX, sizeof(*v));
+	unsigned i, n = v ? engine_devices(e, v, VOLUME_MAX) : 0;
 	json_t *list = json_array();
 
 	for (i = 0; i < n; i++)
@@ -228,8 +228,8 @@ static void probe_export_add(
 
 json_t *report_probe(struct engine *e, const char *name)
 {
-	struct engine_volume_info *v = calloc(VOLUME_MAX, sizeof(*v));
-	unsigned i, n = v ? engine_volumes(e, v, VOLUME_MAX) : 0;
+	struct device_info *v = calloc(VOLUME_MAX, sizeof(*v));
+	unsigned i, n = v ? engine_devices(e, v, VOLUME_MAX) : 0;
 	json_t *out = NULL;
 
 	for (i = 0; i < n; i++) {

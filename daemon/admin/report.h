@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 struct engine;
-struct engine_volume_info;
+struct device_info;
 
 /* Each answers a new reference the caller owns; NULL only out of memory. Control thread. */
 json_t *report_status(struct engine *e, uint64_t uptime_s);
 json_t *report_list(struct engine *e);
 /* A row of the list. */
-json_t *report_volume(const struct engine_volume_info *v);
+json_t *report_volume(const struct device_info *v);
 json_t *report_stats(struct engine *e);
 /* The same and more as OpenMetrics text; the caller frees it. */
 char *report_openmetrics(struct engine *e);

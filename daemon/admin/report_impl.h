@@ -9,10 +9,10 @@
 
 struct engine;
 struct reserve;
-struct engine_volume_info;
+struct device_info;
 
 json_t *report_owners(const struct reserve *r);
-json_t *report_credits(const struct engine_volume_info *v);
+json_t *report_credits(const struct device_info *v);
 uint64_t report_protected_drops(struct engine *e);
 
 #endif

@@ -53,7 +53,7 @@ static void op_read(const void *ctx, uint64_t *values)
 
 static void volume_read(const void *ctx, uint64_t *values)
 {
-	const struct engine_volume_info *e = ctx;
+	const struct device_info *e = ctx;
 	const struct volume_info *v = &e->volume;
 	const uint64_t all[] = {v->in_flight, v->in_flight_max, v->limits.size_bytes, v->conn_ready,
 		v->reconnects, v->replayed, v->timeouts, v->protocol_errors, e->oldest_request_us,
@@ -89,7 +89,7 @@ static void workers_add(struct registry *r, struct engine *e)
 }
 
 static void volumes_add(
-	struct registry *r, const struct engine_volume_info *volumes, unsigned volume_count)
+	struct registry *r, const struct device_info *volumes, unsigned volume_count)
 {
 	for (unsigned i = 0; i < volume_count; i++) {
 		const struct volume_info *v = &volumes[i].volume;
@@ -113,7 +113,7 @@ static void pools_add(struct registry *r, struct engine *e)
 
 char *report_openmetrics(struct engine *e)
 {
-	struct engine_volume_info *volumes = calloc(VOLUME_MAX, sizeof(*volumes));
+	struct device_info *volumes = calloc(VOLUME_MAX, sizeof(*volumes));
 	struct engine_port_info ports[PORT_MAX];
 	struct registry *r = registry_create();
 	char *text = NULL;
@@ -125,7 +125,7 @@ char *report_openmetrics(struct engine *e)
 		engine_port_info(e, i, &ports[i]);
 		registry_add(r, &counters_port, ports[i].cfg->name, port_read, &ports[i].stats);
 	}
-	volumes_add(r, volumes, engine_volumes(e, volumes, VOLUME_MAX));
+	volumes_add(r, volumes, engine_devices(e, volumes, VOLUME_MAX));
 	pools_add(r, e);
 	text = registry_openmetrics(r);
 out:

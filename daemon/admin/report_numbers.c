@@ -30,7 +30,7 @@ static json_t *worker_json(struct worker *w)
 		registry_values(&counters_class, classes));
 }
 
-static json_t *volume_numbers(const struct engine_volume_info *v)
+static json_t *volume_numbers(const struct device_info *v)
 {
 	const struct volume_info *i = &v->volume;
 
@@ -60,8 +60,8 @@ static json_t *port_numbers(struct engine *e, unsigned idx)
 
 json_t *report_stats(struct engine *e)
 {
-	struct engine_volume_info *v = calloc(VOLUME_MAX, sizeof(*v));
-	unsigned i, n = v ? engine_volumes(e, v, VOLUME_MAX) : 0;
+	struct device_info *v = calloc(VOLUME_MAX, sizeof(*v));
+	unsigned i, n = v ? engine_devices(e, v, VOLUME_MAX) : 0;
 	json_t *workers = json_array(), *volumes = json_array(), *ports = json_array();
 
 	for (i = 0; i < engine_port_count(e); i++)

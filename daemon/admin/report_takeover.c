@@ -16,7 +16,7 @@ void report_takeover(const struct takeover *t, json_t *volumes)
 	unsigned at = 0;
 
 	while (takeover_next(t, &at, &it)) {
-		struct engine_volume_info info = {.step = "waiting", .volume.limits = *it.limits};
+		struct device_info info = {.step = "waiting", .volume.limits = *it.limits};
 		json_t *row;
 
 		snprintf(info.volume.name, sizeof(info.volume.name), "%s", it.name);

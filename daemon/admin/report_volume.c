@@ -14,7 +14,7 @@
 static const char *const state_names[] = {
 	"idle", "connecting", "ready", "lost", "failed", "draining", "gone"};
 
-json_t *report_credits(const struct engine_volume_info *v)
+json_t *report_credits(const struct device_info *v)
 {
 	const struct volume_info *i = &v->volume;
 
@@ -26,7 +26,7 @@ json_t *report_credits(const struct engine_volume_info *v)
 }
 
 /* What the volume's durability rests on, and what a restart of its server may have lost so far. */
-static void durability_add(json_t *row, const struct engine_volume_info *v)
+static void durability_add(json_t *row, const struct device_info *v)
 {
 	const struct volume_info *i = &v->volume;
 	char text[256] = "";
@@ -46,7 +46,7 @@ static void durability_add(json_t *row, const struct engine_volume_info *v)
 		row, "oldest_request_us", json_integer((json_int_t)v->oldest_request_us));
 }
 
-json_t *report_volume(const struct engine_volume_info *v)
+json_t *report_volume(const struct device_info *v)
 {
 	const struct volume_info *i = &v->volume;
 	json_t *row;

@@ -4,7 +4,7 @@
  * The ring between the control thread and a worker is bounded, so a post can be refused. The state
  * machines of the control thread then have a command that must not get lost (a lost STOP leaves a
  * volume that never ends) and must not overtake another (a STOP before the ADD). Each owner of
- * commands, a part of a volume or a queue of a port, has a backlog of its own: a command that is
+ * commands, a channel of a volume or a queue of a port, has a backlog of its own: a command that is
  * refused waits there, and everything after it, until a later turn of the control thread finds
  * room.
  *

@@ -11,7 +11,7 @@
 /* More than the types of command that one owner of a backlog ever posts. */
 #define BACKLOG_MAX 8
 
-/* All zero is an empty one. Its owner: a part of a volume, or a queue of a port. */
+/* All zero is an empty one. Its owner: a channel of a volume, or a queue of a port. */
 struct backlog {
 	struct worker_cmd waiting[BACKLOG_MAX];
 	unsigned count;

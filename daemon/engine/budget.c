@@ -76,17 +76,18 @@ static void sum_base(const struct config *cfg, const struct port_facts *f, bool 
 static void sum_input(const struct engine *e, unsigned port, unsigned queue, uint16_t mtu,
 	struct reserve_sum_input *in)
 {
-	const struct engine_volume *v;
+	const struct device *d;
 	unsigned i, k, c;
 
 	sum_base(&e->cfg, port_facts(e->ports[port].port), e->ports[port].exception, mtu, in);
 	for (i = 0; i < VOLUME_MAX; i++) {
-		v = &e->volumes[i];
-		for (k = 0; v->port == port && k < v->part_count; k++)
-			for (c = 0; v->parts[k].queue == queue && c < v->parts[k].connections &&
-					in->device_count < VOLUME_MAX * 2;
+		d = &e->devices[i];
+		for (k = 0; d->port == port && k < d->channel_count; k++)
+			for (c = 0;
+				d->channels[k].queue == queue && c < d->channels[k].connections &&
+				in->device_count < VOLUME_MAX * 2;
 				c++)
-				in->device_quota[in->device_count++] = v->parts[k].quota;
+				in->device_quota[in->device_count++] = d->channels[k].quota;
 	}
 }
 
@@ -157,19 +158,18 @@ static uint32_t normal_plan(const struct config *cfg)
 	return cfg->reserve.normal ? cfg->reserve.normal : NORMAL_DEFAULT;
 }
 
-uint32_t engine_quota_room(
-	const struct engine *e, const struct engine_volume *v, const struct engine_part *p)
+uint32_t engine_quota_room(const struct engine *e, const struct device *d, const struct channel *ch)
 {
-	const struct engine_queue *q = &e->ports[v->port].queues[p->queue];
+	const struct engine_queue *q = &e->ports[d->port].queues[ch->queue];
 	uint64_t spare = SPARE_DEVICES * (uint64_t)quota_of(IO_BYTES_DEFAULT, QUEUE_DEPTH_DEFAULT);
 	uint64_t most = (uint64_t)(q->total - normal_plan(&e->cfg) / 2) * 100 /
 			RTE_MAX(e->cfg.reserve.safety_pct, 100u);
 	uint64_t now = q->sum.subtotal + spare;
 
 	if (e->cfg.reserve.size >= 0)
-		return v->quota; /* the user set it by hand, for comparison */
-	return now < most ? (uint32_t)RTE_MIN(p->quota + (most - now) / p->connections, v->quota)
-			  : p->quota;
+		return d->quota; /* the user set it by hand, for comparison */
+	return now < most ? (uint32_t)RTE_MIN(ch->quota + (most - now) / ch->connections, d->quota)
+			  : ch->quota;
 }
 
 bool engine_mtu_fits(const struct engine *e, unsigned port, uint16_t mtu, struct error *err)
@@ -221,7 +221,7 @@ void engine_alarm_poll(struct engine *e)
 			queue_alarm(&e->ports[i].queues[q], e->ports[i].cfg->name, q);
 }
 
-/* A volume's parts are cut evenly: connections of one on a queue, at the most. */
+/* A volume's channels are cut evenly: connections of one on a queue, at the most. */
 static unsigned connections_plan(const struct config_volume *v, unsigned queues)
 {
 	return (RTE_MAX((unsigned)v->connections, queues) + queues - 1) / queues;

@@ -1,9 +1,9 @@
 /*
  * device_make.c - what a volume needs before a worker can have it
  *
- * What all its parts have in common and the addresses of its servers (device_servers.c); local TCP
- * ports taken from the kernel; then its parts, each with its share of a worker (device_part.c). And
- * the same list backwards.
+ * What all its channels have in common and the addresses of its servers (device_servers.c); local
+ * TCP ports taken from the kernel; then its channels, each with its share of a worker
+ * (device_channel.c). And the same list backwards.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -42,38 +42,37 @@ int engine_local_port_take(uint16_t *port)
 
 /* ---- making the volume ---- */
 
-static void plan_fill(const struct engine_volume *v, struct volume_config *vc)
+static void plan_fill(const struct device *d, struct volume_config *vc)
 {
-	vc->queue_depth = v->is_recovery ? v->state.queue_depth : v->cfg.queue_depth;
-	vc->io_bytes_max = v->cfg.io_bytes_max;
-	vc->on_dead = v->cfg.on_dead;
-	vc->dead_us = v->cfg.dead_ms * 1000ull;
-	vc->request_us = v->cfg.request_ms * 1000ull;
-	vc->dead_peer_us = v->cfg.dead_peer_ms * 1000ull;
-	vc->connect_us = v->cfg.connect_ms * 1000ull;
-	vc->read_only = v->cfg.read_only;
-	vc->probe_only = v->front_kind == FRONT_NONE;
-	snprintf(vc->cc, sizeof(vc->cc), "%s", v->cfg.cc);
-	vc->quota_mbufs = v->quota;
-	vc->quota_least_mbufs = v->quota_least;
+	vc->queue_depth = d->is_recovery ? d->state.queue_depth : d->cfg.queue_depth;
+	vc->io_bytes_max = d->cfg.io_bytes_max;
+	vc->on_dead = d->cfg.on_dead;
+	vc->dead_us = d->cfg.dead_ms * 1000ull;
+	vc->request_us = d->cfg.request_ms * 1000ull;
+	vc->dead_peer_us = d->cfg.dead_peer_ms * 1000ull;
+	vc->connect_us = d->cfg.connect_ms * 1000ull;
+	vc->read_only = d->cfg.read_only;
+	vc->probe_only = d->front_kind == FRONT_NONE;
+	snprintf(vc->cc, sizeof(vc->cc), "%s", d->cfg.cc);
+	vc->quota_mbufs = d->quota;
+	vc->quota_least_mbufs = d->quota_least;
 	vc->mbuf_payload_min = PAYLOAD_MIN;
 }
 
-int engine_volume_plan(
-	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
+int device_plan(struct engine *e, struct device *d, uint64_t now_us, struct error *err)
 {
-	v->plan = calloc(1, sizeof(*v->plan));
-	if (!v->plan)
+	d->plan = calloc(1, sizeof(*d->plan));
+	if (!d->plan)
 		return error_set(err, -ENOMEM, "out of memory");
-	plan_fill(v, v->plan);
-	return engine_names_begin(e, v, now_us, err);
+	plan_fill(d, d->plan);
+	return engine_names_begin(e, d, now_us, err);
 }
 
-int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err)
+int device_make(struct engine *e, struct device *d, struct error *err)
 {
-	int rc = engine_servers_choose(e, v, err);
+	int rc = engine_servers_choose(e, d, err);
 
-	return rc ? rc : engine_parts_make(e, v, err);
+	return rc ? rc : channels_make(e, d, err);
 }
 
 bool engine_linger_has_room(const struct engine *e)
@@ -113,12 +112,12 @@ void engine_buf_put_aside(struct engine *e, struct stream_buf *buf)
 	engine_linger_poll(e, false);
 }
 
-void engine_volume_free(struct engine *e, struct engine_volume *v)
+void device_free(struct engine *e, struct device *d)
 {
-	engine_names_end(e, v);
-	while (v->part_count > 0)
-		engine_part_free(e, v, v->part_count - 1);
-	volume_group_destroy(v->group);
-	free(v->plan);
-	memset(v, 0, sizeof(*v));
+	engine_names_end(e, d);
+	while (d->channel_count > 0)
+		channel_free(e, d, d->channel_count - 1);
+	volume_group_destroy(d->group);
+	free(d->plan);
+	memset(d, 0, sizeof(*d));
 }

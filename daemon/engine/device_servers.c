@@ -10,8 +10,8 @@
  * connections of a device are on the workers of one port.
  *
  * While a device that serves has no connection at all, its names are looked up again, with growing
- * pauses, and the first part's worker gets the new list: the server may have moved behind its name.
- * Where the name server is silent the addresses of the last answer stay.
+ * pauses, and the first channel's worker gets the new list: the server may have moved behind its
+ * name. Where the name server is silent the addresses of the last answer stay.
  *
  * Control thread; nothing here waits. A device that is attached waits in STEP_RESOLVE, at most
  * NAMES_MS_MAX, and GRACE_MS once one of its hosts has an address.
@@ -73,27 +73,27 @@ static int port_choose(const struct engine *e, const struct net_ip *ip)
 
 /* ---- names ---- */
 
-static void answer_keep(struct engine_volume *v, unsigned uri, const struct resolver_answer *answer)
+static void answer_keep(struct device *d, unsigned uri, const struct resolver_answer *answer)
 {
-	struct device_names *n = &v->names;
+	struct device_names *n = &d->names;
 
 	n->ticket[uri] = 0;
 	n->why[uri] = answer->error;
 	if (answer->ips.count)
 		n->ips[uri] = answer->ips;
 	if (answer->is_remembered)
-		log_warn("volume %s: %s: %s; going on with its last good address", v->cfg.name,
-			v->plan->uris[uri].host, answer->error.text);
+		log_warn("volume %s: %s: %s; going on with its last good address", d->cfg.name,
+			d->plan->uris[uri].host, answer->error.text);
 }
 
-static void names_ask(struct engine *e, struct engine_volume *v, uint64_t now_us)
+static void names_ask(struct engine *e, struct device *d, uint64_t now_us)
 {
-	struct device_names *n = &v->names;
+	struct device_names *n = &d->names;
 	struct net_ip ip;
 
 	n->since_us = now_us;
-	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
-		const char *host = v->plan->uris[i].host;
+	for (unsigned i = 0; i < d->cfg.uri_count; i++) {
+		const char *host = d->plan->uris[i].host;
 
 		n->why[i].text[0] = '\0';
 		if (resolver_numeric(host, &ip) == 0) {
@@ -107,70 +107,68 @@ static void names_ask(struct engine *e, struct engine_volume *v, uint64_t now_us
 	}
 }
 
-static void names_give_up(struct engine *e, struct engine_volume *v, const char *why)
+static void names_give_up(struct engine *e, struct device *d, const char *why)
 {
 	struct resolver_answer answer;
 
-	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
-		if (v->names.ticket[i] == 0)
+	for (unsigned i = 0; i < d->cfg.uri_count; i++) {
+		if (d->names.ticket[i] == 0)
 			continue;
-		resolver_give_up(e->resolver, v->names.ticket[i], why, &answer);
-		answer_keep(v, i, &answer);
+		resolver_give_up(e->resolver, d->names.ticket[i], why, &answer);
+		answer_keep(d, i, &answer);
 	}
 }
 
-int engine_names_begin(
-	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err)
+int engine_names_begin(struct engine *e, struct device *d, uint64_t now_us, struct error *err)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; !rc && i < v->cfg.uri_count; i++)
-		rc = nbd_uri_parse(v->cfg.uris[i], &v->plan->uris[i], err);
+	for (unsigned i = 0; !rc && i < d->cfg.uri_count; i++)
+		rc = nbd_uri_parse(d->cfg.uris[i], &d->plan->uris[i], err);
 	if (rc == 0)
-		names_ask(e, v, now_us);
+		names_ask(e, d, now_us);
 	return rc;
 }
 
-bool engine_names_done(struct engine *e, struct engine_volume *v, uint64_t now_us)
+bool engine_names_done(struct engine *e, struct device *d, uint64_t now_us)
 {
-	struct device_names *n = &v->names;
+	struct device_names *n = &d->names;
 	struct resolver_answer answer;
 	uint64_t ms = NAMES_MS_MAX;
 	bool is_waiting = false;
 
-	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
+	for (unsigned i = 0; i < d->cfg.uri_count; i++) {
 		if (n->ticket[i] && resolver_take(e->resolver, n->ticket[i], &answer))
-			answer_keep(v, i, &answer);
+			answer_keep(d, i, &answer);
 		is_waiting |= n->ticket[i] != 0;
 		if (n->ticket[i] == 0 && n->ips[i].count)
 			ms = GRACE_MS;
 	}
 	if (is_waiting && now_us < n->since_us + ms * 1000)
 		return false;
-	names_give_up(e, v, "the name server does not answer");
+	names_give_up(e, d, "the name server does not answer");
 	return true;
 }
 
-void engine_names_end(struct engine *e, struct engine_volume *v)
+void engine_names_end(struct engine *e, struct device *d)
 {
 	struct resolver_answer answer;
 
 	for (unsigned i = 0; i < VOLUME_URI_MAX; i++) {
-		if (v->names.ticket[i])
-			resolver_give_up(e->resolver, v->names.ticket[i], "", &answer);
-		v->names.ticket[i] = 0;
+		if (d->names.ticket[i])
+			resolver_give_up(e->resolver, d->names.ticket[i], "", &answer);
+		d->names.ticket[i] = 0;
 	}
 }
 
 /* ---- addresses ---- */
 
-static void left_out(
-	const struct engine_volume *v, unsigned uri, const struct net_ip *ip, const char *why)
+static void left_out(const struct device *d, unsigned uri, const struct net_ip *ip, const char *why)
 {
 	char text[INET6_ADDRSTRLEN] = "";
 
 	inet_ntop(ip->family, ip->addr, text, sizeof(text));
-	log_warn("volume %s: %s (%s) is left out: %s", v->cfg.name, v->plan->uris[uri].host, text,
+	log_warn("volume %s: %s (%s) is left out: %s", d->cfg.name, d->plan->uris[uri].host, text,
 		why);
 }
 
@@ -187,16 +185,16 @@ static const char *why_not(
 }
 
 /* What @port reaches of all addresses. @is_told: what is left out is logged. */
-static void list_make(const struct engine *e, const struct engine_volume *v, unsigned port,
-	bool is_told, struct volume_servers *out)
+static void list_make(const struct engine *e, const struct device *d, unsigned port, bool is_told,
+	struct volume_servers *out)
 {
-	const struct device_names *n = &v->names;
+	const struct device_names *n = &d->names;
 
 	memset(out, 0, sizeof(*out));
-	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
+	for (unsigned i = 0; i < d->cfg.uri_count; i++) {
 		if (is_told && n->ips[i].count == 0)
-			log_warn("volume %s: %s is left out: %s", v->cfg.name,
-				v->plan->uris[i].host, n->why[i].text);
+			log_warn("volume %s: %s is left out: %s", d->cfg.name,
+				d->plan->uris[i].host, n->why[i].text);
 		for (unsigned k = 0; k < n->ips[i].count; k++) {
 			const char *why = why_not(e, port, &n->ips[i].ip[k], out->count);
 
@@ -204,17 +202,17 @@ static void list_make(const struct engine *e, const struct engine_volume *v, uns
 				out->list[out->count++] = (struct volume_server){
 					.ip = n->ips[i].ip[k], .uri = (uint8_t)i};
 			else if (is_told)
-				left_out(v, i, &n->ips[i].ip[k], why);
+				left_out(d, i, &n->ips[i].ip[k], why);
 		}
 	}
 }
 
-int engine_servers_choose(struct engine *e, struct engine_volume *v, struct error *err)
+int engine_servers_choose(struct engine *e, struct device *d, struct error *err)
 {
-	const struct device_names *n = &v->names;
+	const struct device_names *n = &d->names;
 	int port = -1, unknown = -1;
 
-	for (unsigned i = 0; i < v->cfg.uri_count; i++) {
+	for (unsigned i = 0; i < d->cfg.uri_count; i++) {
 		if (n->ips[i].count == 0 && unknown < 0)
 			unknown = (int)i;
 		for (unsigned k = 0; port < 0 && k < n->ips[i].count; k++)
@@ -223,27 +221,27 @@ int engine_servers_choose(struct engine *e, struct engine_volume *v, struct erro
 	if (port < 0 && unknown >= 0)
 		return error_set(err, -EHOSTUNREACH,
 			"%s: %.300s; check the name or write the address",
-			v->plan->uris[unknown].host, n->why[unknown].text);
+			d->plan->uris[unknown].host, n->why[unknown].text);
 	if (port < 0)
 		return error_set(err, -ENETUNREACH,
 			"no port reaches %s: give a port an address in its network, or a gateway",
-			v->plan->uris[0].host);
-	v->port = (unsigned)port;
-	list_make(e, v, v->port, true, &v->plan->servers);
+			d->plan->uris[0].host);
+	d->port = (unsigned)port;
+	list_make(e, d, d->port, true, &d->plan->servers);
 	return 0;
 }
 
 /* ---- while it serves ---- */
 
-static bool has_connection(const struct engine_volume *v)
+static bool has_connection(const struct device *d)
 {
 	struct volume_info info;
 
-	engine_parts_info(v, &info);
+	channels_info(d, &info);
 	return info.conn_ready > 0;
 }
 
-static void list_log(const struct engine_volume *v, const struct volume_servers *servers)
+static void list_log(const struct device *d, const struct volume_servers *servers)
 {
 	char text[INET6_ADDRSTRLEN], line[256] = "";
 	size_t at = 0;
@@ -252,35 +250,35 @@ static void list_log(const struct engine_volume *v, const struct volume_servers 
 		inet_ntop(servers->list[i].ip.family, servers->list[i].ip.addr, text, sizeof(text));
 		at += (size_t)snprintf(line + at, sizeof(line) - at, "%s%s", i ? ", " : "", text);
 	}
-	log_info("volume %s: its names now have the addresses %s", v->cfg.name, line);
+	log_info("volume %s: its names now have the addresses %s", d->cfg.name, line);
 }
 
-static void list_post(struct engine *e, struct engine_volume *v)
+static void list_post(struct engine *e, struct device *d)
 {
-	struct device_names *n = &v->names;
+	struct device_names *n = &d->names;
 	struct volume_servers now;
 
-	list_make(e, v, v->port, false, &now);
-	if (now.count == 0 || !engine_parts_done(e, v))
+	list_make(e, d, d->port, false, &now);
+	if (now.count == 0 || !channels_done(e, d))
 		return; /* the worker may still be reading n->servers */
-	if (memcmp(&now, n->servers.count ? &n->servers : &v->plan->servers, sizeof(now)) != 0)
-		list_log(v, &now);
+	if (memcmp(&now, n->servers.count ? &n->servers : &d->plan->servers, sizeof(now)) != 0)
+		list_log(d, &now);
 	n->servers = now;
 	/* Also if it is the same: the worker did not take the last one if it was connected at that
 	 * moment. */
-	engine_part_post(e, v, &v->parts[0],
+	channel_post(e, d, &d->channels[0],
 		(struct worker_cmd){.type = WORKER_SERVERS_SET, .b = &n->servers});
 }
 
-void engine_servers_follow(struct engine *e, struct engine_volume *v, uint64_t now_us)
+void engine_servers_follow(struct engine *e, struct device *d, uint64_t now_us)
 {
-	struct device_names *n = &v->names;
+	struct device_names *n = &d->names;
 
 	if (!n->has_name || (!n->is_asking && now_us < n->look_us))
 		return;
 	n->look_us = now_us + LOOK_US;
-	if (has_connection(v)) {
-		engine_names_end(e, v);
+	if (has_connection(d)) {
+		engine_names_end(e, d);
 		n->is_asking = false;
 		n->again_us = 0;
 		n->pause_us = AGAIN_US_MIN;
@@ -289,13 +287,13 @@ void engine_servers_follow(struct engine *e, struct engine_volume *v, uint64_t n
 	if (!n->is_asking) {
 		if (now_us < n->again_us)
 			return;
-		names_ask(e, v, now_us);
+		names_ask(e, d, now_us);
 		n->is_asking = true;
 	}
-	if (!engine_names_done(e, v, now_us))
+	if (!engine_names_done(e, d, now_us))
 		return;
 	n->is_asking = false;
 	n->again_us = now_us + n->pause_us;
 	n->pause_us = n->pause_us * 2 < AGAIN_US_MAX ? n->pause_us * 2 : AGAIN_US_MAX;
-	list_post(e, v);
+	list_post(e, d);
 }

@@ -313,12 +313,12 @@ void engine_poll(struct engine *e)
 			backlog_poll(&queue->backlog, queue->worker);
 			n = worker_events(queue->worker, ev, RTE_DIM(ev));
 			for (k = 0; k < n; k++)
-				engine_parts_event(e, &ev[k]);
+				channels_event(e, &ev[k]);
 		}
 	resolver_clear(e->resolver);
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->volumes[i].step != STEP_FREE)
-			engine_volume_poll(e, &e->volumes[i], now_us);
+		if (e->devices[i].step != STEP_FREE)
+			device_poll(e, &e->devices[i], now_us);
 	engine_linger_poll(e, false);
 	engine_alarm_poll(e);
 	engine_follow_poll(e, now_us);
@@ -331,8 +331,8 @@ bool engine_is_moving(const struct engine *e)
 	unsigned i;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->volumes[i].step != STEP_FREE && e->volumes[i].step != STEP_RESOLVE &&
-			e->volumes[i].step != STEP_SERVE)
+		if (e->devices[i].step != STEP_FREE && e->devices[i].step != STEP_RESOLVE &&
+			e->devices[i].step != STEP_SERVE)
 			return true;
 	return false;
 }

@@ -60,7 +60,7 @@ int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn
 void engine_poll(struct engine *e);
 bool engine_is_moving(const struct engine *e); /* something waits for the next poll */
 int engine_fd(const struct engine *e); /* readable: a name was resolved, so poll */
-unsigned engine_volume_count(const struct engine *e);
+unsigned engine_device_count(const struct engine *e);
 /* How volume @name was asked for; NULL: there is none. Good until the next engine_poll(). */
 const struct config_volume *engine_config(const struct engine *e, const char *name);
 /* The name of the volume @idx that has a block device; NULL: there are fewer. */
@@ -73,7 +73,7 @@ bool engine_has(const struct engine *e, const char *name);
  * gone. NULL: none. */
 const char *engine_name_of_device(const struct engine *e, int dev_id);
 
-/* Detaches all, with @force also those on their way out; engine_volume_count() says when it is
+/* Detaches all, with @force also those on their way out; engine_device_count() says when it is
  * done. */
 void engine_detach_all(struct engine *e, bool force);
 /*
@@ -98,7 +98,7 @@ struct engine_port_info {
 unsigned engine_port_count(const struct engine *e);
 void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *out);
 
-struct engine_volume_info {
+struct device_info {
 	struct volume_info volume;
 	enum engine_front front;
 	char uri[URI_BYTES_MAX];
@@ -114,7 +114,7 @@ struct engine_volume_info {
 	bool is_user_copy;
 };
 /* Fills @out with the volumes there are. */
-unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsigned max);
+unsigned engine_devices(struct engine *e, struct device_info *out, unsigned max);
 
 /* Pools: RX pools first, in port and queue order. */
 unsigned engine_pool_count(const struct engine *e);

@@ -36,8 +36,8 @@
 
 #define CONN_SPARE 16 /* slots of connections on their way out, beside those the pool can serve */
 
-#define ENGINE_BENCH_MAX (VOLUME_MAX * VOLUME_PART_MAX)
-#define LINGER_MAX	 (2 * VOLUME_MAX * VOLUME_PART_MAX)
+#define ENGINE_BENCH_MAX (VOLUME_MAX * DEVICE_CHANNEL_MAX)
+#define LINGER_MAX	 (2 * VOLUME_MAX * DEVICE_CHANNEL_MAX)
 
 struct engine_queue {
 	struct reserve *rx, *hdr;
@@ -73,27 +73,27 @@ struct engine_port {
 };
 
 /* What an attach or detach waits for; the order of attach, then of detach. */
-enum volume_step {
-	STEP_FREE,	/* slot unused */
-	STEP_RESOLVE,	/* the addresses of its servers */
-	STEP_CONNECT,	/* the first READY of the volume */
-	STEP_SPREAD,	/* the other workers' parts to be READY */
-	STEP_FRONT,	/* the workers to start the front end's queues */
-	STEP_START,	/* the kernel to accept the device */
-	STEP_SERVE,	/* nothing: it serves */
-	STEP_STOP,	/* the kernel to give the device back */
-	STEP_DRAIN,	/* the workers to be done with the volume */
+enum device_step {
+	STEP_FREE,    /* slot unused */
+	STEP_RESOLVE, /* the addresses of its servers */
+	STEP_CONNECT, /* the first READY of the volume */
+	STEP_SPREAD,  /* the other workers' channels to be READY */
+	STEP_FRONT,   /* the workers to start the front end's queues */
+	STEP_START,   /* the kernel to accept the device */
+	STEP_SERVE,   /* nothing: it serves */
+	STEP_STOP,    /* the kernel to give the device back */
+	STEP_DRAIN,   /* the workers to be done with the volume */
 };
 
-/* A volume's share of one worker; see device_part.c. */
-struct engine_part {
+/* A volume's share of one worker; see device_channel.c. */
+struct channel {
 	struct volume *volume;
 	struct bench *bench;
 	struct stream_buf *buf;
 	unsigned queue; /* of the port, and so which worker */
 	unsigned connections;
 	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
-	struct backlog backlog; /* of commands about this part */
+	struct backlog backlog; /* of commands about this channel */
 	/* device_credit.c: what each connection has in the sum, what the worker was told, and since
 	 * when … */
 	uint32_t quota, told;
@@ -113,16 +113,16 @@ struct device_names {
 	struct volume_servers servers; /* as posted to the worker: left alone until it is done */
 };
 
-struct engine_volume {
-	enum volume_step step;
+struct device {
+	enum device_step step;
 	struct config_volume cfg;
 	enum engine_front front_kind;
 	struct bench_config bench_cfg;
-	struct volume_config *plan; /* what all parts have in common */
-	struct volume_group *group; /* NULL: one part was wanted */
-	struct engine_part parts[VOLUME_PART_MAX];
-	unsigned part_count, part_want;
-	uint64_t spread_us; /* parts that are not ready by then are left out */
+	struct volume_config *plan; /* what all channels have in common */
+	struct volume_group *group; /* NULL: one channel was wanted */
+	struct channel channels[DEVICE_CHANNEL_MAX];
+	unsigned channel_count, channel_want;
+	uint64_t spread_us; /* channels that are not ready by then are left out */
 	char spread[192];   /* why it is on fewer workers than there are; empty = it is not */
 	struct ublk *ublk;
 	struct ublk_state state; /* what the next daemon will read, or what we read */
@@ -153,7 +153,7 @@ struct engine {
 	struct clock clock;
 	struct engine_port ports[PORT_MAX];
 	unsigned port_count;
-	struct engine_volume volumes[VOLUME_MAX];
+	struct device devices[VOLUME_MAX];
 	struct resolver *resolver;
 	struct host_follow *follow; /* NULL: nothing is followed */
 	uint64_t link_due_us, credit_due_us;
@@ -170,7 +170,7 @@ struct engine {
 void engine_rules_of(const struct config *cfg, struct worker_rules *out);
 
 /* device.c */
-void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_us);
+void device_poll(struct engine *e, struct device *d, uint64_t now_us);
 
 /*
  * device_servers.c. Begin parses the URIs and asks for their hosts; done answers whether there is
@@ -178,56 +178,52 @@ void engine_volume_poll(struct engine *e, struct engine_volume *v, uint64_t now_
  * or -EHOSTUNREACH or -ENETUNREACH with @err. Follow, while it serves: names are resolved again
  * when no connection is left.
  */
-int engine_names_begin(
-	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err);
-bool engine_names_done(struct engine *e, struct engine_volume *v, uint64_t now_us);
-void engine_names_end(struct engine *e, struct engine_volume *v);
-int engine_servers_choose(struct engine *e, struct engine_volume *v, struct error *err);
-void engine_servers_follow(struct engine *e, struct engine_volume *v, uint64_t now_us);
+int engine_names_begin(struct engine *e, struct device *d, uint64_t now_us, struct error *err);
+bool engine_names_done(struct engine *e, struct device *d, uint64_t now_us);
+void engine_names_end(struct engine *e, struct device *d);
+int engine_servers_choose(struct engine *e, struct device *d, struct error *err);
+void engine_servers_follow(struct engine *e, struct device *d, uint64_t now_us);
 
 /*
- * device_part.c. Make: the first part. Spread: the others, once the first is READY; begin answers
- * whether there are any to wait for, done whether that is over.
+ * device_channel.c. Make: the first channel. Spread: the others, once the first is READY; begin
+ * answers whether there are any to wait for, done whether that is over.
  */
-int engine_parts_make(struct engine *e, struct engine_volume *v, struct error *err);
-bool engine_spread_begin(struct engine *e, struct engine_volume *v,
-	const struct block_limits *limits, uint64_t now_us);
-bool engine_spread_done(struct engine *e, struct engine_volume *v, uint64_t now_us);
-void engine_part_free(struct engine *e, struct engine_volume *v, unsigned idx);
+int channels_make(struct engine *e, struct device *d, struct error *err);
+bool engine_spread_begin(
+	struct engine *e, struct device *d, const struct block_limits *limits, uint64_t now_us);
+bool engine_spread_done(struct engine *e, struct device *d, uint64_t now_us);
+void channel_free(struct engine *e, struct device *d, unsigned idx);
 /*
- * Fills in the part's volume and posts @cmd to its worker, at once or, where the command ring is
- * full, by a later engine_parts_poll(), which also looks at the states of the volumes. Done says
+ * Fills in the channel's volume and posts @cmd to its worker, at once or, where the command ring is
+ * full, by a later channels_poll(), which also looks at the states of the volumes. Done says
  * that all that was posted has been carried out.
  */
-void engine_part_post(struct engine *e, const struct engine_volume *v, struct engine_part *p,
-	struct worker_cmd cmd);
-void engine_parts_post(struct engine *e, struct engine_volume *v, struct worker_cmd cmd);
-void engine_parts_poll(struct engine *e, struct engine_volume *v);
-/* Logs what a worker says of a part; decisions rest on the state that engine_parts_poll() reads. */
-void engine_parts_event(struct engine *e, const struct volume_event *ev);
-bool engine_parts_done(const struct engine *e, const struct engine_volume *v);
-bool engine_parts_gone(const struct engine_volume *v);
-void engine_part_limits(
-	const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
-/* FRONT_BENCH: makes the load of part @idx. 0, or -EINVAL with v->error. */
-int engine_part_bench(struct engine_volume *v, unsigned idx, const struct block_limits *limits);
-void engine_parts_info(const struct engine_volume *v, struct volume_info *out); /* their sum */
+void channel_post(
+	struct engine *e, const struct device *d, struct channel *ch, struct worker_cmd cmd);
+void channels_post(struct engine *e, struct device *d, struct worker_cmd cmd);
+void channels_poll(struct engine *e, struct device *d);
+/* Logs what a worker says of a channel; decisions rest on the state that channels_poll() reads. */
+void channels_event(struct engine *e, const struct volume_event *ev);
+bool channels_done(const struct engine *e, const struct device *d);
+bool channels_gone(const struct device *d);
+void channel_limits(const struct engine *e, const struct device *d, const struct channel *ch);
+/* FRONT_BENCH: makes the load of channel @idx. 0, or -EINVAL with d->error. */
+int channel_bench(struct device *d, unsigned idx, const struct block_limits *limits);
+void channels_info(const struct device *d, struct volume_info *out); /* their sum */
 
 /*
  * device_ublk.c. Shape and staging before the volume is made, make once it is READY, end when the
  * workers let go.
  */
-int engine_ublk_shape(struct engine_volume *v, const struct ublk_state *recover, struct error *err);
-int engine_ublk_staging(const struct engine_volume *v, struct engine_part *p,
-	struct volume_config *vc, struct error *err);
-int engine_ublk_make(struct engine *e, struct engine_volume *v, const struct block_limits *limits);
-bool engine_ublk_may_stay(
-	const struct engine_volume *v); /* is there a device that can outlive us */
+int engine_ublk_shape(struct device *d, const struct ublk_state *recover, struct error *err);
+int engine_ublk_staging(
+	const struct device *d, struct channel *ch, struct volume_config *vc, struct error *err);
+int engine_ublk_make(struct engine *e, struct device *d, const struct block_limits *limits);
+bool engine_ublk_may_stay(const struct device *d); /* is there a device that can outlive us */
 /* While it serves: looks now and then whether somebody gave the device a scheduler. */
-void engine_ublk_watch(struct engine_volume *v, uint64_t now_us);
-void engine_ublk_degraded(
-	const struct engine_volume *v, const char *scheduler, char *out, size_t bytes);
-void engine_ublk_end(struct engine *e, struct engine_volume *v);
+void engine_ublk_watch(struct device *d, uint64_t now_us);
+void engine_ublk_degraded(const struct device *d, const char *scheduler, char *out, size_t bytes);
+void engine_ublk_end(struct engine *e, struct device *d);
 
 /*
  * port_exception.c: makes the kernel's end of @p if it is to have one. 0, or -errno with @err where
@@ -254,11 +250,10 @@ void engine_gateway_set(
 	struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface);
 
 /* device_make.c: resolves, reserves, creates. On failure
- * engine_volume_free() undoes what was done. */
-int engine_volume_plan(
-	struct engine *e, struct engine_volume *v, uint64_t now_us, struct error *err);
-int engine_volume_make(struct engine *e, struct engine_volume *v, struct error *err);
-void engine_volume_free(struct engine *e, struct engine_volume *v);
+ * device_free() undoes what was done. */
+int device_plan(struct engine *e, struct device *d, uint64_t now_us, struct error *err);
+int device_make(struct engine *e, struct device *d, struct error *err);
+void device_free(struct engine *e, struct device *d);
 
 /* Binds a kernel socket to a free TCP port, for us alone. The socket, with *port; -1: none to be
  * had. */
@@ -273,9 +268,9 @@ bool engine_linger_has_room(const struct engine *e);
 /* budget.c */
 uint32_t engine_quota_least(const struct config_volume *v);
 uint32_t engine_quota_most(const struct config_volume *v);
-/* How much each connection of @p may have without taking what others may need. */
+/* How much each connection of @ch may have without taking what others may need. */
 uint32_t engine_quota_room(
-	const struct engine *e, const struct engine_volume *v, const struct engine_part *p);
+	const struct engine *e, const struct device *d, const struct channel *ch);
 /* Recomputes the sum of a queue with the volumes it has and moves the floor. */
 void engine_floor_update(struct engine *e, unsigned port, unsigned queue, const char *why);
 /* Would a volume of @quota more fit? 0, or -ENOSPC with the numbers in @err. */

@@ -11,12 +11,12 @@
 #include "dataplane/alloc_trap.h"
 #include "daemon/engine/engine_impl.h"
 
-unsigned engine_volume_count(const struct engine *e)
+unsigned engine_device_count(const struct engine *e)
 {
 	unsigned i, n = 0;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		n += e->volumes[i].step != STEP_FREE;
+		n += e->devices[i].step != STEP_FREE;
 	return n;
 }
 
@@ -48,7 +48,7 @@ void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *o
 	port_stats(p->port, &out->stats);
 }
 
-static const char *step_name(enum volume_step step)
+static const char *step_name(enum device_step step)
 {
 	static const char *const names[] = {"free", "resolving", "connecting", "spreading",
 		"starting", "starting", "serving", "stopping", "draining"};
@@ -56,39 +56,39 @@ static const char *step_name(enum volume_step step)
 	return names[step];
 }
 
-unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsigned max)
+unsigned engine_devices(struct engine *e, struct device_info *out, unsigned max)
 {
 	unsigned i, k, n = 0;
 	uint64_t now_us;
 
 	for (i = 0; i < VOLUME_MAX && n < max; i++) {
-		struct engine_volume *v = &e->volumes[i];
-		struct engine_volume_info *o = &out[n];
+		struct device *d = &e->devices[i];
+		struct device_info *o = &out[n];
 
-		if (v->step == STEP_FREE)
+		if (d->step == STEP_FREE)
 			continue;
 		memset(o, 0, sizeof(*o));
-		engine_parts_info(v, &o->volume);
+		channels_info(d, &o->volume);
 		now_us = engine_now_us(e);
 		if (o->volume.oldest_us && o->volume.oldest_us < now_us)
 			o->oldest_request_us = now_us - o->volume.oldest_us;
-		o->front = v->front_kind;
-		snprintf(o->uri, sizeof(o->uri), "%s", v->cfg.uris[0]);
-		o->step = step_name(v->step);
-		o->port = v->port;
-		o->quota_mbufs = v->quota;
-		o->quota_least_mbufs = v->quota_least;
-		o->worker_count = v->part_count;
-		snprintf(o->spread, sizeof(o->spread), "%s", v->spread);
-		for (k = 0; k < v->part_count; k++)
-			o->staging_bytes += v->parts[k].buf ? v->parts[k].buf->bytes : 0;
-		if (v->ublk && v->step == STEP_SERVE) {
+		o->front = d->front_kind;
+		snprintf(o->uri, sizeof(o->uri), "%s", d->cfg.uris[0]);
+		o->step = step_name(d->step);
+		o->port = d->port;
+		o->quota_mbufs = d->quota;
+		o->quota_least_mbufs = d->quota_least;
+		o->worker_count = d->channel_count;
+		snprintf(o->spread, sizeof(o->spread), "%s", d->spread);
+		for (k = 0; k < d->channel_count; k++)
+			o->staging_bytes += d->channels[k].buf ? d->channels[k].buf->bytes : 0;
+		if (d->ublk && d->step == STEP_SERVE) {
 			snprintf(
-				o->device, sizeof(o->device), "/dev/ublkb%d", ublk_dev_id(v->ublk));
-			ublk_scheduler_read(v->ublk, o->scheduler, sizeof(o->scheduler));
+				o->device, sizeof(o->device), "/dev/ublkb%d", ublk_dev_id(d->ublk));
+			ublk_scheduler_read(d->ublk, o->scheduler, sizeof(o->scheduler));
 		}
-		engine_ublk_degraded(v, o->scheduler, o->degraded, sizeof(o->degraded));
-		o->is_user_copy = v->is_user_copy;
+		engine_ublk_degraded(d, o->scheduler, o->degraded, sizeof(o->degraded));
+		o->is_user_copy = d->is_user_copy;
 		n++;
 	}
 	return n;
@@ -253,18 +253,18 @@ bool engine_spring_alloc_trap(struct engine *e)
 	return !alloc_trap_is_built() || worker_post(engine_worker(e, 0), &cmd, NULL);
 }
 
-/* The benches that make a load, one for each part of each volume. Out: their number. */
+/* The benches that make a load, one for each channel of each volume. Out: their number. */
 static unsigned benches(const struct engine *e, struct bench *out[ENGINE_BENCH_MAX])
 {
-	const struct engine_volume *v;
+	const struct device *d;
 	unsigned i, k, n = 0;
 
 	for (i = 0; i < VOLUME_MAX; i++) {
-		v = &e->volumes[i];
-		for (k = 0; v->step == STEP_SERVE && !v->bench_cfg.is_idle && k < v->part_count;
+		d = &e->devices[i];
+		for (k = 0; d->step == STEP_SERVE && !d->bench_cfg.is_idle && k < d->channel_count;
 			k++)
-			if (v->parts[k].bench)
-				out[n++] = v->parts[k].bench;
+			if (d->channels[k].bench)
+				out[n++] = d->channels[k].bench;
 	}
 	return n;
 }
@@ -303,8 +303,8 @@ const struct volume_probe *engine_probe(const struct engine *e, const char *name
 	unsigned i;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->volumes[i].step > STEP_RESOLVE && strcmp(e->volumes[i].cfg.name, name) == 0)
-			return volume_probe(e->volumes[i].parts[0].volume);
+		if (e->devices[i].step > STEP_RESOLVE && strcmp(e->devices[i].cfg.name, name) == 0)
+			return volume_probe(e->devices[i].channels[0].volume);
 	return NULL;
 }
 
@@ -313,8 +313,8 @@ const struct config_volume *engine_config(const struct engine *e, const char *na
 	unsigned i;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->volumes[i].step != STEP_FREE && strcmp(e->volumes[i].cfg.name, name) == 0)
-			return &e->volumes[i].cfg;
+		if (e->devices[i].step != STEP_FREE && strcmp(e->devices[i].cfg.name, name) == 0)
+			return &e->devices[i].cfg;
 	return NULL;
 }
 
@@ -323,7 +323,7 @@ const char *engine_name_at(const struct engine *e, unsigned idx)
 	unsigned i, n = 0;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->volumes[i].step == STEP_SERVE && e->volumes[i].ublk && n++ == idx)
-			return e->volumes[i].cfg.name;
+		if (e->devices[i].step == STEP_SERVE && e->devices[i].ublk && n++ == idx)
+			return e->devices[i].cfg.name;
 	return NULL;
 }

@@ -61,13 +61,14 @@ static uint64_t queue_plan(
 	return bytes + reserve_bytes_plan(&rx, PAGE_BYTES);
 }
 
-/* A part on each queue the volume may be spread over has its own. */
+/* A channel on each queue the volume may be spread over has its own. */
 static uint64_t staging_plan(const struct config_volume *v, unsigned queues)
 {
-	unsigned parts = v->connections ? RTE_MIN((unsigned)v->connections, queues) : queues;
+	unsigned channels = v->connections ? RTE_MIN((unsigned)v->connections, queues) : queues;
 	uint64_t user = (uint64_t)USER_PIECES_TOTAL * USER_PIECE_BYTES;
 
-	return parts * (v->copy == COPY_USER ? user : (uint64_t)v->queue_depth * v->io_bytes_max);
+	return channels *
+	       (v->copy == COPY_USER ? user : (uint64_t)v->queue_depth * v->io_bytes_max);
 }
 
 static bool has_dma(const struct config *cfg)
@@ -138,31 +139,31 @@ static uint64_t pool_bytes(const struct engine_port *p, unsigned queue)
 			     : 0);
 }
 
-static size_t part_bytes(const struct engine_volume *v, const struct engine_part *p)
+static size_t channel_bytes(const struct device *d, const struct channel *ch)
 {
-	size_t bytes = volume_bytes(p->volume) + (p->bench ? bench_bytes(p->bench) : 0);
+	size_t bytes = volume_bytes(ch->volume) + (ch->bench ? bench_bytes(ch->bench) : 0);
 
-	/* The device's, and what its parts were made from, are counted with the first. */
-	if (p == &v->parts[0])
-		bytes += sizeof(*v->plan) + (v->ublk ? ublk_bytes(v->ublk) : 0);
+	/* The device's, and what its channels were made from, are counted with the first. */
+	if (ch == &d->channels[0])
+		bytes += sizeof(*d->plan) + (d->ublk ? ublk_bytes(d->ublk) : 0);
 	return bytes;
 }
 
-/* Parts on @queue of @port: how many, their staging, their tables. */
-static unsigned parts_on(
+/* Channels on @queue of @port: how many, their staging, their tables. */
+static unsigned channels_on(
 	const struct engine *e, unsigned port, unsigned queue, uint64_t *staging, uint64_t *tables)
 {
 	unsigned i, k, count = 0;
 
 	*staging = *tables = 0;
 	for (i = 0; i < VOLUME_MAX; i++) {
-		const struct engine_volume *v = &e->volumes[i];
+		const struct device *d = &e->devices[i];
 
-		for (k = 0; v->step != STEP_FREE && v->port == port && k < v->part_count; k++) {
-			if (v->parts[k].queue != queue)
+		for (k = 0; d->step != STEP_FREE && d->port == port && k < d->channel_count; k++) {
+			if (d->channels[k].queue != queue)
 				continue;
-			*staging += v->parts[k].buf ? v->parts[k].buf->bytes : 0;
-			*tables += part_bytes(v, &v->parts[k]);
+			*staging += d->channels[k].buf ? d->channels[k].buf->bytes : 0;
+			*tables += channel_bytes(d, &d->channels[k]);
 			count++;
 		}
 	}
@@ -171,7 +172,7 @@ static unsigned parts_on(
 
 void engine_memory_worker(const struct engine *e, unsigned pool_idx, struct engine_memory *out)
 {
-	unsigned port = 0, queue = pool_idx, parts;
+	unsigned port = 0, queue = pool_idx, channels;
 	const struct engine_port *p;
 	const struct engine_queue *q;
 	uint64_t staging, tables;
@@ -181,7 +182,7 @@ void engine_memory_worker(const struct engine *e, unsigned pool_idx, struct engi
 		queue -= e->ports[port++].queue_count;
 	p = &e->ports[port];
 	q = &p->queues[queue];
-	parts = parts_on(e, port, queue, &staging, &tables);
+	channels = channels_on(e, port, queue, &staging, &tables);
 	*out = (struct engine_memory){0};
 	term_add(out, "packets", q->total, reserve_bytes(q->rx));
 	term_add(out, "headers", HDR_POOL_COUNT, reserve_bytes(q->hdr));
@@ -189,8 +190,8 @@ void engine_memory_worker(const struct engine *e, unsigned pool_idx, struct engi
 	if (p->exception)
 		term_add(out, "exception", 1,
 			reserve_bytes(exception_pool(exception_queue(p->exception, queue))));
-	term_add(out, "staging", parts, staging);
-	term_add(out, "volumes", parts, tables);
+	term_add(out, "staging", channels, staging);
+	term_add(out, "volumes", channels, tables);
 	term_add(out, "connections", q->conn_max, net_bytes(q->conn_max));
 	term_add(out, "worker", 1,
 		worker_bytes(q->conn_max) - net_bytes(q->conn_max) + THREAD_STACK_BYTES);
@@ -234,7 +235,7 @@ void engine_memory_process(const struct engine *e, struct engine_memory *out)
 		const struct engine_port *p = &e->ports[i];
 
 		for (q = 0; q < p->queue_count; q++) {
-			parts_on(e, i, q, &staging, &tables);
+			channels_on(e, i, q, &staging, &tables);
 			tables_all += tables;
 			known += pool_bytes(p, q) + (e->facts.has_staging_in_heap ? staging : 0);
 		}

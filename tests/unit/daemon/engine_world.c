@@ -127,9 +127,9 @@ void world_run(uint64_t us)
 
 const char *world_step(void)
 {
-	static struct engine_volume_info info;
+	static struct device_info info;
 
-	return engine_volumes(world, &info, 1) ? info.step : "";
+	return engine_devices(world, &info, 1) ? info.step : "";
 }
 
 bool world_until(const char *step, uint64_t us)

@@ -112,7 +112,7 @@ void volume_info(const struct volume *v, struct volume_info *out)
 		.limits = v->limits,
 		.conn_count = v->cfg.connections,
 		.conn_ready = v->state == VOLUME_READY ? v->cfg.connections : 0,
-		.conn_misdirected = v->cfg.part ? fake_server.conn_misdirected : 0,
+		.conn_misdirected = v->cfg.channel ? fake_server.conn_misdirected : 0,
 		.in_flight = v->in_flight,
 		.in_flight_max = v->cfg.queue_depth,
 		.credit_granted_mbufs = v->credit_mbufs,
@@ -182,7 +182,7 @@ static bool volume_turn(struct volume *v)
 		return !is_over;
 	}
 	if (v->state != VOLUME_CONNECTING || fake_server.is_silent ||
-		(fake_server.is_one_part && v->cfg.part))
+		(fake_server.is_one_channel && v->cfg.channel))
 		return true;
 	if (fake_server.is_refusing) {
 		snprintf(v->error, sizeof(v->error), "the export does not exist");

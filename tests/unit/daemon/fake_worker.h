@@ -42,11 +42,11 @@ struct fake_server {
 	bool is_refusing; /* … end at once, for good */
 	bool is_deaf;	  /* takes no request of a front end */
 	int result;	  /* of each request taken */
-	bool is_one_part; /* only the first part of a device comes to serve */
+	bool is_one_channel; /* only the first channel of a device comes to serve */
 	struct block_limits limits;
 	unsigned in_flight;   /* requests each volume that serves has in flight, while the server is
 				 silent */
-	unsigned conn_misdirected; /* of each part but the first */
+	unsigned conn_misdirected; /* of each channel but the first */
 };
 
 /* Whose front end a worker starts at the moment. */

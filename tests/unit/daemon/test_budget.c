@@ -48,7 +48,7 @@ static const struct config_port port_cfg = {.name = "port0"};
 /* One port with two queues and a volume on the second. */
 static int engine_new(void **state)
 {
-	struct engine_volume *v = &engine.volumes[0];
+	struct device *d = &engine.devices[0];
 	struct engine_port *p = &engine.ports[0];
 
 	(void)state;
@@ -60,10 +60,10 @@ static int engine_new(void **state)
 	p->queue_count = 2;
 	p->stack_mtu = MTU;
 	p->queues[0].total = p->queues[1].total = 1u << 20;
-	v->part_count = 1;
-	v->parts[0].queue = 1;
-	v->parts[0].connections = 1;
-	v->parts[0].quota = QUOTA;
+	d->channel_count = 1;
+	d->channels[0].queue = 1;
+	d->channels[0].connections = 1;
+	d->channels[0].quota = QUOTA;
 	return 0;
 }
 
@@ -151,17 +151,17 @@ static void tables_hold_what_the_pool_can_serve(void **state)
 {
 	const struct config_volume least = {.queue_depth = 1, .io_bytes_max = 4096};
 	struct engine_queue *q = &engine.ports[0].queues[0];
-	struct engine_volume *v = &engine.volumes[0];
+	struct device *d = &engine.devices[0];
 	struct error err;
 	uint32_t n;
 
 	(void)state;
 	q->total = 10000;
-	v->parts[0].queue = 0;
-	v->parts[0].quota = engine_quota_least(&least);
-	v->parts[0].connections = 0;
-	for (n = 0; engine_fits(&engine, 0, 0, v->parts[0].quota, &err) == 0; n++)
-		v->parts[0].connections++;
+	d->channels[0].queue = 0;
+	d->channels[0].quota = engine_quota_least(&least);
+	d->channels[0].connections = 0;
+	for (n = 0; engine_fits(&engine, 0, 0, d->channels[0].quota, &err) == 0; n++)
+		d->channels[0].connections++;
 	assert_between(n, 1, NET_CONN_MAX - 1);
 	assert_true(engine_conn_max(&engine.cfg, q->total) > n);
 	assert_true(engine_conn_max(&engine.cfg, q->total) < n + 2 * CONN_SPARE);

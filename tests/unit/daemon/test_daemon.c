@@ -156,7 +156,7 @@ void engine_poll(struct engine *e)
 		each_turn();
 }
 
-unsigned engine_volume_count(const struct engine *e)
+unsigned engine_device_count(const struct engine *e)
 {
 	return volumes;
 }

@@ -44,7 +44,7 @@ static void run_until(void (*is_there)(bool *out))
 	assert_true(is_it);
 }
 
-/* Brings a device of two parts to @step; the answer under way goes to @a. */
+/* Brings a device of two channels to @step; the answer under way goes to @a. */
 static void step_reach(enum step step, const struct config_volume *v, struct answer *a)
 {
 	if (step >= AT_SERVE) {
@@ -311,7 +311,7 @@ static void name_that_is_not_there_and_name_that_is_are_refused(void **state)
 	assert_int_equal(world_detach(VOLUME, false, &a), -ENOENT);
 	world_serve(&v, FRONT_UBLK);
 	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), -EEXIST);
-	assert_int_equal(engine_volume_count(world), 1);
+	assert_int_equal(engine_device_count(world), 1);
 }
 
 /* ---- the end of the daemon ---- */

@@ -24,13 +24,13 @@ static uint32_t floor_now(void)
 static void serving(void)
 {
 	const struct config_volume v = world_volume(VOLUME, 1);
-	struct engine_volume_info info;
+	struct device_info info;
 
 	world_cfg.reserve.normal = 4096;
 	world_make(1);
 	world_serve(&v, FRONT_UBLK);
 	volume = fake_volume(fake_workers[0], 0);
-	assert_int_equal(engine_volumes(world, &info, 1), 1);
+	assert_int_equal(engine_devices(world, &info, 1), 1);
 	least = info.quota_least_mbufs;
 	assert_int_equal(fake_volume_credit(volume), least);
 }

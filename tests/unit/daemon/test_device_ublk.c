@@ -5,11 +5,11 @@
  */
 #include "tests/unit/daemon/engine_world.h"
 
-static struct engine_volume_info info;
+static struct device_info info;
 
-static const struct engine_volume_info *first(void)
+static const struct device_info *first(void)
 {
-	assert_int_equal(engine_volumes(world, &info, 1), 1);
+	assert_int_equal(engine_devices(world, &info, 1), 1);
 	return &info;
 }
 
@@ -182,7 +182,7 @@ static void device_whose_queues_cannot_all_be_served_is_tried_again_later(void *
 	world_make(2);
 	world_takings(&before);
 	left = left_behind(2);
-	fake_server.is_one_part = true;
+	fake_server.is_one_channel = true;
 	assert_int_equal(take_over(&left, &a), 0);
 	assert_true(world_answers(&a, 60 * SECOND_US));
 	assert_int_equal(a.rc, -EAGAIN);

@@ -107,7 +107,7 @@ static void guarantee_is_full_only_with_a_nic_and_hugepages(void **state)
 static void counts_and_names_follow_the_volumes(void **state)
 {
 	const struct config_volume one = world_volume("one", 1), two = world_volume("two", 1);
-	struct engine_volume_info v[VOLUME_MAX];
+	struct device_info v[VOLUME_MAX];
 	struct answer a;
 
 	world_make(1);
@@ -117,14 +117,14 @@ static void counts_and_names_follow_the_volumes(void **state)
 	assert_true(world_answers(&a, SECOND_US));
 	assert_false(engine_is_moving(world));
 	world_serve(&two, FRONT_UBLK);
-	assert_int_equal(engine_volume_count(world), 2);
+	assert_int_equal(engine_device_count(world), 2);
 	assert_true(engine_has(world, "two"));
 	assert_false(engine_has(world, "three"));
-	assert_int_equal(engine_volumes(world, v, VOLUME_MAX), 2);
+	assert_int_equal(engine_devices(world, v, VOLUME_MAX), 2);
 	assert_string_equal(v[1].volume.name, "two");
 	assert_string_equal(v[1].device, "/dev/ublkb1");
 	assert_string_equal(v[1].uri, "nbd://192.0.2.1/disk");
-	assert_int_equal(engine_volumes(world, v, 1), 1);
+	assert_int_equal(engine_devices(world, v, 1), 1);
 }
 
 static void every_slot_can_be_used_and_the_next_is_refused(void **state)

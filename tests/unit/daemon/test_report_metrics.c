@@ -91,7 +91,7 @@ void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *o
 	numbers_fill(&out->stats, sizeof(out->stats));
 }
 
-unsigned engine_volumes(struct engine *e, struct engine_volume_info *out, unsigned max)
+unsigned engine_devices(struct engine *e, struct device_info *out, unsigned max)
 {
 	struct volume_info *v = &out[0].volume;
 

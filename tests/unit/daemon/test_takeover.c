@@ -194,7 +194,7 @@ static bool has_state_file(int id)
 /* A program that reads the list finds every key in every row, whether it is served or waits. */
 static void keys_are_a_served_ones(json_t *row)
 {
-	struct engine_volume_info info = {
+	struct device_info info = {
 		.step = "serving", .device = "/dev/ublkb7", .volume.state = VOLUME_READY};
 	json_t *served = report_volume(&info);
 

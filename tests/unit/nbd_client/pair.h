@@ -1,5 +1,5 @@
 /*
- * pair.h - two parts of one device, each in a world of its own, turned by one thread
+ * pair.h - two channels of one device, each in a world of its own, turned by one thread
  */
 #ifndef TESTS_UNIT_NBD_CLIENT_PAIR_H
 #define TESTS_UNIT_NBD_CLIENT_PAIR_H
@@ -23,7 +23,7 @@ static inline struct pair *pair_make(void)
 	p->b = world_create();
 	assert(p->group);
 	p->a->cfg.group = p->b->cfg.group = p->group;
-	p->b->cfg.part = 1;
+	p->b->cfg.channel = 1;
 	p->b->first = p->a;
 	return p;
 }

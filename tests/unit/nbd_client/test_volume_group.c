@@ -1,7 +1,7 @@
 /*
- * test_volume_group.c - parts of one device, each in a world of its own, turned by one thread
+ * test_volume_group.c - channels of one device, each in a world of its own, turned by one thread
  *
- * What the parts share is only the group, so two worlds with a server each stand for two workers
+ * What the channels share is only the group, so two worlds with a server each stand for two workers
  * with a connection each to one server: the FLUSH of one must wait for the WRITEs of the other.
  */
 #include "tests/unit/nbd_client/check.h"
@@ -68,7 +68,7 @@ static void younger_writes_of_the_other_worker_do_not_hold_up_a_flush(void **sta
 	pair_free(p);
 }
 
-static void flush_waits_for_the_replay_of_a_part_that_lost_its_server(void **state)
+static void flush_waits_for_the_replay_of_a_channel_that_lost_its_server(void **state)
 {
 	struct pair *p = pair_ready(pair_make());
 	unsigned write, flush;
@@ -107,7 +107,7 @@ static void two_flushes_and_writes_on_both_sides_end(void **state)
 	pair_free(p);
 }
 
-static void part_insists_on_the_export_the_first_found(void **state)
+static void channel_insists_on_the_export_the_first_found(void **state)
 {
 	struct pair *p = pair_make();
 
@@ -119,7 +119,7 @@ static void part_insists_on_the_export_the_first_found(void **state)
 }
 
 /* Two addresses; the leader's breaks, so it goes to the second, and the other must go along. */
-static void parts_stay_on_one_server(void **state)
+static void channels_stay_on_one_server(void **state)
 {
 	struct pair *p = pair_make();
 	struct stream *followers;
@@ -203,10 +203,10 @@ int main(void)
 		cmocka_unit_test(flush_waits_for_writes_of_the_other_worker),
 		cmocka_unit_test(waiting_flush_looks_again_soon),
 		cmocka_unit_test(younger_writes_of_the_other_worker_do_not_hold_up_a_flush),
-		cmocka_unit_test(flush_waits_for_the_replay_of_a_part_that_lost_its_server),
+		cmocka_unit_test(flush_waits_for_the_replay_of_a_channel_that_lost_its_server),
 		cmocka_unit_test(two_flushes_and_writes_on_both_sides_end),
-		cmocka_unit_test(part_insists_on_the_export_the_first_found),
-		cmocka_unit_test(parts_stay_on_one_server),
+		cmocka_unit_test(channel_insists_on_the_export_the_first_found),
+		cmocka_unit_test(channels_stay_on_one_server),
 		cmocka_unit_test(follower_waits_for_its_leader),
 		cmocka_unit_test(connection_tries_ports_until_replies_arrive_here),
 		cmocka_unit_test(connection_always_misdirected_is_kept_in_the_end),

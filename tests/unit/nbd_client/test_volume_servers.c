@@ -127,7 +127,7 @@ static void every_address_of_the_new_list_is_tried(void **state)
 	world_destroy(w);
 }
 
-/* ---- two parts of one device ---- */
+/* ---- two channels of one device ---- */
 
 static void both_turn(struct world *a, struct world *b, unsigned count)
 {
@@ -138,7 +138,7 @@ static void both_turn(struct world *a, struct world *b, unsigned count)
 	}
 }
 
-static void parts_take_the_new_addresses_from_their_leader(void **state)
+static void channels_take_the_new_addresses_from_their_leader(void **state)
 {
 	struct volume_group *g = volume_group_create();
 	struct world *a = world_create(), *b = world_create();
@@ -146,7 +146,7 @@ static void parts_take_the_new_addresses_from_their_leader(void **state)
 
 	assert_non_null(g);
 	a->cfg.group = b->cfg.group = g;
-	b->cfg.part = 1;
+	b->cfg.channel = 1;
 	b->first = a;
 	world_start(a);
 	both_turn(a, b, 50);
@@ -186,7 +186,7 @@ int main(void)
 		cmocka_unit_test(volume_that_serves_keeps_its_addresses),
 		cmocka_unit_test(address_in_both_lists_is_not_given_up),
 		cmocka_unit_test(every_address_of_the_new_list_is_tried),
-		cmocka_unit_test(parts_take_the_new_addresses_from_their_leader),
+		cmocka_unit_test(channels_take_the_new_addresses_from_their_leader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ struct world {
 	unsigned slow_count; /* lines that call the server slow */
 	unsigned exposed_count; /* … that say what was not flushed */
 	bool uses_copy; /* requests have no buf */
-	const struct world *first; /* the part this one follows; NULL: it goes by itself */
+	const struct world *first; /* the channel this one follows; NULL: it goes by itself */
 };
 
 /* A server of 1 MiB and a volume not yet added: tests change w->cfg and w->srv in between. */

@@ -1,23 +1,23 @@
 /*
- * test_device_part.c - over which workers a device is spread, and what each part takes of its
+ * test_device_channel.c - over which workers a device is spread, and what each channel takes of its
  * worker
  *
  * The choice of port and the memory put aside (device_make.c) are here too: both are about what
- * a part is made from.
+ * a channel is made from.
  */
 #include "tests/unit/daemon/engine_world.h"
 
-static struct engine_volume_info info;
+static struct device_info info;
 
-static const struct engine_volume_info *first(void)
+static const struct device_info *first(void)
 {
-	assert_int_equal(engine_volumes(world, &info, 1), 1);
+	assert_int_equal(engine_devices(world, &info, 1), 1);
 	return &info;
 }
 
 /* ---- spreading ---- */
 
-static void device_has_a_part_on_each_worker_of_its_port(void **state)
+static void device_has_a_channel_on_each_worker_of_its_port(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 0);
 
@@ -51,7 +51,7 @@ static void more_connections_than_workers_are_shared_out(void **state)
 }
 
 /* sysconf() says four. */
-static void device_has_no_more_parts_than_the_machine_has_processors(void **state)
+static void device_has_no_more_channels_than_the_machine_has_processors(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 0);
 
@@ -61,7 +61,7 @@ static void device_has_no_more_parts_than_the_machine_has_processors(void **stat
 	assert_string_equal(first()->spread, "the machine has 4 processors");
 }
 
-static void server_without_multi_conn_has_one_part(void **state)
+static void server_without_multi_conn_has_one_channel(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 0);
 
@@ -72,7 +72,7 @@ static void server_without_multi_conn_has_one_part(void **state)
 	assert_non_null(strstr(first()->spread, "CAN_MULTI_CONN"));
 }
 
-static void probe_has_one_part_and_ends_by_itself(void **state)
+static void probe_has_one_channel_and_ends_by_itself(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 0);
 	struct answer a;
@@ -86,14 +86,14 @@ static void probe_has_one_part_and_ends_by_itself(void **state)
 	assert_int_equal(fake_ublks_stops, 0);
 }
 
-static void part_that_does_not_come_to_serve_is_left_out(void **state)
+static void channel_that_does_not_come_to_serve_is_left_out(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 0);
 	struct takings before;
 
 	world_make(2);
 	world_takings(&before);
-	fake_server.is_one_part = true;
+	fake_server.is_one_channel = true;
 	world_serve(&v, FRONT_UBLK);
 	assert_int_equal(first()->worker_count, 1);
 	assert_non_null(strstr(first()->spread, "worker 1 is left out"));
@@ -101,7 +101,7 @@ static void part_that_does_not_come_to_serve_is_left_out(void **state)
 	assert_int_equal(fake_ublk_config(fake_ublk_last)->queues, 1);
 }
 
-static void part_whose_packets_arrive_elsewhere_is_left_out(void **state)
+static void channel_whose_packets_arrive_elsewhere_is_left_out(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 0);
 
@@ -112,7 +112,7 @@ static void part_whose_packets_arrive_elsewhere_is_left_out(void **state)
 	assert_non_null(strstr(first()->spread, "arrive at another worker"));
 }
 
-static void second_device_goes_to_the_worker_with_fewer_parts(void **state)
+static void second_device_goes_to_the_worker_with_fewer_channels(void **state)
 {
 	const struct config_volume one = world_volume("one", 1), two = world_volume("two", 1);
 
@@ -123,20 +123,20 @@ static void second_device_goes_to_the_worker_with_fewer_parts(void **state)
 	assert_int_equal(fake_workers[1]->volume_count, 1);
 }
 
-static void load_is_cut_into_one_bench_a_part(void **state)
+static void load_is_cut_into_one_bench_a_channel(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 0);
 
 	world_make(2);
 	world_serve(&v, FRONT_BENCH);
 	assert_int_equal(first()->worker_count, 2);
-	assert_int_equal(first()->staging_bytes, 4 * 4096); /* iodepth 4, two a part */
+	assert_int_equal(first()->staging_bytes, 4 * 4096); /* iodepth 4, two a channel */
 	assert_false(engine_bench_done(world));
 }
 
-/* ---- what a part takes ---- */
+/* ---- what a channel takes ---- */
 
-static void part_takes_owners_and_a_floor_and_gives_them_back(void **state)
+static void channel_takes_owners_and_a_floor_and_gives_them_back(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 2);
 	struct takings before, with;
@@ -146,7 +146,8 @@ static void part_takes_owners_and_a_floor_and_gives_them_back(void **state)
 	world_takings(&before);
 	world_serve(&v, FRONT_UBLK);
 	world_takings(&with);
-	assert_int_equal(with.owners, before.owners + 2 * 3); /* the part, in order, out of order */
+	assert_int_equal(
+		with.owners, before.owners + 2 * 3); /* the channel, in order, out of order */
 	assert_true(with.floor[0] > before.floor[0] && with.floor[1] > before.floor[1]);
 	world_run(TURN_US);
 	assert_int_equal(fake_workers[1]->last[WORKER_FLOOR_SET].n, with.floor[1]);
@@ -244,17 +245,17 @@ static void buffer_in_a_tx_ring_outlives_its_device(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		world_test(device_has_a_part_on_each_worker_of_its_port),
+		world_test(device_has_a_channel_on_each_worker_of_its_port),
 		world_test(connections_limit_the_workers),
 		world_test(more_connections_than_workers_are_shared_out),
-		world_test(device_has_no_more_parts_than_the_machine_has_processors),
-		world_test(server_without_multi_conn_has_one_part),
-		world_test(probe_has_one_part_and_ends_by_itself),
-		world_test(part_that_does_not_come_to_serve_is_left_out),
-		world_test(part_whose_packets_arrive_elsewhere_is_left_out),
-		world_test(second_device_goes_to_the_worker_with_fewer_parts),
-		world_test(load_is_cut_into_one_bench_a_part),
-		world_test(part_takes_owners_and_a_floor_and_gives_them_back),
+		world_test(device_has_no_more_channels_than_the_machine_has_processors),
+		world_test(server_without_multi_conn_has_one_channel),
+		world_test(probe_has_one_channel_and_ends_by_itself),
+		world_test(channel_that_does_not_come_to_serve_is_left_out),
+		world_test(channel_whose_packets_arrive_elsewhere_is_left_out),
+		world_test(second_device_goes_to_the_worker_with_fewer_channels),
+		world_test(load_is_cut_into_one_bench_a_channel),
+		world_test(channel_takes_owners_and_a_floor_and_gives_them_back),
 		world_test(device_that_does_not_fit_is_refused_and_leaves_nothing),
 		world_test(volume_that_cannot_be_made_leaves_nothing),
 		world_test(port_is_that_of_the_server_s_network_then_that_with_a_gateway),
