@@ -129,6 +129,7 @@ static void conn_answer(struct volume_conn *vc, struct volume_sub *sub, int resu
 	struct volume *v = vc->volume;
 
 	assert(sub->conn == vc && sub->io);
+	volume_due_move(vc, sub);
 	TAILQ_REMOVE(&vc->in_flight, sub, link);
 	vc->in_flight_bytes -= sub->nbd.bytes;
 	vc->read_used_mbufs -= sub->cost_mbufs;
@@ -178,6 +179,7 @@ static void conn_event(struct volume_conn *vc, struct nbd_event *ev)
 	case NBD_EVENT_REPLY:
 		if (ev->len > 0) {
 			volume_heard(vc->volume);
+			volume_due_move(vc, sub);
 			volume_payload(sub, ev);
 		}
 		if (ev->is_done)

@@ -72,7 +72,6 @@ struct volume_sub {
 	bool is_alone;		    /* next to no READ was in flight when it was sent */
 	int32_t staging;	    /* piece of the staging memory, -1 = none */
 	uint64_t sent_us, send_end; /* stream position behind its last byte */
-	uint64_t due_us;	    /* its deadline, UINT64_MAX = none */
 	uint8_t tries;		    /* times it was lost in flight */
 };
 TAILQ_HEAD(volume_sub_list, volume_sub);
@@ -102,6 +101,7 @@ struct volume_conn {
 	bool is_shut;	      /* PARTING: our FIN was sent */
 	bool was_serving;     /* until it was taken out of service */
 	uint64_t due_us;      /* no deadline of a request in flight is earlier */
+	uint64_t moved_us;    /* when the oldest in flight was last answered, or a piece of it */
 	uint64_t retry_us;    /* IDLE */
 	uint32_t attempts;    /* since a request was last answered */
 	uint32_t misdirected_tries; /* local ports given up because replies arrived elsewhere */
@@ -348,7 +348,9 @@ void volume_wait_end(struct volume *v, struct volume_io *io);
 void volume_slow_turn(struct volume *v);
 uint64_t volume_slow_us(const struct volume *v);
 /* Sets the deadline of @sub, just sent; it was lost in flight; is any of @vc's requests overdue? */
-void volume_due_set(struct volume_conn *vc, struct volume_sub *sub);
+void volume_due_set(struct volume_conn *vc, const struct volume_sub *sub);
+/* @sub was answered, or a piece of it: what was sent after the oldest waits no longer behind it. */
+void volume_due_move(struct volume_conn *vc, const struct volume_sub *sub);
 void volume_due_again(struct volume_sub *sub);
 bool volume_is_due(struct volume_conn *vc);
 /* A reply, or payload of one, came. */

@@ -6,7 +6,9 @@
  * a request up and send it again may carry both out, the old one after a newer write. So a
  * connection is lost when its TCP is dead (dead_peer_timeout: user timeout while bytes are
  * unacknowledged, keep-alive while replies are awaited), and a request has a deadline only where
- * request_timeout is set. There a request that is sent again gets twice the time it had.
+ * request_timeout is set. There a request that is sent again gets twice the time it had. That time
+ * begins when the oldest request of the connection was answered last: behind a queue a request
+ * waits for the others, and a server that works through them is not silent.
  *
  * on_dead: fail gives up dead_timeout after the last reply of any kind to any channel of the device
  * while a request waits, or after the last connection was lost. A handshake is no reply: a server
@@ -86,14 +88,30 @@ uint64_t volume_slow_us(const struct volume *v)
 
 /* ---- deadlines of requests ---- */
 
-void volume_due_set(struct volume_conn *vc, struct volume_sub *sub)
+/* Of a request in flight on @vc; UINT64_MAX: none. */
+static uint64_t due_of(const struct volume_conn *vc, const struct volume_sub *sub)
 {
-	const struct volume *v = vc->volume;
+	uint64_t request_us = vc->volume->cfg.request_us, since_us = sub->sent_us;
 
-	sub->due_us =
-		v->cfg.request_us ? v->now_us + (v->cfg.request_us << sub->tries) : UINT64_MAX;
-	if (sub->due_us < vc->due_us)
-		vc->due_us = sub->due_us;
+	if (request_us == 0)
+		return UINT64_MAX;
+	if (vc->moved_us > since_us)
+		since_us = vc->moved_us;
+	return since_us + (request_us << sub->tries);
+}
+
+void volume_due_set(struct volume_conn *vc, const struct volume_sub *sub)
+{
+	uint64_t due_us = due_of(vc, sub);
+
+	if (due_us < vc->due_us)
+		vc->due_us = due_us;
+}
+
+void volume_due_move(struct volume_conn *vc, const struct volume_sub *sub)
+{
+	if (sub == TAILQ_FIRST(&vc->in_flight))
+		vc->moved_us = vc->volume->now_us;
 }
 
 void volume_due_again(struct volume_sub *sub)
@@ -109,8 +127,7 @@ bool volume_is_due(struct volume_conn *vc)
 
 	vc->due_us = UINT64_MAX;
 	TAILQ_FOREACH(sub, &vc->in_flight, link)
-		if (sub->due_us < vc->due_us)
-			vc->due_us = sub->due_us;
+		volume_due_set(vc, sub);
 	return vc->due_us <= vc->volume->now_us;
 }
 

@@ -410,6 +410,8 @@ static void answer(struct fake_server *srv, struct fake_cmd *c)
 
 static void answer_what_may(struct fake_server *srv)
 {
+	if (srv->answer_turns && ++srv->rested_turns < srv->answer_turns)
+		return;
 	for (unsigned i = 0; i < srv->cmd_count; i++) {
 		struct fake_cmd *c = &srv->cmds[i];
 
@@ -419,6 +421,9 @@ static void answer_what_may(struct fake_server *srv)
 			srv->held_stream == c->stream)
 			continue;
 		answer(srv, c);
+		srv->rested_turns = 0;
+		if (srv->answer_turns)
+			return;
 	}
 }
 

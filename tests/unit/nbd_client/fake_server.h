@@ -84,6 +84,8 @@ struct fake_server {
 	uint16_t held_flags;	    /* … of them those with all of these flags */
 	struct stream *held_stream; /* and everything on this one */
 	bool is_silent, stays_after_disc;
+	unsigned answer_turns; /* answers one command in so many of its turns; 0: all at once */
+	unsigned rested_turns; /* … since it answered one */
 	bool tells_size_by_go_only;
 	unsigned listed_count; /* exports LIST tells of, of fake_name_bytes() each; 0: two */
 	bool holds_options; /* reads none until let go */

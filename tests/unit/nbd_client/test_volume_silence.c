@@ -145,6 +145,39 @@ static void request_beside_a_replayed_one_keeps_its_own_deadline(void **state)
 	world_destroy(w);
 }
 
+/* 1.5 s each, one after the other, and 2 s is the deadline. */
+static void queue_that_moves_is_no_silence(void **state)
+{
+	struct world *w = ready(world_create());
+
+	w->srv->answer_turns = 1500;
+	for (unsigned i = 0; i < 16; i++)
+		world_ask(w, i % 2 ? BLOCK_WRITE : BLOCK_READ, i * 4096, 4096, 0, 1);
+	assert_true(world_settle(w, 30000000));
+	assert_int_equal(world_info(w).timeouts, 0);
+	assert_int_equal(world_info(w).replayed, 0);
+	assert_int_equal(w->net->opened, 1);
+	world_destroy(w);
+}
+
+/* What follows it is answered, it is not. */
+static void stuck_request_is_late_beside_others_that_are_answered(void **state)
+{
+	struct world *w = ready(world_create());
+	uint64_t asked = w->now_us;
+
+	w->srv->held_types = 1u << NBD_CMD_FLUSH;
+	world_ask(w, BLOCK_FLUSH, 0, 0, 0, 0);
+	while (world_info(w).timeouts == 0 && w->now_us < asked + 60000000) {
+		world_turns(w, 500);
+		world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+	}
+	assert_between(w->now_us - asked, 2000000, 2600000);
+	w->srv->held_types = 0;
+	assert_true(world_settle(w, 10000000));
+	world_destroy(w);
+}
+
 /* Its kernel acknowledges for ever. */
 static void frozen_server_is_given_up_by_fail(void **state)
 {
@@ -254,6 +287,8 @@ int main(void)
 		cmocka_unit_test(silence_is_left_to_tcp),
 		cmocka_unit_test(deadline_doubles_each_time_a_request_is_lost),
 		cmocka_unit_test(request_beside_a_replayed_one_keeps_its_own_deadline),
+		cmocka_unit_test(queue_that_moves_is_no_silence),
+		cmocka_unit_test(stuck_request_is_late_beside_others_that_are_answered),
 		cmocka_unit_test(frozen_server_is_given_up_by_fail),
 		cmocka_unit_test(server_that_answers_something_is_not_given_up_by_fail),
 		cmocka_unit_test(payload_that_arrives_is_an_answer),
