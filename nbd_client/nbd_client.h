@@ -162,6 +162,8 @@ struct volume_info {
 				 them over */
 	uint64_t oldest_us;   /* the worker's clock when the oldest request held was taken; 0 = none
 				 is held */
+	uint64_t heard_us;    /* the worker's clock at the last reply to any channel; 0 =
+				 there was none */
 	uint32_t in_flight, in_flight_max, read_credit_mbufs, read_credit_used_mbufs;
 	/* Of each connection, WRITEs' part included: granted, and what rate x delay asks for. */
 	uint32_t credit_granted_mbufs, credit_wanted_mbufs;

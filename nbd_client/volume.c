@@ -383,6 +383,7 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->conn_ready = __atomic_load_n(&v->conn_ready, __ATOMIC_RELAXED);
 	out->in_flight = __atomic_load_n(&v->in_flight, __ATOMIC_RELAXED);
 	out->oldest_us = stat_read(&v->oldest_us);
+	out->heard_us = volume_sync_heard_us(v);
 	out->in_flight_max = v->cfg.queue_depth;
 	out->credit_granted_mbufs = __atomic_load_n(&v->credit.granted_mbufs, __ATOMIC_RELAXED);
 	out->credit_wanted_mbufs = __atomic_load_n(&v->credit.wanted_mbufs, __ATOMIC_RELAXED);

@@ -20,9 +20,9 @@
 #include "config/log.h"
 #include "daemon/engine/engine_impl.h"
 
-#define STOP_MS_MAX  30000 /* the kernel's patience and ours with a device that is going */
+#define STOP_MS_MAX  30000 /* of silence, for a device that is going */
 #define DRAIN_MS_MAX 10000
-#define START_MS_MAX 10000
+#define START_MS_MAX 10000 /* of silence, for the kernel's part */
 #define CONNECT_MS_MAX 100000u /* for all addresses of a device together: clients wait for 120 s */
 
 /* ---- steps ---- */
@@ -221,9 +221,8 @@ static void start_poll(struct engine *e, struct device *d, uint64_t now_us)
 {
 	int rc = ublk_start_poll(d->ublk, &d->error);
 
-	if (rc == -EAGAIN && now_us > d->deadline_us)
-		rc = error_set(&d->error, -ETIMEDOUT,
-			"the kernel did not start the device within %u s", START_MS_MAX / 1000);
+	if (rc == -EAGAIN && engine_ublk_silent(d, now_us, START_MS_MAX))
+		rc = engine_ublk_start_late(d, START_MS_MAX);
 	if (rc == 0)
 		serve_begin(e, d, now_us);
 	else if (rc != -EAGAIN)
@@ -238,12 +237,13 @@ static void stop_poll(struct engine *e, struct device *d, uint64_t now_us)
 		d->is_stop_due = ublk_stop(d->ublk, NULL) != 0;
 	is_stopped = !d->is_stop_due && ublk_stop_poll(d->ublk, NULL) != -EAGAIN &&
 		     ublk_queue_stopped(d->ublk);
-	if (!is_stopped && now_us <= d->deadline_us)
+	if (!is_stopped && !engine_ublk_silent(d, now_us, STOP_MS_MAX))
 		return;
 	if (is_stopped)
 		channels_post(e, d, (struct worker_cmd){.type = WORKER_FRONT_SET});
 	else /* its tags are still out: the volume answers them through the front end as it ends */
-		log_error("volume %s: the kernel did not give the device back within %u s",
+		log_error("volume %s: the kernel did not give the device back, and nothing was "
+			  "answered for %u s",
 			d->cfg.name, STOP_MS_MAX / 1000);
 	channels_post(e, d,
 		(struct worker_cmd){.type = WORKER_VOLUME_STOP,

@@ -429,6 +429,7 @@ static void info_add(struct volume_info *sum, const struct volume_info *channel)
 	sum->conn_count += channel->conn_count;
 	sum->conn_ready += channel->conn_ready;
 	sum->conn_misdirected += channel->conn_misdirected;
+	sum->heard_us = RTE_MAX(sum->heard_us, channel->heard_us);
 	sum->in_flight += channel->in_flight;
 	sum->in_flight_max += channel->in_flight_max;
 	sum->read_credit_mbufs += channel->read_credit_mbufs;

@@ -21,6 +21,7 @@
 
 #define WATCH_US	  5000000
 #define PAGE_BYTES	  4096u
+#define SLOW_MS_MAX	  60000u /* between two answers of a slow server: clients wait for 120 s */
 
 int engine_ublk_shape(struct device *d, const struct ublk_state *recover, struct error *err)
 {
@@ -50,6 +51,39 @@ int engine_ublk_staging(
 	vc->staging = ch->buf;
 	vc->staging_bytes = USER_PIECE_BYTES;
 	return ch->buf ? 0 : -ENOMEM;
+}
+
+/* ---- how long the kernel's part may take ---- */
+
+/* Do requests wait for a server whose TCP answers? Then that is what the kernel waits for. */
+static bool is_server_slow(const struct volume_info *info)
+{
+	return info->in_flight > 0 && info->conn_ready > 0;
+}
+
+bool engine_ublk_silent(const struct device *d, uint64_t now_us, uint64_t ms)
+{
+	struct volume_info info;
+	uint64_t patience_ms = ms, since_us;
+
+	channels_info(d, &info);
+	if (is_server_slow(&info))
+		patience_ms = RTE_MAX(ms, SLOW_MS_MAX);
+	since_us = RTE_MAX(d->deadline_us - ms * 1000, info.heard_us);
+	return now_us > since_us + patience_ms * 1000;
+}
+
+int engine_ublk_start_late(struct device *d, uint64_t ms)
+{
+	struct volume_info info;
+
+	channels_info(d, &info);
+	if (is_server_slow(&info))
+		return error_set(&d->error, -ETIMEDOUT,
+			"%s did not answer the kernel's first requests within %u s", info.server,
+			(unsigned)(SLOW_MS_MAX / 1000));
+	return error_set(&d->error, -ETIMEDOUT, "the kernel did not start the device within %u s",
+		(unsigned)(ms / 1000));
 }
 
 static void state_write(const struct engine *e, struct device *d)

@@ -219,6 +219,14 @@ int engine_ublk_shape(struct device *d, const struct ublk_state *recover, struct
 int engine_ublk_staging(
 	const struct device *d, struct channel *ch, struct volume_config *vc, struct error *err);
 int engine_ublk_make(struct engine *e, struct device *d, const struct block_limits *limits);
+/*
+ * The kernel answers START_DEV when it has read the partition table through our queues, and
+ * STOP_DEV when the last request came home. Silent: neither the step began nor a reply to any
+ * channel came within the last @ms; 60 s, if more, while requests wait for a server that is
+ * connected. Start_late fills in d->error. Out: -ETIMEDOUT.
+ */
+bool engine_ublk_silent(const struct device *d, uint64_t now_us, uint64_t ms);
+int engine_ublk_start_late(struct device *d, uint64_t ms);
 bool engine_ublk_may_stay(const struct device *d); /* is there a device that can outlive us */
 /* While it serves: looks now and then whether somebody gave the device a scheduler. */
 void engine_ublk_watch(struct device *d, uint64_t now_us);

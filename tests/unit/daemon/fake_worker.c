@@ -113,6 +113,7 @@ void volume_info(const struct volume *v, struct volume_info *out)
 		.conn_count = v->cfg.connections,
 		.conn_ready = v->state == VOLUME_READY ? v->cfg.connections : 0,
 		.conn_misdirected = v->cfg.channel ? fake_server.conn_misdirected : 0,
+		.heard_us = fake_server.heard_us,
 		.in_flight = v->in_flight,
 		.in_flight_max = v->cfg.queue_depth,
 		.credit_granted_mbufs = v->credit_mbufs,

@@ -46,6 +46,7 @@ struct fake_server {
 	struct block_limits limits;
 	unsigned in_flight;   /* requests each volume that serves has in flight, while the server is
 				 silent */
+	uint64_t heard_us;	   /* when it last answered something */
 	unsigned conn_misdirected; /* of each channel but the first */
 };
 

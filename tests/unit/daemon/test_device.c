@@ -386,6 +386,69 @@ static void forced_end_reaches_devices_that_are_being_left(void **state)
 	assert_int_equal(fake_workers[0]->carried[WORKER_VOLUME_STOP], 0);
 }
 
+/* A server that needs 3 s for each of the first requests. */
+static void answer_slowly(uint64_t us)
+{
+	for (uint64_t i = 0; i < us; i += 3 * SECOND_US) {
+		world_run(3 * SECOND_US);
+		fake_server.heard_us = virtual_us;
+	}
+}
+
+static void attach_waits_while_a_slow_server_answers_the_kernels_first_reads(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a = {0};
+
+	world_make(1);
+	fake_server.in_flight = 1;
+	fake_kernel.is_start_silent = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	answer_slowly(90 * SECOND_US);
+	assert_string_equal(world_step(), "starting");
+	assert_int_equal(a.calls, 0);
+	fake_kernel.is_start_silent = false;
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+	fake_server.in_flight = 0;
+}
+
+static void attach_ends_when_the_kernels_first_reads_are_not_answered(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a = {0};
+
+	world_make(1);
+	fake_server.in_flight = 1;
+	fake_kernel.is_start_silent = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	world_run(55 * SECOND_US);
+	assert_string_equal(world_step(), "starting");
+	world_run(10 * SECOND_US);
+	assert_string_not_equal(world_step(), "starting");
+	fake_server.in_flight = 0;
+	assert_true(world_answers(&a, ANSWER_US));
+	assert_int_equal(a.rc, -ETIMEDOUT);
+	assert_non_null(strstr(a.error.text, "did not answer the kernel's first requests"));
+}
+
+static void detach_waits_while_a_slow_server_answers_what_is_in_flight(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a = {0};
+
+	world_make(1);
+	fake_server.in_flight = 3;
+	world_serve(&v, FRONT_UBLK);
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	answer_slowly(90 * SECOND_US);
+	assert_string_equal(world_step(), "stopping");
+	assert_int_equal(a.calls, 0);
+	world_run(65 * SECOND_US);
+	assert_string_not_equal(world_step(), "stopping");
+	fake_server.in_flight = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,6 +458,9 @@ int main(void)
 		world_test(kernel_that_refuses_at_any_step_ends_in_time_and_leaves_nothing),
 		world_test(kernel_that_is_silent_at_any_step_ends_in_time_and_leaves_nothing),
 		world_test(attach_answers_with_the_path_of_the_device),
+		world_test(attach_waits_while_a_slow_server_answers_the_kernels_first_reads),
+		world_test(attach_ends_when_the_kernels_first_reads_are_not_answered),
+		world_test(detach_waits_while_a_slow_server_answers_what_is_in_flight),
 		world_test(worker_that_never_answers_keeps_the_volume_until_it_does),
 		world_test(attach_whose_worker_does_not_start_the_front_end_times_out),
 		world_test(server_that_is_silent_is_named_at_the_deadline),
