@@ -15,6 +15,7 @@ struct fake_host fake_host;
 int host_iface_read(const char *name, struct host_iface *out, struct error *err)
 {
 	fake_host.reads++;
+	virtual_us += fake_host.read_us;
 	if (fake_host.iface_rc)
 		return error_set(err, fake_host.iface_rc, "%s is not there", name);
 	*out = fake_host.iface;

@@ -12,6 +12,7 @@ struct fake_host {
 	struct host_iface iface;	 /* answers for every name */
 	int iface_rc, follow_rc, set_rc; /* refusals; set: of every change to an interface */
 	bool has_changed;		 /* the next look at the news says so, once */
+	uint64_t read_us; /* of virtual time, that each reading of an interface takes */
 	struct host_neigh neigh[FAKE_NEIGH_MAX];
 	unsigned neigh_count;
 	struct host_memory_want want;

@@ -58,6 +58,39 @@ static unsigned port_addrs(void)
 	return info.addr_count;
 }
 
+/* ---- how often ---- */
+
+/* 100,000 routes take the kernel 50 ms to tell, and change all the time. */
+static void reading_takes_a_bounded_share_of_the_time(void **state)
+{
+	uint64_t end_us;
+	unsigned reads;
+
+	following();
+	fake_host.read_us = 50000;
+	reads = fake_host.reads;
+	end_us = virtual_us + 20 * SECOND_US;
+	while (virtual_us < end_us) {
+		fake_host.has_changed = true;
+		world_run(TURN_US);
+	}
+	assert_true(fake_host.reads - reads >= 10);
+	assert_true(fake_host.reads - reads <= 20); /* a twentieth of the time */
+	fake_host.read_us = 0;
+}
+
+static void last_of_many_changes_is_read(void **state)
+{
+	following();
+	fake_host.read_us = 50000;
+	changes();
+	addr_set(1, "192.0.2.11", 24); /* while the next reading waits */
+	fake_host.has_changed = true;
+	world_run(2 * SECOND_US);
+	assert_int_equal(port_addrs(), 2);
+	fake_host.read_us = 0;
+}
+
 /* ---- addresses ---- */
 
 static void new_address_reaches_every_worker(void **state)
@@ -198,6 +231,8 @@ static void engine_runs_where_nothing_can_be_followed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		world_test(reading_takes_a_bounded_share_of_the_time),
+		world_test(last_of_many_changes_is_read),
 		world_test(new_address_reaches_every_worker),
 		world_test(last_address_is_kept),
 		world_test(address_of_the_file_stays_whatever_the_interface_has),
