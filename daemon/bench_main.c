@@ -18,7 +18,9 @@
 #include <rte_common.h>
 #include "config/error_code.h"
 #include "daemon/admin/counters.h"
-#include "daemon/engine/engine.h"
+#include "daemon/engine/engine_info.h"
+#include "daemon/engine/engine_fault.h"
+#include "daemon/engine/engine_bench.h"
 #include "daemon/admin/report.h"
 #include "daemon/admin/report_impl.h"
 
@@ -209,7 +211,7 @@ static void spread_add(json_t *out, struct engine *e)
 {
 	struct device_info *v = calloc(1, sizeof(*v));
 
-	if (v && engine_devices(e, v, 1) == 1) {
+	if (v && engine_device_list(e, v, 1) == 1) {
 		json_object_set_new(out, "parts", json_integer(v->worker_count));
 		json_object_set_new(out, "spread", json_string(v->spread));
 		json_object_set_new(

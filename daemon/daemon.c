@@ -30,7 +30,7 @@
 #include "daemon/admin/control.h"
 #include "daemon/eal.h"
 #include "daemon/eal_log.h"
-#include "daemon/engine/engine.h"
+#include "daemon/engine/engine_info.h"
 #include "daemon/admin/methods.h"
 #include "daemon/admin/reload.h"
 #include "daemon/engine/takeover.h"

@@ -26,6 +26,7 @@
 #include <rte_errno.h>
 #include <rte_log.h>
 #include "config/host/host.h"
+#include "daemon/engine/engine_info.h"
 
 #define EAL_ARG_MAX   64
 #define EAL_ARG_BYTES 128

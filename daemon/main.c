@@ -24,7 +24,7 @@
 #include "config/log_thread.h"
 #include "daemon/bench_main.h"
 #include "daemon/daemon.h"
-#include "daemon/engine/engine.h"
+#include "daemon/engine/engine_info.h"
 
 #define EXIT_USAGE 2
 

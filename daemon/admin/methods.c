@@ -15,6 +15,7 @@
 #include "daemon/admin/methods_volume.h"
 #include "daemon/admin/reload.h"
 #include "daemon/admin/report.h"
+#include "daemon/engine/engine_fault.h"
 #include "daemon/engine/takeover.h"
 
 /* ---- questions ---- */

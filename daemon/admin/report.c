@@ -12,13 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "daemon/engine/engine.h"
+#include "daemon/engine/engine_info.h"
+#include "daemon/engine/engine_bench.h"
 #include "daemon/admin/report_impl.h"
 #include "nbd_client/nbd_proto.h"
 
 static const char *const level_names[] = {"green", "yellow", "red"};
 
-static json_t *addresses(const struct engine_port_info *p)
+static json_t *addresses(const struct ports_info *p)
 {
 	json_t *list = json_array();
 	char text[INET6_ADDRSTRLEN], cidr[INET6_ADDRSTRLEN + 5];
@@ -32,7 +33,7 @@ static json_t *addresses(const struct engine_port_info *p)
 	return list;
 }
 
-static json_t *exception_json(const struct engine_port_info *p)
+static json_t *exception_json(const struct ports_info *p)
 {
 	if (!p->exception_iface)
 		return json_pack("{s:s s:s}", "kind", "off", "why", p->exception_why);
@@ -42,7 +43,7 @@ static json_t *exception_json(const struct engine_port_info *p)
 /* Of a port's queues, the one deepest in its reserve; pools are numbered port by port. */
 static void deepest_pool(struct engine *e, unsigned port, unsigned queues, struct reserve_info *out)
 {
-	struct engine_port_info p;
+	struct ports_info p;
 	struct reserve_info r;
 	unsigned first = 0, i;
 
@@ -60,7 +61,7 @@ static void deepest_pool(struct engine *e, unsigned port, unsigned queues, struc
 
 static json_t *port_json(struct engine *e, unsigned idx)
 {
-	struct engine_port_info p;
+	struct ports_info p;
 	struct reserve_info r;
 	char mac[18];
 
@@ -86,7 +87,7 @@ static json_t *port_json(struct engine *e, unsigned idx)
 json_t *report_list(struct engine *e)
 {
 	struct device_info *v = calloc(VOLUME_MAX, sizeof(*v));
-	unsigned i, n = v ? engine_devices(e, v, VOLUME_MAX) : 0;
+	unsigned i, n = v ? engine_device_list(e, v, VOLUME_MAX) : 0;
 	json_t *list = json_array();
 
 	for (i = 0; i < n; i++)
@@ -122,6 +123,23 @@ static json_t *pool_json(const struct reserve *r)
 		level_names[i.level], "depth_pct", i.depth_pct, "starved", i.starved, "allocs",
 		(json_int_t)i.allocs, "frees", (json_int_t)i.frees, "owners_over_limit",
 		(int)reserve_over_limit(r), "refill_alarms", (json_int_t)i.alarms);
+}
+
+json_t *report_owners(const struct reserve *r)
+{
+	struct reserve_owner_info *o = calloc(OWNER_MAX, sizeof(*o));
+	unsigned i, n = o ? reserve_owners(r, o, OWNER_MAX) : 0;
+	json_t *list = json_array();
+
+	for (i = 0; i < n; i++)
+		json_array_append_new(list,
+			json_pack("{s:s s:i s:i s:i s:i s:i s:I s:f}", "owner", o[i].name, "id",
+				o[i].id, "parent", o[i].parent == OWNER_NONE ? -1 : o[i].parent,
+				"limit", o[i].limit, "used", o[i].used, "peak", o[i].peak,
+				"refused", (json_int_t)o[i].refused, "mib",
+				(double)o[i].used * MBUF_DATA_BYTES / (1 << 20)));
+	free(o);
+	return list;
 }
 
 static void pool_append(json_t *list, const struct reserve *r)
@@ -229,7 +247,7 @@ static void probe_export_add(
 json_t *report_probe(struct engine *e, const char *name)
 {
 	struct device_info *v = calloc(VOLUME_MAX, sizeof(*v));
-	unsigned i, n = v ? engine_devices(e, v, VOLUME_MAX) : 0;
+	unsigned i, n = v ? engine_device_list(e, v, VOLUME_MAX) : 0;
 	json_t *out = NULL;
 
 	for (i = 0; i < n; i++) {

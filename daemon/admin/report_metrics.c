@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "daemon/admin/counters.h"
-#include "daemon/engine/engine.h"
+#include "daemon/engine/engine_info.h"
 #include "daemon/admin/report.h"
 
 static void loop_read(const void *ctx, uint64_t *values)
@@ -114,7 +114,7 @@ static void pools_add(struct registry *r, struct engine *e)
 char *report_openmetrics(struct engine *e)
 {
 	struct device_info *volumes = calloc(VOLUME_MAX, sizeof(*volumes));
-	struct engine_port_info ports[PORT_MAX];
+	struct ports_info ports[PORT_MAX];
 	struct registry *r = registry_create();
 	char *text = NULL;
 
@@ -125,7 +125,7 @@ char *report_openmetrics(struct engine *e)
 		engine_port_info(e, i, &ports[i]);
 		registry_add(r, &counters_port, ports[i].cfg->name, port_read, &ports[i].stats);
 	}
-	volumes_add(r, volumes, engine_devices(e, volumes, VOLUME_MAX));
+	volumes_add(r, volumes, engine_device_list(e, volumes, VOLUME_MAX));
 	pools_add(r, e);
 	text = registry_openmetrics(r);
 out:

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "config/log_thread.h"
 #include "daemon/admin/counters.h"
-#include "daemon/engine/engine.h"
+#include "daemon/engine/engine_info.h"
 #include "daemon/admin/report.h"
 #include "daemon/admin/report_impl.h"
 
@@ -49,7 +49,7 @@ static json_t *volume_numbers(const struct device_info *v)
 /* The NIC's own counters: what it dropped before any worker saw it. */
 static json_t *port_numbers(struct engine *e, unsigned idx)
 {
-	struct engine_port_info p;
+	struct ports_info p;
 	json_t *port;
 
 	engine_port_info(e, idx, &p);
@@ -61,7 +61,7 @@ static json_t *port_numbers(struct engine *e, unsigned idx)
 json_t *report_stats(struct engine *e)
 {
 	struct device_info *v = calloc(VOLUME_MAX, sizeof(*v));
-	unsigned i, n = v ? engine_devices(e, v, VOLUME_MAX) : 0;
+	unsigned i, n = v ? engine_device_list(e, v, VOLUME_MAX) : 0;
 	json_t *workers = json_array(), *volumes = json_array(), *ports = json_array();
 
 	for (i = 0; i < engine_port_count(e); i++)
@@ -74,23 +74,6 @@ json_t *report_stats(struct engine *e)
 	return json_pack("{s:o s:o s:o s:o s:{s:I}}", "ports", ports, "workers", workers, "volumes",
 		volumes, "reserve", report_reserve(e), "log", "lines_lost",
 		(json_int_t)log_lines_lost());
-}
-
-json_t *report_owners(const struct reserve *r)
-{
-	struct reserve_owner_info *o = calloc(OWNER_MAX, sizeof(*o));
-	unsigned i, n = o ? reserve_owners(r, o, OWNER_MAX) : 0;
-	json_t *list = json_array();
-
-	for (i = 0; i < n; i++)
-		json_array_append_new(list,
-			json_pack("{s:s s:i s:i s:i s:i s:i s:I s:f}", "owner", o[i].name, "id",
-				o[i].id, "parent", o[i].parent == OWNER_NONE ? -1 : o[i].parent,
-				"limit", o[i].limit, "used", o[i].used, "peak", o[i].peak,
-				"refused", (json_int_t)o[i].refused, "mib",
-				(double)o[i].used * MBUF_DATA_BYTES / (1 << 20)));
-	free(o);
-	return list;
 }
 
 static json_t *memory_terms(const struct engine_memory *m)

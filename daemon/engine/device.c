@@ -18,12 +18,14 @@
 #include <stdio.h>
 #include <string.h>
 #include "config/log.h"
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/device_channel.h"
+#include "daemon/engine/device_steps.h"
 
-#define STOP_MS_MAX  30000 /* of silence, for a device that is going */
-#define DRAIN_MS_MAX 10000
-#define START_MS_MAX 10000 /* of silence, for the kernel's part */
-#define CONNECT_MS_MAX 100000u /* for all addresses of a device together: clients wait for 120 s */
+#define STOP_MS_MAX    30000 /* of silence, for a device that is going */
+#define DRAIN_MS_MAX   10000
+#define START_MS_MAX   10000   /* of silence, for the kernel's part */
+#define CONNECT_MS_MAX 100000u /* for all addresses of a device together: clients wait for 120 s   \
+				*/
 
 /* ---- steps ---- */
 
@@ -43,11 +45,11 @@ static void done_call(struct device *d, int rc, const char *device)
 }
 
 /* Takes the way back, from wherever attach had come. */
-static void teardown_begin(struct engine *e, struct device *d, uint64_t now_us)
+static void teardown_begin(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	/* Whoever uses a device that was there before us must not lose it by our failing to serve
 	 * it. */
-	d->is_kept |= d->is_recovery && d->step < STEP_SERVE && engine_ublk_may_stay(d);
+	d->is_kept |= d->is_recovery && d->step < STEP_SERVE && device_ublk_may_stay(d);
 	if (d->ublk && !d->is_kept) {
 		struct error err = {""};
 
@@ -56,49 +58,49 @@ static void teardown_begin(struct engine *e, struct device *d, uint64_t now_us)
 			log_warn("volume %s: %s; trying again", d->cfg.name, err.text);
 		step_set(d, STEP_STOP, now_us, STOP_MS_MAX);
 		if (d->is_forced)
-			channels_post(e, d, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
+			channels_post(ds, d, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
 		return;
 	}
-	channels_post(e, d,
+	channels_post(ds, d,
 		(struct worker_cmd){.type = d->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,
 			.n = d->is_forced || !d->channels[0].was_ready ? 0
 								       : DRAIN_MS_MAX * 1000ull});
 	step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
 }
 
-static void attach_fail(struct engine *e, struct device *d, int rc, uint64_t now_us)
+static void attach_fail(struct devices *ds, struct device *d, int rc, uint64_t now_us)
 {
 	d->result = rc;
 	d->is_forced = true;
-	teardown_begin(e, d, now_us);
+	teardown_begin(ds, d, now_us);
 }
 
-static int front_make(struct engine *e, struct device *d, const struct block_limits *limits)
+static int front_make(struct devices *ds, struct device *d, const struct block_limits *limits)
 {
 	unsigned i;
 	int rc = 0;
 
 	if (d->front_kind == FRONT_UBLK)
-		return engine_ublk_make(e, d, limits);
+		return device_ublk_make(ds, d, limits);
 	for (i = 0; !rc && i < d->channel_count; i++)
 		rc = channel_bench(d, i, limits);
 	return rc;
 }
 
-static void front_begin(struct engine *e, struct device *d, uint64_t now_us)
+static void front_begin(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	struct volume_info info;
 	unsigned i;
 	int rc;
 
 	volume_info(d->channels[0].volume, &info);
-	rc = front_make(e, d, &info.limits);
+	rc = front_make(ds, d, &info.limits);
 	if (rc) {
-		attach_fail(e, d, rc, now_us);
+		attach_fail(ds, d, rc, now_us);
 		return;
 	}
 	for (i = 0; i < d->channel_count; i++)
-		channel_post(e, d, &d->channels[i],
+		channel_post(ds, d, &d->channels[i],
 			(struct worker_cmd){.type = WORKER_FRONT_SET,
 				.b = d->ublk ? ublk_front(d->ublk, i)
 					     : bench_front(d->channels[i].bench)});
@@ -113,53 +115,53 @@ static int worker_is_late(struct device *d)
 		d->cfg.name, START_MS_MAX / 1000);
 }
 
-static void spread_poll(struct engine *e, struct device *d, uint64_t now_us)
+static void spread_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
-	if (engine_spread_done(e, d, now_us))
-		front_begin(e, d, now_us);
+	if (channels_spread_done(ds, d, now_us))
+		front_begin(ds, d, now_us);
 	else if (now_us > d->deadline_us)
-		attach_fail(e, d, worker_is_late(d), now_us);
+		attach_fail(ds, d, worker_is_late(d), now_us);
 }
 
 /* The first channel is READY: the others may follow. */
-static void connected(struct engine *e, struct device *d, uint64_t now_us)
+static void connected(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	struct volume_info info;
 
 	volume_info(d->channels[0].volume, &info);
-	if (engine_spread_begin(e, d, &info.limits, now_us))
+	if (channels_spread_begin(ds, d, &info.limits, now_us))
 		step_set(d, STEP_SPREAD, now_us, START_MS_MAX);
 	else
-		front_begin(e, d, now_us);
+		front_begin(ds, d, now_us);
 }
 
 /* The servers' addresses are known. Each gets the time to answer that a single one has, within
  * bounds. */
-static int connect_begin(struct engine *e, struct device *d, uint64_t now_us, struct error *err)
+static int connect_begin(struct devices *ds, struct device *d, uint64_t now_us, struct error *err)
 {
-	int rc = device_make(e, d, err);
+	int rc = device_make(ds, d, err);
 	uint64_t ms;
 
 	if (rc)
 		return rc;
 	ms = d->attach_ms + (d->plan->servers.count - 1ull) * d->cfg.connect_ms;
 	step_set(d, STEP_CONNECT, now_us, RTE_MIN(ms, RTE_MAX(d->attach_ms, CONNECT_MS_MAX)));
-	channels_post(e, d, (struct worker_cmd){.type = WORKER_VOLUME_ADD});
+	channels_post(ds, d, (struct worker_cmd){.type = WORKER_VOLUME_ADD});
 	return 0;
 }
 
-static void resolve_poll(struct engine *e, struct device *d, uint64_t now_us)
+static void resolve_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	int rc;
 
-	if (!engine_names_done(e, d, now_us))
+	if (!device_names_done(ds, d, now_us))
 		return;
-	rc = connect_begin(e, d, now_us, &d->error);
+	rc = connect_begin(ds, d, now_us, &d->error);
 	if (rc)
-		attach_fail(e, d, rc, now_us);
+		attach_fail(ds, d, rc, now_us);
 }
 
-static void connect_poll(struct engine *e, struct device *d, uint64_t now_us)
+static void connect_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	const struct channel *first = &d->channels[0];
 
@@ -167,9 +169,9 @@ static void connect_poll(struct engine *e, struct device *d, uint64_t now_us)
 		done_call(d, 0, "");
 		step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX);
 	} else if (first->was_ready)
-		connected(e, d, now_us);
+		connected(ds, d, now_us);
 	else if (first->is_failed)
-		attach_fail(e, d, -ECONNABORTED, now_us);
+		attach_fail(ds, d, -ECONNABORTED, now_us);
 	else if (now_us > d->deadline_us) {
 		struct volume_info info;
 
@@ -177,12 +179,12 @@ static void connect_poll(struct engine *e, struct device *d, uint64_t now_us)
 		error_set(&d->error, 0,
 			"%s does not answer%s%s; start it, or see that port %s reaches it",
 			info.server[0] ? info.server : d->cfg.uris[0], info.error[0] ? ": " : "",
-			info.error, e->ports[d->port].cfg->name);
-		attach_fail(e, d, -ETIMEDOUT, now_us);
+			info.error, ports_cfg(ds->ports, d->port)->name);
+		attach_fail(ds, d, -ETIMEDOUT, now_us);
 	}
 }
 
-static void serve_begin(struct engine *e, struct device *d, uint64_t now_us)
+static void serve_begin(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	char device[64] = "", sched[sizeof(d->scheduler)] = "";
 
@@ -201,35 +203,35 @@ static void serve_begin(struct engine *e, struct device *d, uint64_t now_us)
 	done_call(d, 0, device);
 }
 
-static void front_poll(struct engine *e, struct device *d, uint64_t now_us)
+static void front_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
-	if (!channels_done(e, d)) {
+	if (!channels_done(ds, d)) {
 		if (now_us > d->deadline_us)
-			attach_fail(e, d, worker_is_late(d), now_us);
+			attach_fail(ds, d, worker_is_late(d), now_us);
 		return;
 	}
 	if (!d->ublk) {
-		serve_begin(e, d, now_us);
+		serve_begin(ds, d, now_us);
 		return;
 	}
 	step_set(d, STEP_START, now_us, START_MS_MAX);
 	if (ublk_start(d->ublk, &d->error))
-		attach_fail(e, d, -EIO, now_us);
+		attach_fail(ds, d, -EIO, now_us);
 }
 
-static void start_poll(struct engine *e, struct device *d, uint64_t now_us)
+static void start_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	int rc = ublk_start_poll(d->ublk, &d->error);
 
-	if (rc == -EAGAIN && engine_ublk_silent(d, now_us, START_MS_MAX))
-		rc = engine_ublk_start_late(d, START_MS_MAX);
+	if (rc == -EAGAIN && device_ublk_silent(d, now_us, START_MS_MAX))
+		rc = device_ublk_start_late(d, START_MS_MAX);
 	if (rc == 0)
-		serve_begin(e, d, now_us);
+		serve_begin(ds, d, now_us);
 	else if (rc != -EAGAIN)
-		attach_fail(e, d, rc, now_us);
+		attach_fail(ds, d, rc, now_us);
 }
 
-static void stop_poll(struct engine *e, struct device *d, uint64_t now_us)
+static void stop_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	bool is_stopped;
 
@@ -237,22 +239,22 @@ static void stop_poll(struct engine *e, struct device *d, uint64_t now_us)
 		d->is_stop_due = ublk_stop(d->ublk, NULL) != 0;
 	is_stopped = !d->is_stop_due && ublk_stop_poll(d->ublk, NULL) != -EAGAIN &&
 		     ublk_queue_stopped(d->ublk);
-	if (!is_stopped && !engine_ublk_silent(d, now_us, STOP_MS_MAX))
+	if (!is_stopped && !device_ublk_silent(d, now_us, STOP_MS_MAX))
 		return;
 	if (is_stopped)
-		channels_post(e, d, (struct worker_cmd){.type = WORKER_FRONT_SET});
+		channels_post(ds, d, (struct worker_cmd){.type = WORKER_FRONT_SET});
 	else /* its tags are still out: the volume answers them through the front end as it ends */
 		log_error("volume %s: the kernel did not give the device back, and nothing was "
 			  "answered for %u s",
 			d->cfg.name, STOP_MS_MAX / 1000);
-	channels_post(e, d,
+	channels_post(ds, d,
 		(struct worker_cmd){.type = WORKER_VOLUME_STOP,
 			.n = d->is_forced ? 0 : DRAIN_MS_MAX * 1000ull});
 	step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
 }
 
 /* The answer does not wait any longer, but the volume's memory must. */
-static void drain_late(struct engine *e, struct device *d, uint64_t now_us)
+static void drain_late(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	if (!d->is_late) {
 		d->is_late = true;
@@ -266,54 +268,54 @@ static void drain_late(struct engine *e, struct device *d, uint64_t now_us)
 				d->cfg.name);
 		done_call(d, d->result, "");
 	}
-	channels_post(e, d, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
+	channels_post(ds, d, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
 	step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX);
 }
 
-static void drain_poll(struct engine *e, struct device *d, uint64_t now_us)
+static void drain_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	/* No room: staging of earlier volumes is still in TX rings; they move on. */
-	if (!channels_gone(d) || !channels_done(e, d) || !engine_linger_has_room(e)) {
+	if (!channels_gone(d) || !channels_done(ds, d) || !devices_linger_has_room(ds)) {
 		if (now_us > d->deadline_us)
-			drain_late(e, d, now_us);
+			drain_late(ds, d, now_us);
 		return;
 	}
 	if (d->ublk)
-		engine_ublk_end(e, d);
+		device_ublk_end(ds, d);
 	if (d->result == 0) /* else whoever asked for it says what became of it */
 		log_info("volume %s: gone", d->cfg.name);
 	done_call(d, d->result, "");
-	device_free(e, d);
+	device_free(ds, d);
 }
 
-void device_poll(struct engine *e, struct device *d, uint64_t now_us)
+void device_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
-	channels_poll(e, d);
+	channels_poll(ds, d);
 	switch (d->step) {
 	case STEP_RESOLVE:
-		resolve_poll(e, d, now_us);
+		resolve_poll(ds, d, now_us);
 		break;
 	case STEP_CONNECT:
-		connect_poll(e, d, now_us);
+		connect_poll(ds, d, now_us);
 		break;
 	case STEP_SPREAD:
-		spread_poll(e, d, now_us);
+		spread_poll(ds, d, now_us);
 		break;
 	case STEP_FRONT:
-		front_poll(e, d, now_us);
+		front_poll(ds, d, now_us);
 		break;
 	case STEP_START:
-		start_poll(e, d, now_us);
+		start_poll(ds, d, now_us);
 		break;
 	case STEP_STOP:
-		stop_poll(e, d, now_us);
+		stop_poll(ds, d, now_us);
 		break;
 	case STEP_DRAIN:
-		drain_poll(e, d, now_us);
+		drain_poll(ds, d, now_us);
 		break;
 	case STEP_SERVE:
-		engine_servers_follow(e, d, now_us);
-		engine_ublk_watch(d, now_us);
+		device_servers_follow(ds, d, now_us);
+		device_ublk_watch(d, now_us);
 		break;
 	case STEP_FREE:
 		break;
@@ -322,78 +324,55 @@ void device_poll(struct engine *e, struct device *d, uint64_t now_us)
 
 /* ---- the calls ---- */
 
-static struct device *name_find(struct engine *e, const char *name)
+static struct device *name_find(struct devices *ds, const char *name)
 {
 	unsigned i;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->devices[i].step != STEP_FREE && strcmp(e->devices[i].cfg.name, name) == 0)
-			return &e->devices[i];
+		if (ds->list[i].step != STEP_FREE && strcmp(ds->list[i].cfg.name, name) == 0)
+			return &ds->list[i];
 	return NULL;
 }
 
-bool engine_has(const struct engine *e, const char *name)
+static struct device *slot_take(struct devices *ds)
 {
 	unsigned i;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->devices[i].step != STEP_FREE && strcmp(e->devices[i].cfg.name, name) == 0)
-			return true;
-	return false;
-}
-
-const char *engine_name_of_device(const struct engine *e, int dev_id)
-{
-	unsigned i;
-
-	for (i = 0; i < VOLUME_MAX; i++) {
-		const struct device *d = &e->devices[i];
-
-		if (d->step != STEP_FREE && d->ublk && ublk_dev_id(d->ublk) == dev_id)
-			return d->cfg.name;
-	}
-	return NULL;
-}
-
-static struct device *slot_take(struct engine *e)
-{
-	unsigned i;
-
-	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->devices[i].step == STEP_FREE) {
-			memset(&e->devices[i], 0, sizeof(e->devices[i]));
-			return &e->devices[i];
+		if (ds->list[i].step == STEP_FREE) {
+			memset(&ds->list[i], 0, sizeof(ds->list[i]));
+			return &ds->list[i];
 		}
 	return NULL;
 }
 
-int engine_attach(struct engine *e, const struct engine_attach *how, struct error *err)
+int devices_attach(struct devices *ds, const struct engine_attach *how, struct error *err)
 {
-	uint64_t now_us = clock_now_us(&e->clock);
+	uint64_t now_us = clock_now_us(ds->clock);
 	struct device *d;
 	int rc;
 
-	if (name_find(e, how->volume->name))
+	if (name_find(ds, how->volume->name))
 		return error_set(err, -EEXIST,
 			"volume %s is attached already; detach it or choose a name",
 			how->volume->name);
-	d = slot_take(e);
+	d = slot_take(ds);
 	if (!d)
 		return error_set(err, -ENOSPC, "all %u volumes are in use", VOLUME_MAX);
 	d->cfg = *how->volume;
 	d->front_kind = how->front;
 	if (how->bench)
 		d->bench_cfg = *how->bench;
-	d->quota = engine_quota_most(&d->cfg);
-	d->quota_least = engine_quota_least(&d->cfg);
-	rc = how->front == FRONT_UBLK ? engine_ublk_shape(d, how->recover, err) : 0;
+	d->quota = budget_quota_most(&d->cfg);
+	d->quota_least = budget_quota_least(&d->cfg);
+	rc = how->front == FRONT_UBLK ? device_ublk_shape(d, how->recover, err) : 0;
 	if (!rc)
-		rc = device_plan(e, d, now_us, err);
+		rc = device_plan(ds, d, now_us, err);
 	d->attach_ms = (uint32_t)how->deadline_ms;
 	if (!rc && !d->names.has_name)
-		rc = connect_begin(e, d, now_us, err);
+		rc = connect_begin(ds, d, now_us, err);
 	if (rc) {
-		device_free(e, d);
+		device_free(ds, d);
 		return rc;
 	}
 	d->done = how->done;
@@ -403,10 +382,10 @@ int engine_attach(struct engine *e, const struct engine_attach *how, struct erro
 	return 0;
 }
 
-int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
-	struct error *err)
+int devices_detach(struct devices *ds, const char *name, bool force, engine_done_fn *done,
+	void *arg, struct error *err)
 {
-	struct device *d = name_find(e, name);
+	struct device *d = name_find(ds, name);
 
 	if (!d)
 		return error_set(
@@ -423,51 +402,51 @@ int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn
 	d->is_forced = force;
 	d->result = 0;
 	d->error.text[0] = 0;
-	teardown_begin(e, d, clock_now_us(&e->clock));
+	teardown_begin(ds, d, clock_now_us(ds->clock));
 	return 0;
 }
 
-void engine_leave_all(struct engine *e, bool all)
+void devices_leave_all(struct devices *ds, bool all)
 {
-	uint64_t now_us = clock_now_us(&e->clock);
+	uint64_t now_us = clock_now_us(ds->clock);
 	unsigned i;
 
 	for (i = 0; i < VOLUME_MAX; i++) {
-		struct device *d = &e->devices[i];
+		struct device *d = &ds->list[i];
 
-		if (d->step != STEP_SERVE || !engine_ublk_may_stay(d) ||
+		if (d->step != STEP_SERVE || !device_ublk_may_stay(d) ||
 			(!all && !ublk_is_open(d->ublk)))
 			continue;
 		d->is_kept = true;
-		teardown_begin(e, d, now_us);
+		teardown_begin(ds, d, now_us);
 	}
 }
 
 /* On its way out already: what holds it up is given up. */
-static void teardown_force(struct engine *e, struct device *d)
+static void teardown_force(struct devices *ds, struct device *d)
 {
 	if (d->is_forced)
 		return;
 	d->is_forced = true;
 	if (d->step == STEP_STOP)
-		channels_post(e, d, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
+		channels_post(ds, d, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
 	else
-		channels_post(e, d,
+		channels_post(ds, d,
 			(struct worker_cmd){
 				.type = d->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,
 				.n = 0});
 }
 
-void engine_detach_all(struct engine *e, bool force)
+void devices_detach_all(struct devices *ds, bool force)
 {
-	uint64_t now_us = clock_now_us(&e->clock);
+	uint64_t now_us = clock_now_us(ds->clock);
 	unsigned i;
 
 	for (i = 0; i < VOLUME_MAX; i++) {
-		struct device *d = &e->devices[i];
+		struct device *d = &ds->list[i];
 
 		if (d->step > STEP_SERVE && force)
-			teardown_force(e, d);
+			teardown_force(ds, d);
 		if (d->step == STEP_FREE || d->step > STEP_SERVE)
 			continue;
 		d->is_forced = force;
@@ -476,6 +455,6 @@ void engine_detach_all(struct engine *e, bool force)
 			error_set(&d->error, 0, "the daemon is ending");
 			d->is_forced = true;
 		}
-		teardown_begin(e, d, now_us);
+		teardown_begin(ds, d, now_us);
 	}
 }

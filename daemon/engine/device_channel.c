@@ -20,32 +20,33 @@
 #include <unistd.h>
 #include "config/log.h"
 #include "dataplane/dma.h"
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/device_channel.h"
+#include "daemon/engine/device_steps.h"
 
 #define SPREAD_MS_MAX                                                                              \
 	5000 /* for the further channels to become ready: the server has just answered */
 
 static struct worker *worker_of(
-	const struct engine *e, const struct device *d, const struct channel *ch)
+	const struct devices *ds, const struct device *d, const struct channel *ch)
 {
-	return e->ports[d->port].queues[ch->queue].worker;
+	return ports_queue(ds->ports, d->port, ch->share.queue)->worker;
 }
 
 /* ---- commands to workers ---- */
 
 void channel_post(
-	struct engine *e, const struct device *d, struct channel *ch, struct worker_cmd cmd)
+	struct devices *ds, const struct device *d, struct channel *ch, struct worker_cmd cmd)
 {
 	cmd.a = ch->volume;
-	backlog_post(&ch->backlog, worker_of(e, d, ch), &cmd);
+	backlog_post(&ch->backlog, worker_of(ds, d, ch), &cmd);
 }
 
-void channels_post(struct engine *e, struct device *d, struct worker_cmd cmd)
+void channels_post(struct devices *ds, struct device *d, struct worker_cmd cmd)
 {
 	unsigned i;
 
 	for (i = 0; i < d->channel_count; i++)
-		channel_post(e, d, &d->channels[i], cmd);
+		channel_post(ds, d, &d->channels[i], cmd);
 }
 
 /* Why the volume was given up before it ever served, for whoever attaches it. */
@@ -72,20 +73,20 @@ static void channel_look(struct device *d, struct channel *ch)
 		first_failed(d);
 }
 
-void channels_poll(struct engine *e, struct device *d)
+void channels_poll(struct devices *ds, struct device *d)
 {
 	for (unsigned i = 0; i < d->channel_count; i++) {
-		backlog_poll(&d->channels[i].backlog, worker_of(e, d, &d->channels[i]));
+		backlog_poll(&d->channels[i].backlog, worker_of(ds, d, &d->channels[i]));
 		channel_look(d, &d->channels[i]);
 	}
 }
 
-bool channels_done(const struct engine *e, const struct device *d)
+bool channels_done(const struct devices *ds, const struct device *d)
 {
 	unsigned i;
 
 	for (i = 0; i < d->channel_count; i++)
-		if (!backlog_done(&d->channels[i].backlog, worker_of(e, d, &d->channels[i])))
+		if (!backlog_done(&d->channels[i].backlog, worker_of(ds, d, &d->channels[i])))
 			return false;
 	return true;
 }
@@ -108,9 +109,9 @@ static unsigned connections_of(const struct device *d)
 	return RTE_MAX(d->cfg.connections ? d->cfg.connections : d->channel_want, d->channel_want);
 }
 
-static unsigned channels_wanted(const struct engine *e, struct device *d)
+static unsigned channels_wanted(const struct devices *ds, struct device *d)
 {
-	unsigned queues = e->ports[d->port].queue_count, want = queues;
+	unsigned queues = ports_queue_count(ds->ports, d->port), want = queues;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (d->front_kind == FRONT_NONE)
@@ -129,17 +130,17 @@ static unsigned channels_wanted(const struct engine *e, struct device *d)
 }
 
 /* The worker with the fewest channels. */
-static unsigned queue_choose(const struct engine *e, unsigned port)
+static unsigned queue_choose(const struct devices *ds, unsigned port)
 {
 	unsigned load[WORKER_MAX] = {0}, best = 0, i, k;
 
 	for (i = 0; i < VOLUME_MAX; i++) {
-		const struct device *d = &e->devices[i];
+		const struct device *d = &ds->list[i];
 
 		for (k = 0; d->step != STEP_FREE && d->port == port && k < d->channel_count; k++)
-			load[d->channels[k].queue]++;
+			load[d->channels[k].share.queue]++;
 	}
-	for (i = 1; i < e->ports[port].queue_count; i++)
+	for (i = 1; i < ports_queue_count(ds->ports, port); i++)
 		if (load[i] < load[best])
 			best = i;
 	return best;
@@ -147,22 +148,23 @@ static unsigned queue_choose(const struct engine *e, unsigned port)
 
 /* ---- making one ---- */
 
-static int owners_add(const struct engine *e, struct device *d, struct channel *ch,
+static int owners_add(const struct devices *ds, struct device *d, struct channel *ch,
 	struct volume_config *vc, struct error *err)
 {
-	struct reserve *rx = e->ports[d->port].queues[ch->queue].rx;
+	struct reserve *rx = ports_queue(ds->ports, d->port, ch->share.queue)->rx;
 	char name[NAME_BYTES_MAX];
 	bool is_full;
 	unsigned c;
 
-	ch->owner = reserve_owner_add(rx, vc->name, OWNER_NONE, ch->quota * ch->connections);
+	ch->owner = reserve_owner_add(
+		rx, vc->name, OWNER_NONE, ch->share.quota * ch->share.connections);
 	is_full = ch->owner < 0;
-	for (c = 0; c < ch->connections && !is_full; c++) {
+	for (c = 0; c < ch->share.connections && !is_full; c++) {
 		snprintf(name, sizeof(name), "%.38s/%u in-order", vc->name, c);
-		ch->owner_in[c] = reserve_owner_add(rx, name, (uint16_t)ch->owner, ch->quota);
+		ch->owner_in[c] = reserve_owner_add(rx, name, (uint16_t)ch->owner, ch->share.quota);
 		snprintf(name, sizeof(name), "%.38s/%u out-of-order", vc->name, c);
 		ch->owner_ooo[c] =
-			reserve_owner_add(rx, name, (uint16_t)ch->owner, ch->quota / 4 * 3);
+			reserve_owner_add(rx, name, (uint16_t)ch->owner, ch->share.quota / 4 * 3);
 		is_full = ch->owner_in[c] < 0 || ch->owner_ooo[c] < 0;
 		vc->owner[c] = (uint16_t)ch->owner_in[c];
 		vc->owner_ooo[c] = (uint16_t)ch->owner_ooo[c];
@@ -171,31 +173,33 @@ static int owners_add(const struct engine *e, struct device *d, struct channel *
 				 "port %s, queue %u: all %u entries of its memory ledger are in "
 				 "use; detach a "
 				 "volume, or lower connections: of this one",
-				 e->ports[d->port].cfg->name, ch->queue, OWNER_MAX)
+				 ports_cfg(ds->ports, d->port)->name, ch->share.queue, OWNER_MAX)
 		       : 0;
 }
 
-/* After a change of ch->quota. */
-void channel_limits(const struct engine *e, const struct device *d, const struct channel *ch)
+/* After a change of ch->share.quota. */
+void channel_limits(const struct devices *ds, const struct device *d, const struct channel *ch)
 {
-	struct reserve *rx = e->ports[d->port].queues[ch->queue].rx;
+	struct reserve *rx = ports_queue(ds->ports, d->port, ch->share.queue)->rx;
 
 	if (ch->owner > 0)
-		reserve_owner_limit(rx, (uint16_t)ch->owner, ch->quota * ch->connections);
-	for (unsigned c = 0; c < ch->connections; c++) {
+		reserve_owner_limit(
+			rx, (uint16_t)ch->owner, ch->share.quota * ch->share.connections);
+	for (unsigned c = 0; c < ch->share.connections; c++) {
 		if (ch->owner_in[c] > 0)
-			reserve_owner_limit(rx, (uint16_t)ch->owner_in[c], ch->quota);
+			reserve_owner_limit(rx, (uint16_t)ch->owner_in[c], ch->share.quota);
 		if (ch->owner_ooo[c] > 0)
-			reserve_owner_limit(rx, (uint16_t)ch->owner_ooo[c], ch->quota / 4 * 3);
+			reserve_owner_limit(
+				rx, (uint16_t)ch->owner_ooo[c], ch->share.quota / 4 * 3);
 	}
 }
 
-static void owners_del(const struct engine *e, const struct device *d, struct channel *ch)
+static void owners_del(const struct devices *ds, const struct device *d, struct channel *ch)
 {
-	struct reserve *rx = e->ports[d->port].queues[ch->queue].rx;
+	struct reserve *rx = ports_queue(ds->ports, d->port, ch->share.queue)->rx;
 	unsigned c;
 
-	for (c = 0; c < ch->connections; c++) {
+	for (c = 0; c < ch->share.connections; c++) {
 		if (ch->owner_in[c] > 0 && reserve_owner_del(rx, (uint16_t)ch->owner_in[c]))
 			log_error("volume %s: mbufs still charged in order: a leak, see `sluice "
 				  "reserve leaks`",
@@ -210,7 +214,7 @@ static void owners_del(const struct engine *e, const struct device *d, struct ch
 }
 
 /* Adds the next channel, on @queue. On failure there is none. */
-static int channel_add(struct engine *e, struct device *d, unsigned queue, struct error *err)
+static int channel_add(struct devices *ds, struct device *d, unsigned queue, struct error *err)
 {
 	unsigned idx = d->channel_count, total = connections_of(d);
 	struct channel *ch = &d->channels[idx];
@@ -218,73 +222,79 @@ static int channel_add(struct engine *e, struct device *d, unsigned queue, struc
 	int rc;
 
 	memset(ch, 0, sizeof(*ch));
-	ch->queue = queue;
-	ch->connections = total / d->channel_want + (idx < total % d->channel_want);
-	ch->quota = ch->told = d->quota_least;
-	ch->read_us = ch->low_us = engine_now_us(e);
-	rc = engine_fits(e, d->port, queue, ch->quota * ch->connections, err);
+	ch->share.queue = queue;
+	ch->share.connections = total / d->channel_want + (idx < total % d->channel_want);
+	ch->share.quota = ch->told = d->quota_least;
+	ch->read_us = ch->low_us = clock_now_us(ds->clock);
+	rc = budget_fits(ds->budget, d->port, queue, ch->share.quota * ch->share.connections, err);
 	if (rc)
 		return rc;
 	snprintf(vc->name, sizeof(vc->name), idx ? "%.58s/%u" : "%s", d->cfg.name, idx);
-	vc->connections = (uint16_t)ch->connections;
+	vc->connections = (uint16_t)ch->share.connections;
 	vc->group = d->group;
 	vc->channel = idx;
+	ch->share.port = d->port;
+	budget_share_add(ds->budget, &ch->share);
 	d->channel_count++; /* from here on channel_free() undoes what was done */
-	rc = engine_ublk_staging(d, ch, vc, err);
+	rc = device_ublk_staging(d, ch, vc, err);
 	if (!rc)
-		rc = owners_add(e, d, ch, vc, err);
+		rc = owners_add(ds, d, ch, vc, err);
 	if (!rc) {
 		ch->volume = volume_create(vc, err);
 		rc = ch->volume ? 0 : -ENOMEM;
 	}
 	if (rc)
-		channel_free(e, d, idx);
+		channel_free(ds, d, idx);
 	else
-		engine_floor_update(e, d->port, queue, vc->name);
+		ports_floor_update(ds->ports, d->port, queue, vc->name);
 	return rc;
 }
 
-void channel_free(struct engine *e, struct device *d, unsigned idx)
+void channel_free(struct devices *ds, struct device *d, unsigned idx)
 {
 	struct channel *ch = &d->channels[idx];
-	unsigned queue = ch->queue;
+	unsigned queue = ch->share.queue, i;
 
 	volume_destroy(ch->volume);
 	bench_destroy(ch->bench);
-	owners_del(e, d, ch);
-	engine_buf_put_aside(e, ch->buf);
+	owners_del(ds, d, ch);
+	devices_buf_put_aside(ds, ch->buf);
+	for (i = idx; i < d->channel_count; i++) /* those behind it move: they are in lists */
+		budget_share_del(&d->channels[i].share);
 	d->channel_count--;
 	memmove(ch, ch + 1, (d->channel_count - idx) * sizeof(*ch));
-	engine_floor_update(e, d->port, queue, "a volume left this queue");
+	for (i = idx; i < d->channel_count; i++)
+		budget_share_add(ds->budget, &d->channels[i].share);
+	ports_floor_update(ds->ports, d->port, queue, "a volume left this queue");
 }
 
-int channels_make(struct engine *e, struct device *d, struct error *err)
+int channels_make(struct devices *ds, struct device *d, struct error *err)
 {
-	d->channel_want = channels_wanted(e, d);
+	d->channel_want = channels_wanted(ds, d);
 	if (d->channel_want > 1) {
 		d->group = volume_group_create();
 		if (!d->group)
 			return error_set(err, -ENOMEM, "out of memory");
 	}
-	return channel_add(e, d, queue_choose(e, d->port), err);
+	return channel_add(ds, d, queue_choose(ds, d->port), err);
 }
 
 /* ---- spreading over the other workers, once the first channel is READY ---- */
 
-static int follower_add(struct engine *e, struct device *d, struct error *err)
+static int follower_add(struct devices *ds, struct device *d, struct error *err)
 {
-	unsigned idx = d->channel_count, queues = e->ports[d->port].queue_count;
-	int rc = channel_add(e, d, (d->channels[0].queue + idx) % queues, err);
+	unsigned idx = d->channel_count, queues = ports_queue_count(ds->ports, d->port);
+	int rc = channel_add(ds, d, (d->channels[0].share.queue + idx) % queues, err);
 
 	if (rc)
 		return rc;
 	volume_follow(d->channels[idx].volume, d->channels[0].volume);
-	channel_post(e, d, &d->channels[idx], (struct worker_cmd){.type = WORKER_VOLUME_ADD});
+	channel_post(ds, d, &d->channels[idx], (struct worker_cmd){.type = WORKER_VOLUME_ADD});
 	return 0;
 }
 
-bool engine_spread_begin(
-	struct engine *e, struct device *d, const struct block_limits *limits, uint64_t now_us)
+bool channels_spread_begin(
+	struct devices *ds, struct device *d, const struct block_limits *limits, uint64_t now_us)
 {
 	struct error err = {""};
 
@@ -293,7 +303,7 @@ bool engine_spread_begin(
 			"the server allows one connection only (it does not say CAN_MULTI_CONN)");
 		d->channel_want = 1;
 	}
-	while (d->channel_count < d->channel_want && follower_add(e, d, &err) == 0)
+	while (d->channel_count < d->channel_want && follower_add(ds, d, &err) == 0)
 		;
 	if (d->channel_count < d->channel_want)
 		snprintf(d->spread, sizeof(d->spread), "%.150s", err.text);
@@ -316,7 +326,7 @@ static const char *channel_fault(const struct channel *ch)
 }
 
 /* Sends the channels away that are of no use. True: some are, and are on their way. */
-static bool channels_dismiss(struct engine *e, struct device *d)
+static bool channels_dismiss(struct devices *ds, struct device *d)
 {
 	bool is_any = false;
 	unsigned i;
@@ -330,14 +340,14 @@ static bool channels_dismiss(struct engine *e, struct device *d)
 			continue;
 		ch->is_dismissed = true;
 		snprintf(d->spread, sizeof(d->spread), "worker %u is left out: %s",
-			worker_config(worker_of(e, d, ch))->idx, why);
+			worker_config(worker_of(ds, d, ch))->idx, why);
 		log_warn("volume %s: %s", d->cfg.name, d->spread);
-		channel_post(e, d, ch, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
+		channel_post(ds, d, ch, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
 	}
 	return is_any;
 }
 
-bool engine_spread_done(struct engine *e, struct device *d, uint64_t now_us)
+bool channels_spread_done(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	bool is_waiting = false;
 	unsigned i;
@@ -346,14 +356,14 @@ bool engine_spread_done(struct engine *e, struct device *d, uint64_t now_us)
 		is_waiting |= !d->channels[i].was_ready && !d->channels[i].is_failed;
 	if (is_waiting && now_us < d->spread_us)
 		return false;
-	if (!channels_dismiss(e, d))
+	if (!channels_dismiss(ds, d))
 		return true;
 	for (i = d->channel_count; i-- > 1;) {
 		struct channel *ch = &d->channels[i];
 
 		if (ch->is_dismissed && ch->is_gone &&
-			backlog_done(&ch->backlog, worker_of(e, d, ch)))
-			channel_free(e, d, i);
+			backlog_done(&ch->backlog, worker_of(ds, d, ch)))
+			channel_free(ds, d, i);
 	}
 	return false;
 }
@@ -385,12 +395,12 @@ int channel_bench(struct device *d, unsigned idx, const struct block_limits *lim
 
 /* The channel that is @volume, or NULL; @d is set to what it is a channel of. */
 static struct channel *channel_find(
-	struct engine *e, const struct volume *volume, struct device **d)
+	struct devices *ds, const struct volume *volume, struct device **d)
 {
 	unsigned i, k;
 
 	for (i = 0; i < VOLUME_MAX; i++) {
-		*d = &e->devices[i];
+		*d = &ds->list[i];
 		for (k = 0; (*d)->step != STEP_FREE && k < (*d)->channel_count; k++)
 			if ((*d)->channels[k].volume == volume)
 				return &(*d)->channels[k];
@@ -398,77 +408,14 @@ static struct channel *channel_find(
 	return NULL;
 }
 
-void channels_event(struct engine *e, const struct volume_event *ev)
+void channels_event(struct devices *ds, const struct volume_event *ev)
 {
 	struct device *d;
-	struct channel *ch = channel_find(e, ev->volume, &d);
+	struct channel *ch = channel_find(ds, ev->volume, &d);
 
 	if (!ch || !ev->text[0])
 		return;
 	/* The refusal of a first connection is the attach's answer, which is logged there. */
 	if (ch != &d->channels[0] || ch->was_ready || ev->type != VOLUME_EVENT_REFUSED)
 		log_line(ev->err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", ev->text);
-}
-
-static void info_add(struct volume_info *sum, const struct volume_info *channel)
-{
-	/* What a person wants to know is the worst of it. */
-	static const uint8_t rank[] = {[VOLUME_READY] = 1,
-		[VOLUME_IDLE] = 0,
-		[VOLUME_CONNECTING] = 2,
-		[VOLUME_LOST] = 3,
-		[VOLUME_FAILED] = 4,
-		[VOLUME_DRAINING] = 5,
-		[VOLUME_GONE] = 0};
-	unsigned i;
-
-	if (rank[channel->state] > rank[sum->state])
-		sum->state = channel->state;
-	if (!sum->error[0])
-		memcpy(sum->error, channel->error, sizeof(sum->error));
-	sum->conn_count += channel->conn_count;
-	sum->conn_ready += channel->conn_ready;
-	sum->conn_misdirected += channel->conn_misdirected;
-	sum->heard_us = RTE_MAX(sum->heard_us, channel->heard_us);
-	sum->in_flight += channel->in_flight;
-	sum->in_flight_max += channel->in_flight_max;
-	sum->read_credit_mbufs += channel->read_credit_mbufs;
-	sum->read_credit_used_mbufs += channel->read_credit_used_mbufs;
-	sum->credit_granted_mbufs =
-		RTE_MAX(sum->credit_granted_mbufs, channel->credit_granted_mbufs);
-	sum->credit_wanted_mbufs = RTE_MAX(sum->credit_wanted_mbufs, channel->credit_wanted_mbufs);
-	sum->read_bytes_per_s += channel->read_bytes_per_s;
-	sum->read_delay_us = RTE_MAX(sum->read_delay_us, channel->read_delay_us);
-	for (i = 0; i < BLOCK_OP_COUNT; i++) {
-		sum->ops[i] += channel->ops[i];
-		sum->bytes[i] += channel->bytes[i];
-		sum->errors[i] += channel->errors[i];
-	}
-	sum->reconnects += channel->reconnects;
-	sum->replayed += channel->replayed;
-	sum->timeouts += channel->timeouts;
-	sum->protocol_errors += channel->protocol_errors;
-	sum->dirty_reconnects += channel->dirty_reconnects;
-	sum->unstable_bytes += channel->unstable_bytes;
-	sum->unstable_lost += channel->unstable_lost;
-	if (channel->oldest_us && (!sum->oldest_us || channel->oldest_us < sum->oldest_us))
-		sum->oldest_us = channel->oldest_us;
-	sum->events_lost += channel->events_lost;
-}
-
-void channels_info(const struct device *d, struct volume_info *out)
-{
-	struct volume_info channel;
-	unsigned i;
-
-	if (d->channel_count == 0) { /* its servers' names are still being resolved */
-		*out = (struct volume_info){.state = VOLUME_CONNECTING};
-		snprintf(out->name, sizeof(out->name), "%s", d->cfg.name);
-		return;
-	}
-	volume_info(d->channels[0].volume, out);
-	for (i = 1; i < d->channel_count; i++) {
-		volume_info(d->channels[i].volume, &channel);
-		info_add(out, &channel);
-	}
 }

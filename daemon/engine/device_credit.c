@@ -14,18 +14,19 @@
  */
 #include <string.h>
 #include <rte_common.h>
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/device_channel.h"
+#include "daemon/engine/device_steps.h"
 
 #define LOOK_US	  100000ull
 #define SHRINK_US 10000000ull /* it has wanted less for so long */
 #define GRAIN	  64u	      /* mbufs; a finer change is not worth a line in the log */
 
-static bool is_told(const struct engine_queue *q, const struct channel *ch)
+static bool is_told(const struct ports_queue *q, const struct channel *ch)
 {
 	return ch->credit_ticket == 0 || worker_done(q->worker, ch->credit_ticket);
 }
 
-static bool tell(const struct engine_queue *q, struct channel *ch, uint32_t mbufs)
+static bool tell(const struct ports_queue *q, struct channel *ch, uint32_t mbufs)
 {
 	const struct worker_cmd cmd = {.type = WORKER_CREDIT_SET, .a = ch->volume, .n = mbufs};
 
@@ -35,22 +36,22 @@ static bool tell(const struct engine_queue *q, struct channel *ch, uint32_t mbuf
 	return true;
 }
 
-static void grant(struct engine *e, const struct device *d, struct channel *ch, uint32_t mbufs)
+static void grant(struct devices *ds, const struct device *d, struct channel *ch, uint32_t mbufs)
 {
-	ch->quota = mbufs;
-	channel_limits(e, d, ch);
-	engine_floor_update(e, d->port, ch->queue, "read credits changed");
+	ch->share.quota = mbufs;
+	channel_limits(ds, d, ch);
+	ports_floor_update(ds->ports, d->port, ch->share.queue, "read credits changed");
 }
 
 /* As far as there is room; a step too small is not made. */
-static void grow(struct engine *e, const struct device *d, struct channel *ch, uint32_t want)
+static void grow(struct devices *ds, const struct device *d, struct channel *ch, uint32_t want)
 {
-	uint32_t mbufs = RTE_MIN(want, engine_quota_room(e, d, ch));
+	uint32_t mbufs = RTE_MIN(want, budget_room(ds->budget, &ch->share, d->quota));
 
-	if (mbufs <= ch->quota + ch->quota / 8)
+	if (mbufs <= ch->share.quota + ch->share.quota / 8)
 		return;
-	grant(e, d, ch, mbufs);
-	tell(&e->ports[d->port].queues[ch->queue], ch, mbufs);
+	grant(ds, d, ch, mbufs);
+	tell(ports_queue(ds->ports, d->port, ch->share.queue), ch, mbufs);
 }
 
 /* Wants the least while nothing is read. */
@@ -69,9 +70,9 @@ static uint32_t wanted(
 }
 
 static void channel_look(
-	struct engine *e, const struct device *d, struct channel *ch, uint64_t now_us)
+	struct devices *ds, const struct device *d, struct channel *ch, uint64_t now_us)
 {
-	const struct engine_queue *q = &e->ports[d->port].queues[ch->queue];
+	const struct ports_queue *q = ports_queue(ds->ports, d->port, ch->share.queue);
 	struct volume_info info;
 	uint32_t want;
 
@@ -83,27 +84,27 @@ static void channel_look(
 		if (info.is_over_credit)
 			return;
 		ch->is_shrinking = false;
-		grant(e, d, ch, ch->told);
-	} else if (ch->told != ch->quota) {
-		tell(q, ch, ch->quota);
-	} else if (want > ch->quota + ch->quota / 8) {
-		grow(e, d, ch, want);
-	} else if (want >= ch->quota - ch->quota / 4) {
+		grant(ds, d, ch, ch->told);
+	} else if (ch->told != ch->share.quota) {
+		tell(q, ch, ch->share.quota);
+	} else if (want > ch->share.quota + ch->share.quota / 8) {
+		grow(ds, d, ch, want);
+	} else if (want >= ch->share.quota - ch->share.quota / 4) {
 		ch->low_us = now_us;
 	} else if (now_us - ch->low_us > SHRINK_US) {
 		ch->is_shrinking = tell(q, ch, want);
 	}
 }
 
-void engine_credit_poll(struct engine *e, uint64_t now_us)
+void devices_credit_poll(struct devices *ds, uint64_t now_us)
 {
-	if (now_us < e->credit_due_us)
+	if (now_us < ds->credit_due_us)
 		return;
-	e->credit_due_us = now_us + LOOK_US;
+	ds->credit_due_us = now_us + LOOK_US;
 	for (unsigned i = 0; i < VOLUME_MAX; i++) {
-		struct device *d = &e->devices[i];
+		struct device *d = &ds->list[i];
 
 		for (unsigned k = 0; d->step == STEP_SERVE && k < d->channel_count; k++)
-			channel_look(e, d, &d->channels[k], now_us);
+			channel_look(ds, d, &d->channels[k], now_us);
 	}
 }

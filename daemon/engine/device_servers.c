@@ -21,47 +21,25 @@
 #include <stdio.h>
 #include <string.h>
 #include "config/log.h"
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/device_channel.h"
+#include "daemon/engine/device_steps.h"
 
 #define NAMES_MS_MAX 15000
 #define GRACE_MS     2000
-#define LOOK_US	     200000u   /* between two looks whether a device still has a connection */
-#define AGAIN_US_MIN 2000000u  /* between two look-ups for a device without one */
+#define LOOK_US	     200000u  /* between two looks whether a device still has a connection */
+#define AGAIN_US_MIN 2000000u /* between two look-ups for a device without one */
 #define AGAIN_US_MAX 30000000u
 
 /* ---- ports ---- */
 
-static bool prefix_has(const struct net_addr *a, const struct net_ip *ip)
-{
-	unsigned bytes = a->prefix_bits / 8, bits = a->prefix_bits % 8;
-
-	if (a->ip.family != ip->family || memcmp(a->ip.addr, ip->addr, bytes) != 0)
-		return false;
-	return bits == 0 || ((a->ip.addr[bytes] ^ ip->addr[bytes]) >> (8 - bits)) == 0;
-}
-
-/* 2: in a network of the port; 1: by its gateway; 0: not. */
-static unsigned port_reaches(const struct engine_port *p, const struct net_ip *ip)
-{
-	unsigned best = 0, k;
-
-	for (k = 0; k < p->addr_count; k++) {
-		if (prefix_has(&p->addrs[k], ip))
-			return 2;
-		if (p->addrs[k].gateway.family == ip->family)
-			best = 1;
-	}
-	return best;
-}
-
 /* The port whose subnet holds @ip, else the first with a gateway for its family, else -1. */
-static int port_choose(const struct engine *e, const struct net_ip *ip)
+static int port_choose(const struct devices *ds, const struct net_ip *ip)
 {
 	unsigned best = 0, i;
 	int port = -1;
 
-	for (i = 0; i < e->port_count; i++) {
-		unsigned how = port_reaches(&e->ports[i], ip);
+	for (i = 0; i < ports_count(ds->ports); i++) {
+		unsigned how = ports_reach(ds->ports, i, ip);
 
 		if (how > best) {
 			best = how;
@@ -86,7 +64,7 @@ static void answer_keep(struct device *d, unsigned uri, const struct resolver_an
 			d->plan->uris[uri].host, answer->error.text);
 }
 
-static void names_ask(struct engine *e, struct device *d, uint64_t now_us)
+static void names_ask(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	struct device_names *n = &d->names;
 	struct net_ip ip;
@@ -101,36 +79,36 @@ static void names_ask(struct engine *e, struct device *d, uint64_t now_us)
 			continue;
 		}
 		n->has_name = true;
-		n->ticket[i] = resolver_ask(e->resolver, host);
+		n->ticket[i] = resolver_ask(ds->resolver, host);
 		if (n->ticket[i] == 0)
 			error_set(&n->why[i], 0, "too many names are being looked up");
 	}
 }
 
-static void names_give_up(struct engine *e, struct device *d, const char *why)
+static void names_give_up(struct devices *ds, struct device *d, const char *why)
 {
 	struct resolver_answer answer;
 
 	for (unsigned i = 0; i < d->cfg.uri_count; i++) {
 		if (d->names.ticket[i] == 0)
 			continue;
-		resolver_give_up(e->resolver, d->names.ticket[i], why, &answer);
+		resolver_give_up(ds->resolver, d->names.ticket[i], why, &answer);
 		answer_keep(d, i, &answer);
 	}
 }
 
-int engine_names_begin(struct engine *e, struct device *d, uint64_t now_us, struct error *err)
+int device_names_begin(struct devices *ds, struct device *d, uint64_t now_us, struct error *err)
 {
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < d->cfg.uri_count; i++)
 		rc = nbd_uri_parse(d->cfg.uris[i], &d->plan->uris[i], err);
 	if (rc == 0)
-		names_ask(e, d, now_us);
+		names_ask(ds, d, now_us);
 	return rc;
 }
 
-bool engine_names_done(struct engine *e, struct device *d, uint64_t now_us)
+bool device_names_done(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	struct device_names *n = &d->names;
 	struct resolver_answer answer;
@@ -138,7 +116,7 @@ bool engine_names_done(struct engine *e, struct device *d, uint64_t now_us)
 	bool is_waiting = false;
 
 	for (unsigned i = 0; i < d->cfg.uri_count; i++) {
-		if (n->ticket[i] && resolver_take(e->resolver, n->ticket[i], &answer))
+		if (n->ticket[i] && resolver_take(ds->resolver, n->ticket[i], &answer))
 			answer_keep(d, i, &answer);
 		is_waiting |= n->ticket[i] != 0;
 		if (n->ticket[i] == 0 && n->ips[i].count)
@@ -146,17 +124,17 @@ bool engine_names_done(struct engine *e, struct device *d, uint64_t now_us)
 	}
 	if (is_waiting && now_us < n->since_us + ms * 1000)
 		return false;
-	names_give_up(e, d, "the name server does not answer");
+	names_give_up(ds, d, "the name server does not answer");
 	return true;
 }
 
-void engine_names_end(struct engine *e, struct device *d)
+void device_names_end(struct devices *ds, struct device *d)
 {
 	struct resolver_answer answer;
 
 	for (unsigned i = 0; i < VOLUME_URI_MAX; i++) {
 		if (d->names.ticket[i])
-			resolver_give_up(e->resolver, d->names.ticket[i], "", &answer);
+			resolver_give_up(ds->resolver, d->names.ticket[i], "", &answer);
 		d->names.ticket[i] = 0;
 	}
 }
@@ -173,19 +151,19 @@ static void left_out(const struct device *d, unsigned uri, const struct net_ip *
 }
 
 static const char *why_not(
-	const struct engine *e, unsigned port, const struct net_ip *ip, unsigned count)
+	const struct devices *ds, unsigned port, const struct net_ip *ip, unsigned count)
 {
-	int other = port_choose(e, ip);
+	int other = port_choose(ds, ip);
 
 	if (other < 0)
 		return "no port reaches it: give a port an address in its network, or a gateway";
-	if (port_reaches(&e->ports[port], ip) == 0)
+	if (ports_reach(ds->ports, port, ip) == 0)
 		return "another port reaches it, and a volume uses one port";
 	return count == VOLUME_SERVER_MAX ? "there are too many addresses" : NULL;
 }
 
 /* What @port reaches of all addresses. @is_told: what is left out is logged. */
-static void list_make(const struct engine *e, const struct device *d, unsigned port, bool is_told,
+static void list_make(const struct devices *ds, const struct device *d, unsigned port, bool is_told,
 	struct volume_servers *out)
 {
 	const struct device_names *n = &d->names;
@@ -196,7 +174,7 @@ static void list_make(const struct engine *e, const struct device *d, unsigned p
 			log_warn("volume %s: %s is left out: %s", d->cfg.name,
 				d->plan->uris[i].host, n->why[i].text);
 		for (unsigned k = 0; k < n->ips[i].count; k++) {
-			const char *why = why_not(e, port, &n->ips[i].ip[k], out->count);
+			const char *why = why_not(ds, port, &n->ips[i].ip[k], out->count);
 
 			if (!why)
 				out->list[out->count++] = (struct volume_server){
@@ -207,7 +185,7 @@ static void list_make(const struct engine *e, const struct device *d, unsigned p
 	}
 }
 
-int engine_servers_choose(struct engine *e, struct device *d, struct error *err)
+int device_servers_choose(struct devices *ds, struct device *d, struct error *err)
 {
 	const struct device_names *n = &d->names;
 	int port = -1, unknown = -1;
@@ -216,7 +194,7 @@ int engine_servers_choose(struct engine *e, struct device *d, struct error *err)
 		if (n->ips[i].count == 0 && unknown < 0)
 			unknown = (int)i;
 		for (unsigned k = 0; port < 0 && k < n->ips[i].count; k++)
-			port = port_choose(e, &n->ips[i].ip[k]);
+			port = port_choose(ds, &n->ips[i].ip[k]);
 	}
 	if (port < 0 && unknown >= 0)
 		return error_set(err, -EHOSTUNREACH,
@@ -227,7 +205,7 @@ int engine_servers_choose(struct engine *e, struct device *d, struct error *err)
 			"no port reaches %s: give a port an address in its network, or a gateway",
 			d->plan->uris[0].host);
 	d->port = (unsigned)port;
-	list_make(e, d, d->port, true, &d->plan->servers);
+	list_make(ds, d, d->port, true, &d->plan->servers);
 	return 0;
 }
 
@@ -253,24 +231,24 @@ static void list_log(const struct device *d, const struct volume_servers *server
 	log_info("volume %s: its names now have the addresses %s", d->cfg.name, line);
 }
 
-static void list_post(struct engine *e, struct device *d)
+static void list_post(struct devices *ds, struct device *d)
 {
 	struct device_names *n = &d->names;
 	struct volume_servers now;
 
-	list_make(e, d, d->port, false, &now);
-	if (now.count == 0 || !channels_done(e, d))
+	list_make(ds, d, d->port, false, &now);
+	if (now.count == 0 || !channels_done(ds, d))
 		return; /* the worker may still be reading n->servers */
 	if (memcmp(&now, n->servers.count ? &n->servers : &d->plan->servers, sizeof(now)) != 0)
 		list_log(d, &now);
 	n->servers = now;
 	/* Also if it is the same: the worker did not take the last one if it was connected at that
 	 * moment. */
-	channel_post(e, d, &d->channels[0],
+	channel_post(ds, d, &d->channels[0],
 		(struct worker_cmd){.type = WORKER_SERVERS_SET, .b = &n->servers});
 }
 
-void engine_servers_follow(struct engine *e, struct device *d, uint64_t now_us)
+void device_servers_follow(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	struct device_names *n = &d->names;
 
@@ -278,7 +256,7 @@ void engine_servers_follow(struct engine *e, struct device *d, uint64_t now_us)
 		return;
 	n->look_us = now_us + LOOK_US;
 	if (has_connection(d)) {
-		engine_names_end(e, d);
+		device_names_end(ds, d);
 		n->is_asking = false;
 		n->again_us = 0;
 		n->pause_us = AGAIN_US_MIN;
@@ -287,13 +265,13 @@ void engine_servers_follow(struct engine *e, struct device *d, uint64_t now_us)
 	if (!n->is_asking) {
 		if (now_us < n->again_us)
 			return;
-		names_ask(e, d, now_us);
+		names_ask(ds, d, now_us);
 		n->is_asking = true;
 	}
-	if (!engine_names_done(e, d, now_us))
+	if (!device_names_done(ds, d, now_us))
 		return;
 	n->is_asking = false;
 	n->again_us = now_us + n->pause_us;
 	n->pause_us = n->pause_us * 2 < AGAIN_US_MAX ? n->pause_us * 2 : AGAIN_US_MAX;
-	list_post(e, d);
+	list_post(ds, d);
 }

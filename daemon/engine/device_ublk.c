@@ -17,13 +17,14 @@
 #include <string.h>
 #include "config/log.h"
 #include "dataplane/dma.h"
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/device_channel.h"
+#include "daemon/engine/device_steps.h"
 
-#define WATCH_US	  5000000
-#define PAGE_BYTES	  4096u
-#define SLOW_MS_MAX	  60000u /* between two answers of a slow server: clients wait for 120 s */
+#define WATCH_US    5000000
+#define PAGE_BYTES  4096u
+#define SLOW_MS_MAX 60000u /* between two answers of a slow server: clients wait for 120 s */
 
-int engine_ublk_shape(struct device *d, const struct ublk_state *recover, struct error *err)
+int device_ublk_shape(struct device *d, const struct ublk_state *recover, struct error *err)
 {
 	struct ublk_features f;
 	int rc;
@@ -42,7 +43,7 @@ int engine_ublk_shape(struct device *d, const struct ublk_state *recover, struct
 	return 0;
 }
 
-int engine_ublk_staging(
+int device_ublk_staging(
 	const struct device *d, struct channel *ch, struct volume_config *vc, struct error *err)
 {
 	if (!d->is_user_copy)
@@ -61,7 +62,7 @@ static bool is_server_slow(const struct volume_info *info)
 	return info->in_flight > 0 && info->conn_ready > 0;
 }
 
-bool engine_ublk_silent(const struct device *d, uint64_t now_us, uint64_t ms)
+bool device_ublk_silent(const struct device *d, uint64_t now_us, uint64_t ms)
 {
 	struct volume_info info;
 	uint64_t patience_ms = ms, since_us;
@@ -73,7 +74,7 @@ bool engine_ublk_silent(const struct device *d, uint64_t now_us, uint64_t ms)
 	return now_us > since_us + patience_ms * 1000;
 }
 
-int engine_ublk_start_late(struct device *d, uint64_t ms)
+int device_ublk_start_late(struct device *d, uint64_t ms)
 {
 	struct volume_info info;
 
@@ -86,18 +87,18 @@ int engine_ublk_start_late(struct device *d, uint64_t ms)
 		(unsigned)(ms / 1000));
 }
 
-static void state_write(const struct engine *e, struct device *d)
+static void state_write(const struct devices *ds, struct device *d)
 {
 	struct error err = {""};
 
 	d->state.dev_id = ublk_dev_id(d->ublk);
 	d->state.volume = d->cfg;
-	if (ublk_state_write(e->cfg.run_dir, &d->state, &err))
+	if (ublk_state_write(ds->cfg->run_dir, &d->state, &err))
 		log_warn("volume %s: should this daemon die, its device is lost: %s", d->cfg.name,
 			err.text);
 }
 
-int engine_ublk_make(struct engine *e, struct device *d, const struct block_limits *limits)
+int device_ublk_make(struct devices *ds, struct device *d, const struct block_limits *limits)
 {
 	uint32_t io_bytes = RTE_MIN(limits->io_bytes_max, d->cfg.io_bytes_max) & ~(PAGE_BYTES - 1);
 	unsigned i;
@@ -134,11 +135,11 @@ int engine_ublk_make(struct engine *e, struct device *d, const struct block_limi
 	d->state.io_bytes_max = uc.io_bytes_max;
 	d->state.user_copy = uc.user_copy;
 	d->state.limits = *limits;
-	state_write(e, d);
+	state_write(ds, d);
 	return 0;
 }
 
-void engine_ublk_watch(struct device *d, uint64_t now_us)
+void device_ublk_watch(struct device *d, uint64_t now_us)
 {
 	char now[sizeof(d->scheduler)];
 
@@ -156,7 +157,7 @@ void engine_ublk_watch(struct device *d, uint64_t now_us)
 }
 
 /* What is less than it could be, in one line. */
-void engine_ublk_degraded(const struct device *d, const char *scheduler, char *out, size_t bytes)
+void device_ublk_degraded(const struct device *d, const char *scheduler, char *out, size_t bytes)
 {
 	bool is_wrong = scheduler[0] && strcmp(scheduler, "none") != 0;
 
@@ -164,7 +165,7 @@ void engine_ublk_degraded(const struct device *d, const char *scheduler, char *o
 		is_wrong ? scheduler : "", is_wrong && d->degraded[0] ? "; " : "", d->degraded);
 }
 
-bool engine_ublk_may_stay(const struct device *d)
+bool device_ublk_may_stay(const struct device *d)
 {
 	struct ublk_info info;
 
@@ -181,7 +182,7 @@ static void buffers_give_up(struct device *d)
 		d->channels[i].buf = NULL;
 }
 
-void engine_ublk_end(struct engine *e, struct device *d)
+void device_ublk_end(struct devices *ds, struct device *d)
 {
 	struct error err = {""};
 	int id = ublk_dev_id(d->ublk);
@@ -198,5 +199,5 @@ void engine_ublk_end(struct engine *e, struct device *d)
 		buffers_give_up(d);
 	if (ublk_destroy(d->ublk, &err))
 		log_warn("volume %s: %s", d->cfg.name, err.text);
-	ublk_state_remove(e->cfg.run_dir, id);
+	ublk_state_remove(ds->cfg->run_dir, id);
 }

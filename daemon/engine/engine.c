@@ -1,241 +1,32 @@
 /*
- * engine.c - ports, workers and volumes as one thing the control thread can operate
+ * engine.c - ports, budget and devices as one thing the control thread can operate
  *
- * Start-up in the only order that works: open a port (which settles its ring sizes), compute the
- * pools from them, set the queues up on the pools, start the port, arm the reserve, start a worker
- * on each queue. From then on the memory is fixed and the engine only moves volumes along
- * (device.c). Tear-down is the same list backwards.
+ * Three objects, each of which knows those before it: the budget computes (budget.c), the ports
+ * have what it computed and the workers (ports.c), the devices post to the workers and take their
+ * shares of the budget (devices.c). Here they are made, polled in turn, and taken down. Started
+ * once and for all is what needs memory; from then on the engine only moves volumes along.
  *
  * Everything here runs on the control thread.
  */
 #include "daemon/engine/engine.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <rte_mbuf.h>
-#include "config/log.h"
-#include "daemon/engine/engine_impl.h"
 #include "dataplane/dma.h"
-#include "dataplane/handover.h"
 
-/* ---- addresses of a port ---- */
-
-void engine_gateway_set(
-	struct net_addr *a, const struct config_port *cfg, const struct host_iface *iface)
-{
-	const char *text = a->ip.family == AF_INET ? cfg->gateway : cfg->gateway6;
-	const struct host_addr *known =
-		a->ip.family == AF_INET ? &iface->gateway : &iface->gateway6;
-
-	if (text[0] && inet_pton(a->ip.family, text, a->gateway.addr) == 1)
-		a->gateway.family = a->ip.family;
-	else if (known->family == a->ip.family) {
-		a->gateway.family = known->family;
-		memcpy(a->gateway.addr, known->addr, sizeof(known->addr));
-	}
-}
-
-/* From the file if it names any, else what the kernel interface carries. */
-static int addrs_collect(struct engine_port *p, struct error *err)
-{
-	const struct config_port *cfg = p->cfg;
-	unsigned i;
-
-	for (i = 0; i < cfg->address_count && p->addr_count < NET_ADDR_MAX; i++) {
-		struct net_addr *a = &p->addrs[p->addr_count];
-
-		if (config_cidr_parse(cfg->address[i], &a->ip.family, a->ip.addr, &a->prefix_bits))
-			return error_set(err, -EINVAL, "port %s: address %s is not CIDR", cfg->name,
-				cfg->address[i]);
-		p->addr_count++;
-	}
-	for (i = 0; !cfg->address_count && i < p->iface.addr_count && p->addr_count < NET_ADDR_MAX;
-		i++) {
-		struct net_addr *a = &p->addrs[p->addr_count++];
-
-		a->ip.family = p->iface.addrs[i].family;
-		a->prefix_bits = p->iface.addrs[i].prefix_bits;
-		memcpy(a->ip.addr, p->iface.addrs[i].addr, sizeof(a->ip.addr));
-	}
-	if (!p->addr_count)
-		return error_set(err, -EINVAL,
-			"port %s has no address: write `address: 192.0.2.2/24` under it in the "
-			"configuration",
-			cfg->name);
-	for (i = 0; i < p->addr_count; i++)
-		engine_gateway_set(&p->addrs[i], cfg, &p->iface);
-	return 0;
-}
-
-/* ---- start-up ---- */
-
-static int port_bring_up(struct engine *e, unsigned idx, struct error *err)
-{
-	struct engine_port *p = &e->ports[idx];
-	unsigned q;
-	int rc;
-
-	if (p->cfg->kind != DEVICE_PCI)
-		host_iface_read(p->cfg->device, &p->iface, NULL);
-	rc = addrs_collect(p, err);
-	if (rc)
-		return rc;
-	p->queue_count = p->cfg->queues ? p->cfg->queues : 1;
-	rc = port_open(p->cfg, idx, (uint16_t)p->queue_count, &p->port, err);
-	if (!rc)
-		p->stack_mtu = port_facts(p->port)->mtu;
-	if (!rc)
-		rc = engine_exception_open(p, idx, err);
-	if (!rc)
-		rc = engine_pools_create(e, p, idx, err);
-	for (q = 0; !rc && q < p->queue_count; q++)
-		rc = port_queue_setup(p->port, (uint16_t)q, p->queues[q].rx, err);
-	if (!rc)
-		rc = port_start(p->port, err);
-	for (q = 0; !rc && q < p->queue_count; q++) {
-		engine_floor_update(e, idx, q, "at start");
-		reserve_arm(p->queues[q].rx);
-		reserve_arm(p->queues[q].hdr);
-	}
-	return rc;
-}
-
-/* Worker @n of the daemon: the core the file says, else from the last one down of those we may use;
- * the first is left to the control thread where there is more than one. -1: not pinned. */
-static int worker_cpu(const struct config_port *cfg, unsigned queue, unsigned n)
-{
-	uint16_t cpus[HOST_CPU_MAX];
-	unsigned count = host_cpus(cpus, HOST_CPU_MAX);
-
-	if (queue < cfg->cpu_count)
-		return cfg->cpu[queue];
-	return count > 1 ? cpus[count - 1 - n % count] : -1;
-}
-
-/*
- * A worker's TCP ports, for as long as it lives: the kernel's stack must not use one on which ours
- * may still wait in TIME-WAIT, and given back with each volume it would hand it out again at once.
- * Where several workers share a port they also tell whose a packet is.
- */
-static void local_ports_take(struct engine_port *p, unsigned queue, struct worker_config *wc)
-{
-	struct engine_queue *q = &p->queues[queue];
-	uint16_t port;
-
-	while (q->port_fd_count < LOCAL_PORT_MAX) {
-		int fd = engine_local_port_take(&port);
-
-		if (fd < 0)
-			break; /* the kernel has no more to give; the workers have what they have */
-		q->port_fds[q->port_fd_count++] = fd;
-		if (p->handover)
-			handover_port_add(p->handover, port, queue);
-		wc->local_ports[wc->local_port_count++] = port;
-	}
-}
-
-static int worker_make(
-	struct engine *e, struct engine_port *p, unsigned q, unsigned idx, struct error *err)
-{
-	struct worker_config wc = {
-		.idx = idx,
-		.cpu = worker_cpu(p->cfg, q, idx),
-		.port = p->port,
-		.queue = (uint16_t)q,
-		.handover = p->handover,
-		.siblings = p->workers,
-		.conn_max = p->queues[q].conn_max,
-		.rx_pool = p->queues[q].rx,
-		.hdr_pool = p->queues[q].hdr,
-		.ext_pool = p->queues[q].ext,
-		.exception = p->exception ? exception_queue(p->exception, q) : NULL,
-		.addr_count = p->addr_count,
-		.rules = &e->rules,
-	};
-
-	memcpy(wc.addrs, p->addrs, sizeof(wc.addrs));
-	local_ports_take(p, q, &wc);
-	p->queues[q].worker = p->workers[q] = worker_create(&wc, err);
-	return p->workers[q] ? 0 : -ENOMEM;
-}
-
-/* Does the kernel have one of the port's addresses on the interface we share with it? */
-static bool kernel_has_address(const struct engine_port *p)
-{
-	for (unsigned i = 0; i < p->addr_count; i++)
-		for (unsigned k = 0; k < p->iface.addr_count; k++)
-			if (p->addrs[i].ip.family == p->iface.addrs[k].family &&
-				memcmp(p->addrs[i].ip.addr, p->iface.addrs[k].addr,
-					sizeof(p->addrs[i].ip.addr)) == 0)
-				return true;
-	return false;
-}
-
-/*
- * Under af_packet the kernel hears our packets too, and resets our connections if it has our
- * address. It may be given the address later, so the guard is wanted always, and needed only where
- * it has it now.
- */
-static int guard_make(struct engine_port *p, struct error *err)
-{
-	uint16_t ports[WORKER_MAX * LOCAL_PORT_MAX];
-	struct error why = {""};
-	unsigned count = 0;
-
-	if (p->cfg->kind != DEVICE_AF_PACKET)
-		return 0;
-	for (unsigned q = 0; q < p->queue_count; q++) {
-		const struct worker_config *wc = worker_config(p->queues[q].worker);
-
-		memcpy(ports + count, wc->local_ports, wc->local_port_count * sizeof(ports[0]));
-		count += wc->local_port_count;
-	}
-	p->guard = host_guard_create(p->cfg->device, ports, count, &why);
-	if (p->guard)
-		return 0;
-	if (!kernel_has_address(p)) {
-		log_info("port %s: %s; the kernel must not be given its addresses", p->cfg->name,
-			why.text);
-		return 0;
-	}
-	return error_set(err, -ENOTSUP,
-		"port %s: the kernel has its address and would reset its connections; %s; modprobe "
-		"nf_tables, or write an "
-		"`address:` under the port that the kernel has not",
-		p->cfg->name, why.text);
-}
-
-/* All are made before the first starts, for they look at one another. */
-static int workers_start(struct engine *e, unsigned idx, unsigned first, struct error *err)
-{
-	struct engine_port *p = &e->ports[idx];
-	unsigned q;
-	int rc = 0;
-
-	if (p->queue_count > 1) {
-		p->handover = handover_create(p->queue_count);
-		if (!p->handover)
-			return error_set(err, -ENOMEM, "out of memory");
-	}
-	for (q = 0; !rc && q < p->queue_count; q++)
-		rc = worker_make(e, p, q, first + q, err);
-	if (!rc)
-		rc = guard_make(p, err);
-	for (q = 0; !rc && q < p->queue_count; q++)
-		rc = worker_start(p->queues[q].worker, err);
-	return rc;
-}
+struct engine {
+	struct config cfg;
+	struct engine_facts facts;
+	struct clock clock;
+	struct budget *budget;
+	struct ports *ports;
+	struct devices *devices;
+};
 
 struct engine *engine_create(
 	const struct config *cfg, const struct engine_facts *facts, struct error *err)
 {
 	struct engine *e = calloc(1, sizeof(*e));
-	unsigned i, first = 0;
-	int rc = 0;
 
 	if (!e) {
 		error_set(err, -ENOMEM, "out of memory");
@@ -244,100 +35,123 @@ struct engine *engine_create(
 	e->cfg = *cfg;
 	e->facts = *facts;
 	dma_from_heap(facts->has_staging_in_heap);
-	engine_rules_of(cfg, &e->rules);
 	clock_init(&e->clock);
-	e->resolver = resolver_create(resolver_lookup, err);
-	if (!e->resolver) {
-		engine_destroy(e);
-		return NULL;
-	}
-	engine_shortage_start(e);
-	host_files_allow();
-	for (i = 0; !rc && i < cfg->port_count; i++) {
-		e->ports[i].cfg = &e->cfg.ports[i];
-		e->port_count = i + 1;
-		rc = port_bring_up(e, i, err);
-		if (!rc)
-			rc = workers_start(e, i, first, err);
-		first += e->ports[i].queue_count;
-	}
-	if (rc) {
-		engine_destroy(e);
-		return NULL;
-	}
-	engine_follow_start(e);
-	return e;
+	e->budget = budget_create(&e->cfg);
+	if (!e->budget)
+		error_set(err, -ENOMEM, "out of memory");
+	if (e->budget)
+		e->ports = ports_create(&e->cfg, e->budget, &e->clock, err);
+	if (e->ports)
+		e->devices = devices_create(&e->cfg, e->budget, e->ports, &e->clock, err);
+	if (e->devices)
+		return e;
+	engine_destroy(e);
+	return NULL;
 }
 
-/* Workers first: they use the ports. Ports before pools: their rings hold mbufs of them. */
+/* Ports first: their workers use the devices' volumes, their rings hold the devices' staging. */
 void engine_destroy(struct engine *e)
 {
-	unsigned i, q;
-
 	if (!e)
 		return;
-	for (i = 0; i < e->port_count; i++) {
-		struct engine_port *p = &e->ports[i];
-
-		for (q = 0; q < p->queue_count; q++)
-			worker_join(p->queues[q].worker);
-		exception_stop(p->exception);
-		port_stop(p->port);
-		for (q = 0; q < p->queue_count; q++) {
-			worker_destroy(p->queues[q].worker);
-			while (p->queues[q].port_fd_count > 0)
-				close(p->queues[q].port_fds[--p->queues[q].port_fd_count]);
-		}
-		host_guard_destroy(p->guard);
-		handover_destroy(p->handover);
-		port_close(p->port);
-		exception_destroy(p->exception);
-		engine_pools_destroy(p);
-	}
-	host_follow_destroy(e->follow);
-	resolver_destroy(e->resolver);
-	engine_linger_poll(e, true);
+	ports_destroy(e->ports);
+	devices_destroy(e->devices);
+	budget_destroy(e->budget);
 	free(e);
 }
 
 void engine_poll(struct engine *e)
 {
-	struct volume_event ev[16];
-	unsigned i, q, n, k;
 	uint64_t now_us = clock_now_us(&e->clock);
 
-	for (i = 0; i < e->port_count; i++)
-		for (q = 0; q < e->ports[i].queue_count; q++) {
-			struct engine_queue *queue = &e->ports[i].queues[q];
-
-			backlog_poll(&queue->backlog, queue->worker);
-			n = worker_events(queue->worker, ev, RTE_DIM(ev));
-			for (k = 0; k < n; k++)
-				channels_event(e, &ev[k]);
-		}
-	resolver_clear(e->resolver);
-	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->devices[i].step != STEP_FREE)
-			device_poll(e, &e->devices[i], now_us);
-	engine_linger_poll(e, false);
-	engine_alarm_poll(e);
-	engine_follow_poll(e, now_us);
-	engine_credit_poll(e, now_us);
-	engine_shortage_poll(e, now_us);
+	ports_poll(e->ports, now_us);
+	devices_poll(e->devices, now_us);
 }
+
+uint64_t engine_now_us(struct engine *e)
+{
+	return clock_now_us(&e->clock);
+}
+
+struct budget *engine_budget(const struct engine *e)
+{
+	return e->budget;
+}
+
+struct ports *engine_ports(const struct engine *e)
+{
+	return e->ports;
+}
+
+struct devices *engine_devices(const struct engine *e)
+{
+	return e->devices;
+}
+
+const struct engine_facts *engine_facts(const struct engine *e)
+{
+	return &e->facts;
+}
+
+/* ---- of the objects ---- */
 
 bool engine_is_moving(const struct engine *e)
 {
-	unsigned i;
-
-	for (i = 0; i < VOLUME_MAX; i++)
-		if (e->devices[i].step != STEP_FREE && e->devices[i].step != STEP_RESOLVE &&
-			e->devices[i].step != STEP_SERVE)
-			return true;
-	return false;
+	return devices_are_moving(e->devices);
 }
 
 int engine_fd(const struct engine *e)
 {
-	return resolver_fd(e->resolver);
+	return devices_fd(e->devices);
+}
+
+int engine_attach(struct engine *e, const struct engine_attach *how, struct error *err)
+{
+	return devices_attach(e->devices, how, err);
+}
+
+int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
+	struct error *err)
+{
+	return devices_detach(e->devices, name, force, done, arg, err);
+}
+
+void engine_detach_all(struct engine *e, bool force)
+{
+	devices_detach_all(e->devices, force);
+}
+
+void engine_leave_all(struct engine *e, bool all)
+{
+	devices_leave_all(e->devices, all);
+}
+
+unsigned engine_device_count(const struct engine *e)
+{
+	return devices_count(e->devices);
+}
+
+const struct config_volume *engine_config(const struct engine *e, const char *name)
+{
+	return devices_config(e->devices, name);
+}
+
+bool engine_has(const struct engine *e, const char *name)
+{
+	return devices_config(e->devices, name) != NULL;
+}
+
+const char *engine_name_at(const struct engine *e, unsigned idx)
+{
+	return devices_name_at(e->devices, idx);
+}
+
+const char *engine_name_of_device(const struct engine *e, int dev_id)
+{
+	return devices_name_of(e->devices, dev_id);
+}
+
+int engine_protect_set(struct engine *e, const struct config *cfg)
+{
+	return ports_protect_set(e->ports, cfg);
 }

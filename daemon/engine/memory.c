@@ -15,7 +15,7 @@
 #include <string.h>
 #include <rte_malloc.h>
 #include "config/host/host.h"
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/engine_info.h"
 #include "dataplane/handover.h"
 
 #define PAGE_BYTES   4096u /* the smaller ones: they waste most */
@@ -51,24 +51,14 @@ static uint64_t queue_plan(
 	struct reserve_config rx, hdr;
 	uint64_t bytes = DRIVER_BYTES;
 
-	engine_pools_shape(cfg, f, has_exception, &rx, &hdr);
+	budget_pools_shape(cfg, f, has_exception, &rx, &hdr);
 	bytes += reserve_bytes_plan(&rx, PAGE_BYTES) + reserve_bytes_plan(&hdr, PAGE_BYTES);
-	bytes += engine_ext_pool_bytes();
+	bytes += ports_ext_pool_bytes();
 	if (!has_exception)
 		return bytes;
-	engine_exception_shape(f, &exception);
+	ports_exception_shape(f, &exception);
 	exception_pool_shape(&exception, &rx);
 	return bytes + reserve_bytes_plan(&rx, PAGE_BYTES);
-}
-
-/* A channel on each queue the volume may be spread over has its own. */
-static uint64_t staging_plan(const struct config_volume *v, unsigned queues)
-{
-	unsigned channels = v->connections ? RTE_MIN((unsigned)v->connections, queues) : queues;
-	uint64_t user = (uint64_t)USER_PIECES_TOTAL * USER_PIECE_BYTES;
-
-	return channels *
-	       (v->copy == COPY_USER ? user : (uint64_t)v->queue_depth * v->io_bytes_max);
 }
 
 static bool has_dma(const struct config *cfg)
@@ -92,7 +82,7 @@ static uint32_t plan_mib(const struct config *cfg, bool has_staging, unsigned sp
 		queues = RTE_MAX(queues, f.queues);
 	}
 	for (i = 0; has_staging && i < cfg->volume_count; i++)
-		bytes += staging_plan(&cfg->volumes[i], queues);
+		bytes += devices_staging_plan(&cfg->volumes[i], queues);
 	bytes += (uint64_t)spare_devices * QUEUE_DEPTH_DEFAULT * IO_BYTES_DEFAULT;
 	mib = (bytes + (HUGEPAGE_MIB << 20) - 1) / (HUGEPAGE_MIB << 20) * HUGEPAGE_MIB;
 	return (uint32_t)RTE_MIN(mib, (uint64_t)UINT32_MAX);
@@ -128,73 +118,35 @@ static void term_add(struct engine_memory *m, const char *name, uint64_t count, 
 	m->bytes += bytes;
 }
 
-static uint64_t pool_bytes(const struct engine_port *p, unsigned queue)
+static uint64_t pool_bytes(const struct ports_queue *q)
 {
-	const struct engine_queue *q = &p->queues[queue];
-	uint64_t bytes =
-		reserve_bytes(q->rx) + reserve_bytes(q->hdr) + reserve_foreign_bytes(q->ext);
-
-	return bytes +
-	       (p->exception ? reserve_bytes(exception_pool(exception_queue(p->exception, queue)))
-			     : 0);
-}
-
-static size_t channel_bytes(const struct device *d, const struct channel *ch)
-{
-	size_t bytes = volume_bytes(ch->volume) + (ch->bench ? bench_bytes(ch->bench) : 0);
-
-	/* The device's, and what its channels were made from, are counted with the first. */
-	if (ch == &d->channels[0])
-		bytes += sizeof(*d->plan) + (d->ublk ? ublk_bytes(d->ublk) : 0);
-	return bytes;
-}
-
-/* Channels on @queue of @port: how many, their staging, their tables. */
-static unsigned channels_on(
-	const struct engine *e, unsigned port, unsigned queue, uint64_t *staging, uint64_t *tables)
-{
-	unsigned i, k, count = 0;
-
-	*staging = *tables = 0;
-	for (i = 0; i < VOLUME_MAX; i++) {
-		const struct device *d = &e->devices[i];
-
-		for (k = 0; d->step != STEP_FREE && d->port == port && k < d->channel_count; k++) {
-			if (d->channels[k].queue != queue)
-				continue;
-			*staging += d->channels[k].buf ? d->channels[k].buf->bytes : 0;
-			*tables += channel_bytes(d, &d->channels[k]);
-			count++;
-		}
-	}
-	return count;
+	return reserve_bytes(q->rx) + reserve_bytes(q->hdr) + reserve_foreign_bytes(q->ext) +
+	       (q->exception ? reserve_bytes(q->exception) : 0);
 }
 
 void engine_memory_worker(const struct engine *e, unsigned pool_idx, struct engine_memory *out)
 {
-	unsigned port = 0, queue = pool_idx, channels;
-	const struct engine_port *p;
-	const struct engine_queue *q;
+	const struct budget_queue *b;
+	const struct ports_queue *q;
+	unsigned port = 0, queue = 0, channels;
 	uint64_t staging, tables;
+	bool is_there = ports_pool_at(engine_ports(e), pool_idx, &port, &queue);
 
-	assert(pool_idx < engine_pool_count(e));
-	while (queue >= e->ports[port].queue_count)
-		queue -= e->ports[port++].queue_count;
-	p = &e->ports[port];
-	q = &p->queues[queue];
-	channels = channels_on(e, port, queue, &staging, &tables);
+	assert(is_there);
+	b = budget_queue(engine_budget(e), port, queue);
+	q = ports_queue(engine_ports(e), port, queue);
+	channels = devices_memory(engine_devices(e), port, queue, &staging, &tables);
 	*out = (struct engine_memory){0};
-	term_add(out, "packets", q->total, reserve_bytes(q->rx));
+	term_add(out, "packets", b->total, reserve_bytes(q->rx));
 	term_add(out, "headers", HDR_POOL_COUNT, reserve_bytes(q->hdr));
 	term_add(out, "payload", EXT_POOL_COUNT, reserve_foreign_bytes(q->ext));
-	if (p->exception)
-		term_add(out, "exception", 1,
-			reserve_bytes(exception_pool(exception_queue(p->exception, queue))));
+	if (q->exception)
+		term_add(out, "exception", 1, reserve_bytes(q->exception));
 	term_add(out, "staging", channels, staging);
 	term_add(out, "volumes", channels, tables);
-	term_add(out, "connections", q->conn_max, net_bytes(q->conn_max));
+	term_add(out, "connections", b->conn_max, net_bytes(b->conn_max));
 	term_add(out, "worker", 1,
-		worker_bytes(q->conn_max) - net_bytes(q->conn_max) + THREAD_STACK_BYTES);
+		worker_bytes(b->conn_max) - net_bytes(b->conn_max) + THREAD_STACK_BYTES);
 }
 
 /* Bytes of DPDK's heaps: taken from the machine, and of that allocated. */
@@ -212,46 +164,43 @@ static void heap_read(uint64_t *total, uint64_t *used)
 	}
 }
 
-/* Of what malloc() has: what is no table of the engine's, a worker's, a volume's or a connection's.
- */
-static uint64_t libraries_bytes(const struct engine *e, uint64_t tables)
+/* What the queues take: of DPDK's heaps, and of libc's. */
+static void queues_read(const struct engine *e, uint64_t *heap, uint64_t *workers, uint64_t *tables)
 {
-	uint64_t all = host_memory_allocated(), known = tables;
-	unsigned i, q;
+	bool has_staging = engine_facts(e)->has_staging_in_heap;
+	unsigned port, queue;
+	uint64_t staging, some;
 
-	for (i = 0; i < e->port_count; i++)
-		for (q = 0; q < e->ports[i].queue_count; q++)
-			known += worker_bytes(e->ports[i].queues[q].conn_max);
-	return all > known ? all - known : 0;
+	*heap = *workers = *tables = 0;
+	for (unsigned i = 0; ports_pool_at(engine_ports(e), i, &port, &queue); i++) {
+		devices_memory(engine_devices(e), port, queue, &staging, &some);
+		*tables += some;
+		*heap += pool_bytes(ports_queue(engine_ports(e), port, queue)) +
+			 (has_staging ? staging : 0);
+		*workers += worker_bytes(budget_queue(engine_budget(e), port, queue)->conn_max);
+	}
 }
 
 void engine_memory_process(const struct engine *e, struct engine_memory *out)
 {
-	uint64_t total, used, known = 0, staging, tables, tables_all = 0, handover = 0,
-			      exceptions = 0, sockets = 0;
-	unsigned i, q;
+	uint64_t total, used, heap, workers, tables, own, all = host_memory_allocated();
+	struct ports_bytes ports;
 
-	for (i = 0; i < e->port_count; i++) {
-		const struct engine_port *p = &e->ports[i];
-
-		for (q = 0; q < p->queue_count; q++) {
-			channels_on(e, i, q, &staging, &tables);
-			tables_all += tables;
-			known += pool_bytes(p, q) + (e->facts.has_staging_in_heap ? staging : 0);
-		}
-		handover += p->handover ? handover_bytes(p->queue_count) : 0;
-		exceptions += p->exception ? p->queue_count : 0;
-		sockets += port_facts(p->port)->socket_bytes;
-	}
+	queues_read(e, &heap, &workers, &tables);
+	ports_bytes(engine_ports(e), &ports);
+	own = ports.tables + ports.handover + devices_bytes() + sizeof(struct config);
 	heap_read(&total, &used);
 	*out = (struct engine_memory){0};
-	term_add(out, "drivers", 1, used > known ? used - known : 0);
-	term_add(out, "sockets", 1, sockets);
+	term_add(out, "drivers", 1, used > heap ? used - heap : 0);
+	term_add(out, "sockets", 1, ports.sockets);
 	term_add(out, "free", 1, total - used);
-	term_add(out, "engine", 1, sizeof(*e) + handover);
-	term_add(out, "libraries", 1, libraries_bytes(e, tables_all + sizeof(*e) + handover));
-	term_add(out, "threads", OWN_THREADS + exceptions,
-		(OWN_THREADS + exceptions) * THREAD_STACK_BYTES);
+	term_add(out, "engine", 1, own);
+	/* Of what malloc() has: what is no table of ours, a worker's, a volume's or a connection's.
+	 */
+	own += workers + tables;
+	term_add(out, "libraries", 1, all > own ? all - own : 0);
+	term_add(out, "threads", OWN_THREADS + ports.exceptions,
+		(OWN_THREADS + ports.exceptions) * THREAD_STACK_BYTES);
 	term_add(out, "lcores", RTE_MAX_LCORE, LCORE_VAR_BYTES);
 	term_add(out, "program", 1, host_memory_files());
 	out->resident = host_memory_resident();

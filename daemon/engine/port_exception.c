@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "config/log.h"
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/ports_impl.h"
 
 static void off(struct engine_port *p, const char *why)
 {
@@ -73,7 +73,7 @@ static void iface_set_up(struct engine_port *p)
 	}
 }
 
-void engine_exception_shape(const struct port_facts *f, struct exception_config *out)
+void ports_exception_shape(const struct port_facts *f, struct exception_config *out)
 {
 	*out = (struct exception_config){
 		.mtu = f->mtu,
@@ -83,7 +83,7 @@ void engine_exception_shape(const struct port_facts *f, struct exception_config 
 	};
 }
 
-int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err)
+int ports_exception_open(struct engine_port *p, unsigned idx, struct error *err)
 {
 	const struct port_facts *f = port_facts(p->port);
 	struct exception_config cfg;
@@ -92,7 +92,7 @@ int engine_exception_open(struct engine_port *p, unsigned idx, struct error *err
 
 	if (!is_wanted(p))
 		return 0;
-	engine_exception_shape(f, &cfg);
+	ports_exception_shape(f, &cfg);
 	cfg.iface = p->exception_iface;
 	cfg.port_idx = idx;
 	if (p->cfg->exception_iface[0])

@@ -13,12 +13,12 @@
 #include <stdio.h>
 #include <string.h>
 #include "config/log.h"
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/ports_impl.h"
 
-#define NEIGH_BATCH   16
+#define NEIGH_BATCH 16
 /* Reading the kernel's interfaces takes at most a twentieth of the control thread's time. */
 #define FOLLOW_REST 20u
-#define LINK_US	      200000ull /* the NIC's link is looked at this often */
+#define LINK_US	    200000ull /* the NIC's link is looked at this often */
 
 static const char *iface_of(const struct engine_port *p)
 {
@@ -30,14 +30,14 @@ static const char *iface_of(const struct engine_port *p)
 static void post_all(struct engine_port *p, const struct worker_cmd *cmd)
 {
 	for (unsigned q = 0; q < p->queue_count; q++)
-		backlog_post(&p->queues[q].backlog, p->queues[q].worker, cmd);
+		backlog_post(&p->queues[q].backlog, p->queues[q].is.worker, cmd);
 }
 
 /* True while a worker may still read follow_addrs. */
 static bool is_posted(const struct engine_port *p)
 {
 	for (unsigned q = 0; q < p->queue_count; q++)
-		if (!backlog_done(&p->queues[q].backlog, p->queues[q].worker))
+		if (!backlog_done(&p->queues[q].backlog, p->queues[q].is.worker))
 			return true;
 	return false;
 }
@@ -54,9 +54,9 @@ static void mtu_set_back(const struct engine_port *p, const struct host_iface *n
 
 /* The longest datagram is a term of the sum: a larger MTU needs room in the pool, a smaller one
  * gives some back. */
-static void mtu_follow(struct engine *e, unsigned port, const struct host_iface *now)
+static void mtu_follow(struct ports *ps, unsigned port, const struct host_iface *now)
 {
-	struct engine_port *p = &e->ports[port];
+	struct engine_port *p = &ps->list[port];
 	uint16_t mtu_max = port_facts(p->port)->mtu;
 	struct worker_cmd cmd = {.type = WORKER_MTU_SET, .n = now->mtu};
 	struct error err = {""};
@@ -69,7 +69,7 @@ static void mtu_follow(struct engine *e, unsigned port, const struct host_iface 
 		mtu_set_back(p, now, mtu_max);
 		return;
 	}
-	if (!engine_mtu_fits(e, port, now->mtu, &err)) {
+	if (!budget_mtu_fits(ps->budget, port, now->mtu, &err)) {
 		log_warn("port %s: MTU stays at %u: %s", p->cfg->name, p->stack_mtu, err.text);
 		mtu_set_back(p, now, p->stack_mtu);
 		return;
@@ -77,8 +77,9 @@ static void mtu_follow(struct engine *e, unsigned port, const struct host_iface 
 	log_info(
 		"port %s: MTU %u -> %u, as on %s", p->cfg->name, p->stack_mtu, now->mtu, now->name);
 	p->stack_mtu = now->mtu;
+	budget_mtu_set(ps->budget, port, now->mtu);
 	for (unsigned q = 0; q < p->queue_count; q++)
-		engine_floor_update(e, port, q, "the MTU changed");
+		ports_floor_update(ps, port, q, "the MTU changed");
 	post_all(p, &cmd);
 }
 
@@ -119,7 +120,7 @@ static void addrs_of(
 	}
 	for (unsigned i = 0; i < out->count; i++) {
 		memset(&out->addrs[i].gateway, 0, sizeof(out->addrs[i].gateway));
-		engine_gateway_set(&out->addrs[i], p->cfg, now);
+		ports_gateway_set(&out->addrs[i], p->cfg, now);
 	}
 }
 
@@ -148,16 +149,16 @@ static bool addrs_follow(struct engine_port *p, const struct host_iface *now)
 
 /* ---- neighbours ---- */
 
-static void neigh_follow(struct engine *e, const struct host_neigh *n)
+static void neigh_follow(struct ports *ps, const struct host_neigh *n)
 {
 	struct worker_cmd cmd = {.type = WORKER_NEIGH_HINT, .ip = {.family = n->family}};
 
 	memcpy(cmd.ip.addr, n->addr, sizeof(cmd.ip.addr));
 	memcpy(cmd.mac, n->mac, sizeof(cmd.mac));
-	for (unsigned i = 0; i < e->port_count; i++)
+	for (unsigned i = 0; i < ps->count; i++)
 		for (unsigned q = 0;
-			e->ports[i].iface.index == n->index && q < e->ports[i].queue_count; q++)
-			if (!worker_post(e->ports[i].queues[q].worker, &cmd, NULL))
+			ps->list[i].iface.index == n->index && q < ps->list[i].queue_count; q++)
+			if (!worker_post(ps->list[i].queues[q].is.worker, &cmd, NULL))
 				break; /* only a hint: the worker resolves the neighbour itself */
 }
 
@@ -179,9 +180,9 @@ static void link_follow(struct engine_port *p)
 
 /* ---- all of it ---- */
 
-static void port_follow(struct engine *e, unsigned port)
+static void port_follow(struct ports *ps, unsigned port)
 {
-	struct engine_port *p = &e->ports[port];
+	struct engine_port *p = &ps->list[port];
 	struct host_iface now;
 
 	p->is_follow_due = false;
@@ -189,49 +190,50 @@ static void port_follow(struct engine *e, unsigned port)
 		return;
 	if (now.is_up != p->iface.is_up && p->iface.index)
 		log_info("port %s: %s is %s", p->cfg->name, now.name, now.is_up ? "up" : "down");
-	mtu_follow(e, port, &now);
+	mtu_follow(ps, port, &now);
 	p->is_follow_due = !addrs_follow(p, &now);
 	p->iface = now;
 }
 
 /* With many routes and addresses a reading takes long: then the next waits, and changes that come
  * meanwhile are one. */
-static void ports_follow(struct engine *e, uint64_t now_us)
+static void all_follow(struct ports *ps, uint64_t now_us)
 {
-	for (unsigned i = 0; i < e->port_count; i++)
-		if (e->ports[i].is_follow_due)
-			port_follow(e, i);
-	e->follow_due_us = now_us + FOLLOW_REST * (engine_now_us(e) - now_us);
+	for (unsigned i = 0; i < ps->count; i++)
+		if (ps->list[i].is_follow_due)
+			port_follow(ps, i);
+	ps->follow_due_us = now_us + FOLLOW_REST * (clock_now_us(ps->clock) - now_us);
 }
 
-void engine_follow_poll(struct engine *e, uint64_t now_us)
+void ports_follow_poll(struct ports *ps, uint64_t now_us)
 {
 	struct host_neigh neigh[NEIGH_BATCH];
-	bool has_changed = false, is_link_due = now_us >= e->link_due_us;
-	unsigned n = e->follow ? host_follow_read(e->follow, neigh, NEIGH_BATCH, &has_changed) : 0;
+	bool has_changed = false, is_link_due = now_us >= ps->link_due_us;
+	unsigned n =
+		ps->follow ? host_follow_read(ps->follow, neigh, NEIGH_BATCH, &has_changed) : 0;
 
 	for (unsigned i = 0; i < n; i++)
-		neigh_follow(e, &neigh[i]);
-	for (unsigned i = 0; i < e->port_count; i++) {
-		e->ports[i].is_follow_due |= has_changed;
+		neigh_follow(ps, &neigh[i]);
+	for (unsigned i = 0; i < ps->count; i++) {
+		ps->list[i].is_follow_due |= has_changed;
 		if (is_link_due)
-			link_follow(&e->ports[i]);
+			link_follow(&ps->list[i]);
 	}
 	if (is_link_due)
-		e->link_due_us = now_us + LINK_US;
-	if (now_us >= e->follow_due_us)
-		ports_follow(e, now_us);
+		ps->link_due_us = now_us + LINK_US;
+	if (now_us >= ps->follow_due_us)
+		all_follow(ps, now_us);
 }
 
-void engine_follow_start(struct engine *e)
+void ports_follow_start(struct ports *ps)
 {
 	struct error err = {""};
 
-	e->follow = host_follow_create(&err);
-	if (!e->follow)
+	ps->follow = host_follow_create(&err);
+	if (!ps->follow)
 		log_warn("%s", err.text);
-	for (unsigned i = 0; i < e->port_count; i++) {
-		e->ports[i].is_link_up = port_link_up(e->ports[i].port);
-		e->ports[i].is_follow_due = true;
+	for (unsigned i = 0; i < ps->count; i++) {
+		ps->list[i].is_link_up = port_link_up(ps->list[i].port);
+		ps->list[i].is_follow_due = true;
 	}
 }

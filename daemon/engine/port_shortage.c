@@ -5,11 +5,11 @@
  * of that is in slow_path.c.
  */
 #include "config/log.h"
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/ports_impl.h"
 
 #define LOOK_US 500000u
 
-void engine_shortage_start(struct engine *e)
+void ports_shortage_start(struct ports *ps)
 {
 	struct host_memory_want want;
 
@@ -19,11 +19,11 @@ void engine_shortage_start(struct engine *e)
 			 "traffic is never rationed");
 }
 
-static void tell(struct engine *e, bool is_short)
+static void tell(struct ports *ps, bool is_short)
 {
-	for (unsigned i = 0; i < e->port_count; i++)
-		if (e->ports[i].exception)
-			exception_ration(e->ports[i].exception, is_short);
+	for (unsigned i = 0; i < ps->count; i++)
+		if (ps->list[i].exception)
+			exception_ration(ps->list[i].exception, is_short);
 	if (is_short)
 		log_warn("the kernel is short of memory: other traffic on its way there is "
 			 "rationed");
@@ -31,9 +31,9 @@ static void tell(struct engine *e, bool is_short)
 		log_info("the kernel has memory again: other traffic is not rationed any more");
 }
 
-void engine_shortage_poll(struct engine *e, uint64_t now_us)
+void ports_shortage_poll(struct ports *ps, uint64_t now_us)
 {
-	struct engine_shortage *s = &e->shortage;
+	struct ports_shortage *s = &ps->shortage;
 	bool was_short = s->is.is_short;
 	struct host_memory_want want;
 
@@ -42,14 +42,13 @@ void engine_shortage_poll(struct engine *e, uint64_t now_us)
 	s->due_us = now_us + LOOK_US;
 	if (host_memory_want(&want) == 0 && shortage_update(&s->is, &want, now_us) != was_short) {
 		s->count += !was_short;
-		tell(e, !was_short);
+		tell(ps, !was_short);
 	}
 }
 
-enum engine_memory_state engine_kernel_memory(const struct engine *e, uint64_t *shortages)
+bool ports_is_short(const struct ports *ps, bool *is_known, uint64_t *times)
 {
-	*shortages = e->shortage.count;
-	if (!e->shortage.is.read_us)
-		return KERNEL_MEMORY_UNKNOWN;
-	return e->shortage.is.is_short ? KERNEL_MEMORY_SHORT : KERNEL_MEMORY_ENOUGH;
+	*times = ps->shortage.count;
+	*is_known = ps->shortage.is.read_us != 0;
+	return *is_known && ps->shortage.is.is_short;
 }

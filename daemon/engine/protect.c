@@ -3,15 +3,15 @@
  *
  * A worker's classifier holds them in a table of its own. They are made of the configuration's text
  * here, on the control thread, and the worker copies them between two bursts, so a packet meets the
- * old rules or the new ones. One set lies in the engine until every worker has copied it.
+ * old rules or the new ones. One set lies in the ports until every worker has copied it.
  */
 #include <errno.h>
 #include <string.h>
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/ports_impl.h"
 
 static_assert(PROTECT_MAX <= PROTECT_RULE_MAX, "every rule of the file fits a classifier");
 
-void engine_rules_of(const struct config *cfg, struct worker_rules *out)
+void ports_rules_of(const struct config *cfg, struct worker_rules *out)
 {
 	unsigned i;
 
@@ -28,20 +28,17 @@ void engine_rules_of(const struct config *cfg, struct worker_rules *out)
 	}
 }
 
-int engine_protect_set(struct engine *e, const struct config *cfg)
+int ports_protect_set(struct ports *ps, const struct config *cfg)
 {
-	const struct worker_cmd cmd = {.type = WORKER_RULES_SET, .a = &e->rules};
+	const struct worker_cmd cmd = {.type = WORKER_RULES_SET, .a = &ps->rules};
 	unsigned i, q;
 
-	for (i = 0; i < e->port_count; i++)
-		for (q = 0; q < e->ports[i].queue_count; q++)
-			if (!backlog_done(
-				    &e->ports[i].queues[q].backlog, e->ports[i].queues[q].worker))
+	for (i = 0; i < ps->count; i++)
+		for (q = 0; q < ps->list[i].queue_count; q++)
+			if (!backlog_done(&ps->list[i].queues[q].backlog,
+				    ps->list[i].queues[q].is.worker))
 				return -EAGAIN;
-	engine_rules_of(cfg, &e->rules);
-	for (i = 0; i < e->port_count; i++)
-		for (q = 0; q < e->ports[i].queue_count; q++)
-			backlog_post(
-				&e->ports[i].queues[q].backlog, e->ports[i].queues[q].worker, &cmd);
+	ports_rules_of(cfg, &ps->rules);
+	ports_post_all(ps, &cmd);
 	return 0;
 }

@@ -38,8 +38,8 @@
 #define WAIT_US_MAX  60000000u /* nobody's requests are held meanwhile */
 /* A predecessor that has let go of the lock is gone from the kernel by then. */
 #define FOREIGN_US 5000000u
-#define DEVICE_MAX   256
-#define ITEM_MAX     (2 * VOLUME_MAX) /* all an earlier daemon left, all the file names */
+#define DEVICE_MAX 256
+#define ITEM_MAX   (2 * VOLUME_MAX) /* all an earlier daemon left, all the file names */
 
 struct item {
 	struct takeover *owner;
@@ -49,7 +49,7 @@ struct item {
 	bool is_given_up; /* while attaching: what comes of it is the engine's business */
 	uint64_t retry_us;
 	uint32_t pause_us;
-	int foreign_pid; /* it serves the device … */
+	int foreign_pid;     /* it serves the device … */
 	uint64_t foreign_us; /* … since then at least; 0: nobody does */
 	struct error error;
 };

@@ -121,6 +121,12 @@ catches headers_not_self_contained_is_caught '^config/needs.h:1:.*uint64_t' "$ci
 fresh_tree
 echo 'struct twice { int a; };' >config/twice.h
 catches headers_without_guard_is_caught 'config/twice.h.*redefinition' "$ci/check-headers" "$tmp/tree"
+fresh_tree
+{ echo '#pragma once'; yes '/* a line */' | head -120; } >daemon/long.h
+for i in 1 2 3; do echo '#include "daemon/long.h"' >daemon/user$i.c; done
+passes headers_long_one_of_three_files_passes "$ci/check-headers" "$tmp/tree"
+echo '#include "daemon/long.h"' >daemon/user4.c
+catches headers_long_one_of_four_files_is_caught '^daemon/long.h: 121 lines' "$ci/check-headers" "$tmp/tree"
 
 commit() { # subject
     git -c user.name=t -c user.email=t@invalid commit -q --allow-empty -m "$1"

@@ -129,7 +129,7 @@ const char *world_step(void)
 {
 	static struct device_info info;
 
-	return engine_devices(world, &info, 1) ? info.step : "";
+	return engine_device_list(world, &info, 1) ? info.step : "";
 }
 
 bool world_until(const char *step, uint64_t us)

@@ -17,6 +17,9 @@
 #include <string.h>
 #include <cmocka.h>
 #include "daemon/engine/engine.h"
+#include "daemon/engine/engine_bench.h"
+#include "daemon/engine/engine_fault.h"
+#include "daemon/engine/engine_info.h"
 #include "nbd_client/ublk/ublk_state.h"
 #include "tests/unit/daemon/fake_host.h"
 #include "tests/unit/daemon/fake_port.h"

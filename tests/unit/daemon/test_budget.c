@@ -1,8 +1,7 @@
 /*
  * test_budget.c - what does not fit is refused, and the refusal says by how much
  *
- * The port and the worker are the test's own; the sum is the real one. No pool is made: what is
- * asked is whether a pool of so many mbufs would do.
+ * The budget computes and does nothing else, so all of it is real: no pool, port or worker is made.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -11,127 +10,139 @@
 #include <stddef.h>
 #include <string.h>
 #include <cmocka.h>
-#include "daemon/engine/engine_impl.h"
+#include "daemon/engine/budget.h"
 #include "tests/unit/between.h"
 
 #define MTU	  1500
 #define MTU_JUMBO 9000
 #define QUOTA	  1000
+#define PLENTY	  (1u << 20)
 
 static struct port_facts facts = {.mtu = MTU_JUMBO, .ring_mbufs = 256, .burst_mbufs = BURST_MAX};
+static struct config cfg;
+static struct budget *budget;
+static struct budget_share share; /* of the second queue */
 
-const struct port_facts *port_facts(const struct port *p)
+static void total_set(uint32_t total)
 {
-	(void)p;
-	return &facts;
-}
+	const struct budget_port port = {
+		.name = "port0", .facts = &facts, .queue_count = 2, .total = total};
 
-bool worker_post(struct worker *w, const struct worker_cmd *cmd, uint64_t *ticket)
-{
-	(void)w;
-	(void)cmd;
-	(void)ticket;
-	fail_msg("a question posts no command");
-	return false;
+	budget_port_set(budget, 0, &port);
+	budget_mtu_set(budget, 0, MTU);
 }
-
-bool worker_done(const struct worker *w, uint64_t ticket)
-{
-	(void)w;
-	(void)ticket;
-	return true;
-}
-
-static struct engine engine;
-static const struct config_port port_cfg = {.name = "port0"};
 
 /* One port with two queues and a volume on the second. */
-static int engine_new(void **state)
+static int budget_new(void **state)
 {
-	struct device *d = &engine.devices[0];
-	struct engine_port *p = &engine.ports[0];
-
 	(void)state;
-	memset(&engine, 0, sizeof(engine));
-	engine.cfg.reserve.size = -1;
-	engine.cfg.reserve.safety_pct = 100;
-	engine.port_count = 1;
-	p->cfg = &port_cfg;
-	p->queue_count = 2;
-	p->stack_mtu = MTU;
-	p->queues[0].total = p->queues[1].total = 1u << 20;
-	d->channel_count = 1;
-	d->channels[0].queue = 1;
-	d->channels[0].connections = 1;
-	d->channels[0].quota = QUOTA;
+	memset(&cfg, 0, sizeof(cfg));
+	cfg.reserve.size = -1;
+	cfg.reserve.safety_pct = 100;
+	budget = budget_create(&cfg);
+	if (!budget)
+		return -1;
+	total_set(PLENTY);
+	share = (struct budget_share){.queue = 1, .connections = 1, .quota = QUOTA};
+	budget_share_add(budget, &share);
 	return 0;
 }
 
-/* The smallest pool of @queue in which @mtu fits. */
-static uint32_t least(unsigned queue, uint16_t mtu)
+static int budget_end(void **state)
 {
-	uint32_t *total = &engine.ports[0].queues[queue].total, was = *total, low = 0, high = was;
+	(void)state;
+	budget_destroy(budget);
+	return 0;
+}
+
+static uint32_t need(unsigned queue)
+{
+	return budget_update(budget, 0, queue)->sum.total;
+}
+
+/* The smallest pools of the port in which @mtu fits. */
+static uint32_t least(uint16_t mtu)
+{
+	uint32_t low = 0, high = PLENTY;
 	struct error err;
 
 	while (low < high) {
-		*total = (low + high) / 2;
-		if (engine_mtu_fits(&engine, 0, mtu, &err))
-			high = *total;
+		total_set((low + high) / 2);
+		if (budget_mtu_fits(budget, 0, mtu, &err))
+			high = (low + high) / 2;
 		else
-			low = *total + 1;
+			low = (low + high) / 2 + 1;
 	}
-	*total = was;
+	total_set(PLENTY);
 	return low;
 }
 
 static void mtu_that_does_not_fit_is_refused_with_the_numbers(void **state)
 {
-	struct engine_queue *q = &engine.ports[0].queues[1];
-	uint32_t need = least(1, MTU_JUMBO);
+	uint32_t count = least(MTU_JUMBO);
 	char needed[64], has[64];
 	struct error err = {""};
 
 	(void)state;
-	q->total = need - 1;
-	snprintf(needed, sizeof(needed), "%u mbufs needed at an MTU of %u", need, MTU_JUMBO);
-	snprintf(has, sizeof(has), "pool of port0 has %u", need - 1);
-	assert_false(engine_mtu_fits(&engine, 0, MTU_JUMBO, &err));
+	total_set(count - 1);
+	snprintf(needed, sizeof(needed), "%u mbufs needed at an MTU of %u", count, MTU_JUMBO);
+	snprintf(has, sizeof(has), "pool of port0 has %u", count - 1);
+	assert_false(budget_mtu_fits(budget, 0, MTU_JUMBO, &err));
 	assert_non_null(strstr(err.text, needed));
 	assert_non_null(strstr(err.text, has));
-	assert_true(engine_mtu_fits(&engine, 0, MTU, &err));
-	q->total = need;
-	assert_true(engine_mtu_fits(&engine, 0, MTU_JUMBO, &err));
+	assert_true(budget_mtu_fits(budget, 0, MTU, &err));
+	total_set(count);
+	assert_true(budget_mtu_fits(budget, 0, MTU_JUMBO, &err));
 }
 
 static void mtu_must_fit_each_queue_with_its_volumes(void **state)
 {
-	struct error err;
+	uint32_t with = least(MTU);
 
 	(void)state;
-	assert_int_equal(least(1, MTU), least(0, MTU) + QUOTA);
-	engine.ports[0].queues[0].total = least(0, MTU_JUMBO) - 1;
-	assert_false(engine_mtu_fits(&engine, 0, MTU_JUMBO, &err));
+	assert_int_equal(need(1), need(0) + QUOTA);
+	assert_int_equal(with, need(1));
+	budget_share_del(&share); /* … to the first queue */
+	share.queue = 0;
+	budget_share_add(budget, &share);
+	assert_int_equal(least(MTU), with);
+	budget_share_del(&share);
+	assert_int_equal(least(MTU), with - QUOTA);
 }
 
 static void larger_mtu_needs_more(void **state)
 {
+	uint32_t small = need(0);
+
 	(void)state;
-	assert_true(least(0, MTU_JUMBO) > least(0, MTU));
+	assert_true(least(MTU_JUMBO) > least(MTU));
+	budget_mtu_set(budget, 0, MTU_JUMBO);
+	assert_true(need(0) > small);
+}
+
+static void floor_is_the_sum_and_never_more_than_the_pool(void **state)
+{
+	(void)state;
+	assert_int_equal(budget_update(budget, 0, 1)->floor, need(1));
+	share.connections = 3;
+	assert_int_equal(need(1), need(0) + 3 * QUOTA);
+	total_set(need(0) + QUOTA);
+	assert_int_equal(budget_update(budget, 0, 1)->floor, need(0) + QUOTA);
+	assert_ptr_equal(budget_update(budget, 0, 1), budget_queue(budget, 0, 1));
 }
 
 static void volume_that_does_not_fit_is_refused_with_the_numbers(void **state)
 {
-	struct engine_queue *q = &engine.ports[0].queues[0];
-	uint32_t need = least(0, MTU) + QUOTA;
+	uint32_t count = need(0) + QUOTA;
 	char needed[64];
 	struct error err = {""};
 
 	(void)state;
-	q->total = need;
-	assert_int_equal(engine_fits(&engine, 0, 0, QUOTA, &err), 0);
-	q->total = need - 1;
-	snprintf(needed, sizeof(needed), "%u mbufs needed", need);
-	assert_int_equal(engine_fits(&engine, 0, 0, QUOTA, &err), -ENOSPC);
+	total_set(count);
+	assert_int_equal(budget_fits(budget, 0, 0, QUOTA, &err), 0);
+	total_set(count - 1);
+	snprintf(needed, sizeof(needed), "%u mbufs needed", count);
+	assert_int_equal(budget_fits(budget, 0, 0, QUOTA, &err), -ENOSPC);
 	assert_non_null(strstr(err.text, needed));
 }
 
@@ -140,39 +151,57 @@ static void size_set_by_hand_refuses_nothing(void **state)
 	struct error err;
 
 	(void)state;
-	engine.cfg.reserve.size = 0;
-	engine.ports[0].queues[0].total = engine.ports[0].queues[1].total = 1;
-	assert_true(engine_mtu_fits(&engine, 0, MTU_JUMBO, &err));
-	assert_int_equal(engine_fits(&engine, 0, 0, QUOTA, &err), 0);
+	cfg.reserve.size = 0;
+	total_set(1);
+	assert_true(budget_mtu_fits(budget, 0, MTU_JUMBO, &err));
+	assert_int_equal(budget_fits(budget, 0, 0, QUOTA, &err), 0);
+	assert_int_equal(budget_room(budget, &share, 5000), 5000);
 }
 
-/* engine_fits() would refuse the next one before the tables of connections are full. */
+/* Half of the normal mbufs and two volumes more stay free. */
+static void quota_grows_into_what_nobody_may_need(void **state)
+{
+	uint32_t room;
+
+	(void)state;
+	cfg.reserve.normal = 4096;
+	need(1);
+	assert_int_equal(budget_room(budget, &share, 5000), 5000);
+	total_set(need(1) + 4096);
+	need(1);
+	assert_int_equal(budget_room(budget, &share, 5000), QUOTA);
+	total_set(need(1) + 4096 + 10000);
+	need(1);
+	room = budget_room(budget, &share, PLENTY);
+	assert_between(room, QUOTA + 1, QUOTA + 10000 + 4096 / 2 - 1);
+}
+
+/* budget_fits() would refuse the next one before the tables of connections are full. */
 static void tables_hold_what_the_pool_can_serve(void **state)
 {
-	const struct config_volume least = {.queue_depth = 1, .io_bytes_max = 4096};
-	struct engine_queue *q = &engine.ports[0].queues[0];
-	struct device *d = &engine.devices[0];
+	const struct config_volume small = {.queue_depth = 1, .io_bytes_max = 4096};
+	const uint32_t total = 10000;
 	struct error err;
 	uint32_t n;
 
 	(void)state;
-	q->total = 10000;
-	d->channels[0].queue = 0;
-	d->channels[0].quota = engine_quota_least(&least);
-	d->channels[0].connections = 0;
-	for (n = 0; engine_fits(&engine, 0, 0, d->channels[0].quota, &err) == 0; n++)
-		d->channels[0].connections++;
+	total_set(total);
+	share.quota = budget_quota_least(&small);
+	share.connections = 0;
+	for (n = 0; budget_fits(budget, 0, 1, share.quota, &err) == 0; n++)
+		share.connections++;
 	assert_between(n, 1, NET_CONN_MAX - 1);
-	assert_true(engine_conn_max(&engine.cfg, q->total) > n);
-	assert_true(engine_conn_max(&engine.cfg, q->total) < n + 2 * CONN_SPARE);
+	assert_true(budget_conn_max(&cfg, total) > n);
+	assert_true(budget_conn_max(&cfg, total) < n + 2 * CONN_SPARE);
+	assert_int_equal(budget_queue(budget, 0, 1)->conn_max, budget_conn_max(&cfg, total));
 }
 
 static void tables_are_never_larger_than_the_limit(void **state)
 {
 	(void)state;
-	assert_int_equal(engine_conn_max(&engine.cfg, UINT32_MAX), NET_CONN_MAX);
-	engine.cfg.reserve.size = 0;
-	assert_int_equal(engine_conn_max(&engine.cfg, 1), NET_CONN_MAX);
+	assert_int_equal(budget_conn_max(&cfg, UINT32_MAX), NET_CONN_MAX);
+	cfg.reserve.size = 0;
+	assert_int_equal(budget_conn_max(&cfg, 1), NET_CONN_MAX);
 }
 
 /* The pool is cut for the connections that a queue will have. */
@@ -183,30 +212,32 @@ static void pool_grows_with_the_connections_of_a_queue(void **state)
 
 	(void)state;
 	facts.queues = 2;
-	engine.cfg.volume_count = 1;
-	engine.cfg.volumes[0] =
+	cfg.volume_count = 1;
+	cfg.volumes[0] =
 		(struct config_volume){.queue_depth = 1, .io_bytes_max = 4096, .connections = 2};
-	engine_pools_shape(&engine.cfg, &facts, false, &rx, &hdr);
+	budget_pools_shape(&cfg, &facts, false, &rx, &hdr);
 	one = rx.total_count;
-	engine.cfg.volumes[0].connections = 3; /* two of them on one of the queues */
-	engine_pools_shape(&engine.cfg, &facts, false, &rx, &hdr);
+	cfg.volumes[0].connections = 3; /* two of them on one of the queues */
+	budget_pools_shape(&cfg, &facts, false, &rx, &hdr);
 	two = rx.total_count;
 	assert_int_equal(two - one, (QUOTA_BYTES_PLAN / PAYLOAD_MIN) + QUOTA_SLACK + 1);
 }
 
+#define CASE(f) cmocka_unit_test_setup_teardown(f, budget_new, budget_end)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(
-			mtu_that_does_not_fit_is_refused_with_the_numbers, engine_new),
-		cmocka_unit_test_setup(mtu_must_fit_each_queue_with_its_volumes, engine_new),
-		cmocka_unit_test_setup(larger_mtu_needs_more, engine_new),
-		cmocka_unit_test_setup(
-			volume_that_does_not_fit_is_refused_with_the_numbers, engine_new),
-		cmocka_unit_test_setup(size_set_by_hand_refuses_nothing, engine_new),
-		cmocka_unit_test_setup(tables_hold_what_the_pool_can_serve, engine_new),
-		cmocka_unit_test_setup(tables_are_never_larger_than_the_limit, engine_new),
-		cmocka_unit_test_setup(pool_grows_with_the_connections_of_a_queue, engine_new),
+		CASE(mtu_that_does_not_fit_is_refused_with_the_numbers),
+		CASE(mtu_must_fit_each_queue_with_its_volumes),
+		CASE(larger_mtu_needs_more),
+		CASE(floor_is_the_sum_and_never_more_than_the_pool),
+		CASE(volume_that_does_not_fit_is_refused_with_the_numbers),
+		CASE(size_set_by_hand_refuses_nothing),
+		CASE(quota_grows_into_what_nobody_may_need),
+		CASE(tables_hold_what_the_pool_can_serve),
+		CASE(tables_are_never_larger_than_the_limit),
+		CASE(pool_grows_with_the_connections_of_a_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

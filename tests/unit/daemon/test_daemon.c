@@ -26,6 +26,7 @@
 #include "daemon/daemon.h"
 #include "daemon/eal.h"
 #include "daemon/eal_log.h"
+#include "daemon/engine/engine_info.h"
 #include "daemon/engine/takeover.h"
 #include "tests/unit/between.h"
 

@@ -11,7 +11,7 @@ static struct device_info info;
 
 static const struct device_info *first(void)
 {
-	assert_int_equal(engine_devices(world, &info, 1), 1);
+	assert_int_equal(engine_device_list(world, &info, 1), 1);
 	return &info;
 }
 

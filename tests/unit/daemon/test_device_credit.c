@@ -30,7 +30,7 @@ static void serving(void)
 	world_make(1);
 	world_serve(&v, FRONT_UBLK);
 	volume = fake_volume(fake_workers[0], 0);
-	assert_int_equal(engine_devices(world, &info, 1), 1);
+	assert_int_equal(engine_device_list(world, &info, 1), 1);
 	least = info.quota_least_mbufs;
 	assert_int_equal(fake_volume_credit(volume), least);
 }

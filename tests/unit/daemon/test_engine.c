@@ -120,11 +120,11 @@ static void counts_and_names_follow_the_volumes(void **state)
 	assert_int_equal(engine_device_count(world), 2);
 	assert_true(engine_has(world, "two"));
 	assert_false(engine_has(world, "three"));
-	assert_int_equal(engine_devices(world, v, VOLUME_MAX), 2);
+	assert_int_equal(engine_device_list(world, v, VOLUME_MAX), 2);
 	assert_string_equal(v[1].volume.name, "two");
 	assert_string_equal(v[1].device, "/dev/ublkb1");
 	assert_string_equal(v[1].uri, "nbd://192.0.2.1/disk");
-	assert_int_equal(engine_devices(world, v, 1), 1);
+	assert_int_equal(engine_device_list(world, v, 1), 1);
 }
 
 static void every_slot_can_be_used_and_the_next_is_refused(void **state)

@@ -15,6 +15,7 @@
 #include "daemon/admin/methods.h"
 #include "daemon/admin/reload.h"
 #include "daemon/admin/report.h"
+#include "daemon/engine/engine_fault.h"
 #include "daemon/engine/takeover.h"
 
 /* ---- an engine, and devices an earlier daemon left ---- */

@@ -7,9 +7,9 @@
  */
 #include "tests/unit/daemon/engine_world.h"
 
-static struct engine_port_info info;
+static struct ports_info info;
 
-static const struct engine_port_info *port(void)
+static const struct ports_info *port(void)
 {
 	engine_port_info(world, 0, &info);
 	return &info;

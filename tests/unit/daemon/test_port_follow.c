@@ -52,7 +52,7 @@ static void changes(void)
 
 static unsigned port_addrs(void)
 {
-	struct engine_port_info info;
+	struct ports_info info;
 
 	engine_port_info(world, 0, &info);
 	return info.addr_count;

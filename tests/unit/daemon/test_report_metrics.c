@@ -16,7 +16,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "daemon/admin/counters.h"
-#include "daemon/engine/engine.h"
+#include "daemon/engine/engine_info.h"
 #include "daemon/admin/report.h"
 
 static const struct registry_family *const families[] = {&counters_loop, &counters_net,
@@ -84,14 +84,14 @@ unsigned engine_port_count(const struct engine *e)
 	return 1;
 }
 
-void engine_port_info(struct engine *e, unsigned idx, struct engine_port_info *out)
+void engine_port_info(struct engine *e, unsigned idx, struct ports_info *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->cfg = &port_config;
 	numbers_fill(&out->stats, sizeof(out->stats));
 }
 
-unsigned engine_devices(struct engine *e, struct device_info *out, unsigned max)
+unsigned engine_device_list(struct engine *e, struct device_info *out, unsigned max)
 {
 	struct volume_info *v = &out[0].volume;
 
