@@ -202,7 +202,8 @@ static void serve_begin(struct devices *ds, struct device *d, uint64_t now_us)
 	if (d->ublk) {
 		snprintf(device, sizeof(device), "/dev/ublkb%d", ublk_dev_id(d->ublk));
 		if (ublk_scheduler_none(d->ublk, sched, sizeof(sched)))
-			log_warn("%s: its scheduler is %s, which may hold back what frees memory; "
+			log_warn("%s: its scheduler is %s, which may delay the I/O that frees "
+				 "memory; "
 				 "echo none > /sys/block/ublkb%d/queue/scheduler",
 				device, sched, ublk_dev_id(d->ublk));
 		memcpy(d->scheduler, sched, sizeof(d->scheduler));
@@ -268,12 +269,12 @@ static void drain_late(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	if (!d->is_late) {
 		d->is_late = true;
-		log_error("volume %s: a worker does not let go of it; its memory stays in use "
-			  "until it does",
+		log_error("volume %s: a worker has not released it; its memory stays in use until "
+			  "then",
 			d->cfg.name);
 		if (!d->result)
 			d->result = error_set(&d->error, -ETIMEDOUT,
-				"volume %s: a worker did not let go of it; it is still being "
+				"volume %s: a worker did not release it; it is still being "
 				"detached",
 				d->cfg.name);
 		done_call(d, d->result, "");

@@ -32,7 +32,7 @@ bool device_port_next(struct devices *ds, struct device *d)
 	volume_info(d->channels[0].volume, &info);
 	if (!d->channels[0].is_failed) /* else it said why itself */
 		error_set(&d->error, 0,
-			"%s does not answer%s%s; start it, or see that port %s reaches it",
+			"%s does not answer%s%s; start it, or check that port %s can reach it",
 			info.server[0] ? info.server : d->cfg.uris[0], info.error[0] ? ": " : "",
 			info.error, ports_cfg(ds->ports, d->port)->name);
 	next = device_other_port(ds, d, text);
