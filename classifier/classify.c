@@ -5,8 +5,9 @@
  * packets ahead of the parse; the parse hashes the 5-tuple and prefetches its place in the table;
  * the third pass finds it there. A packet between the same ends as the last of its kind, as most of
  * a burst are, is judged as that was: the storage's is neither hashed nor looked up, and a flood's
- * is not held against the rules again. Verdicts in order: bad, protected by its flow, protected as
- * a fragment, essential, protected by a rule, other. The first that fits is it.
+ * is not held against the rules again. The last packet of a flow is remembered for the next burst.
+ * Verdicts in order: bad, protected by its flow, protected as a fragment, essential, protected by a
+ * rule, other. The first that fits is it.
  *
  * A tagged frame is on another network than our addresses, whatever addresses it carries, whether
  * the tag is still in the frame or the port took it out.
@@ -37,8 +38,9 @@ struct lookup {
 
 /* The last packet of TCP, or of UDP, that others may be like. */
 struct model {
-	const uint8_t *bytes; /* NULL: none */
-	const struct pkt_info *info;
+	const uint8_t *bytes;	       /* NULL: none */
+	const struct pkt_info *parsed; /* as the parse left it */
+	const struct pkt_info *info;   /* what the last pass makes of it */
 };
 
 struct classifier *classifier_create(uint32_t flow_max, uint64_t seed)
@@ -142,7 +144,7 @@ static bool is_model(const struct pkt_info *info)
 
 static bool is_like(const uint8_t *bytes, const struct pkt_info *info, const struct model *model)
 {
-	return model->bytes && pkt_is_alike(info, model->info) &&
+	return model->bytes && pkt_is_alike(info, model->parsed) &&
 	       memcmp(bytes + info->l3_off + 12, model->bytes + info->l3_off + 12, 12) == 0;
 }
 
@@ -187,7 +189,7 @@ static void look_at(struct classifier *c, const struct rte_mbuf *m, struct model
 	if (may_be_a_flow(out))
 		lookup_begin(c, bytes, out, look);
 	if (is_model(out))
-		*model = (struct model){bytes, out};
+		*model = (struct model){bytes, out, out};
 }
 
 /* And the last. */
@@ -209,11 +211,27 @@ static void judge(const struct classifier *c, const struct rte_mbuf *m, struct p
 		out->cls = verdict_without_flow(c, m, out);
 }
 
+/* Keeps the burst's last packet of TCP for the next burst, where it is of a flow. */
+static void memo_keep(struct classifier *c, const struct model *model)
+{
+	const struct pkt_info *info = model->info;
+
+	if (model->bytes == c->memo.frame || !model->bytes || info->flow == FLOW_NONE ||
+		info->l4_off + 4u > MEMO_BYTES)
+		return;
+	memcpy(c->memo.frame, model->bytes, MEMO_BYTES);
+	c->memo.parsed = c->memo.info = *info;
+	c->memo.parsed.cls = PKT_EXCEPTION; /* what a parse says of a good packet */
+	c->memo.parsed.flags &= (uint8_t)~PKT_RULE;
+	c->memo.is_set = true;
+}
+
 void classify_burst(
 	struct classifier *c, struct rte_mbuf *const *m, unsigned n, struct pkt_info *out)
 {
 	struct lookup look[BURST_MAX];
-	struct model models[2] = {{NULL, NULL}};
+	struct model models[2] = {{NULL, NULL, NULL}, /* UDP's, TCP's */
+		{c->memo.is_set ? c->memo.frame : NULL, &c->memo.parsed, &c->memo.info}};
 	uint32_t counts[PKT_BAD + 1] = {0};
 
 	assert(n <= BURST_MAX);
@@ -228,6 +246,7 @@ void classify_burst(
 		judge(c, m[i], &out[i], &look[i]);
 		counts[out[i].cls]++;
 	}
+	memo_keep(c, &models[1]);
 	for (unsigned i = 0; i <= PKT_BAD; i++)
 		counter_add(&c->stats.count[i], counts[i]);
 }

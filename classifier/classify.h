@@ -12,7 +12,18 @@ struct address {
 	uint8_t bytes[16];
 };
 
+/* Ethernet, IPv4 without options, and the ports: the ends of a packet, which is_like() compares. */
+#define MEMO_BYTES 38
+
+/* The last packet of a flow, from one burst to the next: most bursts begin with another of it. */
+struct memo {
+	uint8_t frame[MEMO_BYTES];
+	bool is_set; /* until a flow goes */
+	struct pkt_info parsed, info; /* before the verdict, and with it */
+};
+
 struct classifier {
+	struct memo memo;
 	struct flow_table flows;
 	struct flow_table remotes; /* by remote address alone: how many flows it has */
 	unsigned own_count, gateway_count, rule_count;

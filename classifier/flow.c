@@ -226,6 +226,7 @@ int flow_remove(struct classifier *c, const struct flow_key *key)
 
 	if (rc)
 		return rc;
+	c->memo.is_set = false;
 	flows_of = flow_table_find(&c->remotes, &remote, flow_table_tag(&c->remotes, &remote));
 	assert(flows_of && *flows_of > 0);
 	if (!--*flows_of)

@@ -62,6 +62,7 @@ static const struct registry_item net_items[] = {
 	COUNTER("tcp_rx_segs", "TCP segments received"),
 	COUNTER("tcp_run_segs", "Of these, taken as the next of a run"),
 	COUNTER("tcp_tx_segs", "TCP segments sent"),
+	COUNTER("tcp_train_segs", "Of these, made from the headers of the one before"),
 	COUNTER("tcp_retrans_segs", "TCP segments sent again"),
 	COUNTER("tcp_rto", "Retransmission timeouts"),
 	COUNTER("tcp_fast_rtx", "Fast retransmits"),

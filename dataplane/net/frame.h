@@ -28,6 +28,19 @@ struct ip_in {
 
 /* An empty header mbuf charged to OWNER_TX, or NULL (counted in hdr_alloc_failed). */
 struct rte_mbuf *net_hdr_alloc(struct net *net);
+/* An mbuf without data room, from ext_pool, or NULL. */
+struct rte_mbuf *net_ext_alloc(struct net *net);
+
+/* Mbufs taken from a pool ahead of need, while net->is_stock_open (net_stock_open()). */
+#define NET_STOCK_MAX 32u
+struct net_stock {
+	struct rte_mbuf *mbufs[NET_STOCK_MAX];
+	uint32_t count;
+	uint32_t step; /* how many come with the next refill */
+	uint32_t used; /* came with refills since it was opened */
+};
+/* Gives back what is left of both stocks, and notes how many the next call will need. */
+void net_stock_settle(struct net *net);
 
 /* A header mbuf of @len zero bytes that begins with an Ethernet header to @dst; NULL as above. */
 uint8_t *net_frame_build(struct net *net, const uint8_t dst[6], uint16_t ethertype, uint16_t len,

@@ -100,6 +100,7 @@ struct net_stats {
 	uint64_t arp_rx, arp_tx, nd_rx, nd_tx, icmp_rx, icmp_echo_tx, icmp_unreach_rx, neigh_failed;
 	uint64_t frag_rx, reass_ok, reass_drop;
 	uint64_t tcp_run_segs; /* of tcp_rx_segs: taken by tcp_run.c */
+	uint64_t tcp_train_segs; /* of tcp_tx_segs: made by tcp_train.c */
 	uint64_t tcp_rx_segs, tcp_tx_segs, tcp_retrans_segs, tcp_rto, tcp_fast_rtx, tcp_tlp,
 		tcp_dupack_rx;
 	uint64_t tcp_ooo_segs, tcp_ooo_shed, tcp_compacted, tcp_out_of_window, tcp_paws_drop;

@@ -30,6 +30,8 @@ struct net {
 	struct net_stats stats;
 	struct neigh_table neigh;
 	struct net_control control; /* finished frames, sent before anything of TCP */
+	struct net_stock hdr_stock, ext_stock;
+	bool is_stock_open;
 	struct tcp_table *tcp;
 	struct reass *reass;
 	uint64_t now_us;    /* the time the present call was given */
@@ -39,5 +41,20 @@ struct net {
 	uint64_t echo_until_us;
 	uint64_t defended_us; /* when we last answered a claim to our address; 0 = never */
 };
+
+/* Between these two, header and payload mbufs come from their pools several at a time. */
+static inline void net_stock_open(struct net *net)
+{
+	net->is_stock_open = true;
+}
+
+static inline void net_stock_close(struct net *net)
+{
+	net->is_stock_open = false;
+	if (net->hdr_stock.used || net->ext_stock.used)
+		net_stock_settle(net);
+	else
+		net->hdr_stock.step = net->ext_stock.step = 1;
+}
 
 #endif

@@ -61,6 +61,13 @@ int ip_path_find(struct net *net, const struct net_ip *remote, struct ip_path *o
 int ip_output(struct net *net, struct ip_path *path, struct rte_mbuf *m, uint8_t proto,
 	uint8_t tos_ecn, uint16_t tso_segsz, uint64_t now_us, struct rte_mbuf **out);
 
+/*
+ * Finishes @m, a packet of TCP that begins with a copy of the headers of a frame that ip_output()
+ * finished for @path, is as long, and has its fields for offload: an identification and checksums
+ * of its own. It may leave as it is then, by the same next hop.
+ */
+void ip_output_like(struct net *net, const struct ip_path *path, struct rte_mbuf *m);
+
 /* The way to path->remote as it is now, for a connection whose own address stays. Out: as above. */
 int ip_path_renew(struct net *net, struct ip_path *path);
 

@@ -42,8 +42,8 @@ static bool path_refresh(struct net *net, struct ip_path *path)
 }
 
 /* Pseudo header for a port that finishes the checksum; with TSO it adds each length itself. */
-static void csum_offload(const struct ip_path *path, struct rte_mbuf *m, uint8_t *field,
-	uint16_t tso_segsz)
+static void csum_offload(
+	const struct ip_path *path, struct rte_mbuf *m, uint8_t *field, uint16_t tso_segsz)
 {
 	uint32_t len = tso_segsz ? 0 : m->pkt_len;
 	uint32_t sum = csum_pseudo(&path->local, &path->remote, IPPROTO_TCP, len);
@@ -53,8 +53,8 @@ static void csum_offload(const struct ip_path *path, struct rte_mbuf *m, uint8_t
 	m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
 }
 
-static void csum_software(const struct ip_path *path, const struct rte_mbuf *m, uint8_t *field,
-	uint8_t proto)
+static void csum_software(
+	const struct ip_path *path, const struct rte_mbuf *m, uint8_t *field, uint8_t proto)
 {
 	uint32_t sum = 0;
 	uint16_t csum;
@@ -95,8 +95,8 @@ static uint16_t ip4_id(struct net *net, uint8_t proto)
 	return proto == IPPROTO_TCP ? net->ip4_id++ : (uint16_t)net_random(net);
 }
 
-static void ip4_prepend(struct net *net, const struct ip_path *path, struct rte_mbuf *m,
-	uint8_t proto, uint8_t tos)
+static void ip4_prepend(
+	struct net *net, const struct ip_path *path, struct rte_mbuf *m, uint8_t proto, uint8_t tos)
 {
 	uint32_t total = m->pkt_len + IP4_HDR_BYTES;
 	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)rte_pktmbuf_prepend(m, IP4_HDR_BYTES);
@@ -164,13 +164,36 @@ int ip_output(struct net *net, struct ip_path *path, struct rte_mbuf *m, uint8_t
 	return neigh_send(net, path->neigh_idx, m, now_us, out);
 }
 
+void ip_output_like(struct net *net, const struct ip_path *path, struct rte_mbuf *m)
+{
+	uint8_t *l3 = rte_pktmbuf_mtod_offset(m, uint8_t *, m->l2_len), *l4 = l3 + m->l3_len;
+	uint32_t hdr_bytes = m->l2_len + m->l3_len, l4_bytes = m->pkt_len - hdr_bytes;
+	uint16_t csum = 0;
+
+	if (path->remote.family == AF_INET) {
+		struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)l3;
+
+		ip->packet_id = rte_cpu_to_be_16(ip4_id(net, IPPROTO_TCP));
+		if (!(m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM)) {
+			ip->hdr_checksum = 0;
+			ip->hdr_checksum = csum_fold(csum_add(0, ip, IP4_HDR_BYTES));
+		}
+	}
+	if (m->ol_flags & RTE_MBUF_F_TX_TCP_CKSUM)
+		return; /* the pseudo header's sum is the same */
+	memcpy(l4 + TCP_CSUM_OFF, &csum, sizeof(csum));
+	csum = csum_fold(csum_mbuf(csum_pseudo(&path->local, &path->remote, IPPROTO_TCP, l4_bytes),
+		m, hdr_bytes, l4_bytes));
+	memcpy(l4 + TCP_CSUM_OFF, &csum, sizeof(csum));
+}
+
 void ip_reply(struct net *net, const struct ip_in *in, const uint8_t mac[6], struct rte_mbuf *m,
 	uint8_t proto)
 {
 	const struct ip_path path = {.local = in->dst, .remote = in->src};
 
 	packet_build(net, &path, m, proto, 0, 0);
-	net_ether_prepend(net, m, mac,
-		in->src.family == AF_INET ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+	net_ether_prepend(
+		net, m, mac, in->src.family == AF_INET ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
 	net_answer_push(net, m);
 }

@@ -20,8 +20,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#define IW_SEGMENTS	10u
-#define IW_BYTES	14600u
+#define IW_SEGMENTS	      10u
+#define IW_BYTES	      14600u
 #define SSTHRESH_SEGMENTS_MIN 2u
 
 static const struct tcp_cc_ops *const all_ops[] = {&tcp_cc_cubic, &tcp_cc_newreno, &tcp_cc_dctcp};
@@ -94,8 +94,8 @@ uint32_t tcp_cc_half(const struct tcp_cc *cc, uint32_t flight_bytes)
 
 static void grow(struct tcp_cc *cc, uint32_t bytes)
 {
-	cc->cwnd_bytes = min32(cc->cwnd_bytes + min32(bytes, TCP_CC_CWND_BYTES_MAX),
-		TCP_CC_CWND_BYTES_MAX);
+	cc->cwnd_bytes =
+		min32(cc->cwnd_bytes + min32(bytes, TCP_CC_CWND_BYTES_MAX), TCP_CC_CWND_BYTES_MAX);
 }
 
 uint32_t tcp_cc_slow_start(struct tcp_cc *cc, uint32_t acked_bytes)
@@ -144,8 +144,8 @@ static void forget(struct tcp_cc *cc, uint64_t now_us)
 
 	for (unsigned i = 0; i < periods; i++) {
 		cc->ssthresh_bytes = max32(cc->ssthresh_bytes, cc->cwnd_bytes / 4 * 3);
-		cc->cwnd_bytes = min32(cc->cwnd_bytes,
-			max32(cc->cwnd_bytes / 2, tcp_cc_initial_window(cc->mss)));
+		cc->cwnd_bytes = min32(
+			cc->cwnd_bytes, max32(cc->cwnd_bytes / 2, tcp_cc_initial_window(cc->mss)));
 	}
 }
 

@@ -18,14 +18,14 @@
 #include <assert.h>
 #include <string.h>
 
-#define BETA_NUM	 7u
-#define BETA_DEN	 10u
-#define CONVERGE_NUM	 17u /* (1 + beta) / 2 */
-#define CONVERGE_DEN	 20u
-#define ALPHA_NUM	 9u /* 3 * (1 - beta) / (1 + beta) */
-#define ALPHA_DEN	 17u
-#define TIME_MS_MAX	 1000000
-#define ONE_FP		 (1u << TCP_CUBIC_SHIFT)
+#define BETA_NUM     7u
+#define BETA_DEN     10u
+#define CONVERGE_NUM 17u /* (1 + beta) / 2 */
+#define CONVERGE_DEN 20u
+#define ALPHA_NUM    9u /* 3 * (1 - beta) / (1 + beta) */
+#define ALPHA_DEN    17u
+#define TIME_MS_MAX  1000000
+#define ONE_FP	     (1u << TCP_CUBIC_SHIFT)
 
 static void init(struct tcp_cc *cc)
 {

@@ -21,7 +21,7 @@
 #include "dataplane/net/tcp/tcp_seq.h"
 
 /* RFC 5961 7's example: ten in five seconds, here for each connection. */
-#define CHALLENGE_MAX 10u
+#define CHALLENGE_MAX	    10u
 #define CHALLENGE_WINDOW_US 5000000u
 #define MSS_MIN		    64u /* a peer that offers less would cost a header a byte */
 

@@ -129,6 +129,7 @@ struct tcp_conn {
 	struct tcp_ecn ecn;
 	struct tcp_cc cc;
 	uint64_t last_sent_us, last_heard_us, progress_us;
+	uint32_t train_bytes; /* of the packet just sent, if others like it may follow; else 0 */
 	uint64_t pace_us; /* nothing new before this time; 0 = not paced */
 	uint64_t pace_end_us;
 	uint64_t pace_us_fp; /* a byte takes, << TCP_PACE_SHIFT */

@@ -17,8 +17,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define PERIOD_US_MIN  1000000u /* RFC 7661 4.2: max(3 RTT, 1 s) */
-#define EXPIRED_MAX    32u
+#define PERIOD_US_MIN 1000000u /* RFC 7661 4.2: max(3 RTT, 1 s) */
+#define EXPIRED_MAX   32u
 
 void tcp_cwv_init(struct tcp_cwv *v, uint64_t now_us)
 {

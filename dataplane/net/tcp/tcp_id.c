@@ -12,8 +12,8 @@
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp/siphash.h"
 
-#define PORT_FIRST 49152u /* RFC 6335 6: the dynamic ports */
-#define PORT_COUNT (65536u - PORT_FIRST)
+#define PORT_FIRST    49152u /* RFC 6335 6: the dynamic ports */
+#define PORT_COUNT    (65536u - PORT_FIRST)
 #define PORT_STEP_MAX 256u /* RFC 6056 3.3.5: who sees one port does not know the next */
 
 struct tuple {

@@ -177,7 +177,7 @@ bool tcp_ooo_insert(
 		tcp_chain_free(&c);
 		assert(at > 0);
 		r->ooo[at - 1].stamp = ++r->stamp; /* RFC 2883 4: told right behind the duplicate */
-		return true; /* nothing was lost */
+		return true;			   /* nothing was lost */
 	}
 	struct tcp_ooo *left = at > 0 && r->ooo[at - 1].end == seq ? &r->ooo[at - 1] : NULL;
 

@@ -221,6 +221,7 @@ static enum tcp_out send_new(
 	if (plan.flags & TCP_FIN)
 		conn->fin_sent = true;
 	bytes = plan.len + !!(plan.flags & TCP_FIN);
+	conn->train_bytes = plan.flags == 0 && plan.is_new ? plan.len : 0;
 	if (was_idle && conn->snd_wnd > 0)
 		conn->progress_us = now_us;
 	conn->snd_nxt += bytes;
@@ -329,6 +330,7 @@ enum tcp_out tcp_output(struct tcp_conn *conn, struct rte_mbuf **out, uint64_t n
 {
 	enum tcp_out rc;
 
+	conn->train_bytes = 0;
 	if (conn->state == TCP_STATE_CLOSED)
 		return TCP_OUT_NONE;
 	if (conn->syn_due)

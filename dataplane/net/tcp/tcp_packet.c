@@ -21,6 +21,11 @@
 
 #define IP_BYTES_MAX 65535u
 
+static bool has_sack_blocks(const struct tcp_conn *conn)
+{
+	return conn->has_sack && (conn->rcv.ooo_count > 0 || conn->rcv.has_dsack);
+}
+
 /* The options a data segment or an ACK has now. */
 static void fill_options(const struct tcp_conn *conn, struct tcp_seg *seg, uint64_t now_us)
 {
@@ -29,7 +34,7 @@ static void fill_options(const struct tcp_conn *conn, struct tcp_seg *seg, uint6
 		seg->tsval = tcp_ts_now(conn, now_us);
 		seg->tsecr = conn->ts_recent;
 	}
-	if (conn->has_sack && (conn->rcv.ooo_count > 0 || conn->rcv.has_dsack))
+	if (has_sack_blocks(conn))
 		seg->sack_count = tcp_ooo_sacks(&conn->rcv, seg->sack, tcp_wire_sack_room(seg));
 }
 
@@ -46,15 +51,19 @@ uint32_t tcp_packet_bytes_max(const struct tcp_conn *conn)
 	uint32_t mss, max;
 	struct tcp_seg seg = {0};
 
-	fill_options(conn, &seg, 0);
-	mss = conn->mss - (tcp_wire_hdr_len(&seg) - TCP_HDR_BYTES);
+	if (has_sack_blocks(conn)) {
+		fill_options(conn, &seg, 0);
+		mss = conn->mss - (tcp_wire_hdr_len(&seg) - TCP_HDR_BYTES);
+	} else {
+		mss = conn->mss - (conn->has_ts ? TCP_OPT_TS_BYTES : 0);
+	}
 	if (!o->tx_tso)
 		return mss;
 	max = RTE_MIN(o->tso_bytes_max, IP_BYTES_MAX - IP6_HDR_BYTES - TCP_HDR_BYTES_MAX);
 	return max <= mss ? mss : max / mss * mss;
 }
 
-static uint32_t seg_max_of(const struct net *net)
+uint32_t tcp_packet_seg_max(const struct net *net)
 {
 	uint32_t max = net->cfg.offload.tx_seg_max;
 
@@ -103,8 +112,8 @@ static struct rte_mbuf *build(struct tcp_conn *conn, struct tcp_plan *plan, stru
 	m->pkt_len = m->data_len;
 	if (plan->len == 0)
 		return m;
-	got = tcp_sndq_fill(
-		net, &conn->sndq, m, tcp_off_of(conn, plan->seq), plan->len, seg_max_of(net));
+	got = tcp_sndq_fill(net, &conn->sndq, m, tcp_off_of(conn, plan->seq), plan->len,
+		tcp_packet_seg_max(net));
 	if (got == 0) {
 		rte_pktmbuf_free(m);
 		return NULL;

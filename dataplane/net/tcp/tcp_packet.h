@@ -27,4 +27,7 @@ enum tcp_out tcp_packet_send_syn(struct tcp_conn *conn, struct rte_mbuf **out, u
 /* Most payload one packet may carry now: a segment, or what the port cuts up (TSO). */
 uint32_t tcp_packet_bytes_max(const struct tcp_conn *conn);
 
+/* Most mbufs one packet may be made of. */
+uint32_t tcp_packet_seg_max(const struct net *net);
+
 #endif

@@ -27,12 +27,12 @@
 #include <sys/socket.h>
 
 /* RFC 9293's default segment and its headers, as most stacks refuse less. */
-#define MTU_FLOOR_IP4 552u
-#define MTU_FLOOR_IP6	 1280u
-#define MTU_BASE_IP4	 1024u /* RFC 4821 7.2 */
-#define MTU_RETRY_US	 600000000u
-#define BLACKHOLE_TRIES	 3	  /* retransmissions of one packet before its size is doubted: R1 */
-#define BLACKHOLE_US	 2000000u /* and for so long nothing was acknowledged */
+#define MTU_FLOOR_IP4	552u
+#define MTU_FLOOR_IP6	1280u
+#define MTU_BASE_IP4	1024u /* RFC 4821 7.2 */
+#define MTU_RETRY_US	600000000u
+#define BLACKHOLE_TRIES 3	 /* retransmissions of one packet before its size is doubted: R1 */
+#define BLACKHOLE_US	2000000u /* and for so long nothing was acknowledged */
 /* Followed at once without progress: more than there are plateaus and hops. */
 #define MESSAGES_MAX 16
 

@@ -25,9 +25,9 @@
 
 /* IPv4: version, header length, TOS; IPv6: version, traffic class, some of the flow label. */
 #define IP_SAME_BYTES 2
-#define TS_BYTES       12
-#define ACK_OFF	       8
-#define OFFSET_OFF     12 /* data offset, flags, window */
+#define TS_BYTES      12
+#define ACK_OFF	      8
+#define OFFSET_OFF    12 /* data offset, flags, window */
 
 static uint32_t load32(const uint8_t *p)
 {

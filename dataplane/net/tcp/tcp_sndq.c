@@ -147,7 +147,7 @@ static uint32_t page_room(const struct stream_buf *buf, const uint8_t *bytes)
 static struct rte_mbuf *attach(
 	struct net *net, struct stream_buf *buf, const uint8_t *bytes, uint16_t len)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(net->cfg.ext_pool);
+	struct rte_mbuf *m = net_ext_alloc(net);
 
 	if (!m)
 		return NULL;
@@ -203,30 +203,34 @@ static uint32_t take(struct net *net, const struct tcp_chunk *c, uint32_t at, ui
 uint32_t tcp_sndq_fill(struct net *net, struct tcp_sndq *q, struct rte_mbuf *m, uint64_t off,
 	uint32_t len, uint32_t seg_max)
 {
-	struct rte_mbuf *tail = rte_pktmbuf_lastseg(m);
-	uint32_t done = 0;
+	struct rte_mbuf *tail = rte_pktmbuf_lastseg(m), *grown;
+	uint32_t done = 0, segs = m->nb_segs, i, at;
 
 	if (len == 0)
 		return 0;
-	for (uint32_t i = find(q, off); done < len && i < q->count;) {
+	i = find(q, off);
+	at = (uint32_t)(off - chunk_at(q, i)->off);
+	while (done < len && i < q->count) {
 		const struct tcp_chunk *c = chunk_at(q, i);
-		uint32_t at = (uint32_t)(off + done - c->off);
-		struct rte_mbuf *grown;
-		uint32_t want = RTE_MIN(c->len - at, len - done);
-		uint32_t got = take(net, c, at, want, tail, m->nb_segs < seg_max, &grown);
+		uint32_t got = take(
+			net, c, at, RTE_MIN(c->len - at, len - done), tail, segs < seg_max, &grown);
 
 		if (got == 0)
 			break;
 		if (grown) {
 			tail->next = grown;
 			tail = grown;
-			m->nb_segs++;
+			segs++;
 		}
 		done += got;
-		q->last = (q->head + i) & (STREAM_CHUNK_MAX - 1);
-		if (at + got == c->len)
+		at += got;
+		if (at == c->len) {
 			i++;
+			at = 0;
+		}
 	}
+	q->last = q->head + i; /* where the next packet begins, most often */
+	m->nb_segs = (uint16_t)segs;
 	m->pkt_len += done;
 	return done;
 }

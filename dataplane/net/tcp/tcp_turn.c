@@ -13,6 +13,7 @@
 #include "dataplane/net/net_impl.h"
 #include "dataplane/net/tcp/tcp_conn.h"
 #include "dataplane/net/tcp/tcp_seq.h"
+#include "dataplane/net/tcp/tcp_train.h"
 
 #define QUANTUM 8 /* packets of one connection before the next has its turn */
 
@@ -116,12 +117,16 @@ static unsigned pull_conn(
 	enum tcp_out rc = TCP_OUT_SENT;
 	unsigned n = 0;
 
+	max = RTE_MIN(max, (unsigned)QUANTUM);
 	for (unsigned i = 0; i < QUANTUM && n < max && rc == TCP_OUT_SENT; i++) {
 		struct rte_mbuf *m = NULL;
 
 		rc = tcp_output(conn, &m, now_us);
-		if (rc == TCP_OUT_SENT && m)
-			out[n++] = m;
+		if (rc != TCP_OUT_SENT || !m)
+			continue;
+		out[n++] = m;
+		if (conn->train_bytes > 0)
+			n += tcp_train(conn, m, out + n, max - n, now_us);
 	}
 	tcp_conn_untouch(conn);
 	if (rc == TCP_OUT_SENT && conn->state != TCP_STATE_CLOSED)
@@ -135,10 +140,15 @@ static unsigned pull_conn(
 unsigned tcp_pull(struct net *net, struct rte_mbuf **out, unsigned max, uint64_t now_us)
 {
 	struct tcp_table *t = net->tcp;
-	unsigned n = pull_replies(net, out, max, now_us);
+	unsigned n;
 
+	if (t->reply_count == 0 && TAILQ_EMPTY(&t->pending))
+		return 0;
+	net_stock_open(net);
+	n = pull_replies(net, out, max, now_us);
 	while (n < max && !TAILQ_EMPTY(&t->pending))
 		n += pull_conn(TAILQ_FIRST(&t->pending), out + n, max - n, now_us);
+	net_stock_close(net);
 	return n;
 }
 

@@ -29,12 +29,12 @@ enum option_kind {
 	OPT_TS = 8,
 };
 
-#define OPT_MSS_BYTES	 4
-#define OPT_WSCALE_BYTES 3
+#define OPT_MSS_BYTES	  4
+#define OPT_WSCALE_BYTES  3
 #define OPT_SACK_OK_BYTES 2
-#define OPT_TS_BYTES	 10
-#define PLAIN_TS_BYTES	 12 /* with two NOPs in front */
-#define SACK_BLOCK_BYTES 8
+#define OPT_TS_BYTES	  10
+#define PLAIN_TS_BYTES	  12 /* with two NOPs in front */
+#define SACK_BLOCK_BYTES  8
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -279,10 +279,40 @@ static uint8_t *put_options(uint8_t *p, const struct tcp_seg *seg)
 	return p;
 }
 
+/* Timestamps alone, or no option at all, as nearly every segment has. */
+static bool is_plain(const struct tcp_seg *seg)
+{
+	return !(seg->has_mss | seg->has_sack_ok | seg->has_wscale | seg->sack_count);
+}
+
+/* Word by word. Out: bytes written. */
+static uint8_t build_plain(uint8_t *bytes, struct tcp_seg *seg)
+{
+	uint32_t words_be[(TCP_HDR_BYTES + PLAIN_TS_BYTES) / 4];
+
+	seg->hdr_len = TCP_HDR_BYTES + (seg->has_ts ? PLAIN_TS_BYTES : 0);
+	words_be[0] = htobe32((uint32_t)seg->sport << 16 | seg->dport);
+	words_be[1] = htobe32(seg->seq);
+	words_be[2] = htobe32(seg->ack);
+	words_be[3] = htobe32((uint32_t)seg->hdr_len << 26 | (uint32_t)seg->flags << 16 | seg->wnd);
+	words_be[4] = htobe32(seg->urp);
+	if (seg->has_ts) {
+		words_be[5] = htobe32(OPT_NOP << 24 | OPT_NOP << 16 | OPT_TS << 8 | OPT_TS_BYTES);
+		words_be[6] = htobe32(seg->tsval);
+		words_be[7] = htobe32(seg->tsecr);
+		memcpy(bytes, words_be, TCP_HDR_BYTES + PLAIN_TS_BYTES);
+	} else {
+		memcpy(bytes, words_be, TCP_HDR_BYTES);
+	}
+	return seg->hdr_len;
+}
+
 uint8_t tcp_wire_build(uint8_t *bytes, struct tcp_seg *seg)
 {
 	const uint8_t *end;
 
+	if (is_plain(seg))
+		return build_plain(bytes, seg);
 	assert(seg->sack_count <= TCP_SACK_MAX);
 	seg->hdr_len = tcp_wire_hdr_len(seg);
 	put16(bytes, seg->sport);

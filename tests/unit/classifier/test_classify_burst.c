@@ -237,12 +237,42 @@ static void classify_takes_the_short_way_where_the_long_one_leads(void **state)
 	assert_between(good, count / 4, count - 100);
 }
 
+/* A burst of one packet of the IPv4 flow. */
+static struct pkt_info info_of_the_flow(struct classifier *c)
+{
+	struct frame f;
+	struct rte_mbuf m, *burst = &m;
+	struct pkt_info info;
+
+	make_tcp4(&f, RPORT, LPORT);
+	m = mbuf_of(&f);
+	classify_burst(c, &burst, 1, &info);
+	return info;
+}
+
+/* The last packet of a flow is remembered, but not longer than the flow. */
+static void classify_forgets_a_flow_that_is_gone(void **state)
+{
+	struct flow_key key = key4();
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(info_of_the_flow(*state).cls, PKT_PROTECTED);
+		assert_int_equal(info_of_the_flow(*state).flow, COOKIE);
+	}
+	assert_int_equal(flow_remove(*state, &key), 0);
+	assert_int_equal(info_of_the_flow(*state).cls, PKT_EXCEPTION);
+	assert_int_equal(info_of_the_flow(*state).flow, FLOW_NONE);
+	assert_int_equal(flow_insert(*state, &key, COOKIE + 7), 0);
+	assert_int_equal(info_of_the_flow(*state).flow, COOKIE + 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		verdict_test(classify_answers_a_whole_burst_in_order),
 		verdict_test(classify_gives_no_packet_the_flow_of_its_neighbour),
 		verdict_test(classify_judges_a_burst_as_each_of_it_alone),
+		verdict_test(classify_forgets_a_flow_that_is_gone),
 		cmocka_unit_test(classify_takes_the_short_way_where_the_long_one_leads),
 	};
 

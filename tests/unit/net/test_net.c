@@ -7,6 +7,8 @@
 #include <rte_mbuf.h>
 #include <string.h>
 #include <sys/socket.h>
+#include "dataplane/net/net_impl.h"
+#include "tests/unit/between.h"
 #include "tests/unit/net/net_script.h"
 
 static struct rte_mbuf *rx_mbuf(const struct frame *f)
@@ -189,6 +191,50 @@ static void net_survives_an_empty_header_pool(void **state)
 }
 
 /* The first question found no mbuf: it is asked a second later, not forgotten. */
+static unsigned headers_free(void)
+{
+	return rte_mempool_avail_count(reserve_pool(sc.hdr));
+}
+
+/* Takes @want header mbufs in one pull, and gives them back. Out: how many there were. */
+static unsigned headers_pulled(unsigned want)
+{
+	struct rte_mbuf *m[64];
+	unsigned n = 0;
+
+	net_stock_open(sc.net);
+	while (n < want && (m[n] = net_hdr_alloc(sc.net)))
+		n++;
+	net_stock_close(sc.net);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(reserve_owner(m[i]), OWNER_TX);
+		assert_int_equal(m[i]->data_len, 0);
+		rte_pktmbuf_free(m[i]);
+	}
+	return n;
+}
+
+/* As many come in one go as the pull before needed, and each call for one is answered while the
+ * pool has one. */
+static void net_stock_of_headers_is_empty_between_pulls(void **state)
+{
+	unsigned all = headers_free(), n = 0;
+	struct rte_mbuf *taken[1024];
+
+	assert_between(all, 64, 1024);
+	for (unsigned want = 0; want < 64; want++) {
+		assert_int_equal(headers_pulled(want), want);
+		assert_int_equal(headers_free(), all);
+	}
+	while (headers_free() > 5)
+		taken[n++] = net_hdr_alloc(sc.net);
+	assert_int_equal(headers_pulled(20), 5);
+	assert_int_equal(sc.net->stats.hdr_alloc_failed, 1);
+	assert_int_equal(headers_free(), 5);
+	rte_pktmbuf_free_bulk(taken, n);
+	assert_int_equal(headers_free(), all);
+}
+
 static void net_asks_again_what_no_mbuf_was_left_for(void **state)
 {
 	struct rte_mbuf *all[256], *m = mbuf_of((const uint8_t *)"x", 1), *out;
@@ -345,6 +391,7 @@ int main(void)
 		script_test(net_answers_do_not_crowd_out_questions),
 		script_test(net_answers_do_not_crowd_out_tcp),
 		script_test(net_survives_an_empty_header_pool),
+		script_test(net_stock_of_headers_is_empty_between_pulls),
 		script_test(net_asks_again_what_no_mbuf_was_left_for),
 		script_test(net_tells_tcp_when_paths_change),
 		script_test(net_deadline_is_the_earliest_of_all),
