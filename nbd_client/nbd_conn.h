@@ -22,6 +22,7 @@ enum nbd_conn_state {
 	NBD_WAIT_OPT_REPLY,  /* header of the answer to our option */
 	NBD_WAIT_OPT_BODY,   /* and what it carries */
 	NBD_WAIT_EXPORT,     /* size and flags, the only answer EXPORT_NAME has */
+	NBD_WAIT_TLS,	     /* TLS's own handshake, which is the owner's: nbd_conn_secured() */
 	NBD_READY,	     /* a reply's first 16 bytes */
 	NBD_WAIT_CHUNK,	     /* last 4 bytes of a structured reply's header */
 	NBD_WAIT_CHUNK_BODY, /* offset, hole or error of a chunk */
@@ -71,6 +72,8 @@ enum nbd_event_type {
 	NBD_EVENT_EXPORT,      /* LIST told of an export: name and text */
 	NBD_EVENT_NAME,	       /* the export's canonical name */
 	NBD_EVENT_DESCRIPTION, /* the export's description: text */
+	NBD_EVENT_TLS,	       /* STARTTLS was agreed on: the next byte is TLS's, and nothing is
+				  fed before nbd_conn_secured() */
 	NBD_EVENT_READY,       /* negotiation done; nbd_conn.export is valid (probe: and the machine
 				  closed) */
 	NBD_EVENT_REPLY,       /* a piece of a reply, or its end, or both */
@@ -115,6 +118,8 @@ struct nbd_conn {
 	bool is_closing;     /* … and then ABORT or DISC is */
 	bool is_abort_said;  /* ABORT is in the output, or was */
 	bool is_tls_refused; /* the refusal was for want of TLS */
+	bool wants_tls;	     /* nothing is asked for before STARTTLS */
+	bool is_secured;     /* … and what is said now is said in TLS */
 	bool is_soft;	 /* dead, and ABORT or DISC is in the output: flush before FIN, no reset */
 	bool has_list;	 /* LIST was answered to its end */
 	uint32_t option; /* the one we wait for, 0 = none yet */
@@ -140,6 +145,18 @@ struct nbd_conn {
 
 /* Starts afresh. @probe: LIST and INFO only, then ABORT. @export_name is borrowed. */
 void nbd_conn_init(struct nbd_conn *c, const char *export_name, bool probe);
+
+/*
+ * Behind nbd_conn_init(): insists on TLS. The first option is STARTTLS, and a server that does not
+ * agree to it is refused; nothing of what follows is ever said or believed in plaintext.
+ */
+void nbd_conn_require_tls(struct nbd_conn *c);
+
+/*
+ * After NBD_EVENT_TLS, when TLS's handshake is done: the options start over, in TLS. What goes in
+ * and out from here on is plaintext of TLS records. *ev: NONE, or DEAD.
+ */
+void nbd_conn_secured(struct nbd_conn *c, struct nbd_event *ev);
 
 /*
  * Takes bytes up to the next event. Out: how many were taken; *ev, NBD_EVENT_NONE only if all

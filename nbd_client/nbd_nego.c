@@ -1,8 +1,12 @@
 /*
  * nbd_nego.c - the fixed newstyle handshake, from greeting to transmission
  *
- *   greeting, flags ─▶ [LIST] ─▶ STRUCTURED_REPLY ─▶ GO ─▶ transmission
- *                     (probe)    (no is fine)      └▶ EXPORT_NAME, where GO is not known
+ *   greeting, flags ─▶ [STARTTLS] ─▶ [LIST] ─▶ STRUCTURED_REPLY ─▶ GO ─▶ transmission
+ *                      (no is fatal)  (probe)    (no is fine)      └▶ EXPORT_NAME, where GO is
+ *                                                                      not known
+ *
+ * STARTTLS is the first option where TLS is required. Nothing was learnt before it but that the
+ * server is fixed newstyle, and a byte that follows its ACK is TLS's: it is never parsed here.
  *
  * A probe asks INFO in the place of GO and ends with ABORT; if INFO says that the export is empty,
  * it asks GO too, for some servers tell the size only then. Whatever is refused, by the server or
@@ -80,11 +84,35 @@ static void go_put(struct nbd_conn *c, uint32_t option, struct nbd_event *ev)
 	option_put(c, option, data, len, ev);
 }
 
+/* The first option, where TLS is required. */
+static void starttls_put(struct nbd_conn *c, struct nbd_event *ev)
+{
+	if (c->is_fixed)
+		option_put(c, NBD_OPT_STARTTLS, "", 0, ev);
+	else
+		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
+			"the server cannot do TLS, which is required: it is not fixed newstyle");
+}
+
+/* The server agreed. Until nbd_conn_secured() there is nothing to say, not even a good-bye. */
+static void starttls_answer(struct nbd_conn *c, struct nbd_event *ev)
+{
+	c->option = 0;
+	if (c->is_closing) {
+		nbd_conn_close_now(c, ev);
+		return;
+	}
+	nbd_conn_expect(c, NBD_WAIT_TLS, 1);
+	ev->type = NBD_EVENT_TLS;
+}
+
 /* The option after the one that was just answered. */
 static void option_next(struct nbd_conn *c, struct nbd_event *ev)
 {
 	if (c->is_closing)
 		nbd_conn_close_now(c, ev);
+	else if (c->wants_tls && !c->is_secured)
+		starttls_put(c, ev);
 	else if (!c->is_fixed)
 		export_name_put(c, ev);
 	else if (c->option == 0 && c->is_probe)
@@ -315,6 +343,11 @@ static void option_error(struct nbd_conn *c, struct nbd_event *ev, uint32_t len)
 		nbd_conn_close_now(c, ev);
 	else if (c->reply_type == (uint32_t)NBD_REP_ERR_SHUTDOWN)
 		nbd_conn_refuse(c, NBD_FAULT_LOST, ev, "the server is shutting down%s", words);
+	else if (c->option == NBD_OPT_STARTTLS)
+		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
+			"the server does not do TLS, which is required%s; give it a certificate or "
+			"a pre-shared key",
+			words);
 	else if ((c->is_tls_refused = c->reply_type == (uint32_t)NBD_REP_ERR_TLS_REQD))
 		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
 			"the server requires TLS, which is not supported: "
@@ -349,6 +382,10 @@ static void option_reply(struct nbd_conn *c, struct nbd_event *ev, uint32_t len)
 		return;
 	} else if (is_go) {
 		finish(c, ev);
+		return;
+	} else if (c->option == NBD_OPT_STARTTLS) {
+		c->is_option_open = false;
+		starttls_answer(c, ev);
 		return;
 	} else {
 		c->export.is_structured |= c->option == NBD_OPT_STRUCTURED_REPLY;
@@ -401,7 +438,24 @@ void nbd_nego_step(struct nbd_conn *c, struct nbd_event *ev)
 	case NBD_WAIT_EXPORT:
 		export_answer(c, ev);
 		return;
+	case NBD_WAIT_TLS:
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "plaintext where TLS was agreed on");
+		return;
 	default:
 		assert(!"a handshake step outside the handshake");
 	}
+}
+
+void nbd_conn_require_tls(struct nbd_conn *c)
+{
+	assert(c->state == NBD_WAIT_MAGIC && c->have == 0);
+	c->wants_tls = true;
+}
+
+void nbd_conn_secured(struct nbd_conn *c, struct nbd_event *ev)
+{
+	assert(c->state == NBD_WAIT_TLS && c->option == 0);
+	ev->type = NBD_EVENT_NONE;
+	c->is_secured = true;
+	option_next(c, ev);
 }

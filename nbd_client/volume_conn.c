@@ -184,6 +184,7 @@ static void conn_event(struct volume_conn *vc, struct nbd_event *ev)
 		if (ev->is_done)
 			conn_answer(vc, sub, ev->result);
 		return;
+	case NBD_EVENT_TLS: /* only where nbd_conn_require_tls() was called */
 	case NBD_EVENT_NONE:
 	case NBD_EVENT_DEAD:
 		return;

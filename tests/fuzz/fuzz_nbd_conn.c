@@ -1,7 +1,7 @@
 /*
  * fuzz_nbd_conn.c - any bytes from an NBD server, in any pieces
  *
- * The first byte chooses: a probe or not, the whole handshake or one done beforehand with or
+ * The first byte chooses: a probe or not, with TLS required or not, the whole handshake or one done beforehand with or
  * without structured replies, and how long the pieces are. Once in transmission, requests of each
  * kind are in flight with cookies that never differ from run to run, so that the fuzzer can learn
  * them. Checked: payload lies inside its READ and inside the input, no byte of a READ is told
@@ -93,6 +93,10 @@ static void feed(struct fuzz *f, const uint8_t *data, size_t size)
 			lend(f);
 		else if (ev.type == NBD_EVENT_DEAD)
 			assert(f->conn.state == NBD_DEAD && f->conn.error[0]);
+		else if (ev.type == NBD_EVENT_TLS)
+			nbd_conn_secured(&f->conn, &ev);
+		assert(!f->conn.wants_tls || f->conn.is_secured || f->conn.option == 0 ||
+			f->conn.option == NBD_OPT_STARTTLS);
 	}
 }
 
@@ -112,6 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f = calloc(1, sizeof(*f));
 	assert(f);
 	nbd_conn_init(&f->conn, "disk", data[0] & 1);
+	if ((data[0] & 3) == 3)
+		nbd_conn_require_tls(&f->conn);
 	step = data[0] & 8 ? 1 + (size_t)(data[0] >> 4) : size;
 	if ((data[0] & 3) == 2) {
 		feed(f, greeting, sizeof(greeting) - 1);
