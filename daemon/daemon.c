@@ -20,9 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 #include "config/host/host.h"
 #include "config/log.h"
 #include "config/log_thread.h"
@@ -34,6 +31,7 @@
 #include "daemon/admin/methods.h"
 #include "daemon/admin/reload.h"
 #include "daemon/engine/takeover.h"
+#include "daemon/notify.h"
 #include "daemon/signals.h"
 
 #define POLL_MS_MOVING	 2   /* something waits for the kernel or a worker */
@@ -41,15 +39,6 @@
 #define END_MS_MAX	 60000
 #define FORCED_MS_MAX	 30000 /* … and once it is forced; then the process ends with what it has */
 #define LOG_END_MS_MAX	 1000 /* for what the log still has, at the end */
-
-static void ready_notify(const char *state)
-{
-#ifdef HAVE_SYSTEMD
-	sd_notify(0, state);
-#else
-	(void)state;
-#endif
-}
 
 /* The process as it is to be, and the log's thread in it: a thread keeps the mount namespace it was
  * made in. */
@@ -61,10 +50,10 @@ static void process_begin(const struct daemon_run *run)
 	int rc = host_process_protect(paths, 4, &note);
 
 	if (host_stacks_fit())
-		log_debug("the C library did not accept a smaller thread stack size");
+		log_debug("the C library kept its own size of thread stacks");
 	if (log_thread_start())
-		log_warn("no thread for the log: the daemon blocks while standard error is not "
-			 "read");
+		log_warn("no thread for the log: while standard error is not read the daemon "
+			 "stands still");
 	if (rc)
 		log_warn("%s", note.text);
 }
@@ -116,26 +105,27 @@ static void signal_reload(struct daemon_state *d)
 
 	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
 		(unsigned long long)monotonic_us());
-	ready_notify(text);
+	notify_send(text);
 	(void)reload(d, &result, &err); /* it logs what it did, or why not */
 	json_decref(result);
-	ready_notify("READY=1");
+	notify_send("READY=1");
 }
 
-static void turn(struct daemon_state *d)
+static void turn(struct daemon_state *d, struct notify *n)
 {
 	control_poll(d->control, engine_is_moving(d->engine) ? POLL_MS_MOVING : POLL_MS_QUIET);
 	engine_poll(d->engine);
 	if (!d->is_ending)
 		takeover_poll(d->takeover);
+	notify_poll(n, d->engine, monotonic_us());
 }
 
-static void serve(struct daemon_state *d, int sigfd)
+static void serve(struct daemon_state *d, struct notify *n, int sigfd)
 {
 	bool is_reload = false;
 
 	while (!d->is_ending) {
-		turn(d);
+		turn(d, n);
 		d->is_ending |= signals_read(sigfd, &is_reload) > 0;
 		if (is_reload && !d->is_ending)
 			signal_reload(d);
@@ -146,25 +136,25 @@ static void serve(struct daemon_state *d, int sigfd)
  * one's. */
 static void give_up(const struct daemon_state *d)
 {
-	log_error("ending, but %u volume(s) are not detached: their devices are left to the next "
+	log_error("ending with %u volume(s) that did not end: their devices are left to the next "
 		  "sluiced",
 		engine_device_count(d->engine));
 	log_thread_stop(LOG_END_MS_MAX);
 	_exit(EXIT_FAILURE);
 }
 
-static void end(struct daemon_state *d, int sigfd)
+static void end(struct daemon_state *d, struct notify *n, int sigfd)
 {
 	uint64_t force_us = monotonic_us() + END_MS_MAX * 1000ull;
 	bool forced = false, is_reload;
 
-	ready_notify("STOPPING=1");
+	notify_send("STOPPING=1");
 	log_info("ending: %s %u volume(s); a second signal forces it",
 		d->is_keeping ? "leaving" : "detaching", engine_device_count(d->engine));
 	engine_leave_all(d->engine, d->is_keeping);
 	engine_detach_all(d->engine, false);
 	while (engine_device_count(d->engine)) {
-		turn(d);
+		turn(d, n);
 		if (!signals_read(sigfd, &is_reload) && monotonic_us() <= force_us)
 			continue;
 		if (forced)
@@ -182,6 +172,7 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 		.start_us = monotonic_us()};
 	int sigfd = signals_open(); /* before threads, so that none of them takes a signal */
 	const struct control_method *methods;
+	struct notify notify = {0};
 	unsigned method_count;
 	int rc = -EIO;
 
@@ -195,18 +186,18 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 	if (!d.control)
 		goto out_engine;
 	if (control_watch(d.control, sigfd) || control_watch(d.control, engine_fd(d.engine)))
-		log_debug("signals and resolved names cannot be waited for: they are polled every "
-			  "%u ms",
+		log_debug("no place to watch signals or names: they are read every %u ms",
 			POLL_MS_QUIET);
 	d.takeover = takeover_create(run->cfg, d.engine);
 	if (!d.takeover) {
 		error_set(err, -ENOMEM, "out of memory");
 		goto out_control;
 	}
-	ready_notify("READY=1");
+	notify_init(&notify);
+	notify_send("READY=1");
 	log_info("sluiced %s is up: %s", SLUICE_VERSION, run->cfg->socket);
-	serve(&d, sigfd);
-	end(&d, sigfd);
+	serve(&d, &notify, sigfd);
+	end(&d, &notify, sigfd);
 	rc = 0;
 	takeover_destroy(d.takeover);
 out_control:

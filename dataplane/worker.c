@@ -111,6 +111,8 @@ static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now
 	case WORKER_ALLOC:
 		alloc_trap_spring();
 		break;
+	case WORKER_PING:
+		break;
 	case WORKER_END:
 		w->is_ending = true;
 		break;

@@ -70,6 +70,7 @@ enum worker_cmd_type {
 	WORKER_STARVE,	     /* n: 1 on, 0 off */
 	WORKER_LEAK,	     /* n: mbufs to lose, a: id of the owner to charge */
 	WORKER_REFILL_FAIL,  /* n: so many of the next refills find nothing */
+	WORKER_PING,	     /* nothing: a turn is made */
 	WORKER_ALLOC,	     /* springs the allocation trap */
 	WORKER_END,
 };

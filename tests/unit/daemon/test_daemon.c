@@ -24,6 +24,7 @@
 #include "daemon/admin/methods.h"
 #include "daemon/admin/reload.h"
 #include "daemon/daemon.h"
+#include "daemon/notify.h"
 #include "daemon/eal.h"
 #include "daemon/eal_log.h"
 #include "daemon/engine/engine_info.h"
@@ -129,6 +130,18 @@ struct engine *engine_create(
 void engine_destroy(struct engine *e)
 {
 	note('c');
+}
+
+void notify_init(struct notify *n)
+{
+}
+
+void notify_send(const char *state)
+{
+}
+
+void notify_poll(struct notify *n, struct engine *e, uint64_t now_us)
+{
 }
 
 bool engine_guarantee(const struct engine *e, const char **why)
