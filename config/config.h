@@ -12,7 +12,7 @@
 #include "config/limits.h"
 #include "config/log.h"
 
-#define CONFIG_PATH_DEFAULT    "/etc/sluice.yaml"
+#define CONFIG_PATH_DEFAULT    "/etc/sluice/sluice.yaml"
 #define CONFIG_RUN_DIR_DEFAULT "/run/sluice"
 #define CONFIG_VOLUMES_DIR_DEFAULT "/etc/sluice/volumes.d"
 #define CONFIG_SOCKET_DEFAULT  CONFIG_RUN_DIR_DEFAULT "/control.sock"
