@@ -11,7 +11,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/print.h"
 #include "cli/rpc.h"
 #include "config/config.h"
@@ -20,16 +20,7 @@
 #define READ_MS	  10000
 #define CHANGE_MS 120000 /* attach and detach: the daemon's own deadlines are shorter */
 
-struct command {
-	const char *name;
-	const char *args;    /* for the usage line */
-	const char *options; /* letters it knows beside the global ones */
-	const char *help;
-	int arg_min, arg_max;
-	int (*run)(const struct cli *cli);
-};
-
-static const struct option long_options[] = {
+const struct option long_options[] = {
 	{"json", no_argument, NULL, 'j'},
 	{"socket", required_argument, NULL, 's'},
 	{"help", no_argument, NULL, 'h'},
@@ -140,27 +131,23 @@ static int run_version(const struct cli *cli)
 
 #define ATTACH_OPTIONS "nrCqidDtTmgS"
 
-static const struct command commands[] = {
+const struct command commands[] = {
 	{"status", "", "", "the daemon, its ports, reserve and volumes", 0, 0, run_status},
 	{"attach", "URI... [OPTION...]", ATTACH_OPTIONS,
-		"create a block device for an export; prints its "
-		"path",
-		1, VOLUME_URI_MAX, cli_attach},
+		"make a block device of an export; prints its path", 1, VOLUME_URI_MAX, cli_attach},
 	{"detach", "NAME [--force] [--save]", "fS",
-		"remove a block device; --save: and its saved file", 1, 1, cli_detach},
-	{"save", "[NAME]", "", "save attached volumes in volumes_dir, for the next start", 0, 1,
+		"take a block device away; --save: and its saved file", 1, 1, cli_detach},
+	{"save", "[NAME]", "", "keep what was attached in volumes_dir, for the next start", 0, 1,
 		cli_save},
 	{"reload", "", "", "read the configuration again; SIGHUP does the same", 0, 0, cli_reload},
 	{"list", "", "", "the volumes", 0, 0, run_list},
 	{"stats", "[--openmetrics]", "o", "counters of ports, workers, volumes and pools", 0, 0,
 		run_stats},
-	{"reserve", "[explain|leaks]", "",
-		"the packet reserve: its owners, and the sum that "
-		"sizes it",
-		0, 1, run_reserve},
-	{"doctor", "[-c FILE]", "c", "check this machine; what is missing and how to fix it", 0, 0,
+	{"reserve", "[explain|leaks]", "", "the packet reserve: who holds it, why so much", 0, 1,
+		run_reserve},
+	{"doctor", "[-c FILE]", "c", "what this machine lacks, with the remedies", 0, 0,
 		cli_doctor},
-	{"probe", "URI", "", "what a server announces for an export; its list of exports", 1, 1,
+	{"probe", "URI", "", "what a server says of an export, and its other exports", 1, 1,
 		run_probe},
 	{"bench", "[-c FILE] URI [OPTION...]", "",
 		"measure an export; takes sluiced --bench's options", 0, 0, NULL},
@@ -172,6 +159,8 @@ static const struct command commands[] = {
 	{"top", "", "", "a live view", 0, 0, cli_top},
 	{"shutdown", "[--keep]", "k", "end the daemon; devices in use stay for the next, or all", 0,
 		0, run_shutdown},
+	{"completion", "bash|zsh|fish", "", "the completion script for that shell", 1, 1,
+		cli_completion},
 	{"version", "", "", "the version of this program", 0, 0, run_version},
 	{NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
@@ -182,7 +171,7 @@ static void help_print(FILE *to)
 {
 	fputs("usage: sluice [--json] [--socket PATH] COMMAND [ARGUMENT...]\n\n", to);
 	for (const struct command *c = commands; c->name; c++)
-		fprintf(to, "  %-8s %-26s %s\n", c->name, c->args, c->help);
+		fprintf(to, "  %-10s %-26s %s\n", c->name, c->args, c->help);
 	fputs("\n"
 	      "  --json         print what the daemon answered\n"
 	      "  --socket PATH  its control socket (default " CONFIG_SOCKET_DEFAULT ")\n"
@@ -198,7 +187,7 @@ static void help_print(FILE *to)
 	      "\n"
 	      "  -V, --version  the version of this program\n"
 	      "\n"
-	      "Status: 0 success, 1 failure, 2 usage error. More in sluice(1).\n",
+	      "Status: 0 good, 1 failed, 2 wrong usage. More in sluice(1).\n",
 		to);
 }
 
