@@ -13,7 +13,6 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rounds  # noqa: E402
-import svg  # noqa: E402
 
 CLIENT, SERVER, WORK = os.environ["CLIENT_NS"], os.environ["SERVER_NS"], os.environ["WORK"]
 JOBS = [("randread", "4k", 32), ("randwrite", "4k", 32), ("randread", "4k", 1), ("read", "128k", 8), ("write", "128k", 8)]
@@ -153,8 +152,7 @@ def main():
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(found, file, indent=1)
     if options.svg:
-        svg.write(options.svg, rounds.drawing("IOPS per CPU second of the client, libnbd on kernel TCP = 1", found["jobs"],
-                                              "iops_per_cpu_s"))
+        rounds.drawing(options.svg, "IOPS per CPU second of the client, libnbd on kernel TCP = 1", found["jobs"], "iops_per_cpu_s")
 
 
 if __name__ == "__main__":

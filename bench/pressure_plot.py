@@ -7,10 +7,12 @@ NIC.txt and NIC.svg and prints the table. The picture has panels over time: thro
 arrived and those that were shed; each phase is a band with its name.
 """
 import json
+import os
 import sys
 
-WIDTH, PANEL, GAP, LEFT, TOP = 860, 130, 46, 70, 60
-COLOURS = {"calm": "#e8f1e4", "shared": "#e2ecf5", "pressed": "#fbe9d0", "bare": "#f6d9d9"}
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import draw  # noqa: E402
+
 WORDS = {"calm": "calm", "shared": "beside iperf3", "pressed": "pressed, reserve on", "bare": "pressed, reserve off"}
 KEYS = ("depth_pct", "other_pps", "shed_pps", "iperf_mb_s", "worker_cpu", "exception_cpu", "turns_s", "busy_turns_s", "sleeps_s")
 
@@ -107,50 +109,14 @@ def table(result):
     return "\n".join(lines)
 
 
-def short(value):
-    return f"{value / 1000:.3g}k" if value >= 1000 else f"{value:.3g}"
-
-
-def panel(points, key, title, unit, y, scale_x):
-    values = [p[key] or 0 for p in points]
-    top = max(max(values, default=0) * 1.15, 1e-9)
-    out = [f'<text x="{LEFT}" y="{y - 8}" class="title">{title}</text>']
-    for share in (0, 0.5, 1):
-        line = y + PANEL * (1 - share)
-        out.append(f'<line x1="{LEFT}" x2="{WIDTH - 20}" y1="{line:.1f}" y2="{line:.1f}" class="grid"/>')
-        out.append(f'<text x="{LEFT - 8}" y="{line + 4:.1f}" class="tick" text-anchor="end">{short(top * share)}{unit}</text>')
-    for phase in WORDS:
-        place = [f"{scale_x(p['t']):.1f},{y + PANEL * (1 - (p[key] or 0) / top):.1f}" for p in points if p["phase"] == phase]
-        out.append(f'<polyline points="{" ".join(place)}" class="line"/>')
-    return out
-
-
-def picture(result):
+def picture(result, path):
     points = result["points"]
-    end = max((p["t"] for p in points), default=1)
-    panels = (("mb_s", "storage throughput", " MB/s"), ("depth_pct", "depth in the reserve", " %"),
-              ("other_pps", "other packets that arrived", "/s"), ("shed_pps", "other packets that were shed", "/s"))
-    height = TOP + len(panels) * (PANEL + GAP)
-
-    def scale_x(t):
-        return LEFT + (WIDTH - LEFT - 20) * t / end
-
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" font-family="sans-serif">',
-           "<style>.title{font-size:13px;font-weight:bold}.tick{font-size:11px;fill:#555}.grid{stroke:#ccc;stroke-width:1}"
-           ".line{fill:none;stroke:#1f4e79;stroke-width:2}.phase{font-size:12px;fill:#333}</style>",
-           f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-           f'<text x="{LEFT}" y="20" font-size="15">{result["nic"]}: storage beside a flood, packet memory gone</text>']
-    for phase, words in WORDS.items():
-        times = [p["t"] for p in points if p["phase"] == phase]
-        if not times:
-            continue
-        start, stop = scale_x(min(times)), scale_x(max(times))
-        out.append(f'<rect x="{start:.1f}" y="{TOP - 22}" width="{max(stop - start, 1):.1f}" height="{height - TOP}" fill="{COLOURS[phase]}"/>')
-        out.append(f'<text x="{start + 4:.1f}" y="{TOP - 26}" class="phase">{words}</text>')
-    for at, (key, title, unit) in enumerate(panels):
-        out += panel(points, key, title, unit, TOP + at * (PANEL + GAP), scale_x)
-    out.append(f'<text x="{WIDTH - 20}" y="{height - 8}" class="tick" text-anchor="end">{end:.0f} s</text></svg>')
-    return "\n".join(out)
+    panels = (("mb_s", "storage throughput", "MB/s"), ("depth_pct", "depth in the reserve", "%"),
+              ("other_pps", "other packets that arrived", "1/s"), ("shed_pps", "other packets that were shed", "1/s"))
+    own = {phase: [p for p in points if p["phase"] == phase] for phase in WORDS}
+    bands = [(WORDS[phase], min(p["t"] for p in of), max(p["t"] for p in of)) for phase, of in own.items() if of]
+    draw.panels(path, f"{result['nic']}: storage beside a flood, packet memory gone", bands,
+                [(title, unit, [[(p["t"], p[key] or 0) for p in of] for of in own.values() if of]) for key, title, unit in panels])
 
 
 def main():
@@ -160,7 +126,8 @@ def main():
     with open(ledger, encoding="utf-8") as file:
         result = summary(nic, float(rate), samples, json.load(file))
     text = table(result)
-    for suffix, content in (("json", json.dumps(result, indent=1)), ("txt", text), ("svg", picture(result))):
+    picture(result, f"{directory}/{nic}.svg")
+    for suffix, content in (("json", json.dumps(result, indent=1)), ("txt", text)):
         with open(f"{directory}/{nic}.{suffix}", "w", encoding="utf-8") as file:
             file.write(content + "\n")
     print(text, file=sys.stderr)

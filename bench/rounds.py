@@ -5,7 +5,7 @@ contender does the job, the order turning each time, and a ratio is taken within
 """
 import statistics
 
-import svg
+import draw
 
 
 def job_parse(text):
@@ -29,13 +29,15 @@ def take_turns(contenders, count, job, base, ratio_keys):
     for number in range(count):
         for name in names[number % len(names):] + names[:number % len(names)]:
             found[name].append(contenders[name](job))
-    ratios = {}
+    ratios, spread = {}, {}
     for name in names:
         if name == base or base not in found:
             continue
-        ratios[name] = {key: statistics.median(ours[key] / theirs[key] for ours, theirs in zip(found[name], found[base]))
-                        for key in ratio_keys if all(theirs[key] for theirs in found[base])}
-    return {"rows": {name: median_of(rows) for name, rows in found.items()}, "ratios": ratios}
+        each = {key: [ours[key] / theirs[key] for ours, theirs in zip(found[name], found[base])]
+                for key in ratio_keys if all(theirs[key] for theirs in found[base])}
+        ratios[name] = {key: statistics.median(values) for key, values in each.items()}
+        spread[name] = {key: [min(values), max(values)] for key, values in each.items()}
+    return {"rows": {name: median_of(rows) for name, rows in found.items()}, "ratios": ratios, "spread": spread}
 
 
 def show(name, found, keys):
@@ -46,8 +48,11 @@ def show(name, found, keys):
         name = ""
 
 
-def drawing(title, jobs, key):
-    """Bars of the ratios, job by job."""
+def drawing(path, title, jobs, key):
+    """Bars of the ratios, job by job, with the spread of the rounds."""
     names = sorted({who for found in jobs.values() for who in found["ratios"]})
-    return svg.bars(title, "times", list(jobs), {who: [found["ratios"].get(who, {}).get(key) for found in jobs.values()]
-                                                 for who in names})
+
+    def of(found, who):
+        median = found["ratios"].get(who, {}).get(key)
+        return None if median is None else (median, *found["spread"][who][key])
+    draw.ratios(path, title, list(jobs), {who: [of(found, who) for found in jobs.values()] for who in names})

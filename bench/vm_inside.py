@@ -12,7 +12,6 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import demo_inside as demo  # noqa: E402
 import rounds  # noqa: E402
-import svg  # noqa: E402
 
 QUICK = [("randread", "4k", 32), ("randwrite", "4k", 32), ("randread", "4k", 1), ("read", "128k", 8), ("write", "128k", 8)]
 JOBS = [(rw, "4k", depth) for rw in ("randread", "randwrite") for depth in (1, 8, 32, 128)] + \
@@ -169,8 +168,7 @@ def main():
         return 1
     with open(os.path.join(options.out, "vm.json"), "w", encoding="utf-8") as file:
         json.dump(found, file, indent=1)
-    svg.write(os.path.join(options.out, "vm.svg"),
-              rounds.drawing(f"IOPS on {found['nic']}, kernel nbd = 1", found["jobs"], "iops"))
+    rounds.drawing(os.path.join(options.out, "vm.svg"), f"IOPS on {found['nic']}, kernel nbd = 1", found["jobs"], "iops")
     return 1 if found["protected_drops"] else 0
 
 
