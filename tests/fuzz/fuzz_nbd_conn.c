@@ -1,11 +1,11 @@
 /*
  * fuzz_nbd_conn.c - any bytes from an NBD server, in any pieces
  *
- * The first byte chooses: a probe or not, with TLS required or not, the whole handshake or one done beforehand with or
- * without structured replies, and how long the pieces are. Once in transmission, requests of each
- * kind are in flight with cookies that never differ from run to run, so that the fuzzer can learn
- * them. Checked: payload lies inside its READ and inside the input, no byte of a READ is told
- * twice in one answer (but where the machine had no place for all of it), a READ that succeeds
+ * The first byte chooses: a probe or not, with TLS required or not, the whole handshake or one done
+ * beforehand with or without structured replies, and how long the pieces are. Once in transmission,
+ * requests of each kind are in flight with cookies that never differ from run to run, so that the
+ * fuzzer can learn them. Checked: payload lies inside its READ and the input, no byte of a READ is
+ * told twice in one answer (but where the machine had no place for all of it), a READ that succeeds
  * was told whole, a request ends once, the dead say nothing. A READ answered in part is asked for
  * the rest.
  */
