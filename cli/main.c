@@ -134,20 +134,24 @@ static int run_version(const struct cli *cli)
 const struct command commands[] = {
 	{"status", "", "", "the daemon, its ports, reserve and volumes", 0, 0, run_status},
 	{"attach", "URI... [OPTION...]", ATTACH_OPTIONS,
-		"make a block device of an export; prints its path", 1, VOLUME_URI_MAX, cli_attach},
+		"create a block device for an export; prints its "
+		"path",
+		1, VOLUME_URI_MAX, cli_attach},
 	{"detach", "NAME [--force] [--save]", "fS",
-		"take a block device away; --save: and its saved file", 1, 1, cli_detach},
-	{"save", "[NAME]", "", "keep what was attached in volumes_dir, for the next start", 0, 1,
+		"remove a block device; --save: and its saved file", 1, 1, cli_detach},
+	{"save", "[NAME]", "", "save attached volumes in volumes_dir, for the next start", 0, 1,
 		cli_save},
 	{"reload", "", "", "read the configuration again; SIGHUP does the same", 0, 0, cli_reload},
 	{"list", "", "", "the volumes", 0, 0, run_list},
 	{"stats", "[--openmetrics]", "o", "counters of ports, workers, volumes and pools", 0, 0,
 		run_stats},
-	{"reserve", "[explain|leaks]", "", "the packet reserve: who holds it, why so much", 0, 1,
-		run_reserve},
-	{"doctor", "[-c FILE]", "c", "what this machine lacks, with the remedies", 0, 0,
+	{"reserve", "[explain|leaks]", "",
+		"the packet reserve: its owners, and the sum that "
+		"sizes it",
+		0, 1, run_reserve},
+	{"doctor", "[-c FILE]", "c", "check this machine; what is missing and how to fix it", 0, 0,
 		cli_doctor},
-	{"probe", "URI", "", "what a server says of an export, and its other exports", 1, 1,
+	{"probe", "URI", "", "what a server announces for an export; its list of exports", 1, 1,
 		run_probe},
 	{"bench", "[-c FILE] URI [OPTION...]", "",
 		"measure an export; takes sluiced --bench's options", 0, 0, NULL},
@@ -187,7 +191,7 @@ static void help_print(FILE *to)
 	      "\n"
 	      "  -V, --version  the version of this program\n"
 	      "\n"
-	      "Status: 0 good, 1 failed, 2 wrong usage. More in sluice(1).\n",
+	      "Status: 0 success, 1 failure, 2 usage error. More in sluice(1).\n",
 		to);
 }
 

@@ -152,8 +152,8 @@ static void shortage_print(const json_t *memory)
 	const char *state = json_string_value(json_object_get(memory, "state"));
 
 	if (state && strcmp(state, "short") == 0)
-		text_print(stdout, "the kernel is short of memory: other traffic on its way there "
-				   "is rationed");
+		text_print(stdout, "the kernel is short of memory: non-storage traffic passed to "
+				   "it is limited");
 }
 
 /* Where exception traffic goes, a line for each port. */
@@ -170,7 +170,8 @@ static void exceptions_print(const json_t *ports)
 		cell_format(json_object_get(x, json_object_get(x, "iface") ? "iface" : "why"),
 			CELL_TEXT, text);
 		snprintf(line, sizeof(line),
-			json_object_get(x, "iface") ? "%s: other traffic goes to the kernel by %s"
+			json_object_get(x, "iface") ? "%s: other traffic goes to the kernel "
+						      "through %s"
 						    : "%s: no exception port: %s",
 			name, text);
 		text_print(stdout, line);

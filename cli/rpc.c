@@ -48,7 +48,7 @@ static int daemon_connect(const char *path, struct error *err)
 	rc = -errno;
 	close(fd);
 	if (rc == -EACCES || rc == -EPERM)
-		return error_set(err, -EACCES, "%s is not open to you; run it as root", path);
+		return error_set(err, -EACCES, "permission denied on %s; run it as root", path);
 	return error_set(err, -ENOTCONN,
 		"no sluiced answers at %s (%s); start it, or name its socket with --socket PATH",
 		path, strerror(-rc));
@@ -69,8 +69,8 @@ static int fd_wait(int fd, short events, int64_t deadline_ms, struct error *err)
 	if (rc > 0)
 		return 0;
 	return error_set(err, -ETIMEDOUT,
-		"sluiced did not answer in time; `sluice status` tells %s",
-		"if it is alive, and its log what it waits for");
+		"sluiced did not answer in time; `sluice status` shows %s",
+		"if it is alive, and its log the command it waits for");
 }
 
 static int line_send(int fd, const char *line, size_t bytes, int64_t deadline_ms, struct error *err)
@@ -152,7 +152,9 @@ static int answer_parse(const char *text, json_t **result, struct error *err)
 	if (said)
 		rc = error_set(err, error_code_numbered((int)code)->rc, "%s", said);
 	else if (!found)
-		rc = error_set(err, -EPROTO, "what answers at the socket is not sluiced");
+		rc = error_set(err, -EPROTO,
+			"the process that answers at the socket is not "
+			"sluiced");
 	else
 		*result = json_incref(found);
 	json_decref(answer);
@@ -189,7 +191,7 @@ int rpc_call(const char *socket, const char *method, json_t *params, int timeout
 
 	assert(timeout_ms > 0);
 	if (!line)
-		return error_set(err, -ENOMEM, "no memory for the question");
+		return error_set(err, -ENOMEM, "no memory for the request");
 	fd = daemon_connect(socket, err);
 	rc = fd;
 	if (fd < 0)

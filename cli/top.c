@@ -201,14 +201,14 @@ int cli_top(const struct cli *cli)
 	int rc;
 
 	if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO) || cli->is_json)
-		return cli_usage("top draws on a terminal; for a script use status --json");
+		return cli_usage("top needs a terminal; in a script use status --json");
 	rc = rpc_call(cli->socket, "status", NULL, ASK_MS, &status, &err);
 	if (rc)
 		return cli_fail(cli, rc, &err);
 	json_decref(status);
 	if (!terminal_is_drawable() || !newterm(NULL, stdout, stdin)) {
 		rc = error_set(&err, -ENOTTY,
-			"a terminal \"%s\" cannot be drawn on; set TERM, or use `watch sluice "
+			"cannot draw on a terminal of type \"%s\"; set TERM, or use `watch sluice "
 			"status`",
 			getenv("TERM") ? getenv("TERM") : "");
 		return cli_fail(cli, rc, &err);

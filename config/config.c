@@ -92,7 +92,7 @@ static int reserve_store(const struct raw_reserve *raw, struct config_reserve *o
 	}
 	if (raw->safety && safety_parse(raw->safety, &out->safety_pct))
 		return config_error(lines, "reserve.safety", err,
-			"\"%.20s\" is no safety factor; give 1 to 10 like 1.25", raw->safety);
+			"\"%.20s\" is not a safety factor; give 1 to 10 like 1.25", raw->safety);
 	return items_store(reserve_items, sizeof(reserve_items) / sizeof(*reserve_items), raw, out,
 		lines, "reserve", err);
 }

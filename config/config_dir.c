@@ -43,7 +43,7 @@ static int file_load(const char *path, struct config *cfg, struct error *err)
 		raw.memory || raw.hugepages || raw.log_level || raw.reserve.size ||
 		raw.reserve.safety || raw.reserve.normal)
 		rc = config_error(&lines, "", err,
-			"only volumes: may stand here; move the rest to the main file");
+			"only volumes: is allowed here; move the rest to the main file");
 	else
 		rc = config_volumes_store(&raw, cfg, &lines, err);
 	config_raw_fini(&raw);

@@ -189,11 +189,15 @@ int item_name_check(const char *text, struct error *why)
 				"and '-'");
 		if (!isalnum((unsigned char)text[i]) && !strchr("._-", text[i]))
 			return error_set(why, -EINVAL,
-				"\"%s\" is no name; use letters, digits, '.', '_' and '-'", text);
+				"\"%s\" is not a name; use letters, digits, '.', '_' and "
+				"'-'",
+				text);
 	}
 	if (text[0] == '.' || text[0] == '-')
-		return error_set(
-			why, -EINVAL, "\"%s\" is no name; start it with a letter or a digit", text);
+		return error_set(why, -EINVAL,
+			"\"%s\" is not a name; start it with a letter or a "
+			"digit",
+			text);
 	return 0;
 }
 

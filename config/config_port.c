@@ -96,9 +96,9 @@ static int device_store(
 	}
 	if (iface && iface_check(iface))
 		return config_error(at->lines, path, at->err,
-			"\"%.40s\" is no interface name; `ip link` lists them", iface);
+			"\"%.40s\" is not an interface name; `ip link` lists them", iface);
 	if (!iface && config_pci_parse(text, pci))
-		return config_error(at->lines, path, at->err, "\"%.60s\" is no device; give %s",
+		return config_error(at->lines, path, at->err, "\"%.60s\" is not a device; give %s",
 			text, "a PCI address like 0000:00:03.0, af_packet:IFACE or af_xdp:IFACE");
 	if (!iface)
 		port->kind = DEVICE_PCI;
@@ -120,7 +120,9 @@ static int address_store(
 			family == AF_INET ? "24" : "64");
 	if (config_cidr_parse(text, &family, addr, &bits))
 		return config_error(at->lines, path, at->err,
-			"\"%.60s\" is no address; write it like 10.0.0.2/24 or fd00::2/64", text);
+			"\"%.60s\" is not an address; write it like 10.0.0.2/24 or "
+			"fd00::2/64",
+			text);
 	if (config_ip_host_check(family, addr, bits, &why))
 		return config_error(at->lines, path, at->err, "%s %s", text, why.text);
 	for (unsigned i = 0; i < idx; i++) {
@@ -162,7 +164,9 @@ static int gateway_store(
 	path_of(at, "gateway", (int)idx, path);
 	if (config_ip_parse(text, &family, addr))
 		return config_error(at->lines, path, at->err,
-			"\"%.60s\" is no address; write it like 10.0.0.1, with no prefix", text);
+			"\"%.60s\" is not an address; write it like 10.0.0.1, with no "
+			"prefix",
+			text);
 	to = family == AF_INET ? port->gateway : port->gateway6;
 	if (*to)
 		return config_error(at->lines, path, at->err, "a second gateway for %s; give one",
@@ -222,7 +226,8 @@ static int exception_iface_store(
 		return 0;
 	if (iface_check(raw->exception_iface) || strchr(raw->exception_iface, '%'))
 		return config_error(at->lines, path_of(at, "exception_iface", -1, path), at->err,
-			"\"%.40s\" is no interface name; give up to 15 letters and digits, like "
+			"\"%.40s\" is not an interface name; give up to 15 letters and digits, "
+			"like "
 			"sluice0",
 			raw->exception_iface);
 	snprintf(port->exception_iface, sizeof(port->exception_iface), "%s", raw->exception_iface);
@@ -285,7 +290,7 @@ static int port_is_new(
 
 			if (port->cpu[mine] == other->cpu[theirs])
 				return config_error(at->lines, path_of(at, "cpus", (int)mine, path),
-					at->err, "core %u works for ports[%u] too; give another",
+					at->err, "core %u is used by ports[%u] too; give another",
 					port->cpu[mine], i);
 		}
 	}
@@ -348,7 +353,7 @@ static int rule_store(const struct where *at, const struct raw_rule *raw, struct
 		snprintf(rule->address, sizeof(rule->address), "%.60s", raw->address);
 	else
 		return config_error(at->lines, path_of(at, "address", -1, path), at->err,
-			"\"%.60s\" is no address; write it like 10.0.0.9 or 10.0.0.0/24",
+			"\"%.60s\" is not an address; write it like 10.0.0.9 or 10.0.0.0/24",
 			raw->address);
 	return 0;
 }

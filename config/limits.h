@@ -121,6 +121,12 @@
 #define NBD_SEND_BYTES_MIN  (4u << 20) /* send queue of a connection, at least */
 #define BENCH_BLOCK_MAX	    (1u << 26) /* blocks bench keeps a generation of: 256 MiB of table */
 
+/* ---- TLS ---- */
+#define TLS_SPARE_MAX	    1024u /* records with little data, in a row, that a peer may send */
+#define TLS_SPARE_EARNED    32u	  /* … and by how many an answer raises that again */
+#define TLS_SPARE_TEXT_BYTES 16u  /* a record with so much data, an NBD reply's header, is none */
+#define TLS_KEY_RECORDS_MAX (1u << 23) /* sealed, then a KeyUpdate: half of AES-GCM's 2^24 */
+
 /* ---- ublk ---- */
 #define UBLK_QUEUE_MAX	    WORKER_MAX /* hardware queues of one device: one a worker */
 #define UBLK_CTL_US_MAX	    (10u * 1000 * 1000) /* a command that waits for nobody */

@@ -23,7 +23,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define NO_TLS "this client does not speak TLS; "
+#define NO_TLS "TLS is not supported; "
 
 struct piece {
 	const char *at;
@@ -60,7 +60,10 @@ static int decode(struct piece in, char *out, size_t room, const char *what, str
 			i += 2;
 		}
 		if (ch == 0)
-			return error_set(err, -EINVAL, "%%00 in the %s: no name has a zero", what);
+			return error_set(err, -EINVAL,
+				"%%00 in the %s: a name cannot contain a "
+				"zero byte",
+				what);
 		if (n + 1 == room)
 			return error_set(
 				err, -EINVAL, "the %s is longer than %zu bytes", what, room - 1);
@@ -113,7 +116,7 @@ static int scheme_parse(const char **rest, struct error *err)
 		return error_set(err, -EINVAL,
 			"nbds: " NO_TLS "write nbd:// for a server that takes plain connections");
 	return error_set(
-		err, -EINVAL, "\"%.60s\" is no NBD URI; write nbd://HOST[:PORT]/EXPORT", text);
+		err, -EINVAL, "\"%.60s\" is not an NBD URI; write nbd://HOST[:PORT]/EXPORT", text);
 }
 
 static int port_parse(struct piece text, uint16_t *port, struct error *err)
@@ -129,7 +132,9 @@ static int port_parse(struct piece text, uint16_t *port, struct error *err)
 				? value * 10 + (unsigned long)(text.at[i] - '0')
 				: 65536;
 	if (value == 0 || value > 65535)
-		return error_set(err, -EINVAL, "the port after ':' is no number from 1 to 65535");
+		return error_set(err, -EINVAL,
+			"the port after ':' is not a number from 1 to "
+			"65535");
 	*port = (uint16_t)value;
 	return 0;
 }
@@ -147,7 +152,8 @@ static int host6_parse(struct piece auth, struct nbd_uri *u, struct piece *rest,
 		return -EINVAL;
 	if (inet_pton(AF_INET6, u->host, &addr) != 1)
 		return error_set(err, -EINVAL,
-			"\"%.60s\" in [] is no IPv6 address; write [fd00::1], and a name without "
+			"\"%.60s\" in [] is not an IPv6 address; write [fd00::1], and a name "
+			"without "
 			"[]",
 			u->host);
 	*rest = (struct piece){close + 1, (size_t)(end - close) - 1};
@@ -166,7 +172,7 @@ static int host_parse(struct piece auth, struct nbd_uri *u, struct error *err)
 	if (*auth.at == '[')
 		rc = host6_parse(auth, u, &rest, err);
 	else if (colon && memchr(colon + 1, ':', (size_t)(end - colon) - 1))
-		rc = error_set(err, -EINVAL, "an IPv6 host stands in brackets; write [fd00::1]");
+		rc = error_set(err, -EINVAL, "an IPv6 address needs brackets; write [fd00::1]");
 	else
 		rc = decode((struct piece){auth.at, (size_t)(rest.at - auth.at)}, u->host,
 			sizeof(u->host), "host", err);
@@ -216,7 +222,7 @@ static int param_check(struct piece param, struct nbd_uri *u, struct error *err)
 		*ch = isprint((unsigned char)*ch) ? *ch : '?';
 	if (!u->ignored[0])
 		snprintf(u->ignored, sizeof(u->ignored),
-			"the parameter '%s' means nothing here and is ignored", name);
+			"the parameter '%s' is not supported and is ignored", name);
 	return 0;
 }
 
@@ -226,7 +232,7 @@ static int query_parse(const char *rest, struct nbd_uri *u, struct error *err)
 
 	if (strchr(rest, '#'))
 		return error_set(err, -EINVAL,
-			"a fragment means nothing here; write %%23 for a '#' in the export's name");
+			"a fragment is not supported; write %%23 for a '#' in the export's name");
 	while (rc == 0 && *rest) {
 		rest++; /* '?', '&' or ';' */
 		rc = param_check(cut(&rest, "&;"), u, err);

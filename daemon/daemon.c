@@ -50,10 +50,10 @@ static void process_begin(const struct daemon_run *run)
 	int rc = host_process_protect(paths, 4, &note);
 
 	if (host_stacks_fit())
-		log_debug("the C library kept its own size of thread stacks");
+		log_debug("the C library did not accept a smaller thread stack size");
 	if (log_thread_start())
-		log_warn("no thread for the log: while standard error is not read the daemon "
-			 "stands still");
+		log_warn("no thread for the log: the daemon blocks while standard error is not "
+			 "read");
 	if (rc)
 		log_warn("%s", note.text);
 }
@@ -136,7 +136,7 @@ static void serve(struct daemon_state *d, struct notify *n, int sigfd)
  * one's. */
 static void give_up(const struct daemon_state *d)
 {
-	log_error("ending with %u volume(s) that did not end: their devices are left to the next "
+	log_error("ending, but %u volume(s) are not detached: their devices are left to the next "
 		  "sluiced",
 		engine_device_count(d->engine));
 	log_thread_stop(LOG_END_MS_MAX);
@@ -186,7 +186,8 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 	if (!d.control)
 		goto out_engine;
 	if (control_watch(d.control, sigfd) || control_watch(d.control, engine_fd(d.engine)))
-		log_debug("no place to watch signals or names: they are read every %u ms",
+		log_debug("signals and resolved names cannot be waited for: they are polled every "
+			  "%u ms",
 			POLL_MS_QUIET);
 	d.takeover = takeover_create(run->cfg, d.engine);
 	if (!d.takeover) {

@@ -36,11 +36,12 @@ static const char usage_text[] =
 	"  --check            look for mistakes in FILE and on this machine, then exit\n"
 	"  --memory           print the MiB of memory FILE makes DPDK need, then exit\n"
 	"  --keep             at the end leave every device to the next sluiced\n"
-	"  --bench URI        run one load against URI in this process, print the result, exit; in "
-	"fio's words:\n"
+	"  --bench URI        run one load against URI in this process, print the result, exit; "
+	"with fio's names:\n"
 	"                     --rw=RW --bs=SIZE[-SIZE] --iodepth=N --runtime=S --size=SIZE "
 	"--rwmixread=PERCENT\n"
-	"                     --seed=N --thinktime=US --verify --json; and of our own: --volumes=N "
+	"                     --seed=N --thinktime=US --verify --json; and Sluice's own: "
+	"--volumes=N "
 	"(at the same URI),\n"
 	"                     --busy=N (of these, how many have a load)\n"
 	"  --no-ublk          start without the kernel's ublk driver: probe and status, no block "
@@ -53,7 +54,7 @@ static const char usage_text[] =
 	"  --version          print the version\n"
 	"  -h, --help         this\n"
 	"\n"
-	"Status: 0 good, 1 failed, 2 wrong usage. More in sluiced(8).\n";
+	"Status: 0 success, 1 failure, 2 usage error. More in sluiced(8).\n";
 
 enum {
 	OPT_CHECK = 256,

@@ -338,7 +338,7 @@ static void flow_ask(struct port_facts *f)
 
 	if (rc == 0)
 		snprintf(f->flow_rules, sizeof(f->flow_rules),
-			"in software; the port would mark flows");
+			"in software; the port could mark flows");
 	else
 		snprintf(f->flow_rules, sizeof(f->flow_rules),
 			"in software: the port refuses to mark a flow (%s)",

@@ -63,7 +63,7 @@ static int iface_read(struct port_packet *p, int fd, const struct config_port *c
 			p->iface, strerror(-rc));
 	if (ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER)
 		return error_set(err, -EPROTOTYPE,
-			"port %s: %s is no Ethernet interface (its type is %u), and af_packet "
+			"port %s: %s is not an Ethernet interface (its type is %u), and af_packet "
 			"needs one",
 			cfg->name, p->iface, ifr.ifr_hwaddr.sa_family);
 	memcpy(f->mac, ifr.ifr_hwaddr.sa_data, sizeof(f->mac));
@@ -210,7 +210,7 @@ int port_packet_start(struct port_packet *p, struct error *err)
 			rc = fanout_join(p, q, &group);
 	}
 	if (rc)
-		return error_set(err, rc, "%s: its packets cannot be had on %u queue(s): %s%s",
+		return error_set(err, rc, "%s: its packets cannot be received on %u queue(s): %s%s",
 			p->iface, p->queue_count, strerror(-rc),
 			port_packet_link_up(p) ? "" : "; ip link set it up first");
 	multicast_join(p);

@@ -27,7 +27,7 @@
 #include <endian.h>
 #include <string.h>
 
-#define FULL "the server answered before it was asked"
+#define FULL "the server sent a reply before a request"
 
 static void option_put(
 	struct nbd_conn *c, uint32_t option, const void *data, uint32_t len, struct nbd_event *ev)
@@ -138,7 +138,8 @@ static void greeting(struct nbd_conn *c, struct nbd_event *ev)
 	memcpy(&g, c->in, sizeof(g));
 	if (be64toh(g.magic) != NBD_MAGIC_INIT)
 		nbd_conn_die(c, NBD_FAULT_REFUSED, ev,
-			"not an NBD server: it greets with other bytes; check address and port");
+			"not an NBD server: its greeting is a different one; check address and "
+			"port");
 	else if (be64toh(g.style) == NBD_MAGIC_OLDSTYLE)
 		oldstyle_refuse(c, ev);
 	else if (be64toh(g.style) != NBD_MAGIC_OPTION)
@@ -349,7 +350,7 @@ static void option_error(struct nbd_conn *c, struct nbd_event *ev, uint32_t len)
 			words);
 	else if ((c->is_tls_refused = c->reply_type == (uint32_t)NBD_REP_ERR_TLS_REQD))
 		nbd_conn_refuse(c, NBD_FAULT_REFUSED, ev,
-			"the server requires TLS, which this client does not speak: "
+			"the server requires TLS, which is not supported: "
 			"let the server accept plain connections from here%s",
 			words);
 	else if (c->option == NBD_OPT_GO || c->option == NBD_OPT_INFO)
@@ -375,7 +376,7 @@ static void option_reply(struct nbd_conn *c, struct nbd_event *ev, uint32_t len)
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "reply %u of %u bytes to option %u",
 			c->reply_type, len, c->option);
 	} else if (is_go && !c->has_info_export) {
-		nbd_conn_die(c, NBD_FAULT_LIE, ev, "the server agreed without telling the size");
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "the server agreed without sending the size");
 	} else if (c->option == NBD_OPT_INFO && c->export.size_bytes == 0 && !c->is_closing) {
 		go_put(c, NBD_OPT_GO, ev); /* nbd-server: INFO says 0, and only GO how many */
 		return;
@@ -408,7 +409,7 @@ static void option_reply_header(struct nbd_conn *c, struct nbd_event *ev)
 	if (be64toh(r.magic) != NBD_MAGIC_OPT_REPLY)
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "bad magic in the handshake");
 	else if (be32toh(r.option) != c->option)
-		nbd_conn_die(c, NBD_FAULT_LIE, ev, "an answer to option %u, asked was %u",
+		nbd_conn_die(c, NBD_FAULT_LIE, ev, "a reply to option %u instead of option %u",
 			be32toh(r.option), c->option);
 	else if (len > sizeof(c->in))
 		nbd_conn_die(c, NBD_FAULT_LIE, ev, "an answer of %u bytes in the handshake", len);

@@ -105,8 +105,9 @@ static void simple_reply(struct nbd_conn *c, struct nbd_event *ev)
 		req->result = error ? nbd_errno_to_host(error) : 0;
 		reply_end(c, ev);
 	} else if (c->export.is_structured) {
-		nbd_conn_die(
-			c, NBD_FAULT_LIE, ev, "a simple reply to a READ, structured was agreed on");
+		nbd_conn_die(c, NBD_FAULT_LIE, ev,
+			"a simple reply to a READ, although structured "
+			"replies were negotiated");
 	} else {
 		(void)nbd_range_add(req, req->ask.from, req->ask.to);
 		c->data_at = req->ask.from;

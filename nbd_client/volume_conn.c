@@ -105,9 +105,8 @@ static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 	}
 	vc->state = CONN_SERVING;
 	v->conn_ready++;
-	volume_event_add(v, VOLUME_EVENT_SERVER, 0, "%s:%u: connection %u of %u serves",
-		volume_uri_now(v)->host, volume_uri_now(v)->port, vc->idx + 1,
-		v->cfg.connections);
+	volume_event_add(v, VOLUME_EVENT_SERVER, 0, "%s:%u: connection %u of %u is up",
+		volume_uri_now(v)->host, volume_uri_now(v)->port, vc->idx + 1, v->cfg.connections);
 	if (v->has_identity)
 		counter_add(&v->reconnects, vc->attempts > 0);
 	else

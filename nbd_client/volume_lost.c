@@ -175,7 +175,7 @@ static void lost_after_ready(struct volume_conn *vc, int err, const char *where,
 
 	if (v->conn_ready > 0) {
 		volume_event_add(v, type, err,
-			"%s: %s; %u of %u connections serve on, reconnecting in %" PRIu64 " ms",
+			"%s: %s; %u of %u connections remain, reconnecting in %" PRIu64 " ms",
 			where, why, v->conn_ready, v->cfg.connections, ms);
 		return;
 	}

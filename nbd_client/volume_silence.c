@@ -75,7 +75,7 @@ void volume_slow_turn(struct volume *v)
 	volume_where(v, where);
 	volume_event_add(v, VOLUME_EVENT_SERVER, -ETIMEDOUT,
 		"%s is slow: the oldest of %u requests has waited for %" PRIu64
-		" s; waiting on, for its TCP answers",
+		" s; still waiting, because its TCP responds",
 		where, v->in_flight, (v->now_us - v->oldest_us) / 1000000);
 }
 

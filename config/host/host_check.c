@@ -200,7 +200,7 @@ static void check_ublk(struct check_list *list, bool is_required)
 	}
 	uname(&name);
 	check_bad(list, "ublk", is_required, -ENOSYS,
-		"this kernel (%s) has no ublk driver, which makes the block devices", release);
+		"this kernel (%s) has no ublk driver, which provides the block devices", release);
 	check_remedy(list, "boot a kernel with CONFIG_BLK_DEV_UBLK, on Debian 12: %s%s%s",
 		"apt install linux-image-6.12-", debian_arch(name.machine),
 		", reboot, modprobe ublk_drv");
@@ -213,7 +213,7 @@ static void check_privilege(struct check_list *list)
 		return;
 	}
 	check_bad(list, "privilege", true, -EPERM,
-		"not root, and only root may drive a NIC and make block devices");
+		"not root, and only root may drive a NIC and create block devices");
 	check_remedy(list, "run it as root: sudo, or the systemd unit");
 }
 

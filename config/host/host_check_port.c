@@ -81,7 +81,7 @@ static void check_driver(struct check_list *list, const struct host_pci *pci)
 			"%s is still on its kernel driver %s%s%s", a, pci->driver,
 			pci->iface[0] ? " as " : "", pci->iface);
 	else
-		check_bad(list, "NIC driver", true, -ENODEV, "%s is on no driver", a);
+		check_bad(list, "NIC driver", true, -ENODEV, "%s has no driver", a);
 	if (pci->driver[0])
 		check_remedy(list,
 			"%scd /sys/bus/pci && echo vfio-pci > devices/%s/driver_override && "
@@ -146,7 +146,7 @@ static void check_iface_port(struct check_list *list, const struct config_port *
 	}
 	if (!iface.is_ethernet) {
 		check_bad(list, "device", true, -EPROTOTYPE,
-			"%s is no Ethernet interface (a tunnel, or loopback)", iface.name);
+			"%s is not an Ethernet interface (a tunnel, or loopback)", iface.name);
 		check_remedy(list,
 			"give port %s an Ethernet interface as `device:`, or a NIC's PCI address",
 			port->name);
@@ -174,12 +174,12 @@ static void check_tap(struct check_list *list, const struct config_port *port)
 	if (!is_asked_for && (port->exception == EXCEPTION_OFF || port->kind == DEVICE_AF_PACKET))
 		return;
 	if (host_file_exists(TUN_FILE)) {
-		check_good(list, "tap", "the kernel can keep an end of %s", port->device);
+		check_good(list, "tap", "%s can be shared with the kernel", port->device);
 		return;
 	}
 	check_bad(list, "tap", is_asked_for, -ENODEV,
 		"there is no " TUN_FILE
-		", so the kernel can keep no end of %s: what is not storage is cut off",
+		", so %s cannot be shared with the kernel: non-storage traffic is cut off",
 		port->device);
 	check_remedy(list, "modprobe tun, or set `exception: off` for port %s", port->name);
 }

@@ -67,7 +67,7 @@ struct host_guard *host_guard_create(
 		goto err;
 	nft_ctx_buffer_output(g->ctx);
 	nft_ctx_buffer_error(g->ctx);
-	why = "its name, or the number of ports, has no place in a rule";
+	why = "its name or the list of TCP ports is too long for a rule";
 	if (count == 0 || !is_plain(iface) || !rules_write(iface, ports, count, rules, RULES_BYTES))
 		goto err;
 	if (nft_run_cmd_from_buffer(g->ctx, rules)) {
@@ -78,7 +78,9 @@ struct host_guard *host_guard_create(
 	return g;
 
 err:
-	error_set(err, -ENOTSUP, "%.15s: a netfilter table for our TCP ports is refused: %.*s",
+	error_set(err, -ENOTSUP,
+		"%.15s: the kernel refused a netfilter table for sluiced's TCP "
+		"ports: %.*s",
 		iface, (int)strcspn(why, "\n"), why);
 	free(rules);
 	host_guard_destroy(g);

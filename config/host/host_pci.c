@@ -89,7 +89,7 @@ int host_pci_read(const char *address, struct host_pci *out, struct error *err)
 
 	if (config_pci_parse(address, found.address))
 		return error_set(err, -EINVAL,
-			"\"%.40s\" is no PCI address; write it like 0000:00:03.0", address);
+			"\"%.40s\" is not a PCI address; write it like 0000:00:03.0", address);
 	snprintf(dir, sizeof(dir), "/sys/bus/pci/devices/%s", found.address);
 	if (!host_file_exists(dir))
 		return error_set(err, -ENODEV,

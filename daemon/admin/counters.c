@@ -24,8 +24,8 @@ static const struct registry_item loop_items[] = {
 	COUNTER("turns", "Turns of the worker's loop"),
 	COUNTER("busy_turns", "Turns that found something to do"),
 	COUNTER("sleeps", "Times the worker went to sleep"),
-	COUNTER("naps", "Naps taken while others' packets poured in"),
-	COUNTER("rests", "Rests taken while requests were under way"),
+	COUNTER("naps", "Naps taken during a flood of non-storage packets"),
+	COUNTER("rests", "Rests taken while requests were in flight"),
 	COUNTER("wakeups", "Times an event ended its sleep"),
 	COUNTER("rx_wakeups", "Of these, by the RX interrupt"),
 	COUNTER("tx_full", "Packets the full TX ring did not take at once"),
@@ -57,8 +57,8 @@ static const struct registry_item net_items[] = {
 	COUNTER("icmp_unreach_rx", "ICMP errors received"),
 	COUNTER("neigh_failed", "Neighbours that did not answer"),
 	COUNTER("frag_rx", "Fragments received"),
-	COUNTER("reass_ok", "Datagrams put together"),
-	COUNTER("reass_drop", "Datagrams given up before they were whole"),
+	COUNTER("reass_ok", "Datagrams reassembled"),
+	COUNTER("reass_drop", "Datagrams dropped before they were complete"),
 	COUNTER("tcp_rx_segs", "TCP segments received"),
 	COUNTER("tcp_run_segs", "Of these, taken as the next of a run"),
 	COUNTER("tcp_tx_segs", "TCP segments sent"),
@@ -69,8 +69,8 @@ static const struct registry_item net_items[] = {
 	COUNTER("tcp_tlp", "Tail loss probes"),
 	COUNTER("tcp_dupack_rx", "Duplicate acknowledgements received"),
 	COUNTER("tcp_ooo_segs", "Segments received out of order"),
-	COUNTER("tcp_ooo_shed", "Segments out of order given up for memory"),
-	COUNTER("tcp_compacted", "Small segments copied together"),
+	COUNTER("tcp_ooo_shed", "Out-of-order segments dropped for lack of memory"),
+	COUNTER("tcp_compacted", "Small segments merged by copying"),
 	COUNTER("tcp_out_of_window", "Segments outside of the window"),
 	COUNTER("tcp_paws_drop", "Segments with an old timestamp"),
 	COUNTER("tcp_challenge_ack", "Challenge acknowledgements sent"),
@@ -82,7 +82,7 @@ static const struct registry_item net_items[] = {
 	COUNTER("tcp_established", "Connections established"),
 	COUNTER("tcp_closed", "Connections closed in order"),
 	COUNTER("tcp_aborted", "Connections aborted"),
-	COUNTER("hdr_alloc_failed", "Headers for which the pool had no room"),
+	COUNTER("hdr_alloc_failed", "Headers that could not be allocated"),
 	COUNTER("protected_drops", "Storage segments dropped for memory, which must stay 0"),
 };
 
@@ -92,24 +92,24 @@ static const struct registry_item exception_items[] = {
 	COUNTER("copied_to_kernel", "ARP and ND packets of which the kernel got a copy"),
 	COUNTER("from_kernel", "Packets of the kernel sent out of the NIC"),
 	COUNTER("held", "Packets that had to wait in the hold queue"),
-	COUNTER("released", "Packets that went on from the hold queue, in order"),
+	COUNTER("released", "Packets released from the hold queue, in order"),
 	COUNTER("aged", "Packets dropped because they waited too long"),
-	COUNTER("rationed", "Packets that found no way on because the kernel is short of memory; "
-			    "they were held or shed"),
+	COUNTER("rationed", "Packets delayed because the kernel is short of memory; they were "
+			    "held or shed"),
 	COUNTER("shed_flow",
 		"Packets dropped from the hold queue, of the largest and newest flows"),
 	COUNTER("shed_off", "Packets dropped because the port has no exception port"),
 	COUNTER("shed_red", "Packets dropped at level red"),
 	COUNTER("shed_memory", "Packets dropped because there was no memory for them"),
 	COUNTER("shed_unfit", "Packets dropped because the kernel cannot take them as they are"),
-	COUNTER("bad", "Packets dropped that no protocol allows"),
+	COUNTER("bad", "Malformed packets dropped"),
 };
 
 static const struct registry_item class_items[] = {
-	COUNTER("protected", "Packets of the storage's own connections"),
-	COUNTER("essential", "Packets without which those would stop"),
+	COUNTER("protected", "Packets of storage connections"),
+	COUNTER("essential", "Packets that storage connections depend on (ARP, ND, ICMP)"),
 	COUNTER("other", "Packets of other traffic"),
-	COUNTER("bad", "Packets that no protocol allows"),
+	COUNTER("bad", "Malformed packets"),
 };
 
 static const struct registry_item port_items[] = {
@@ -118,7 +118,7 @@ static const struct registry_item port_items[] = {
 	COUNTER("rx_bytes", "Bytes the NIC received"),
 	COUNTER("tx_bytes", "Bytes the NIC sent"),
 	COUNTER("rx_missed", "Packets the NIC had no descriptor for"),
-	COUNTER("rx_errors", "Packets the NIC received wrong"),
+	COUNTER("rx_errors", "Packets the NIC received with errors"),
 	COUNTER("tx_errors", "Packets the NIC failed to send"),
 	COUNTER("rx_nombuf", "Refills that found no memory, as the driver counts them"),
 };
@@ -151,8 +151,8 @@ static const struct registry_item volume_items[] = {
 	GAUGE("in_flight", "Requests in flight"),
 	GAUGE("in_flight_max", "Most requests in flight at a time"),
 	GAUGE("size_bytes", "Size of the export"),
-	GAUGE("connections_ready", "Connections that serve"),
-	COUNTER("reconnects", "Connections made again"),
+	GAUGE("connections_ready", "Connections ready for requests"),
+	COUNTER("reconnects", "Reconnects"),
 	COUNTER("replayed", "Requests sent again after a reconnect"),
 	COUNTER("timeouts", "Requests not answered in time"),
 	COUNTER("protocol_errors", "Times the server broke the protocol"),
@@ -163,19 +163,19 @@ static const struct registry_item volume_items[] = {
 };
 
 static const struct registry_item pool_items[] = {
-	GAUGE("total", "Packet buffers there are"),
-	GAUGE("floor", "Of those, held back as the reserve"),
+	GAUGE("total", "Packet buffers in the pool"),
+	GAUGE("floor", "Of those, reserved"),
 	GAUGE("free", "Free packet buffers"),
-	GAUGE("low_water", "Least free since the start"),
+	GAUGE("low_water", "Fewest free since the start"),
 	GAUGE("ring_debt", "Buffers the last refused refill asked for"),
-	GAUGE("depth_percent", "How far into the reserve the pool is"),
+	GAUGE("depth_percent", "Share of the reserve in use"),
 	GAUGE("level", "Level, 0 green, 1 yellow, 2 red"),
-	COUNTER("dips", "Buffers handed out of the reserve"),
+	COUNTER("dips", "Buffers allocated from the reserve"),
 	COUNTER("refused", "Allocations refused"),
-	COUNTER("refused_refills", "Refills that found nothing at all"),
+	COUNTER("refused_refills", "Refills that got no buffer"),
 	COUNTER("refill_alarms", "Long runs of such refills"),
-	COUNTER("allocs", "Buffers handed out"),
-	COUNTER("frees", "Buffers given back"),
+	COUNTER("allocs", "Buffers allocated"),
+	COUNTER("frees", "Buffers freed"),
 };
 
 static_assert(COUNT_OF(loop_items) * sizeof(uint64_t) == sizeof(struct worker_stats),

@@ -153,8 +153,7 @@ static void restart_find(const struct config *was, const struct config *now, jso
 		if (!keys[i].is_changed)
 			continue;
 		list_add(result, "restart", keys[i].key);
-		log_warn("reload: %s: is different now, and is in force after a restart",
-			keys[i].key);
+		log_warn("reload: %s: has changed and takes effect after a restart", keys[i].key);
 	}
 }
 
@@ -169,7 +168,7 @@ static void live_apply(struct daemon_state *d, const struct config *now, json_t 
 		memcmp(d->cfg->protect, now->protect, sizeof(now->protect)) == 0)
 		return;
 	if (engine_protect_set(d->engine, now)) {
-		log_warn("reload: workers have not taken the rules of the reload before yet; "
+		log_warn("reload: workers have not applied the rules of the previous reload yet; "
 			 "reload once more");
 		list_add(result, "restart", "protect");
 		return;

@@ -145,7 +145,8 @@ static int connect_begin(struct devices *ds, struct device *d, uint64_t now_us, 
 	if (rc)
 		return rc;
 	ms = d->attach_ms + (d->plan->servers.count - 1ull) * d->cfg.connect_ms;
-	step_set(d, STEP_CONNECT, now_us, RTE_MIN(ms, RTE_MAX(d->attach_ms, CONNECT_MS_MAX)));
+	step_set(d, STEP_CONNECT, now_us,
+		RTE_MIN(ms, RTE_MAX(d->attach_ms, CONNECT_MS_MAX / ports_count(ds->ports))));
 	channels_post(ds, d, (struct worker_cmd){.type = WORKER_VOLUME_ADD});
 	return 0;
 }
@@ -161,6 +162,21 @@ static void resolve_poll(struct devices *ds, struct device *d, uint64_t now_us)
 		attach_fail(ds, d, rc, now_us);
 }
 
+static void port_poll(struct devices *ds, struct device *d, uint64_t now_us)
+{
+	int rc;
+
+	if (!channels_gone(d) || !channels_done(ds, d) || !devices_linger_has_room(ds)) {
+		if (now_us > d->deadline_us)
+			attach_fail(ds, d, worker_is_late(d), now_us);
+		return;
+	}
+	device_unmake(ds, d);
+	rc = connect_begin(ds, d, now_us, &d->error);
+	if (rc)
+		attach_fail(ds, d, rc, now_us);
+}
+
 static void connect_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	const struct channel *first = &d->channels[0];
@@ -170,17 +186,11 @@ static void connect_poll(struct devices *ds, struct device *d, uint64_t now_us)
 		step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX);
 	} else if (first->was_ready)
 		connected(ds, d, now_us);
-	else if (first->is_failed)
-		attach_fail(ds, d, -ECONNABORTED, now_us);
-	else if (now_us > d->deadline_us) {
-		struct volume_info info;
-
-		volume_info(first->volume, &info);
-		error_set(&d->error, 0,
-			"%s does not answer%s%s; start it, or see that port %s reaches it",
-			info.server[0] ? info.server : d->cfg.uris[0], info.error[0] ? ": " : "",
-			info.error, ports_cfg(ds->ports, d->port)->name);
-		attach_fail(ds, d, -ETIMEDOUT, now_us);
+	else if (first->is_failed || now_us > d->deadline_us) {
+		if (device_port_next(ds, d))
+			step_set(d, STEP_PORT, now_us, DRAIN_MS_MAX);
+		else
+			attach_fail(ds, d, first->is_failed ? -ECONNABORTED : -ETIMEDOUT, now_us);
 	}
 }
 
@@ -192,7 +202,8 @@ static void serve_begin(struct devices *ds, struct device *d, uint64_t now_us)
 	if (d->ublk) {
 		snprintf(device, sizeof(device), "/dev/ublkb%d", ublk_dev_id(d->ublk));
 		if (ublk_scheduler_none(d->ublk, sched, sizeof(sched)))
-			log_warn("%s: its scheduler is %s, which may hold back what frees memory; "
+			log_warn("%s: its scheduler is %s, which may delay the I/O that frees "
+				 "memory; "
 				 "echo none > /sys/block/ublkb%d/queue/scheduler",
 				device, sched, ublk_dev_id(d->ublk));
 		memcpy(d->scheduler, sched, sizeof(d->scheduler));
@@ -258,12 +269,12 @@ static void drain_late(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	if (!d->is_late) {
 		d->is_late = true;
-		log_error("volume %s: a worker does not let go of it; its memory stays in use "
-			  "until it does",
+		log_error("volume %s: a worker has not released it; its memory stays in use until "
+			  "then",
 			d->cfg.name);
 		if (!d->result)
 			d->result = error_set(&d->error, -ETIMEDOUT,
-				"volume %s: a worker did not let go of it; it is still being "
+				"volume %s: a worker did not release it; it is still being "
 				"detached",
 				d->cfg.name);
 		done_call(d, d->result, "");
@@ -298,6 +309,9 @@ void device_poll(struct devices *ds, struct device *d, uint64_t now_us)
 	case STEP_CONNECT:
 		connect_poll(ds, d, now_us);
 		break;
+	case STEP_PORT:
+		port_poll(ds, d, now_us);
+		break;
 	case STEP_SPREAD:
 		spread_poll(ds, d, now_us);
 		break;
@@ -315,6 +329,7 @@ void device_poll(struct devices *ds, struct device *d, uint64_t now_us)
 		break;
 	case STEP_SERVE:
 		device_servers_follow(ds, d, now_us);
+		device_port_watch(ds, d, now_us);
 		device_ublk_watch(d, now_us);
 		break;
 	case STEP_FREE:

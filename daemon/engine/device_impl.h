@@ -21,6 +21,7 @@ enum device_step {
 	STEP_FREE,    /* slot unused */
 	STEP_RESOLVE, /* the addresses of its servers */
 	STEP_CONNECT, /* the first READY of the volume */
+	STEP_PORT,    /* the worker to let go of it, for another port is tried */
 	STEP_SPREAD,  /* the other workers' channels to be READY */
 	STEP_FRONT,   /* the workers to start the front end's queues */
 	STEP_START,   /* the kernel to accept the device */
@@ -77,6 +78,11 @@ struct device {
 	struct device_names names;
 	uint32_t attach_ms; /* the time a server has to become READY */
 	unsigned port;
+	uint32_t ports_tried; /* bits of those without a server that served, while it was attached
+			       */
+	/* device_port.c: the next look; without a connection since, 0: it has one, UINT64_MAX: told
+	 */
+	uint64_t port_look_us, port_lost_us;
 	uint32_t quota, quota_least; /* of each connection: at most, and to begin with */
 	uint64_t deadline_us;
 	bool is_forced;

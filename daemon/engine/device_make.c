@@ -45,12 +45,19 @@ int device_make(struct devices *ds, struct device *d, struct error *err)
 	return rc ? rc : channels_make(ds, d, err);
 }
 
-void device_free(struct devices *ds, struct device *d)
+void device_unmake(struct devices *ds, struct device *d)
 {
-	device_names_end(ds, d);
 	while (d->channel_count > 0)
 		channel_free(ds, d, d->channel_count - 1);
 	volume_group_destroy(d->group);
+	d->group = NULL;
+	d->spread[0] = '\0';
+}
+
+void device_free(struct devices *ds, struct device *d)
+{
+	device_names_end(ds, d);
+	device_unmake(ds, d);
 	free(d->plan);
 	memset(d, 0, sizeof(*d));
 }

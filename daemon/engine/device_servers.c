@@ -6,8 +6,9 @@
  * the URIs, and the volume tries them in turn. What no port reaches, or what the name server does
  * not know, is left out with a warning as long as something remains: a server with an IPv6 address
  * is of use to a port that has IPv4 only, and a second server whose name is unknown today does not
- * keep the first from serving. The port is that of the first address some port reaches; all
- * connections of a device are on the workers of one port.
+ * keep the first from serving. The port is that of the first address some port reaches that was not
+ * tried in vain (device_port.c); all connections of a device are on the workers of one port at a
+ * time.
  *
  * While a device that serves has no connection at all, its names are looked up again, with growing
  * pauses, and the first channel's worker gets the new list: the server may have moved behind its
@@ -32,8 +33,11 @@
 
 /* ---- ports ---- */
 
-/* The port whose subnet holds @ip, else the first with a gateway for its family, else -1. */
-static int port_choose(const struct devices *ds, const struct net_ip *ip)
+/*
+ * The port whose subnet holds @ip, else the first with a gateway for its family, else -1; of those
+ * that are not in the bits of @without.
+ */
+static int port_choose(const struct devices *ds, const struct net_ip *ip, uint32_t without)
 {
 	unsigned best = 0, i;
 	int port = -1;
@@ -41,7 +45,7 @@ static int port_choose(const struct devices *ds, const struct net_ip *ip)
 	for (i = 0; i < ports_count(ds->ports); i++) {
 		unsigned how = ports_reach(ds->ports, i, ip);
 
-		if (how > best) {
+		if (!(without & 1u << i) && how > best) {
 			best = how;
 			port = (int)i;
 		}
@@ -153,12 +157,10 @@ static void left_out(const struct device *d, unsigned uri, const struct net_ip *
 static const char *why_not(
 	const struct devices *ds, unsigned port, const struct net_ip *ip, unsigned count)
 {
-	int other = port_choose(ds, ip);
-
-	if (other < 0)
+	if (port_choose(ds, ip, 0) < 0)
 		return "no port reaches it: give a port an address in its network, or a gateway";
 	if (ports_reach(ds->ports, port, ip) == 0)
-		return "another port reaches it, and a volume uses one port";
+		return "another port reaches it, and a volume uses one port at a time";
 	return count == VOLUME_SERVER_MAX ? "there are too many addresses" : NULL;
 }
 
@@ -194,7 +196,7 @@ int device_servers_choose(struct devices *ds, struct device *d, struct error *er
 		if (n->ips[i].count == 0 && unknown < 0)
 			unknown = (int)i;
 		for (unsigned k = 0; port < 0 && k < n->ips[i].count; k++)
-			port = port_choose(ds, &n->ips[i].ip[k]);
+			port = port_choose(ds, &n->ips[i].ip[k], d->ports_tried);
 	}
 	if (port < 0 && unknown >= 0)
 		return error_set(err, -EHOSTUNREACH,
@@ -207,6 +209,25 @@ int device_servers_choose(struct devices *ds, struct device *d, struct error *er
 	d->port = (unsigned)port;
 	list_make(ds, d, d->port, true, &d->plan->servers);
 	return 0;
+}
+
+int device_other_port(
+	const struct devices *ds, const struct device *d, char text[INET6_ADDRSTRLEN])
+{
+	uint32_t without = d->ports_tried | 1u << d->port;
+	const struct device_names *n = &d->names;
+
+	for (unsigned i = 0; i < d->cfg.uri_count; i++)
+		for (unsigned k = 0; k < n->ips[i].count; k++) {
+			const struct net_ip *ip = &n->ips[i].ip[k];
+			int port = port_choose(ds, ip, without);
+
+			if (port < 0)
+				continue;
+			inet_ntop(ip->family, ip->addr, text, INET6_ADDRSTRLEN);
+			return port;
+		}
+	return -1;
 }
 
 /* ---- while it serves ---- */

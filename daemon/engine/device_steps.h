@@ -4,6 +4,7 @@
 #ifndef DAEMON_ENGINE_DEVICE_STEPS_H
 #define DAEMON_ENGINE_DEVICE_STEPS_H
 
+#include <netinet/in.h>
 #include "daemon/engine/device_impl.h"
 
 /* device.c: the step a device is at, its deadline, and what follows. Control thread, as all here.
@@ -21,6 +22,17 @@ bool device_names_done(struct devices *ds, struct device *d, uint64_t now_us);
 void device_names_end(struct devices *ds, struct device *d);
 int device_servers_choose(struct devices *ds, struct device *d, struct error *err);
 void device_servers_follow(struct devices *ds, struct device *d, uint64_t now_us);
+/* A port that was not tried and reaches an address of @d's, which is written to @text; or -1. */
+int device_other_port(
+	const struct devices *ds, const struct device *d, char text[INET6_ADDRSTRLEN]);
+
+/*
+ * device_port.c. Next, while @d is attached and no server came to serve it: d->error says why; or
+ * if another port reaches some, logs it, sends the channels away, and answers true. Watch, while
+ * it serves: names the port that would reach a server when its own does not.
+ */
+bool device_port_next(struct devices *ds, struct device *d);
+void device_port_watch(const struct devices *ds, struct device *d, uint64_t now_us);
 
 /*
  * device_ublk.c. Shape and staging before the volume is made, make once it is READY, end when the
@@ -47,6 +59,8 @@ void device_ublk_end(struct devices *ds, struct device *d);
 /* device_make.c: resolves, reserves, creates. On failure device_free() undoes what was done. */
 int device_plan(struct devices *ds, struct device *d, uint64_t now_us, struct error *err);
 int device_make(struct devices *ds, struct device *d, struct error *err);
+/* Once the workers let go: what device_make() made is freed, and it can be made again. */
+void device_unmake(struct devices *ds, struct device *d);
 void device_free(struct devices *ds, struct device *d);
 
 /* device_linger.c */

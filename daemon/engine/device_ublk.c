@@ -94,7 +94,7 @@ static void state_write(const struct devices *ds, struct device *d)
 	d->state.dev_id = ublk_dev_id(d->ublk);
 	d->state.volume = d->cfg;
 	if (ublk_state_write(ds->cfg->run_dir, &d->state, &err))
-		log_warn("volume %s: should this daemon die, its device is lost: %s", d->cfg.name,
+		log_warn("volume %s: if this daemon dies, its device is lost: %s", d->cfg.name,
 			err.text);
 }
 
@@ -150,9 +150,8 @@ void device_ublk_watch(struct device *d, uint64_t now_us)
 		return;
 	memcpy(d->scheduler, now, sizeof(now));
 	if (strcmp(now, "none") != 0)
-		log_warn("volume %s: the scheduler of /dev/ublkb%d is %s now: it may hold back "
-			 "what frees "
-			 "memory; echo none > /sys/block/ublkb%d/queue/scheduler",
+		log_warn("volume %s: the scheduler of /dev/ublkb%d is %s now: it may delay the "
+			 "I/O that frees memory; echo none > /sys/block/ublkb%d/queue/scheduler",
 			d->cfg.name, ublk_dev_id(d->ublk), now, ublk_dev_id(d->ublk));
 }
 

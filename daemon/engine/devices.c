@@ -114,8 +114,8 @@ const char *devices_name_of(const struct devices *ds, int dev_id)
 
 static const char *step_name(enum device_step step)
 {
-	static const char *const names[] = {"free", "resolving", "connecting", "spreading",
-		"starting", "starting", "serving", "stopping", "draining"};
+	static const char *const names[] = {"free", "resolving", "connecting", "connecting",
+		"spreading", "starting", "starting", "serving", "stopping", "draining"};
 
 	return names[step];
 }

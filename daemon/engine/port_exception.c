@@ -105,7 +105,9 @@ int ports_exception_open(struct engine_port *p, unsigned idx, struct error *err)
 	if (p->exception) {
 		port_multicast_all(p->port); /* the kernel has groups of its own to listen to */
 		iface_set_up(p);
-		log_info("port %s: %s is the kernel's end of it", p->cfg->name, p->exception_iface);
+		log_info("port %s: the kernel shares it through "
+			 "%s",
+			p->cfg->name, p->exception_iface);
 		return exception_start(p->exception, err);
 	}
 	if (p->cfg->exception == EXCEPTION_TAP)

@@ -15,8 +15,7 @@ void ports_shortage_start(struct ports *ps)
 
 	if (host_memory_want(&want))
 		log_info("the kernel does not report shortage of memory (/proc/pressure/memory; "
-			 "boot it with psi=1): other "
-			 "traffic is never rationed");
+			 "boot it with psi=1): non-storage traffic is never limited");
 }
 
 static void tell(struct ports *ps, bool is_short)
@@ -25,10 +24,11 @@ static void tell(struct ports *ps, bool is_short)
 		if (ps->list[i].exception)
 			exception_ration(ps->list[i].exception, is_short);
 	if (is_short)
-		log_warn("the kernel is short of memory: other traffic on its way there is "
-			 "rationed");
+		log_warn("the kernel is short of memory: non-storage traffic passed to it is "
+			 "limited");
 	else
-		log_info("the kernel has memory again: other traffic is not rationed any more");
+		log_info("the kernel has free memory again: non-storage traffic is no longer "
+			 "limited");
 }
 
 void ports_shortage_poll(struct ports *ps, uint64_t now_us)

@@ -70,7 +70,7 @@ static void queue_alarm(struct engine_queue *q, const char *port, unsigned queue
 			port, queue, info.refused_run_max, info.ring_debt);
 	} else if (q->is_alarmed && info.refused_run == 0) {
 		q->is_alarmed = false;
-		log_info("port %s queue %u: refills find memory again", port, queue);
+		log_info("port %s queue %u: refills succeed again", port, queue);
 	}
 }
 

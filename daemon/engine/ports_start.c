@@ -222,8 +222,7 @@ static int guard_make(struct engine_port *p, struct error *err)
 	}
 	return error_set(err, -ENOTSUP,
 		"port %s: the kernel has its address and would reset its connections; %s; modprobe "
-		"nf_tables, or write an "
-		"`address:` under the port that the kernel has not",
+		"nf_tables, or write an `address:` under the port that the kernel does not have",
 		p->cfg->name, why.text);
 }
 

@@ -262,7 +262,7 @@ static void item_try(struct item *it)
 		return;
 	}
 	if (rc == 0 && look.is_served)
-		rc = error_set(&err, -EBUSY, "process %d serves it: stop that first", look.pid);
+		rc = error_set(&err, -EBUSY, "process %d serves it: stop it first", look.pid);
 	if (rc)
 		item_wait(it, &err);
 	else

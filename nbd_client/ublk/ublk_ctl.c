@@ -33,8 +33,8 @@ static int open_failed(const char *path, int rc, struct error *err)
 	case -ENXIO:
 	case -ENODEV:
 		return error_set(err, rc,
-			"%s is not there: load the driver (modprobe ublk_drv); it needs a kernel "
-			"from 6.0 on, "
+			"%s is not there: load the driver (modprobe ublk_drv); it needs Linux 6.0 "
+			"or newer, "
 			"on Debian 12 that is the package linux-image-6.12-amd64",
 			path);
 	case -EACCES:

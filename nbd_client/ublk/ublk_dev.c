@@ -60,7 +60,7 @@ static int add_failed(const struct ublk_config *cfg, int rc, struct error *err)
 	case -EPERM:
 	case -EACCES:
 		return error_set(err, rc,
-			"making a ublk device is not permitted: run as root (CAP_SYS_ADMIN)");
+			"creating a ublk device is not permitted: run as root (CAP_SYS_ADMIN)");
 	case -ENOMEM:
 		return error_set(err, rc, "the kernel has no memory for a ublk device of depth %u",
 			cfg->queue_depth);
@@ -394,8 +394,8 @@ int ublk_destroy(struct ublk *u, struct error *err)
 	 */
 	if (!ublk_queue_stopped(u))
 		return error_set(err, -EBUSY,
-			"/dev/ublkb%u is left behind: the kernel still has its queue; it goes when "
-			"this process ends",
+			"/dev/ublkb%u remains: the kernel still uses its queue; it is deleted "
+			"when this process ends",
 			id);
 	queues_fini(u);
 	rc = ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
@@ -405,7 +405,7 @@ int ublk_destroy(struct ublk *u, struct error *err)
 			"/dev/ublkb%u is not deleted after %u s: a process holds it (open, "
 			"mounted, "
 			"mapped); "
-			"it goes when they let go",
+			"it is deleted when they release it",
 			id, UBLK_CTL_US_MAX / 1000000);
 	if (rc < 0 && rc != -ENODEV)
 		return error_set(err, rc, "deleting /dev/ublkb%u: %s", id, strerror(-rc));

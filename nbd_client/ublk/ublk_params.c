@@ -156,7 +156,7 @@ int ublk_params_match(
 			(uint64_t)h->dev_sectors, (uint64_t)w->dev_sectors);
 	if (h->logical_bs_shift < w->logical_bs_shift)
 		return error_set(err, -EINVAL,
-			"the device has blocks of %u bytes, the server now insists on %u",
+			"the device has blocks of %u bytes, the server now requires %u",
 			1u << h->logical_bs_shift, 1u << w->logical_bs_shift);
 	if (h->max_sectors > w->max_sectors)
 		return error_set(err, -EINVAL,
@@ -168,17 +168,19 @@ int ublk_params_match(
 	/* Losing FLUSH would lose data in silence; gaining it is harmless, the device just won't
 	 * use it. */
 	if ((h->attrs & UBLK_ATTR_VOLATILE_CACHE) && !(w->attrs & UBLK_ATTR_VOLATILE_CACHE))
-		return error_set(err, -EINVAL, "the device flushes, the server no longer can");
+		return error_set(err, -EINVAL,
+			"the device uses FLUSH, which the server no longer "
+			"supports");
 	if ((h->attrs & UBLK_ATTR_FUA) && !(w->attrs & UBLK_ATTR_FUA))
 		return error_set(
-			err, -EINVAL, "the device writes with FUA, the server no longer can");
+			err, -EINVAL, "the device uses FUA, which the server no longer supports");
 	if (have->types & UBLK_PARAM_TYPE_DISCARD) {
 		if (have->discard.max_discard_sectors > want->discard.max_discard_sectors)
 			return error_set(err, -EINVAL,
-				"the device discards more at once than the server now takes");
+				"the device discards more at once than the server now accepts");
 		if (have->discard.max_write_zeroes_sectors > want->discard.max_write_zeroes_sectors)
 			return error_set(err, -EINVAL,
-				"the device zeroes more at once than the server now takes");
+				"the device zeroes more at once than the server now accepts");
 	}
 	return 0;
 }

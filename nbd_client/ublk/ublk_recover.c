@@ -103,8 +103,8 @@ int ublk_delete(int dev_id, struct error *err)
 		return rc;
 	if (look.is_served) {
 		ublk_dev_close(u);
-		return error_set(err, -EBUSY,
-			"/dev/ublkb%d is served by process %d: stop that first", dev_id, look.pid);
+		return error_set(err, -EBUSY, "/dev/ublkb%d is served by process %d: stop it first",
+			dev_id, look.pid);
 	}
 	rc = ublk_dev_call(u, UBLK_CMD_STOP_DEV, NULL, 0, 0);
 	if (rc == 0)
@@ -133,11 +133,10 @@ static int recovery_begin(struct ublk *u, struct error *err)
 	} while (monotonic_us() < deadline);
 	if (rc == -EBUSY && pid > 0 && kill(pid, 0) == 0)
 		return error_set(
-			err, rc, "/dev/ublkb%d is served by process %d: stop that first", id, pid);
+			err, rc, "/dev/ublkb%d is served by process %d: stop it first", id, pid);
 	if (rc == -EBUSY)
 		return error_set(err, rc,
-			"the kernel still holds what the dead daemon had of /dev/ublkb%d after %u "
-			"s",
+			"the kernel has not released /dev/ublkb%d from the dead daemon after %u s",
 			id, UBLK_RECOVER_US_MAX / 1000000);
 	/*
 	 * EINVAL on a quiesced device: an earlier recovery began and its daemon died before it

@@ -25,7 +25,7 @@ written() { # size
     before=$(dropped)
     bench_good "nbd://$SERVER_IP/" --rw=randwrite --bs="$1" --iodepth=1 --runtime=5 --size=4m --verify 2>"$tmp/log" || good=1
     cat "$tmp/log" >&2
-    [ $good = 0 ] && [ "$(grep -c 'connection 1 of 1 serves' "$tmp/log")" = 1 ] && [ "$(dropped)" -gt "$before" ]
+    [ $good = 0 ] && [ "$(grep -c 'connection 1 of 1 is up' "$tmp/log")" = 1 ] && [ "$(dropped)" -gt "$before" ]
 }
 for size in 1k 128k; do
     claim "writes_of_${size}_get_through_a_silent_black_hole" written $size

@@ -90,7 +90,7 @@ tells letters_that_stand_together_are_told_apart 2 'status has no option -x;' st
 tells letters_before_the_command_are_told_apart 2 'no option -x before' -xh status
 tells unknown_reserve_view_is_told 2 'reserve frob is not known' reserve frob
 tells unknown_fault_lists_all_four 2 'starve on\|off, level green\|yellow\|red\|off, leak OWNER N, or refill N' fault starve maybe
-tells top_without_a_terminal_is_told 2 'top draws on a terminal' top
+tells top_without_a_terminal_is_told 2 'top needs a terminal' top
 says help_is_good 0 '^usage: sluice .*COMMAND' --help
 # Every option there is in the source is in the text that lists them.
 options_are_listed() { # source, command…
@@ -133,7 +133,7 @@ verdict overlong_socket_path_is_told "$([ $rc -eq 1 ] && grep -q 'longer than 10
 start_daemon
 says status_shows_the_guarantee 0 '^guarantee: partial: no hugepages' status
 says status_shows_ports 0 '^p0 +0000:00:03.0 +net_e1000_em +up +1500 .*10.0.0.2/24 fd00::2/64' status
-says status_tells_of_a_shortage 0 '^the kernel is short of memory: other traffic' status
+says status_tells_of_a_shortage 0 '^the kernel is short of memory: non-storage traffic' status
 says status_shows_uptime_in_words 0 'up 1 h 2 min' status
 answers status_as_json '.pid == 4242 and .protected_drops == 0 and (.ports | length) == 1' status --json
 says no_volumes_is_said 0 'no volumes; `sluice attach URI`' list
@@ -166,7 +166,7 @@ says starve_ends 0 '^starve is off$' fault starve off
 printf q | TERM=xterm timeout 30 script -qec "$sluice --socket $sock top" /dev/null >"$tmp/out" 2>"$tmp/err"; rc=$?
 verdict top_draws_and_ends_at_q "$([ $rc -eq 0 ] && grep -q 'guarantee partial (no hugepages)' "$tmp/out" && grep -q 'p0q0' "$tmp/out" && echo true || echo false)"
 TERM=dumb timeout 30 script -qec "$sluice --socket $sock top" /dev/null >"$tmp/out" 2>"$tmp/err" </dev/null; rc=$?
-verdict top_refuses_a_dumb_terminal "$([ $rc -eq 1 ] && grep -q 'a terminal "dumb" cannot be drawn on' "$tmp/out" && echo true || echo false)"
+verdict top_refuses_a_dumb_terminal "$([ $rc -eq 1 ] && grep -q 'cannot draw on a terminal of type "dumb"' "$tmp/out" && echo true || echo false)"
 
 ### on terminals of 80 and of 50 columns nothing is wider, and nothing is missing
 

@@ -103,11 +103,11 @@ everywhere_refused() { # URI, sentence
         ! eval "$way" >"$tmp/said" 2>&1 && grep -qF "$2" "$tmp/said" || { echo "$way:"; cat "$tmp/said"; return 1; }
     done
 }
-claim uri_that_asks_for_tls_is_refused_everywhere eval 'everywhere_refused "nbd://$SERVER_IP/disk?tls-type=x509" "does not speak TLS" &&
-    everywhere_refused "nbds://$SERVER_IP/disk" "does not speak TLS"'
+claim uri_that_asks_for_tls_is_refused_everywhere eval 'everywhere_refused "nbd://$SERVER_IP/disk?tls-type=x509" "TLS is not supported" &&
+    everywhere_refused "nbds://$SERVER_IP/disk" "TLS is not supported"'
 claim uri_of_a_unix_socket_is_refused_everywhere everywhere_refused "nbd://$SERVER_IP/disk?socket=/x" 'no packets to protect'
 claim uri_with_a_broken_escape_is_refused_everywhere everywhere_refused "nbd://$SERVER_IP/%zz" 'two hex digits'
-claim uri_with_a_fragment_is_refused_everywhere everywhere_refused "nbd://$SERVER_IP/disk#a" 'a fragment means nothing'
+claim uri_with_a_fragment_is_refused_everywhere everywhere_refused "nbd://$SERVER_IP/disk#a" 'a fragment is not supported'
 claim uri_with_an_unknown_parameter_is_warned_of eval 'sluice probe "NBD://$SERVER_IP:/disk?exprt=x" 2>"$tmp/said" && grep "exprt.*ignored" "$tmp/said"'
 # A server without options is left in transmission, by DISC and our FIN first; so each probe leaves a TIME-WAIT.
 again_and_again() {

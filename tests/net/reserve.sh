@@ -112,7 +112,7 @@ ping_some
 claim run_of_failed_refills_is_counted true_of ledger 0 '.refill_alarms == 1'
 claim run_of_failed_refills_is_one_warning wait_until 5 eval '[ "$(grep -c "refills in a row found no packet memory" "$tmp/sluiced.log")" = 1 ]'
 claim ring_debt_is_paid_once_memory_is_back true_of ledger 0 '.ring_debt == 0 and .refused_run == 0'
-claim end_of_the_trouble_is_told wait_until 5 logged 'refills find memory again'
+claim end_of_the_trouble_is_told wait_until 5 logged 'refills succeed again'
 claim port_of_its_own_is_not_touched true_of ledger 1 '.refused_refills == 0'
 claim no_owner_was_over_its_limit true_of eval 'sluice --json reserve | jq "all(.[]; .owners_over_limit == 0)"'
 stop_daemon daemon_ends_with_a_leak_on_its_books

@@ -142,7 +142,7 @@ larger_disk() { # a server of another make on the same file, grown meanwhile: it
     truncate -s 64M "$tmp/disk"
     kit 10809 "$tmp/disk" || exit 1
 }
-served_again() { [ "$(grep -c 'connection 1 of 1 serves' "$tmp/log")" -ge 2 ]; }
+served_again() { [ "$(grep -c 'connection 1 of 1 is up' "$tmp/log")" -ge 2 ]; }
 
 second_address() {
     local first=$server_pid
@@ -152,7 +152,7 @@ second_address() {
     flows 20
     kill -KILL "$first"
     wait "$first" 2>/dev/null
-    claim the_next_address_is_tried wait_until 15 said "$SERVER_IP:10810: connection 1 of 1 serves"
+    claim the_next_address_is_tried wait_until 15 said "$SERVER_IP:10810: connection 1 of 1 is up"
     claim load_ends_well_at_the_next_address load_ends
     claim nothing_is_lost_on_the_way is_good
     show

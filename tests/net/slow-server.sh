@@ -18,7 +18,7 @@ load() { # options…: its JSON in $tmp/result, its log in $tmp/log
 }
 show() { tail -n 20 "$tmp/log" >&2; cat "$tmp/result" >&2; }
 is() { jq -e "$1" "$tmp/result"; }
-one_connection() { [ "$(grep -c 'connection 1 of 1 serves' "$tmp/log")" -eq 1 ]; }
+one_connection() { [ "$(grep -c 'connection 1 of 1 is up' "$tmp/log")" -eq 1 ]; }
 said() { grep -Eq "$1" "$tmp/log"; }
 
 slow_flush() {

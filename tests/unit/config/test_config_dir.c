@@ -108,7 +108,7 @@ static void mistake_in_a_file_names_that_file(void **state)
 	} bad[] = {
 		{"volumes:\n- uri: nbd://192.0.2.1/a\n  queue_dept: 3\n",
 			"a.yaml:3: volumes[0].queue_dept: unknown key"},
-		{"log_level: debug\n", "a.yaml:1: only volumes: may stand here"},
+		{"log_level: debug\n", "a.yaml:1: only volumes: is allowed here"},
 		{"volumes:\n- {name: zero, uri: nbd://192.0.2.1/a}\n",
 			"a.yaml:2: volumes[0].name: zero is the name of a volume of another file"},
 	};
@@ -131,7 +131,7 @@ static void options_are_held_to_the_rules_of_keys(void **state)
 	static const char *const bad[][3] = {
 		{"queue_depth", "65537", "queue_depth: 65537 is more than"},
 		{"on_dead", "hang", "on_dead: \"hang\" is not known; give hold or fail"},
-		{"name", "a/b", "name: \"a/b\" is no name"},
+		{"name", "a/b", "name: \"a/b\" is not a name"},
 		{"request_timeout", "5", "request_timeout: "}};
 	struct config_volume v;
 

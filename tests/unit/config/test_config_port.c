@@ -72,13 +72,13 @@ static void short_pci_address_is_completed(void **state)
 static void bad_devices_are_told(void **state)
 {
 	refused("ports:\n- name: p\n", "c.yaml:2: ports[0].device: missing; give");
-	device_refused("0000:00:03", "c.yaml:2: ports[0].device: \"0000:00:03\" is no device");
+	device_refused("0000:00:03", "c.yaml:2: ports[0].device: \"0000:00:03\" is not a device");
 	device_refused("0000:00:03.8", "c.yaml:2: ports[0].device: ");
 	device_refused("0000:00:03.00", "c.yaml:2: ports[0].device: ");
 	device_refused("0000-00:03.0", "c.yaml:2: ports[0].device: ");
 	device_refused("000g:00:03.0", "c.yaml:2: ports[0].device: ");
-	device_refused("eth0", "c.yaml:2: ports[0].device: \"eth0\" is no device");
-	device_refused("af_packet:", "c.yaml:2: ports[0].device: \"\" is no interface name");
+	device_refused("eth0", "c.yaml:2: ports[0].device: \"eth0\" is not a device");
+	device_refused("af_packet:", "c.yaml:2: ports[0].device: \"\" is not an interface name");
 	device_refused("af_xdp:sixteen-chars-xx", "c.yaml:2: ports[0].device: ");
 	device_refused("af_packet:a/b", "c.yaml:2: ports[0].device: ");
 	device_refused("af_packet:a,b", "c.yaml:2: ports[0].device: ");
@@ -130,7 +130,7 @@ static void gateway_must_be_on_a_network_of_the_port(void **state)
 	refused("ports:\n- {device: af_packet:e, gateway: [10.0.0.1, 10.0.0.3]}\n",
 		"c.yaml:2: ports[0].gateway[1]: a second gateway for IPv4");
 	refused("ports:\n- {device: af_packet:e, gateway: 10.0.0.1/24}\n",
-		"c.yaml:2: ports[0].gateway[0]: \"10.0.0.1/24\" is no address");
+		"c.yaml:2: ports[0].gateway[0]: \"10.0.0.1/24\" is not an address");
 	loads("ports:\n- {device: af_packet:e, gateway: 10.0.0.1}\n");
 	loads("ports:\n- {device: af_packet:e, address: 10.0.255.2/20, gateway: 10.0.240.1}\n");
 	refused("ports:\n- {device: af_packet:e, address: 10.0.255.2/20, gateway: 10.0.239.1}\n",
@@ -162,7 +162,7 @@ static void cores_match_queues(void **state)
 				     "queue; name one CPU for each");
 	port_refused("cpus: [x]", "c.yaml:3: ports[0].cpus[0]: \"x\" is not a whole number");
 	refused("ports:\n- {device: af_packet:a, cpus: 1}\n- {device: af_packet:b, cpus: 1}\n",
-		"c.yaml:3: ports[1].cpus[0]: core 1 works for ports[0] too");
+		"c.yaml:3: ports[1].cpus[0]: core 1 is used by ports[0] too");
 }
 
 static void ports_differ_in_name_and_device(void **state)
@@ -171,8 +171,8 @@ static void ports_differ_in_name_and_device(void **state)
 		"c.yaml:3: ports[1].name: p is the name of ports[0] too");
 	refused("ports:\n- device: 00:03.0\n- device: 0000:00:03.0\n",
 		"c.yaml:3: ports[1].device: 0000:00:03.0 is the device of ports[0] too");
-	port_refused("name: a b", "c.yaml:3: ports[0].name: \"a b\" is no name");
-	port_refused("name: -x", "c.yaml:3: ports[0].name: \"-x\" is no name; start it");
+	port_refused("name: a b", "c.yaml:3: ports[0].name: \"a b\" is not a name");
+	port_refused("name: -x", "c.yaml:3: ports[0].name: \"-x\" is not a name; start it");
 	refused("ports: [{device: af_packet:a}, {device: af_packet:b}, {device: af_packet:c},\n"
 		" {device: af_packet:d}, {device: af_packet:e}]\n",
 		"c.yaml:1: ports: more than 4 entries");
@@ -204,7 +204,7 @@ static void bad_protect_rules_are_told(void **state)
 	refused(GOOD_PORT "protect:\n- {ethertype: 0x88a2, port: 1}\n",
 		"c.yaml:4: protect[0].ethertype: an ethertype has no address or port");
 	refused(GOOD_PORT "protect:\n- address: here\n",
-		"c.yaml:4: protect[0].address: \"here\" is no address");
+		"c.yaml:4: protect[0].address: \"here\" is not an address");
 }
 
 int main(void)

@@ -90,7 +90,7 @@ static void servers_of_a_volume_are_one_list(void **state)
 	refused(GOOD_PORT "volumes:\n- uris:\n  - nbd://h/\n  - nbd://h/\n",
 		"c.yaml:6: volumes[0].uris[1]: the same URI is given twice");
 	refused(GOOD_PORT "volumes:\n- uris:\n  - nbd://h/\n  - nbd:/g/\n",
-		"c.yaml:6: volumes[0].uris[1]: \"nbd:/g/\" is no NBD URI");
+		"c.yaml:6: volumes[0].uris[1]: \"nbd:/g/\" is not an NBD URI");
 	refused(GOOD_PORT "volumes:\n- uris: [a, b, c, d, e]\n",
 		"c.yaml:4: volumes[0].uris: more than 4 entries");
 	loads(GOOD_PORT "volumes:\n- uris: nbd://h/\n");
@@ -132,7 +132,7 @@ static void words_of_a_volume_are_told(void **state)
 		"congestion_control: bbr", "c.yaml:5: volumes[0].congestion_control: \"bbr\"");
 	volume_refused("read_only: maybe",
 		"c.yaml:5: volumes[0].read_only: \"maybe\" is not a switch; give true or false");
-	volume_refused("name: a/b", "c.yaml:5: volumes[0].name: \"a/b\" is no name");
+	volume_refused("name: a/b", "c.yaml:5: volumes[0].name: \"a/b\" is not a name");
 }
 
 static void fail_policy_has_a_time(void **state)

@@ -113,7 +113,7 @@ static void nic_on_no_driver_is_told_shorter_commands(void **state)
 	need_machine();
 	machine_without("/sys/bus/pci/devices/" NIC "/driver");
 	machine_without("/sys/bus/pci/drivers/vfio-pci");
-	told(-ENODEV, NIC " is on no driver",
+	told(-ENODEV, NIC " has no driver",
 		"modprobe vfio-pci && cd /sys/bus/pci && echo vfio-pci > devices/" NIC
 		"/driver_override && echo " NIC " > drivers_probe");
 	assert_null(strstr(err.text, "unbind"));

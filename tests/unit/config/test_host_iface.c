@@ -235,9 +235,9 @@ static void what_is_no_ethernet_is_refused_by_name(void **state)
 	assert_false(iface.is_ethernet);
 	assert_int_equal(host_iface_read("sl-a", &iface, &err), 0);
 	assert_true(iface.is_ethernet);
-	check_told(DEVICE_AF_PACKET, "sl-tun", -EPROTOTYPE, "sl-tun is no Ethernet interface");
-	check_told(DEVICE_AF_XDP, "sl-tun", -EPROTOTYPE, "sl-tun is no Ethernet interface");
-	check_told(DEVICE_AF_PACKET, "lo", -EPROTOTYPE, "lo is no Ethernet interface");
+	check_told(DEVICE_AF_PACKET, "sl-tun", -EPROTOTYPE, "sl-tun is not an Ethernet interface");
+	check_told(DEVICE_AF_XDP, "sl-tun", -EPROTOTYPE, "sl-tun is not an Ethernet interface");
+	check_told(DEVICE_AF_PACKET, "lo", -EPROTOTYPE, "lo is not an Ethernet interface");
 }
 
 static void down_interface_is_advice(void **state)

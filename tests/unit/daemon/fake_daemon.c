@@ -192,7 +192,7 @@ static int attach(void *ctx, const json_t *params, struct control_call *call, js
 	struct fake *f = ctx;
 
 	if (!uri || !strchr(uri, '/'))
-		return error_set(err, -EINVAL, "that is no NBD URI; write nbd://HOST/EXPORT");
+		return error_set(err, -EINVAL, "that is not an NBD URI; write nbd://HOST/EXPORT");
 	if (strstr(uri, "/refuse"))
 		return error_set(err, -ECONNREFUSED, "10.0.0.9:10809 refused the connection");
 	if (!strstr(uri, "/late")) {

@@ -170,6 +170,14 @@ static void requests_answer(struct volume *v)
 }
 
 /* One turn. Out: it is still there. */
+static bool is_cut(const struct volume *v)
+{
+	static const uint8_t net[] = {192, 0, 2};
+
+	return fake_server.is_net_cut &&
+	       memcmp(v->cfg.servers.list[0].ip.addr, net, sizeof(net)) == 0;
+}
+
 static bool volume_turn(struct volume *v)
 {
 	if (!v->is_stopping)
@@ -182,7 +190,7 @@ static bool volume_turn(struct volume *v)
 			fake_volume_state(v, VOLUME_GONE);
 		return !is_over;
 	}
-	if (v->state != VOLUME_CONNECTING || fake_server.is_silent ||
+	if (v->state != VOLUME_CONNECTING || fake_server.is_silent || is_cut(v) ||
 		(fake_server.is_one_channel && v->cfg.channel))
 		return true;
 	if (fake_server.is_refusing) {

@@ -39,6 +39,7 @@ struct worker {
 /* What every server is like. */
 struct fake_server {
 	bool is_silent;	  /* connections come to nothing */
+	bool is_net_cut;  /* … those to a volume's first address in 192.0.2.0/24 */
 	bool is_refusing; /* … end at once, for good */
 	bool is_deaf;	  /* takes no request of a front end */
 	int result;	  /* of each request taken */

@@ -221,6 +221,132 @@ static void names_are_looked_up_again_while_no_connection_is_left(void **state)
 	assert_int_equal(posted->list[0].ip.addr[3], 7);
 }
 
+/* ---- ports ---- */
+
+/* A second port, in 198.51.100.0/24; workers 0 and 1. */
+static void two_ports(void)
+{
+	world_cfg.port_count = 2;
+	world_cfg.ports[1] = world_cfg.ports[0];
+	snprintf(world_cfg.ports[1].name, sizeof(world_cfg.ports[1].name), "other");
+	snprintf(world_cfg.ports[1].device, sizeof(world_cfg.ports[1].device), "0000:00:04.0");
+	snprintf(world_cfg.ports[1].address[0], sizeof(world_cfg.ports[1].address[0]),
+		"198.51.100.10/24");
+	world_make(1);
+}
+
+static void attach_goes_by_the_port_whose_network_answers(void **state)
+{
+	const struct config_volume v = volume_of("192.0.2.9", "198.51.100.9");
+	struct takings before;
+	struct answer a = {0};
+
+	two_ports();
+	world_takings(&before);
+	fake_server.is_net_cut = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, 2 * ATTACH_MS * 1000 + SECOND_US));
+	assert_int_equal(a.rc, 0);
+	assert_null(fake_volume(fake_workers[0], 0));
+	assert_non_null(fake_volume(fake_workers[1], 0));
+	assert_int_equal(fake_volume_config(fake_volume(fake_workers[1], 0))->servers.count, 1);
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	assert_true(world_until("", ANSWER_US));
+	world_assert_same(&before);
+}
+
+static void first_address_decides_where_both_networks_answer(void **state)
+{
+	const struct config_volume v = volume_of("192.0.2.9", "198.51.100.9");
+	struct answer a = {0};
+
+	two_ports();
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, ANSWER_US));
+	assert_int_equal(a.rc, 0);
+	assert_int_equal(made()->servers.count, 1); /* the other port's is left out */
+	assert_null(fake_volume(fake_workers[1], 0));
+}
+
+static void port_in_the_network_goes_before_a_gateway(void **state)
+{
+	const struct config_volume v = volume_of("198.51.100.9", NULL);
+	struct answer a = {0};
+
+	snprintf(world_cfg.ports[0].gateway, sizeof(world_cfg.ports[0].gateway), "192.0.2.1");
+	two_ports();
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, ANSWER_US));
+	assert_null(fake_volume(fake_workers[0], 0));
+	assert_non_null(fake_volume(fake_workers[1], 0));
+}
+
+static void attach_goes_by_another_port_when_the_first_ones_server_refuses(void **state)
+{
+	const struct config_volume v = volume_of("192.0.2.9", "198.51.100.9");
+	struct answer a = {0};
+
+	two_ports();
+	fake_server.is_refusing = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	while (!fake_volume(fake_workers[1], 0) && a.calls == 0)
+		world_run(TURN_US);
+	fake_server.is_refusing = false;
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+}
+
+static void attach_fails_when_no_ports_servers_answer(void **state)
+{
+	const struct config_volume v = volume_of("192.0.2.9", "198.51.100.9");
+	struct takings before;
+	struct answer a = {0};
+
+	two_ports();
+	world_takings(&before);
+	fake_server.is_silent = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, 2 * ATTACH_MS * 1000 + ANSWER_US));
+	assert_int_equal(a.rc, -ETIMEDOUT);
+	assert_non_null(strstr(a.error.text, "port other"));
+	assert_true(world_until("", ANSWER_US));
+	world_assert_same(&before);
+}
+
+static void attach_whose_worker_keeps_the_volume_does_not_try_another_port(void **state)
+{
+	const struct config_volume v = volume_of("192.0.2.9", "198.51.100.9");
+	struct answer a = {0};
+
+	two_ports();
+	fake_server.is_net_cut = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	world_run(SECOND_US);
+	fake_workers[0]->is_mute = true;
+	assert_true(world_answers(&a, 2 * ATTACH_MS * 1000 + 2 * ANSWER_US));
+	assert_int_equal(a.rc, -ETIMEDOUT);
+	assert_null(fake_volume(fake_workers[1], 0));
+	fake_workers[0]->is_mute = false;
+}
+
+static void end_of_the_daemon_ends_an_attach_between_two_ports(void **state)
+{
+	const struct config_volume v = volume_of("192.0.2.9", "198.51.100.9");
+	struct answer a = {0};
+
+	two_ports();
+	fake_server.is_net_cut = true;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	world_run(SECOND_US);
+	fake_workers[0]->is_mute = true;
+	world_run(ATTACH_MS * 1000);
+	engine_detach_all(world, true);
+	fake_workers[0]->is_mute = false;
+	assert_true(world_until("", ANSWER_US));
+	assert_int_equal(a.rc, -ECANCELED);
+	assert_null(fake_volume(fake_workers[1], 0));
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -232,6 +358,13 @@ int main(void)
 		CASE(address_at_hand_does_not_wait_long_for_another_name),
 		CASE(end_of_the_daemon_does_not_wait_for_a_name),
 		CASE(names_are_looked_up_again_while_no_connection_is_left),
+		CASE(attach_goes_by_the_port_whose_network_answers),
+		CASE(first_address_decides_where_both_networks_answer),
+		CASE(port_in_the_network_goes_before_a_gateway),
+		CASE(attach_goes_by_another_port_when_the_first_ones_server_refuses),
+		CASE(attach_fails_when_no_ports_servers_answer),
+		CASE(attach_whose_worker_keeps_the_volume_does_not_try_another_port),
+		CASE(end_of_the_daemon_ends_an_attach_between_two_ports),
 	};
 
 	return cmocka_run_group_tests(tests, eal_world_start, eal_world_stop);

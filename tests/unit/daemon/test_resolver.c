@@ -32,6 +32,10 @@ static int lookup(const char *host, struct resolver_ips *ips, struct error *err)
 	}
 	if (strstr(host, "none") || __atomic_load_n(&answer_last, __ATOMIC_RELAXED) == 0)
 		return error_set(err, -EHOSTUNREACH, "no such name");
+	if (strcmp(host, "block.4.test") == 0) {
+		ips->count = 2;
+		return 0;
+	}
 	ips->count = host[0] >= '1' && host[0] <= '8' ? (unsigned)(host[0] - '0') : 1;
 	for (unsigned i = 0; i < ips->count; i++)
 		ips->ip[i] = (struct net_ip){
@@ -134,6 +138,22 @@ static void answer_that_comes_too_late_is_nobodys(void **state)
 	assert_false(resolver_take(*state, first, &a));
 }
 
+/* While the thread is still at it, its place is not the next question's. */
+static void question_asked_meanwhile_gets_its_own_answer(void **state)
+{
+	struct resolver_answer a;
+	uint64_t first = resolver_ask(*state, "block.test"), second;
+
+	sem_wait(&entered);
+	resolver_give_up(*state, first, "silence", &a);
+	second = resolver_ask(*state, "block.4.test");
+	sem_wait(&entered);
+	sem_post(&gate);
+	sem_post(&gate);
+	take(*state, second, &a);
+	assert_int_equal(a.ips.count, 2);
+}
+
 /* Threads that hang keep their places: what waits behind them is bounded, refused when full, and
  * can be given up. */
 static void questions_that_wait_are_bounded(void **state)
@@ -199,6 +219,7 @@ int main(void)
 		CASE(resolver_remembers_the_last_good_addresses),
 		CASE(names_that_hang_hold_up_no_other),
 		CASE(answer_that_comes_too_late_is_nobodys),
+		CASE(question_asked_meanwhile_gets_its_own_answer),
 		CASE(questions_that_wait_are_bounded),
 		CASE(end_does_not_wait_for_a_name_server),
 		CASE(address_needs_no_name_server),

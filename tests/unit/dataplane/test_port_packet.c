@@ -313,7 +313,7 @@ static void what_is_no_ethernet_is_refused_by_name(void **state)
 	need_world();
 	assert_int_equal(port_packet_open(&cfg, 1, &f, &other, &err), -EPROTOTYPE);
 	assert_null(other);
-	assert_non_null(strstr(err.text, "pp-tun is no Ethernet interface"));
+	assert_non_null(strstr(err.text, "pp-tun is not an Ethernet interface"));
 }
 
 /* Last: what is gone does not come back. */

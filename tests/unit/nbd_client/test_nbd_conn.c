@@ -172,8 +172,8 @@ static void conn_handshake_lies_and_errors_are_told_apart(void **state)
 		{8, NBD_REP_ACK, "x", 1, NBD_FAULT_LIE, "reply 1 of 1 bytes"},
 		{8, NBD_REP_SERVER, "", 0, NBD_FAULT_LIE, "reply 2"},
 		{8, 99, "", 0, NBD_FAULT_LIE, "reply 99"},
-		{3, NBD_REP_ACK, "", 0, NBD_FAULT_LIE, "asked was 8"},
-		{7, NBD_REP_ACK, "", 0, NBD_FAULT_LIE, "without telling the size"},
+		{3, NBD_REP_ACK, "", 0, NBD_FAULT_LIE, "instead of option 8"},
+		{7, NBD_REP_ACK, "", 0, NBD_FAULT_LIE, "without sending the size"},
 		{7, NBD_REP_INFO, "\0", 1, NBD_FAULT_LIE, "malformed"},
 		{7, NBD_REP_INFO, "\0\0too short", 11, NBD_FAULT_LIE, "11 bytes"},
 		{7, NBD_REP_INFO, "\0\3\0\0\2\0", 6, NBD_FAULT_LIE, "6 bytes"},
@@ -290,7 +290,7 @@ static void conn_answers_before_questions_end_it(void **state)
 	put_opt_reply(&s, 7, (uint32_t)NBD_REP_ERR_UNSUP, "", 0);
 	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
 	assert_int_equal(c->fault, NBD_FAULT_LIE);
-	assert_has(c->error, "before it was asked");
+	assert_has(c->error, "before a request");
 	free(c);
 }
 

@@ -201,7 +201,7 @@ static void taken_over_device_must_fit_the_export(void **state)
 	cfg.limits.can_flush = cfg.limits.can_fua = false;
 	want = filled(&cfg);
 	assert_int_equal(ublk_params_match(&have, &want, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "flushes"));
+	assert_non_null(strstr(err.text, "uses FLUSH"));
 	cfg = plain();
 	cfg.limits.can_flush = true;
 	cfg.limits.size_bytes *= 2;

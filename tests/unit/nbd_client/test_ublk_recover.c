@@ -173,7 +173,7 @@ static void device_that_differs_is_left_untouched(void **state)
 	DIFFERS(kernel.info.flags |= UBLK_F_USER_COPY, "other copy mode");
 	DIFFERS(cfg.user_copy = true, "other copy mode");
 	DIFFERS(kernel.params.basic.dev_sectors++, "not the same disk");
-	DIFFERS(cfg.limits.can_flush = false, "the server no longer can");
+	DIFFERS(cfg.limits.can_flush = false, "the server no longer supports");
 	DIFFERS(cfg.limits.is_read_only = true, "read-only");
 #undef DIFFERS
 }
@@ -194,7 +194,7 @@ static void kernel_that_is_never_ready_is_not_waited_for_for_ever(void **state)
 	struct ublk_config cfg = device_new();
 
 	kernel.busy = UINT32_MAX;
-	recovers(&cfg, "the kernel still holds what the dead daemon had");
+	recovers(&cfg, "the kernel has not released");
 	assert_between(now_us, 1000000 + UBLK_RECOVER_US_MAX,
 		1000000 + UBLK_RECOVER_US_MAX + UBLK_RECOVER_US_STEP);
 }
@@ -273,7 +273,7 @@ static void device_that_is_served_is_not_deleted(void **state)
 	kernel.info.state = UBLK_S_DEV_LIVE;
 	kernel.info.ublksrv_pid = getpid();
 	assert_int_equal(ublk_delete(DEV_ID, &err), -EBUSY);
-	assert_has(err.text, "stop that first");
+	assert_has(err.text, "stop it first");
 	assert_int_equal(kernel.calls[UBLK_CMD_STOP_DEV], 0);
 	assert_int_equal(kernel.closed, 1);
 }

@@ -222,8 +222,8 @@ static void volume_fails_over_to_a_live_connection(void **state)
 	assert_true(world_settle(w, 100000));
 	assert_int_equal(world_info(w).state, VOLUME_READY);
 	assert_int_equal(world_info(w).conn_ready, 1);
-	assert_has(w->last_event, "1 of 2 connections serve on");
-	assert_has(world_info(w).error, "1 of 2 connections serve on");
+	assert_has(w->last_event, "1 of 2 connections remain");
+	assert_has(world_info(w).error, "1 of 2 connections remain");
 	w->net->syn_error = 0;
 	world_turns(w, 20000);
 	assert_int_equal(world_info(w).conn_ready, 2);
