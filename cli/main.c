@@ -26,6 +26,7 @@ const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{"force", no_argument, NULL, 'f'},
+	{"lose-swap", no_argument, NULL, 'L'},
 	{"name", required_argument, NULL, 'n'},
 	{"config", required_argument, NULL, 'c'},
 	{"openmetrics", no_argument, NULL, 'o'},
@@ -137,7 +138,7 @@ const struct command commands[] = {
 		"create a block device for an export; prints its "
 		"path",
 		1, VOLUME_URI_MAX, cli_attach},
-	{"detach", "NAME [--force] [--save]", "fS",
+	{"detach", "NAME [--force [--lose-swap]] [--save]", "fLS",
 		"remove a block device; --save: and its saved file", 1, 1, cli_detach},
 	{"save", "[NAME]", "", "save attached volumes in volumes_dir, for the next start", 0, 1,
 		cli_save},

@@ -32,6 +32,7 @@ static const struct {
 	{'m', 't', "copy"},
 	{'g', 't', "congestion_control"},
 	{'S', 'f', "save"},
+	{'L', 'f', "lose_swap"},
 };
 
 /* A count as a number; what is none is sent as text, and the daemon says what it must be. */

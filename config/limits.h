@@ -132,6 +132,7 @@
 #define UBLK_CTL_US_MAX	    (10u * 1000 * 1000) /* a command that waits for nobody */
 #define UBLK_START_US_MAX   (60u * 1000 * 1000) /* START_DEV: partition scan over the network */
 #define UBLK_STOP_US_MAX    (60u * 1000 * 1000) /* STOP_DEV: what is in flight must be answered */
+#define UBLK_TRY_STOP_US_MAX (3600u * 1000 * 1000) /* TRY_STOP_DEV: it cannot be taken back */
 #define UBLK_CANCEL_US_MAX  (500u * 1000)       /* a cancelled command comes back, or never will */
 #define UBLK_RECOVER_US_MAX (20u * 1000 * 1000) /* until the kernel let go of the dead daemon */
 #define UBLK_RECOVER_US_STEP (20u * 1000)

@@ -33,6 +33,7 @@
 #include "daemon/engine/takeover.h"
 #include "daemon/notify.h"
 #include "daemon/signals.h"
+#include "nbd_client/ublk/ublk.h"
 
 #define POLL_MS_MOVING	 2   /* something waits for the kernel or a worker */
 #define POLL_MS_QUIET	 100 /* worker events are looked for this often */
@@ -178,6 +179,8 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 
 	if (sigfd < 0)
 		return error_set(err, sigfd, "signalfd: %s", strerror(-sigfd));
+	if (ublk_helper_start(err))
+		goto out_signals;
 	d.engine = daemon_engine_start(run, err);
 	if (!d.engine)
 		goto out_signals;

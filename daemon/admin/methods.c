@@ -196,6 +196,7 @@ static const struct control_param
 		{"read_only", CONTROL_FLAG, 0, 0}, {"congestion_control", CONTROL_TEXT, 0, 0},
 		{"save", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}},
 	detach_params[] = {{"name", CONTROL_TEXT, 0, 0}, {"force", CONTROL_FLAG, 0, 0},
+		{"lose_swap", CONTROL_FLAG, 0, 0},
 		{"save", CONTROL_FLAG, 0, 0}, {NULL, 0, 0, 0}},
 	save_params[] = {{"name", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},
 	probe_params[] = {{"uri", CONTROL_TEXT, 0, 0}, {NULL, 0, 0, 0}},

@@ -208,8 +208,8 @@ static int volume_name_find(
 }
 
 /* @path is a device that no volume of this daemon has. */
-static int orphan_drop(struct daemon_state *d, const char *path, bool is_forced, json_t **result,
-	struct error *err)
+static int orphan_drop(struct daemon_state *d, const char *path, bool is_forced, bool lose_swap,
+	json_t **result, struct error *err)
 {
 	int id = -1, partition, rc;
 
@@ -218,15 +218,15 @@ static int orphan_drop(struct daemon_state *d, const char *path, bool is_forced,
 			"no volume has the device %s; `sluice list` shows them", path);
 	rc = ublk_path_parse(path, &id, &partition);
 	if (!rc)
-		rc = takeover_drop_device(d->takeover, id, err);
+		rc = takeover_drop_device(d->takeover, id, lose_swap, err);
 	if (rc)
 		return rc;
 	*result = json_object();
 	return 0;
 }
 
-static int detach_begin(struct daemon_state *d, const char *name, bool is_forced, bool is_unsaved,
-	struct control_call *call, struct error *err)
+static int detach_begin(struct daemon_state *d, const char *name, enum engine_detach how,
+	bool is_unsaved, struct control_call *call, struct error *err)
 {
 	struct pending *p = pending_make(d, call, name);
 	int rc;
@@ -234,7 +234,7 @@ static int detach_begin(struct daemon_state *d, const char *name, bool is_forced
 	if (!p)
 		return error_set(err, -ENOMEM, "out of memory");
 	p->is_unsaved = is_unsaved;
-	rc = engine_detach(d->engine, name, is_forced, pending_done, p, err);
+	rc = engine_detach(d->engine, name, how, pending_done, p, err);
 	if (rc) {
 		free(p);
 		return rc;
@@ -252,6 +252,14 @@ static int detach_end(
 	return rc;
 }
 
+static enum engine_detach detach_how(const json_t *params)
+{
+	if (!json_is_true(json_object_get(params, "force")))
+		return ENGINE_DETACH_UNUSED;
+	return json_is_true(json_object_get(params, "lose_swap")) ? ENGINE_DETACH_LOSE_SWAP
+								  : ENGINE_DETACH_FORCE;
+}
+
 int methods_detach(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 	struct error *err)
 {
@@ -259,6 +267,7 @@ int methods_detach(void *ctx, const json_t *params, struct control_call *call, j
 	const char *text = json_string_value(json_object_get(params, "name")), *name;
 	char name_kept[NAME_BYTES_MAX]; /* @name may lie in what is forgotten */
 	bool is_forced = json_is_true(json_object_get(params, "force"));
+	bool lose_swap = json_is_true(json_object_get(params, "lose_swap"));
 	bool is_unsaved = json_is_true(json_object_get(params, "save"));
 	int rc;
 
@@ -269,7 +278,7 @@ int methods_detach(void *ctx, const json_t *params, struct control_call *call, j
 	if (rc)
 		return rc;
 	if (!name)
-		return orphan_drop(d, text, is_forced, result, err);
+		return orphan_drop(d, text, is_forced, lose_swap, result, err);
 	snprintf(name_kept, sizeof(name_kept), "%s", name);
 	if (takeover_has(d->takeover, name) && !is_forced)
 		return error_set(err, -EBUSY,
@@ -281,11 +290,12 @@ int methods_detach(void *ctx, const json_t *params, struct control_call *call, j
 		if (!engine_has(d->engine, name))
 			return detach_end(d, name_kept, is_unsaved, 0, result);
 	}
-	rc = is_forced && !engine_has(d->engine, name) ? takeover_drop(d->takeover, name, err)
-						       : -ENOENT;
+	rc = -ENOENT;
+	if (is_forced && !engine_has(d->engine, name))
+		rc = takeover_drop(d->takeover, name, lose_swap, err);
 	if (rc != -ENOENT)
 		return detach_end(d, name_kept, is_unsaved, rc, result);
-	return detach_begin(d, name, is_forced, is_unsaved, call, err);
+	return detach_begin(d, name, detach_how(params), is_unsaved, call, err);
 }
 
 /* Writes @name, or NULL, every volume that is in no file. */

@@ -27,7 +27,7 @@
 struct change {
 	struct daemon_state *daemon;
 	bool has_next;
-	struct config_volume next;
+	struct config_volume next, was;
 	char name[NAME_BYTES_MAX];
 };
 
@@ -50,7 +50,11 @@ static void detached(void *arg, int rc, const char *device, const struct error *
 	struct change *c = arg;
 
 	(void)device;
-	if (rc)
+	/* Only a closer look than reload()'s found a user: the next reload compares with that. */
+	if (rc == -EBUSY) {
+		config_volume_put(c->daemon->cfg, &c->was);
+		log_warn("reload: volume %s stays as it is: %s", c->name, err->text);
+	} else if (rc)
 		log_warn("reload: volume %s: %s", c->name, err->text);
 	else if (c->has_next && !c->daemon->is_ending &&
 		 takeover_attach(c->daemon->takeover, &c->next))
@@ -86,10 +90,11 @@ static bool volume_end(struct daemon_state *d, const struct config_volume *was,
 	}
 	c->daemon = d;
 	c->has_next = next;
+	c->was = *was;
 	if (next)
 		c->next = *next;
 	snprintf(c->name, sizeof(c->name), "%s", was->name);
-	if (engine_detach(d->engine, was->name, false, detached, c, &err)) {
+	if (engine_detach(d->engine, was->name, ENGINE_DETACH_UNUSED, detached, c, &err)) {
 		busy_add(result, was->name, err.text);
 		free(c);
 		return false;

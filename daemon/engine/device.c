@@ -21,58 +21,17 @@
 #include "daemon/engine/device_channel.h"
 #include "daemon/engine/device_steps.h"
 
-#define STOP_MS_MAX    30000 /* of silence, for a device that is going */
-#define DRAIN_MS_MAX   10000
 #define START_MS_MAX   10000   /* of silence, for the kernel's part */
 #define CONNECT_MS_MAX 100000u /* for all addresses of a device together: clients wait for 120 s   \
 				*/
 
 /* ---- steps ---- */
 
-static void step_set(struct device *d, enum device_step step, uint64_t now_us, uint64_t ms)
-{
-	d->step = step;
-	d->deadline_us = now_us + ms * 1000;
-}
-
-static void done_call(struct device *d, int rc, const char *device)
-{
-	engine_done_fn *done = d->done;
-
-	d->done = NULL;
-	if (done)
-		done(d->arg, rc, device, &d->error);
-}
-
-/* Takes the way back, from wherever attach had come. */
-static void teardown_begin(struct devices *ds, struct device *d, uint64_t now_us)
-{
-	/* Whoever uses a device that was there before us must not lose it by our failing to serve
-	 * it. */
-	d->is_kept |= d->is_recovery && d->step < STEP_SERVE && device_ublk_may_stay(d);
-	if (d->ublk && !d->is_kept) {
-		struct error err = {""};
-
-		d->is_stop_due = ublk_stop(d->ublk, &err) != 0;
-		if (d->is_stop_due)
-			log_warn("volume %s: %s; trying again", d->cfg.name, err.text);
-		step_set(d, STEP_STOP, now_us, STOP_MS_MAX);
-		if (d->is_forced)
-			channels_post(ds, d, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
-		return;
-	}
-	channels_post(ds, d,
-		(struct worker_cmd){.type = d->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,
-			.n = d->is_forced || !d->channels[0].was_ready ? 0
-								       : DRAIN_MS_MAX * 1000ull});
-	step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
-}
-
 static void attach_fail(struct devices *ds, struct device *d, int rc, uint64_t now_us)
 {
 	d->result = rc;
 	d->is_forced = true;
-	teardown_begin(ds, d, now_us);
+	device_teardown(ds, d, now_us);
 }
 
 static int front_make(struct devices *ds, struct device *d, const struct block_limits *limits)
@@ -104,7 +63,7 @@ static void front_begin(struct devices *ds, struct device *d, uint64_t now_us)
 			(struct worker_cmd){.type = WORKER_FRONT_SET,
 				.b = d->ublk ? ublk_front(d->ublk, i)
 					     : bench_front(d->channels[i].bench)});
-	step_set(d, STEP_FRONT, now_us, START_MS_MAX);
+	device_step_set(d, STEP_FRONT, now_us, START_MS_MAX);
 }
 
 /* Why an attach ends at STEP_SPREAD or STEP_FRONT, which a worker ends within a turn. Out:
@@ -130,7 +89,7 @@ static void connected(struct devices *ds, struct device *d, uint64_t now_us)
 
 	volume_info(d->channels[0].volume, &info);
 	if (channels_spread_begin(ds, d, &info.limits, now_us))
-		step_set(d, STEP_SPREAD, now_us, START_MS_MAX);
+		device_step_set(d, STEP_SPREAD, now_us, START_MS_MAX);
 	else
 		front_begin(ds, d, now_us);
 }
@@ -145,8 +104,8 @@ static int connect_begin(struct devices *ds, struct device *d, uint64_t now_us, 
 	if (rc)
 		return rc;
 	ms = d->attach_ms + (d->plan->servers.count - 1ull) * d->cfg.connect_ms;
-	step_set(d, STEP_CONNECT, now_us,
-		RTE_MIN(ms, RTE_MAX(d->attach_ms, CONNECT_MS_MAX / ports_count(ds->ports))));
+	ms = RTE_MIN(ms, RTE_MAX(d->attach_ms, CONNECT_MS_MAX / ports_count(ds->ports)));
+	device_step_set(d, STEP_CONNECT, now_us, ms);
 	channels_post(ds, d, (struct worker_cmd){.type = WORKER_VOLUME_ADD});
 	return 0;
 }
@@ -182,13 +141,13 @@ static void connect_poll(struct devices *ds, struct device *d, uint64_t now_us)
 	const struct channel *first = &d->channels[0];
 
 	if (d->front_kind == FRONT_NONE && first->is_gone) { /* a probe ends by itself */
-		done_call(d, 0, "");
-		step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX);
+		device_done(d, 0, "");
+		device_step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX);
 	} else if (first->was_ready)
 		connected(ds, d, now_us);
 	else if (first->is_failed || now_us > d->deadline_us) {
 		if (device_port_next(ds, d))
-			step_set(d, STEP_PORT, now_us, DRAIN_MS_MAX);
+			device_step_set(d, STEP_PORT, now_us, DRAIN_MS_MAX);
 		else
 			attach_fail(ds, d, first->is_failed ? -ECONNABORTED : -ETIMEDOUT, now_us);
 	}
@@ -198,7 +157,7 @@ static void serve_begin(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	char device[64] = "", sched[sizeof(d->scheduler)] = "";
 
-	step_set(d, STEP_SERVE, now_us, 0);
+	device_step_set(d, STEP_SERVE, now_us, 0);
 	if (d->ublk) {
 		snprintf(device, sizeof(device), "/dev/ublkb%d", ublk_dev_id(d->ublk));
 		if (ublk_scheduler_none(d->ublk, sched, sizeof(sched)))
@@ -211,7 +170,7 @@ static void serve_begin(struct devices *ds, struct device *d, uint64_t now_us)
 			d->cfg.uris[0], d->channel_count, d->channel_count > 1 ? "s" : "",
 			d->is_recovery ? ", taken over with what was in flight" : "");
 	}
-	done_call(d, 0, device);
+	device_done(d, 0, device);
 }
 
 static void front_poll(struct devices *ds, struct device *d, uint64_t now_us)
@@ -225,7 +184,7 @@ static void front_poll(struct devices *ds, struct device *d, uint64_t now_us)
 		serve_begin(ds, d, now_us);
 		return;
 	}
-	step_set(d, STEP_START, now_us, START_MS_MAX);
+	device_step_set(d, STEP_START, now_us, START_MS_MAX);
 	if (ublk_start(d->ublk, &d->error))
 		attach_fail(ds, d, -EIO, now_us);
 }
@@ -236,6 +195,8 @@ static void start_poll(struct devices *ds, struct device *d, uint64_t now_us)
 
 	if (rc == -EAGAIN && device_ublk_silent(d, now_us, START_MS_MAX))
 		rc = device_ublk_start_late(d, START_MS_MAX);
+	if (rc == 0)
+		rc = device_ublk_node(d);
 	if (rc == 0)
 		serve_begin(ds, d, now_us);
 	else if (rc != -EAGAIN)
@@ -252,6 +213,7 @@ static void stop_poll(struct devices *ds, struct device *d, uint64_t now_us)
 		     ublk_queue_stopped(d->ublk);
 	if (!is_stopped && !device_ublk_silent(d, now_us, STOP_MS_MAX))
 		return;
+	ublk_ask_end(&d->ask);
 	if (is_stopped)
 		channels_post(ds, d, (struct worker_cmd){.type = WORKER_FRONT_SET});
 	else /* its tags are still out: the volume answers them through the front end as it ends */
@@ -261,7 +223,7 @@ static void stop_poll(struct devices *ds, struct device *d, uint64_t now_us)
 	channels_post(ds, d,
 		(struct worker_cmd){.type = WORKER_VOLUME_STOP,
 			.n = d->is_forced ? 0 : DRAIN_MS_MAX * 1000ull});
-	step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
+	device_step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX + 5000);
 }
 
 /* The answer does not wait any longer, but the volume's memory must. */
@@ -277,10 +239,10 @@ static void drain_late(struct devices *ds, struct device *d, uint64_t now_us)
 				"volume %s: a worker did not release it; it is still being "
 				"detached",
 				d->cfg.name);
-		done_call(d, d->result, "");
+		device_done(d, d->result, "");
 	}
 	channels_post(ds, d, (struct worker_cmd){.type = WORKER_VOLUME_STOP, .n = 0});
-	step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX);
+	device_step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX);
 }
 
 static void drain_poll(struct devices *ds, struct device *d, uint64_t now_us)
@@ -291,11 +253,14 @@ static void drain_poll(struct devices *ds, struct device *d, uint64_t now_us)
 			drain_late(ds, d, now_us);
 		return;
 	}
-	if (d->ublk)
-		device_ublk_end(ds, d);
+	if (d->ublk) {
+		int rc = device_ublk_end(ds, d);
+
+		d->result = d->result ? d->result : rc;
+	}
 	if (d->result == 0) /* else whoever asked for it says what became of it */
 		log_info("volume %s: gone", d->cfg.name);
-	done_call(d, d->result, "");
+	device_done(d, d->result, "");
 	device_free(ds, d);
 }
 
@@ -320,6 +285,9 @@ void device_poll(struct devices *ds, struct device *d, uint64_t now_us)
 		break;
 	case STEP_START:
 		start_poll(ds, d, now_us);
+		break;
+	case STEP_ASK:
+		device_ask_poll(ds, d, now_us);
 		break;
 	case STEP_STOP:
 		stop_poll(ds, d, now_us);
@@ -356,6 +324,7 @@ static struct device *slot_take(struct devices *ds)
 	for (i = 0; i < VOLUME_MAX; i++)
 		if (ds->list[i].step == STEP_FREE) {
 			memset(&ds->list[i], 0, sizeof(ds->list[i]));
+			ds->list[i].ask.fd = -1;
 			return &ds->list[i];
 		}
 	return NULL;
@@ -393,83 +362,48 @@ int devices_attach(struct devices *ds, const struct engine_attach *how, struct e
 	d->done = how->done;
 	d->arg = how->arg;
 	if (d->names.has_name)
-		step_set(d, STEP_RESOLVE, now_us, 0); /* its deadline is that of the names */
+		device_step_set(d, STEP_RESOLVE, now_us, 0); /* its deadline is that of the names */
 	return 0;
 }
 
-int devices_detach(struct devices *ds, const char *name, bool force, engine_done_fn *done,
-	void *arg, struct error *err)
+/* May whoever uses the device lose it by such a detach? 0, or -EBUSY with @err. */
+static int detach_check(struct device *d, enum engine_detach how, struct error *err)
+{
+	struct ublk_user user;
+
+	if (!d->ublk)
+		return 0;
+	ublk_user_find(ublk_dev_id(d->ublk), &user);
+	memcpy(d->user, user.text, sizeof(d->user));
+	if (how == ENGINE_DETACH_UNUSED && user.kind != UBLK_USER_NONE)
+		return device_is_used(d, &user, err);
+	return how == ENGINE_DETACH_FORCE ? ublk_swap_check(ublk_dev_id(d->ublk), err) : 0;
+}
+
+int devices_detach(struct devices *ds, const char *name, enum engine_detach how,
+	engine_done_fn *done, void *arg, struct error *err)
 {
 	struct device *d = name_find(ds, name);
+	bool force = how != ENGINE_DETACH_UNUSED, is_asked;
 
 	if (!d)
 		return error_set(
 			err, -ENOENT, "there is no volume %s; `sluice list` shows them", name);
-	if (d->step != STEP_SERVE)
+	/* A question nobody waits for any more (device_ask.c). */
+	is_asked = d->step == STEP_ASK && !d->done && force;
+	if (d->step != STEP_SERVE && !is_asked)
 		return error_set(err, -EALREADY, "volume %s is %s", name,
 			d->step < STEP_SERVE ? "still being attached" : "being detached already");
-	if (d->ublk && !force && ublk_is_open(d->ublk))
-		return error_set(err, -EBUSY,
-			"/dev/ublkb%d is in use; unmount it or swapoff first, or use --force",
-			ublk_dev_id(d->ublk));
+	if (detach_check(d, how, err))
+		return -EBUSY;
 	d->done = done;
 	d->arg = arg;
 	d->is_forced = force;
 	d->result = 0;
 	d->error.text[0] = 0;
-	teardown_begin(ds, d, clock_now_us(ds->clock));
-	return 0;
-}
-
-void devices_leave_all(struct devices *ds, bool all)
-{
-	uint64_t now_us = clock_now_us(ds->clock);
-	unsigned i;
-
-	for (i = 0; i < VOLUME_MAX; i++) {
-		struct device *d = &ds->list[i];
-
-		if (d->step != STEP_SERVE || !device_ublk_may_stay(d) ||
-			(!all && !ublk_is_open(d->ublk)))
-			continue;
-		d->is_kept = true;
-		teardown_begin(ds, d, now_us);
-	}
-}
-
-/* On its way out already: what holds it up is given up. */
-static void teardown_force(struct devices *ds, struct device *d)
-{
-	if (d->is_forced)
-		return;
-	d->is_forced = true;
-	if (d->step == STEP_STOP)
-		channels_post(ds, d, (struct worker_cmd){.type = WORKER_VOLUME_FAIL});
+	if (d->ublk && !force)
+		device_ask_begin(ds, d, false, clock_now_us(ds->clock));
 	else
-		channels_post(ds, d,
-			(struct worker_cmd){
-				.type = d->is_kept ? WORKER_VOLUME_LEAVE : WORKER_VOLUME_STOP,
-				.n = 0});
-}
-
-void devices_detach_all(struct devices *ds, bool force)
-{
-	uint64_t now_us = clock_now_us(ds->clock);
-	unsigned i;
-
-	for (i = 0; i < VOLUME_MAX; i++) {
-		struct device *d = &ds->list[i];
-
-		if (d->step > STEP_SERVE && force)
-			teardown_force(ds, d);
-		if (d->step == STEP_FREE || d->step > STEP_SERVE)
-			continue;
-		d->is_forced = force;
-		if (d->step < STEP_SERVE) {
-			d->result = -ECANCELED;
-			error_set(&d->error, 0, "the daemon is ending");
-			d->is_forced = true;
-		}
-		teardown_begin(ds, d, now_us);
-	}
+		device_teardown(ds, d, clock_now_us(ds->clock));
+	return 0;
 }

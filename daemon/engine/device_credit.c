@@ -104,7 +104,7 @@ void devices_credit_poll(struct devices *ds, uint64_t now_us)
 	for (unsigned i = 0; i < VOLUME_MAX; i++) {
 		struct device *d = &ds->list[i];
 
-		for (unsigned k = 0; d->step == STEP_SERVE && k < d->channel_count; k++)
+		for (unsigned k = 0; device_is_serving(d) && k < d->channel_count; k++)
 			channel_look(ds, d, &d->channels[k], now_us);
 	}
 }

@@ -26,6 +26,7 @@ enum device_step {
 	STEP_FRONT,   /* the workers to start the front end's queues */
 	STEP_START,   /* the kernel to accept the device */
 	STEP_SERVE,   /* nothing: it serves */
+	STEP_ASK,     /* an answer whether anybody uses the device; it serves meanwhile */
 	STEP_STOP,    /* the kernel to give the device back */
 	STEP_DRAIN,   /* the workers to be done with the volume */
 };
@@ -71,6 +72,11 @@ struct device {
 	struct ublk_state state; /* what the next daemon will read, or what we read */
 	bool is_recovery;	 /* the device was there before us */
 	bool is_kept;		 /* the device stays when the volume goes */
+	char user[160];		 /* of the device, as its detach began; empty: none */
+	struct ublk_ask ask;	 /* STEP_ASK, and STEP_STOP while a claim is held */
+	bool is_leaving; /* STEP_ASK: if used, it is left to the next daemon; else it serves on */
+	bool is_trying;		 /* STEP_ASK: TRY_STOP_DEV is with the kernel */
+	uint64_t retry_us;	 /* until then TRY_STOP_DEV is tried again */
 	bool is_user_copy;
 	char degraded[384];
 	char scheduler[32]; /* of the device, as last seen */

@@ -7,9 +7,25 @@
 #include <netinet/in.h>
 #include "daemon/engine/device_impl.h"
 
+#define STOP_MS_MAX  30000 /* of silence, for a device that is going */
+#define DRAIN_MS_MAX 10000 /* for the workers, to answer what is in flight and to be done */
+
 /* device.c: the step a device is at, its deadline, and what follows. Control thread, as all here.
  */
 void device_poll(struct devices *ds, struct device *d, uint64_t now_us);
+/* device_teardown.c */
+void device_step_set(struct device *d, enum device_step step, uint64_t now_us, uint64_t ms);
+/* Answers whoever asked for the attach or detach, once; d->error goes with it. */
+void device_done(struct device *d, int rc, const char *device);
+/* Takes the way back, from wherever attach had come. */
+void device_teardown(struct devices *ds, struct device *d, uint64_t now_us);
+
+/* device_ask.c: may the device be stopped? From STEP_SERVE or STEP_ASK to the latter. */
+void device_ask_begin(struct devices *ds, struct device *d, bool is_leaving, uint64_t now_us);
+void device_ask_poll(struct devices *ds, struct device *d, uint64_t now_us);
+/* Out: -EBUSY, with the user and what to do in @err. */
+int device_is_used(const struct device *d, const struct ublk_user *user, struct error *err);
+bool device_is_serving(const struct device *d);
 
 /*
  * device_servers.c. Begin parses the URIs and asks for their hosts; done answers whether there is
@@ -50,11 +66,14 @@ int device_ublk_make(struct devices *ds, struct device *d, const struct block_li
  */
 bool device_ublk_silent(const struct device *d, uint64_t now_us, uint64_t ms);
 int device_ublk_start_late(struct device *d, uint64_t ms);
+/* Started: is it at its path? 0, or -errno with d->error; for one taken over only a log line. */
+int device_ublk_node(struct device *d);
 bool device_ublk_may_stay(const struct device *d); /* is there a device that can outlive us */
 /* While it serves: looks now and then whether somebody gave the device a scheduler. */
 void device_ublk_watch(struct device *d, uint64_t now_us);
 void device_ublk_degraded(const struct device *d, const char *scheduler, char *out, size_t bytes);
-void device_ublk_end(struct devices *ds, struct device *d);
+/* 0, or -errno with d->error where the kernel keeps a device that was to go. */
+int device_ublk_end(struct devices *ds, struct device *d);
 
 /* device_make.c: resolves, reserves, creates. On failure device_free() undoes what was done. */
 int device_plan(struct devices *ds, struct device *d, uint64_t now_us, struct error *err);

@@ -139,6 +139,18 @@ int device_ublk_make(struct devices *ds, struct device *d, const struct block_li
 	return 0;
 }
 
+int device_ublk_node(struct device *d)
+{
+	int rc = ublk_node_check(ublk_dev_id(d->ublk), &d->error);
+
+	if (!rc || !d->is_recovery)
+		return rc;
+	/* Whoever has it open must not lose it for what lies at its path. */
+	log_error("volume %s: %s", d->cfg.name, d->error.text);
+	d->error.text[0] = '\0';
+	return 0;
+}
+
 void device_ublk_watch(struct device *d, uint64_t now_us)
 {
 	char now[sizeof(d->scheduler)];
@@ -181,10 +193,10 @@ static void buffers_give_up(struct device *d)
 		d->channels[i].buf = NULL;
 }
 
-void device_ublk_end(struct devices *ds, struct device *d)
+int device_ublk_end(struct devices *ds, struct device *d)
 {
 	struct error err = {""};
-	int id = ublk_dev_id(d->ublk);
+	int id = ublk_dev_id(d->ublk), rc;
 
 	if (d->is_kept) {
 		ublk_leave(d->ublk);
@@ -192,11 +204,17 @@ void device_ublk_end(struct devices *ds, struct device *d)
 		log_info("volume %s: /dev/ublkb%d is left with its requests held: the next sluiced "
 			 "takes it over",
 			d->cfg.name, id);
-		return;
+		return 0;
 	}
 	if (!ublk_queue_stopped(d->ublk) && !d->is_user_copy)
 		buffers_give_up(d);
-	if (ublk_destroy(d->ublk, &err))
-		log_warn("volume %s: %s", d->cfg.name, err.text);
+	rc = ublk_destroy(d->ublk, &err);
 	ublk_state_remove(ds->cfg->run_dir, id);
+	if (!rc)
+		return 0;
+	log_warn("volume %s: %s", d->cfg.name, err.text);
+	if (!d->result) /* else the attach's own failure is what is told */
+		error_set(&d->error, rc, "volume %s is detached, but %s%s%s", d->cfg.name, err.text,
+			d->user[0] ? "; its user: " : "", d->user);
+	return rc;
 }

@@ -115,7 +115,7 @@ const char *devices_name_of(const struct devices *ds, int dev_id)
 static const char *step_name(enum device_step step)
 {
 	static const char *const names[] = {"free", "resolving", "connecting", "connecting",
-		"spreading", "starting", "starting", "serving", "stopping", "draining"};
+		"spreading", "starting", "starting", "serving", "serving", "stopping", "draining"};
 
 	return names[step];
 }
@@ -146,7 +146,7 @@ unsigned devices_list(struct devices *ds, struct device_info *out, unsigned max)
 		snprintf(o->spread, sizeof(o->spread), "%s", d->spread);
 		for (k = 0; k < d->channel_count; k++)
 			o->staging_bytes += d->channels[k].buf ? d->channels[k].buf->bytes : 0;
-		if (d->ublk && d->step == STEP_SERVE) {
+		if (d->ublk && device_is_serving(d)) {
 			snprintf(
 				o->device, sizeof(o->device), "/dev/ublkb%d", ublk_dev_id(d->ublk));
 			ublk_scheduler_read(d->ublk, o->scheduler, sizeof(o->scheduler));
@@ -228,7 +228,7 @@ const char *devices_name_at(const struct devices *ds, unsigned idx)
 	unsigned i, n = 0;
 
 	for (i = 0; i < VOLUME_MAX; i++)
-		if (ds->list[i].step == STEP_SERVE && ds->list[i].ublk && n++ == idx)
+		if (device_is_serving(&ds->list[i]) && ds->list[i].ublk && n++ == idx)
 			return ds->list[i].cfg.name;
 	return NULL;
 }

@@ -39,10 +39,16 @@ struct engine_attach {
 	void *arg;
 };
 
+enum engine_detach {
+	ENGINE_DETACH_UNUSED,	 /* unless somebody uses the device */
+	ENGINE_DETACH_FORCE,	 /* whoever uses it, but not active swap */
+	ENGINE_DETACH_LOSE_SWAP, /* that too */
+};
+
 /* As engine_attach(), engine_detach() and so on of engine.h, which has the contract of each. */
 int devices_attach(struct devices *ds, const struct engine_attach *how, struct error *err);
-int devices_detach(struct devices *ds, const char *name, bool force, engine_done_fn *done,
-	void *arg, struct error *err);
+int devices_detach(struct devices *ds, const char *name, enum engine_detach how,
+	engine_done_fn *done, void *arg, struct error *err);
 void devices_detach_all(struct devices *ds, bool force);
 void devices_leave_all(struct devices *ds, bool all);
 

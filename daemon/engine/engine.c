@@ -110,10 +110,10 @@ int engine_attach(struct engine *e, const struct engine_attach *how, struct erro
 	return devices_attach(e->devices, how, err);
 }
 
-int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
-	struct error *err)
+int engine_detach(struct engine *e, const char *name, enum engine_detach how, engine_done_fn *done,
+	void *arg, struct error *err)
 {
-	return devices_detach(e->devices, name, force, done, arg, err);
+	return devices_detach(e->devices, name, how, done, arg, err);
 }
 
 void engine_detach_all(struct engine *e, bool force)

@@ -34,9 +34,14 @@ void engine_destroy(struct engine *e); /* every volume must be gone; NULL is fin
  */
 int engine_attach(struct engine *e, const struct engine_attach *how, struct error *err);
 
-/* Starts a detach by name. 0, -ENOENT, -EBUSY (mounted or open, and not @force), -EALREADY. */
-int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
-	struct error *err);
+/*
+ * Starts a detach by name. 0 (@done will be called once), -ENOENT, -EALREADY, -EBUSY with the user
+ * in @err: in use, and @how does not go past that. @done gets -EBUSY too, where only a closer look
+ * or the kernel finds the user, or nothing answers: the volume then serves on; and -ETIMEDOUT or
+ * another -errno where the volume is gone and the kernel still has the device.
+ */
+int engine_detach(struct engine *e, const char *name, enum engine_detach how, engine_done_fn *done,
+	void *arg, struct error *err);
 
 /* Moves everything along: volume events, attach and detach steps. Call often; never blocks long. */
 void engine_poll(struct engine *e);

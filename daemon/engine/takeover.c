@@ -364,10 +364,12 @@ void takeover_forget(struct takeover *t, const char *name)
 		item_end(it);
 }
 
-int takeover_drop_device(struct takeover *t, int dev_id, struct error *err)
+int takeover_drop_device(struct takeover *t, int dev_id, bool lose_swap, struct error *err)
 {
-	int rc = ublk_delete(dev_id, err);
+	int rc = lose_swap ? 0 : ublk_swap_check(dev_id, err);
 
+	if (!rc)
+		rc = ublk_delete(dev_id, err);
 	if (rc && rc != -ENODEV)
 		return rc;
 	ublk_state_remove(t->cfg->run_dir, dev_id);
@@ -375,7 +377,7 @@ int takeover_drop_device(struct takeover *t, int dev_id, struct error *err)
 	return 0;
 }
 
-int takeover_drop(struct takeover *t, const char *name, struct error *err)
+int takeover_drop(struct takeover *t, const char *name, bool lose_swap, struct error *err)
 {
 	struct item *it = item_named(t, name);
 	int rc;
@@ -385,7 +387,7 @@ int takeover_drop(struct takeover *t, const char *name, struct error *err)
 	if (it->is_attaching)
 		return error_set(
 			err, -EBUSY, "volume %s is being taken over: try again in a moment", name);
-	rc = takeover_drop_device(t, it->state.dev_id, err);
+	rc = takeover_drop_device(t, it->state.dev_id, lose_swap, err);
 	if (rc == 0)
 		item_end(it);
 	return rc;

@@ -41,8 +41,8 @@ const char *takeover_name_of_device(const struct takeover *t, int dev_id);
  * here: what it holds fails. 0; -ENOENT: no such volume; -EBUSY: it is served, or being taken over;
  * -errno with @err.
  */
-int takeover_drop(struct takeover *t, const char *name, struct error *err);
-int takeover_drop_device(struct takeover *t, int dev_id, struct error *err);
+int takeover_drop(struct takeover *t, const char *name, bool lose_swap, struct error *err);
+int takeover_drop_device(struct takeover *t, int dev_id, bool lose_swap, struct error *err);
 
 /* What waits, for a device of an earlier daemon or for its server. Its strings are good until the
  * next takeover_poll(). */

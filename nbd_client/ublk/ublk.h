@@ -31,7 +31,7 @@ int ublk_probe(struct error *err);
 
 struct ublk_features {
 	uint64_t bits; /* as GET_FEATURES answers, or what this kernel is known to have */
-	bool has_recovery, has_user_copy, has_ioctl_encode, has_resize;
+	bool has_recovery, has_user_copy, has_ioctl_encode, has_resize, has_try_stop;
 	bool is_inferred;   /* the kernel could not be asked: told by its version */
 	char degraded[384]; /* one line: what is missing and what that means; empty = nothing */
 };
@@ -80,10 +80,19 @@ int ublk_start(struct ublk *u, struct error *err);
 int ublk_start_poll(struct ublk *u, struct error *err); /* 0 started, -EAGAIN, -errno */
 /*
  * STOP_DEV (queues still served), asynchronous too. A recoverable device fails what is written from
- * now on, page cache included: ask ublk_is_open() first.
+ * now on, page cache included: ask who uses it first (ublk_ask_begin).
  */
 int ublk_stop(struct ublk *u, struct error *err);
 int ublk_stop_poll(struct ublk *u, struct error *err);
+/*
+ * TRY_STOP_DEV, where the kernel has it: stops the device unless somebody has it open. Its answer
+ * may take long, for it waits for whoever opens the device at this moment, and it must be awaited:
+ * it may stop the device at any time until then. Poll until not -EAGAIN: 0 stopped, and
+ * ublk_stop_poll() says so too; -EBUSY it is in use and serves on; other -errno with @err: refused.
+ */
+bool ublk_has_try_stop(const struct ublk *u);
+int ublk_try_stop(struct ublk *u, struct error *err);
+int ublk_try_stop_poll(struct ublk *u, struct error *err);
 /*
  * After the workers let go (ublk_queue_stopped, or no queue was ever started): DEL_DEV, unmaps,
  * frees. @u is gone whatever is answered; -errno with @err means the kernel may still have the
@@ -117,11 +126,57 @@ int ublk_devices(int *dev_ids, unsigned max);
  * *partition, 0 for the whole device; -EINVAL: no such path. Any thread.
  */
 int ublk_path_parse(const char *path, int *dev_id, int *partition);
+/* Is /dev/ublkbN the device that was started? 0, or -errno with what lies there in @err. */
+int ublk_node_check(int dev_id, struct error *err);
 /* Scheduler of /sys/block/ublkbN: set to none; answers what it is now. 0, or -errno. */
 int ublk_scheduler_none(struct ublk *u, char *now, unsigned len);
 int ublk_scheduler_read(const struct ublk *u, char *now, unsigned len); /* only answers */
-/* Mounted, swapped on or opened by someone. Reads all of /proc: for detach, not for polling. */
-bool ublk_is_open(const struct ublk *u);
+
+/* ---- who uses a device: ublk_users.c, ublk_ask.c ---- */
+
+enum ublk_user_kind {
+	UBLK_USER_NONE,
+	UBLK_USER_SWAP,
+	UBLK_USER_MOUNT,
+	UBLK_USER_HOLDER,  /* device-mapper, md, a loop device, whatever claimed it in the kernel */
+	UBLK_USER_PROCESS, /* has it open or mapped */
+	UBLK_USER_UNKNOWN, /* something could not be looked at: counts as used */
+};
+
+/* One user of a device, the first that was found. */
+struct ublk_user {
+	enum ublk_user_kind kind;
+	char text[160]; /* "mounted at /srv"; empty: none */
+};
+
+/*
+ * Control thread. Compares device numbers with mounts, swap, open files, holders, loop devices,
+ * btrfs. Reads all of /proc: for detach, not for polling. Does not see what only the kernel knows.
+ */
+void ublk_user_find(int dev_id, struct ublk_user *out);
+/* Is the device, or what stands on it, active swap? 0, or -EBUSY with what that means in @err. */
+int ublk_swap_check(int dev_id, struct error *err);
+
+/*
+ * Starts the process that ublk_ask_begin() needs. Call it once, before there are threads and
+ * DPDK's memory. It ends when this process does. 0, or -errno with @err.
+ */
+int ublk_helper_start(struct error *err);
+
+/* A question to that process; all zero but fd -1: none is asked. */
+struct ublk_ask {
+	int fd;
+};
+
+/*
+ * Asks whether anybody uses @u: by numbers, more thoroughly than ublk_user_find(), and, where the
+ * kernel has no TRY_STOP_DEV, by claiming the device (O_EXCL), which the kernel refuses while it
+ * uses it itself. A claim that was granted is kept until ublk_ask_end(), so nobody can mount the
+ * device meanwhile. Never blocks. 0, or -errno: not known. Control thread.
+ */
+int ublk_ask_begin(struct ublk_ask *a, const struct ublk *u);
+int ublk_ask_poll(struct ublk_ask *a, struct ublk_user *out); /* 0 with *out, or -EAGAIN */
+void ublk_ask_end(struct ublk_ask *a); /* also before the answer; accepts fd -1 */
 
 /* Facts for status, of all queues together; values may be a turn old. */
 struct ublk_info {

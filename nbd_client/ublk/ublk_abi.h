@@ -2,8 +2,8 @@
  * ublk_abi.h - the kernel's ublk interface, as far as we use it
  *
  * The structures come from the system's <linux/ublk_cmd.h>. Debian 12 has 6.1's, which knows five
- * feature flags, while the kernel that runs may be any; so what came later is stated here, up to
- * 6.16, and the kernel is asked at run time what it has. Numbers are the kernel's and never change.
+ * feature flags, while the kernel that runs may be any; so what came later is stated here, and
+ * the kernel is asked at run time what it has. Numbers are the kernel's and never change.
  *
  * Kernel  what it brought
  * 6.1     USER_RECOVERY, USER_RECOVERY_REISSUE
@@ -11,6 +11,7 @@
  * 6.5     USER_COPY, GET_FEATURES
  * 6.13    USER_RECOVERY_FAIL_IO
  * 6.16    UPDATE_SIZE, QUIESCE, PER_IO_DAEMON
+ * 7.0     SAFE_STOP_DEV: the command TRY_STOP_DEV
  */
 #ifndef NBD_CLIENT_UBLK_UBLK_ABI_H
 #define NBD_CLIENT_UBLK_UBLK_ABI_H
@@ -23,6 +24,7 @@
 #define UBLK_NR_GET_FEATURES 0x13
 #define UBLK_NR_UPDATE_SIZE  0x15
 #define UBLK_NR_QUIESCE_DEV  0x16
+#define UBLK_NR_TRY_STOP_DEV 0x17
 
 /* How GET_FEATURES wants its buffer. */
 #define UBLK_FEATURES_BYTES 8
@@ -50,6 +52,10 @@
 #endif
 #ifndef UBLK_F_PER_IO_DAEMON
 #define UBLK_F_PER_IO_DAEMON (1ULL << 13)
+#endif
+
+#ifndef UBLK_F_SAFE_STOP_DEV
+#define UBLK_F_SAFE_STOP_DEV (1ULL << 17)
 #endif
 
 #ifndef UBLK_S_DEV_FAIL_IO

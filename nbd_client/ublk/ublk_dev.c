@@ -22,16 +22,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "dataplane/net/stream.h"
 #include "nbd_client/ublk/ublk_priv.h"
 
-static void state_set(struct ublk *u, enum ublk_dev_state next)
+void ublk_dev_state_set(struct ublk *u, enum ublk_dev_state next)
 {
 	int now = atomic_load(&u->state);
 
 	assert(next > (enum ublk_dev_state)now ||
-		(next == UBLK_DEV_STOPPING && now == UBLK_DEV_STOPPING));
+		(next == UBLK_DEV_STOPPING && now == UBLK_DEV_STOPPING) ||
+		(next == UBLK_DEV_LIVE && now == UBLK_DEV_TRYING));
 	atomic_store(&u->state, next);
 }
 
@@ -121,13 +123,19 @@ static int dev_add(struct ublk *u, const struct ublk_features *f, struct error *
 /* The node is made by devtmpfs before ADD_DEV returns. Out: its descriptor, or -errno with @err. */
 static int char_open(const struct ublk *u, struct error *err)
 {
+	struct stat st;
 	char path[32];
 	int fd;
 
 	snprintf(path, sizeof(path), "/dev/ublkc%u", u->info.dev_id);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0)
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode))
 		return fd;
+	if (fd >= 0) {
+		close(fd);
+		return error_set(err, -EEXIST, "%s is no device: move it away, then attach again",
+			path);
+	}
 	if (errno == ENOENT)
 		return error_set(err, -ENOENT,
 			"%s is not there: /dev must be a devtmpfs (in a container, the host's)",
@@ -243,6 +251,7 @@ struct ublk *ublk_dev_open(
 		error_set(err, rc, "%s does not answer: %s", UBLK_CONTROL_PATH, strerror(-rc));
 		goto err_ctl;
 	}
+	u->has_try_stop = features->has_try_stop;
 	return u;
 err_ctl:
 	ublk_ctl_close(&u->ctl);
@@ -277,6 +286,9 @@ struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err)
 	rc = dev_add(u, &features, err);
 	if (rc < 0)
 		goto err_close;
+	rc = ublk_node_check_at("/dev", "/sys", ublk_dev_id(u), false, err);
+	if (rc < 0)
+		goto err_close;
 	rc = ublk_dev_call(u, UBLK_CMD_SET_PARAMS, &u->params, sizeof(u->params), 0);
 	if (rc < 0) {
 		error_set(err, rc, "the ublk driver refused the device's limits (SET_PARAMS): %s",
@@ -295,9 +307,9 @@ err_close:
 	return NULL;
 }
 
-/* ---- start, stop, destroy ---- */
+/* ---- start, destroy ---- */
 
-static int async_submit(
+int ublk_dev_submit(
 	struct ublk *u, uint8_t nr, uint32_t us_max, enum ublk_dev_state next, struct error *err)
 {
 	const struct ublk_ctl_cmd cmd = {
@@ -307,7 +319,7 @@ static int async_submit(
 	if (rc < 0)
 		return error_set(err, rc, "io_uring did not take a command for ublk device %u: %s",
 			u->info.dev_id, strerror(-rc));
-	state_set(u, next);
+	ublk_dev_state_set(u, next);
 	return 0;
 }
 
@@ -316,7 +328,7 @@ int ublk_start(struct ublk *u, struct error *err)
 	uint8_t nr = u->is_recovery ? UBLK_CMD_END_USER_RECOVERY : UBLK_CMD_START_DEV;
 
 	assert(atomic_load(&u->state) == UBLK_DEV_ADDED);
-	return async_submit(u, nr, UBLK_START_US_MAX, UBLK_DEV_STARTING, err);
+	return ublk_dev_submit(u, nr, UBLK_START_US_MAX, UBLK_DEV_STARTING, err);
 }
 
 int ublk_start_poll(struct ublk *u, struct error *err)
@@ -333,7 +345,7 @@ int ublk_start_poll(struct ublk *u, struct error *err)
 	if (rc == -EAGAIN)
 		return rc;
 	if (rc >= 0) {
-		state_set(u, UBLK_DEV_LIVE);
+		ublk_dev_state_set(u, UBLK_DEV_LIVE);
 		return 0;
 	}
 	if (refused)
@@ -345,41 +357,6 @@ int ublk_start_poll(struct ublk *u, struct error *err)
 			"were not answered",
 			u->info.dev_id, UBLK_START_US_MAX / 1000000);
 	return error_set(err, rc, "starting /dev/ublkb%u: %s", u->info.dev_id, strerror(-rc));
-}
-
-int ublk_stop(struct ublk *u, struct error *err)
-{
-	int state = atomic_load(&u->state);
-
-	assert(state <= UBLK_DEV_STOPPING);
-	/* A START_DEV that never came back does not hinder STOP_DEV; a running one is given up. */
-	if (u->ctl.async.seq) {
-		ublk_ctl_cancel(&u->ctl);
-		u->ctl.async.seq = 0;
-	}
-	return async_submit(u, UBLK_CMD_STOP_DEV, UBLK_STOP_US_MAX, UBLK_DEV_STOPPING, err);
-}
-
-int ublk_stop_poll(struct ublk *u, struct error *err)
-{
-	int rc;
-
-	if (atomic_load(&u->state) == UBLK_DEV_STOPPED)
-		return 0;
-	assert(atomic_load(&u->state) == UBLK_DEV_STOPPING);
-	rc = ublk_ctl_poll(&u->ctl);
-	if (rc == -EAGAIN)
-		return rc;
-	if (rc == -ETIMEDOUT)
-		return error_set(err, rc,
-			"/dev/ublkb%u did not stop in %u s: requests in flight are not answered; "
-			"detach with force to fail them",
-			u->info.dev_id, UBLK_STOP_US_MAX / 1000000);
-	if (rc < 0 && rc != -ENODEV)
-		return error_set(
-			err, rc, "stopping /dev/ublkb%u: %s", u->info.dev_id, strerror(-rc));
-	state_set(u, UBLK_DEV_STOPPED);
-	return 0;
 }
 
 int ublk_destroy(struct ublk *u, struct error *err)
@@ -453,9 +430,11 @@ static uint64_t count_read(const _Atomic uint64_t *counter)
 
 void ublk_info(const struct ublk *u, struct ublk_info *out)
 {
+	int state = atomic_load(&u->state);
+
 	*out = (struct ublk_info){
 		.dev_id = (int)u->info.dev_id,
-		.is_live = atomic_load(&u->state) == UBLK_DEV_LIVE,
+		.is_live = state == UBLK_DEV_LIVE || state == UBLK_DEV_TRYING,
 		.is_user_copy = u->cfg.user_copy,
 		.is_recoverable = u->info.flags & UBLK_F_USER_RECOVERY,
 		.is_defer_taskrun = u->queues[0].is_defer_taskrun,

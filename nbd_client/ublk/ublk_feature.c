@@ -69,6 +69,7 @@ void ublk_features_describe(struct ublk_features *f)
 	f->has_user_copy = f->bits & UBLK_F_USER_COPY;
 	f->has_ioctl_encode = f->bits & UBLK_F_CMD_IOCTL_ENCODE;
 	f->has_resize = f->bits & UBLK_F_UPDATE_SIZE;
+	f->has_try_stop = f->bits & UBLK_F_SAFE_STOP_DEV;
 	f->degraded[0] = '\0';
 	if (!f->has_recovery)
 		degraded_add(f, &used,

@@ -140,6 +140,7 @@ enum ublk_dev_state {
 	UBLK_DEV_ADDED,	   /* in the kernel, not started */
 	UBLK_DEV_STARTING, /* START_DEV or END_USER_RECOVERY is on its way */
 	UBLK_DEV_LIVE,
+	UBLK_DEV_TRYING, /* TRY_STOP_DEV is on its way: LIVE again, or STOPPED */
 	UBLK_DEV_STOPPING,
 	UBLK_DEV_STOPPED,
 };
@@ -152,6 +153,7 @@ struct ublk {
 	_Atomic int state; /* enum ublk_dev_state */
 	bool is_recovery;  /* started by END_USER_RECOVERY */
 	bool is_in_kernel; /* ADD_DEV succeeded, DEL_DEV did not yet */
+	bool has_try_stop; /* the kernel has TRY_STOP_DEV */
 	char sysfs_none[8];
 	uint8_t *spares; /* of all queues, one after the other */
 	size_t spare_bytes;
@@ -159,6 +161,11 @@ struct ublk {
 	struct ublk_queue queues[]; /* each its worker's, once started */
 };
 
+/* Asserts that the arc is legal. */
+void ublk_dev_state_set(struct ublk *u, enum ublk_dev_state next);
+/* Submits a command that is polled, and goes to @next. 0, or -errno with @err. */
+int ublk_dev_submit(
+	struct ublk *u, uint8_t nr, uint32_t us_max, enum ublk_dev_state next, struct error *err);
 /* A command for this device, waited for. The kernel's result or -errno. */
 int ublk_dev_call(struct ublk *u, uint8_t nr, void *buf, size_t len, uint64_t data);
 /* Memory and a control ring. NULL with @err; on success *@features is asked. */
@@ -175,6 +182,20 @@ int ublk_dev_queues(struct ublk *u, struct error *err);
 int ublk_scheduler_parse(const char *text, char *now, unsigned len);
 /* Every /sys/class/ublk-char/ublkcN. */
 int ublk_devices_at(const char *sys, int *dev_ids, unsigned max);
-bool ublk_is_open_at(const char *sys, const char *proc, int dev_id);
+
+/* ---- ublk_path.c, likewise ---- */
+
+/*
+ * What is at @dev/ublkbN: before the start no node or any block device's, after it this device's.
+ * 0, or -errno with @err.
+ */
+int ublk_node_check_at(
+	const char *dev, const char *sys, int dev_id, bool is_started, struct error *err);
+
+/* ---- ublk_users.c, likewise ---- */
+
+/* Looks for a user of the device; @is_thorough: among mappings too, which may block for long. */
+void ublk_user_find_at(
+	const char *sys, const char *proc, int dev_id, bool is_thorough, struct ublk_user *out);
 
 #endif

@@ -6,7 +6,7 @@
  * place of ADD_DEV, SET_PARAMS / START_DEV. Whoever uses the disk notices a pause and no error.
  *
  * Its price: STOP_DEV of such a device fails whatever is written afterwards, dirty page cache
- * included; hence ublk_is_open() before it.
+ * included; hence the question who uses it (ublk_ask.c).
  *
  * Nothing is touched before everything was compared: a device whose size or abilities differ from
  * what the server now offers stays as it is, held, and the person decides.

@@ -528,13 +528,16 @@ static void samples_print(struct null *n)
 /* Until told to end; SIGUSR1 asks whether the device is in use, SIGUSR2 what a turn costs. */
 static void signals_serve(struct null *n, const sigset_t *set)
 {
+	struct ublk_user user;
 	int sig;
 
 	while (sigwait(set, &sig) == 0 && sig != SIGTERM) {
-		if (sig == SIGUSR1)
-			printf("open %d\n", ublk_is_open(n->dev));
-		else
+		if (sig == SIGUSR1) {
+			ublk_user_find(ublk_dev_id(n->dev), &user);
+			printf("open %d\n", user.kind != UBLK_USER_NONE);
+		} else {
 			samples_print(n);
+		}
 		fflush(stdout);
 	}
 }

@@ -191,10 +191,10 @@ int world_attach(const struct config_volume *v, enum engine_front front, struct 
 	return engine_attach(world, &how, &a->error);
 }
 
-int world_detach(const char *name, bool force, struct answer *a)
+int world_detach(const char *name, enum engine_detach how, struct answer *a)
 {
 	*a = (struct answer){0};
-	return engine_detach(world, name, force, world_on_answer, a, &a->error);
+	return engine_detach(world, name, how, world_on_answer, a, &a->error);
 }
 
 void world_serve(const struct config_volume *v, enum engine_front front)

@@ -72,7 +72,7 @@ struct config_volume world_volume(const char *name, unsigned connections);
 void world_on_answer(void *arg, int rc, const char *device,
 	const struct error *err); /* an engine_done_fn; arg: the answer */
 int world_attach(const struct config_volume *v, enum engine_front front, struct answer *a);
-int world_detach(const char *name, bool force, struct answer *a);
+int world_detach(const char *name, enum engine_detach how, struct answer *a);
 /* Attached and serving, or the test fails. */
 void world_serve(const struct config_volume *v, enum engine_front front);
 

@@ -18,7 +18,7 @@
 
 #define HELD_MAX 16u
 
-enum fake_ublk_state { ADDED, STARTING, LIVE, STOPPING, STOPPED };
+enum fake_ublk_state { ADDED, STARTING, LIVE, TRYING, STOPPING, STOPPED };
 
 struct fake_queue {
 	struct block_front front; /* first: the queue is found by it */
@@ -38,6 +38,7 @@ struct ublk {
 };
 
 struct fake_kernel fake_kernel;
+unsigned fake_asks_alive;
 unsigned fake_ublks_alive, fake_ublks_left, fake_ublks_stuck, fake_ublks_stops, fake_dma_alive,
 	fake_dma_room;
 struct ublk *fake_ublk_last;
@@ -300,15 +301,75 @@ void ublk_leave(struct ublk *u)
 
 /* ---- facts ---- */
 
-bool ublk_is_open(const struct ublk *u)
+int ublk_node_check(int dev_id, struct error *err)
 {
-	return fake_kernel.is_open;
+	return fake_kernel.node_rc ? error_set(err, fake_kernel.node_rc, "a plain file") : 0;
+}
+
+int ublk_swap_check(int dev_id, struct error *err)
+{
+	return fake_kernel.is_swap ? error_set(err, -EBUSY, "active swap") : 0;
+}
+
+void ublk_user_find(int dev_id, struct ublk_user *out)
+{
+	*out = (struct ublk_user){.kind = UBLK_USER_NONE};
+	if (fake_kernel.is_open)
+		*out = (struct ublk_user){.kind = UBLK_USER_MOUNT, .text = "mounted at /mnt"};
+}
+
+int ublk_ask_begin(struct ublk_ask *a, const struct ublk *u)
+{
+	assert(a->fd == -1);
+	a->fd = 0;
+	fake_asks_alive++;
+	return 0;
+}
+
+int ublk_ask_poll(struct ublk_ask *a, struct ublk_user *out)
+{
+	assert(a->fd == 0);
+	*out = (struct ublk_user){.kind = UBLK_USER_NONE};
+	if (fake_kernel.is_claimed)
+		*out = (struct ublk_user){.kind = UBLK_USER_HOLDER, .text = "claimed"};
+	return fake_kernel.is_ask_silent ? -EAGAIN : 0;
+}
+
+void ublk_ask_end(struct ublk_ask *a)
+{
+	fake_asks_alive -= a->fd == 0;
+	a->fd = -1;
+}
+
+bool ublk_has_try_stop(const struct ublk *u)
+{
+	return fake_kernel.has_try_stop;
+}
+
+int ublk_try_stop(struct ublk *u, struct error *err)
+{
+	assert(u->state == LIVE);
+	assert(fake_asks_alive == 0); /* a claim would count as a user */
+	u->state = TRYING;
+	return 0;
+}
+
+int ublk_try_stop_poll(struct ublk *u, struct error *err)
+{
+	assert(u->state == TRYING);
+	if (fake_kernel.is_try_silent)
+		return -EAGAIN;
+	u->state = LIVE;
+	if (fake_kernel.try_rc)
+		return error_set(err, fake_kernel.try_rc, "the kernel does not stop the device");
+	u->state = STOPPING;
+	return ublk_stop(u, err) ? -EIO : 0;
 }
 
 void ublk_info(const struct ublk *u, struct ublk_info *out)
 {
 	*out = (struct ublk_info){.dev_id = u->dev_id,
-		.is_live = u->state == LIVE,
+		.is_live = u->state == LIVE || u->state == TRYING,
 		.is_recoverable = !fake_kernel.is_not_recoverable};
 }
 

@@ -20,12 +20,18 @@ struct fake_kernel {
 	int destroy_rc;
 	bool is_start_silent, is_stop_silent; /* no answer ever */
 	bool is_not_recoverable;
+	int node_rc;  /* what lies at the device's path */
 	bool is_open; /* somebody uses the device */
+	bool is_swap;	 /* active, besides */
+	bool is_claimed; /* the kernel does, which no table shows */
+	bool is_ask_silent, has_try_stop, is_try_silent;
+	int try_rc; /* of TRY_STOP_DEV */
 	char scheduler[32];
 	int scheduler_rc; /* of setting it to none */
 };
 extern struct fake_kernel fake_kernel;
 extern unsigned fake_ublks_alive; /* made, and neither destroyed nor left */
+extern unsigned fake_asks_alive; /* questions not ended, claims with them */
 extern unsigned fake_ublks_left, fake_ublks_stuck, fake_ublks_stops;
 extern struct ublk *fake_ublk_last; /* the one made last; NULL once one is gone */
 extern unsigned fake_dma_alive;	    /* buffers of dma_buf_create() */

@@ -29,6 +29,7 @@
 #include "daemon/eal_log.h"
 #include "daemon/engine/engine_info.h"
 #include "daemon/engine/takeover.h"
+#include "nbd_client/ublk/ublk.h"
 #include "tests/unit/between.h"
 
 #define TURN_MS 1000u
@@ -173,6 +174,11 @@ void engine_poll(struct engine *e)
 unsigned engine_device_count(const struct engine *e)
 {
 	return volumes;
+}
+
+int ublk_helper_start(struct error *err)
+{
+	return 0;
 }
 
 void engine_leave_all(struct engine *e, bool all)

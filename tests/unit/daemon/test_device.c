@@ -284,6 +284,126 @@ static void device_in_use_is_detached_by_force_only(void **state)
 	assert_int_equal(a.rc, 0);
 }
 
+static void active_swap_is_detached_by_a_consent_of_its_own_only(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.is_open = fake_kernel.is_swap = true;
+	assert_int_equal(world_detach(VOLUME, ENGINE_DETACH_UNUSED, &a), -EBUSY);
+	assert_int_equal(world_detach(VOLUME, ENGINE_DETACH_FORCE, &a), -EBUSY);
+	assert_string_equal(world_step(), "serving");
+	assert_int_equal(world_detach(VOLUME, ENGINE_DETACH_LOSE_SWAP, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+}
+
+/* umount -l, a second device of a btrfs: no table shows it, and the claim fails. */
+static void device_that_only_the_kernel_knows_to_be_used_stays(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.is_claimed = true;
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, -EBUSY);
+	assert_non_null(strstr(a.error.text, "in use (claimed)"));
+	assert_string_equal(world_step(), "serving");
+	engine_leave_all(world, false);
+	engine_detach_all(world, false);
+	assert_true(world_until("", MENDED_US));
+	assert_int_equal(fake_ublks_left, 1);
+	assert_int_equal(fake_ublks_stops, 0);
+	assert_int_equal(fake_asks_alive, 0);
+}
+
+static void device_nobody_can_tell_of_in_time_stays(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.is_ask_silent = true;
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	world_run(4 * SECOND_US);
+	assert_int_equal(a.calls, 0);
+	assert_true(world_answers(&a, 2 * SECOND_US));
+	assert_int_equal(a.rc, -EBUSY);
+	assert_string_equal(world_step(), "serving");
+	assert_int_equal(fake_asks_alive, 0);
+	fake_kernel.is_ask_silent = false;
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+}
+
+/* The claim keeps others away until the device is gone. */
+static void claim_is_held_until_the_device_is_stopped(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	fake_server.in_flight = 3;
+	world_serve(&v, FRONT_UBLK);
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	world_run(SECOND_US);
+	assert_string_equal(world_step(), "stopping");
+	assert_int_equal(fake_asks_alive, 1);
+	fake_server.in_flight = 0;
+	engine_detach_all(world, true);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(fake_asks_alive, 0);
+}
+
+static void kernel_with_try_stop_decides(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	fake_kernel.has_try_stop = true;
+	fake_kernel.try_rc = -EBUSY;
+	world_serve(&v, FRONT_UBLK);
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	assert_true(world_answers(&a, 2 * SECOND_US));
+	assert_int_equal(a.rc, -EBUSY);
+	assert_string_equal(world_step(), "serving");
+	assert_int_equal(fake_ublks_stops, 0);
+	/* What has it open for a moment gets the time to let go. */
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	world_run(SECOND_US / 2);
+	fake_kernel.try_rc = 0;
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+}
+
+/* TRY_STOP_DEV cannot be taken back: it is awaited, and force goes past it. */
+static void try_stop_without_an_answer_is_told_and_awaited(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct answer a;
+
+	world_make(1);
+	fake_kernel.has_try_stop = fake_kernel.is_try_silent = true;
+	world_serve(&v, FRONT_UBLK);
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	assert_true(world_answers(&a, 6 * SECOND_US));
+	assert_int_equal(a.rc, -EBUSY);
+	world_run(60 * SECOND_US);
+	assert_string_equal(world_step(), "serving");
+	assert_int_equal(world_detach(VOLUME, false, &a), -EALREADY);
+	assert_int_equal(world_detach(VOLUME, true, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, 0);
+}
+
 static void forced_detach_fails_what_a_dead_server_holds(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 1);
@@ -468,6 +588,12 @@ int main(void)
 		world_test(buffers_of_a_device_the_kernel_keeps_are_not_used_again),
 		world_test(stop_that_the_kernel_does_not_take_at_first_is_asked_again),
 		world_test(device_in_use_is_detached_by_force_only),
+		world_test(active_swap_is_detached_by_a_consent_of_its_own_only),
+		world_test(device_that_only_the_kernel_knows_to_be_used_stays),
+		world_test(device_nobody_can_tell_of_in_time_stays),
+		world_test(claim_is_held_until_the_device_is_stopped),
+		world_test(kernel_with_try_stop_decides),
+		world_test(try_stop_without_an_answer_is_told_and_awaited),
 		world_test(forced_detach_fails_what_a_dead_server_holds),
 		world_test(name_that_is_not_there_and_name_that_is_are_refused),
 		world_test(devices_in_use_are_left_and_the_others_go),

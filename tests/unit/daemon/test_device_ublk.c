@@ -140,7 +140,8 @@ static void staging_that_is_not_there_ends_the_attach_and_leaves_nothing(void **
 	world_assert_same(&before);
 }
 
-static void device_that_is_not_deleted_is_gone_for_us(void **state)
+/* And whoever asked hears that the kernel has it still. */
+static void device_that_is_not_deleted_is_gone_for_us_only(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 1);
 	struct answer a;
@@ -150,8 +151,26 @@ static void device_that_is_not_deleted_is_gone_for_us(void **state)
 	fake_kernel.destroy_rc = -ETIMEDOUT;
 	assert_int_equal(world_detach(VOLUME, false, &a), 0);
 	assert_true(world_answers(&a, SECOND_US));
-	assert_int_equal(a.rc, 0);
+	assert_int_equal(a.rc, -ETIMEDOUT);
+	assert_non_null(strstr(a.error.text, "deleting /dev/ublkb0"));
 	assert_string_equal(world_step(), "");
+}
+
+static void device_with_a_plain_file_at_its_path_is_never_ready(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct takings before;
+	struct answer a;
+
+	world_make(1);
+	world_takings(&before);
+	fake_kernel.node_rc = -EEXIST;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, -EEXIST);
+	assert_non_null(strstr(a.error.text, "a plain file"));
+	assert_string_equal(world_step(), "");
+	world_assert_same(&before);
 }
 
 /* ---- taking over ---- */
@@ -246,7 +265,8 @@ int main(void)
 		world_test(user_copy_has_staging_of_its_own_and_none_in_the_kernel),
 		world_test(kernel_without_ublk_refuses_the_attach_at_once),
 		world_test(staging_that_is_not_there_ends_the_attach_and_leaves_nothing),
-		world_test(device_that_is_not_deleted_is_gone_for_us),
+		world_test(device_that_is_not_deleted_is_gone_for_us_only),
+		world_test(device_with_a_plain_file_at_its_path_is_never_ready),
 		world_test(device_taken_over_keeps_its_number_depth_and_size),
 		world_test(device_whose_queues_cannot_all_be_served_is_tried_again_later),
 		world_test(failed_take_over_leaves_the_device_as_it_was),

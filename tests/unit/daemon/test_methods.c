@@ -50,8 +50,8 @@ int engine_attach(struct engine *e, const struct engine_attach *how, struct erro
 	return error_set(err, -ECANCELED, "the test ends here");
 }
 
-int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
-	struct error *err)
+int engine_detach(struct engine *e, const char *name, enum engine_detach how, engine_done_fn *done,
+	void *arg, struct error *err)
 {
 	snprintf(detached, sizeof(detached), "%s", name);
 	return error_set(err, -ECANCELED, "the test ends here");
@@ -76,7 +76,7 @@ const char *takeover_name_of_device(const struct takeover *t, int dev_id)
 	return dev_id == held[0].dev_id ? held[0].name : NULL;
 }
 
-int takeover_drop(struct takeover *t, const char *name, struct error *err)
+int takeover_drop(struct takeover *t, const char *name, bool lose_swap, struct error *err)
 {
 	if (!takeover_has(t, name))
 		return -ENOENT;
@@ -84,7 +84,7 @@ int takeover_drop(struct takeover *t, const char *name, struct error *err)
 	return 0;
 }
 
-int takeover_drop_device(struct takeover *t, int dev_id, struct error *err)
+int takeover_drop_device(struct takeover *t, int dev_id, bool lose_swap, struct error *err)
 {
 	dropped_id = dev_id;
 	return 0;

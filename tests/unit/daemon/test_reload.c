@@ -74,12 +74,12 @@ int takeover_attach(struct takeover *t, const struct config_volume *volume)
 	return 0;
 }
 
-int engine_detach(struct engine *e, const char *name, bool force, engine_done_fn *done, void *arg,
-	struct error *err)
+int engine_detach(struct engine *e, const char *name, enum engine_detach how, engine_done_fn *done,
+	void *arg, struct error *err)
 {
 	struct there *v = find(name);
 
-	assert_false(force);
+	assert_int_equal(how, ENGINE_DETACH_UNUSED);
 	if (v->is_in_use)
 		return error_set(err, -EBUSY, "/dev/ublkb0 is in use");
 	v->done = done;

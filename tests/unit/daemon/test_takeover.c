@@ -30,6 +30,7 @@
 static struct config cfg;
 static struct takeover *takeover;
 static uint64_t now_us;
+static bool is_swap; /* every device */
 
 /* ---- a kernel ---- */
 
@@ -47,6 +48,11 @@ int ublk_look(int dev_id, struct ublk_look *out, struct error *err)
 		return error_set(err, k->look_rc, "the kernel says %d", k->look_rc);
 	*out = k->look;
 	return 0;
+}
+
+int ublk_swap_check(int dev_id, struct error *err)
+{
+	return is_swap ? error_set(err, -EBUSY, "active swap") : 0;
 }
 
 int ublk_delete(int dev_id, struct error *err)
@@ -461,18 +467,21 @@ static void held_device_is_given_up_on_request_only(void **state)
 
 	device_is_left(3, "disk", THERE);
 	daemon_starts();
-	assert_int_equal(takeover_drop(takeover, "disk", &err),
+	assert_int_equal(takeover_drop(takeover, "disk", false, &err),
 		-EBUSY); /* being taken over at this moment */
 	assert_non_null(strstr(err.text, "being taken over"));
 	assert_int_equal(kernel[3].deleted, 0);
 	ends(-EINVAL, "not the same disk");
-	assert_int_equal(takeover_drop(takeover, "another", &err), -ENOENT);
+	assert_int_equal(takeover_drop(takeover, "another", false, &err), -ENOENT);
 	kernel[3].delete_rc = -EBUSY;
-	assert_int_equal(takeover_drop(takeover, "disk", &err), -EBUSY);
+	assert_int_equal(takeover_drop(takeover, "disk", false, &err), -EBUSY);
 	waits_as("held", "not the same disk");
 	assert_true(has_state_file(3));
 	kernel[3].delete_rc = 0;
-	assert_int_equal(takeover_drop(takeover, "disk", &err), 0);
+	is_swap = true;
+	assert_int_equal(takeover_drop(takeover, "disk", false, &err), -EBUSY);
+	assert_int_equal(takeover_drop(takeover, "disk", true, &err), 0);
+	is_swap = false;
 	assert_int_equal(kernel[3].deleted, 1);
 	assert_false(has_state_file(3));
 	nothing_waits();
@@ -489,11 +498,11 @@ static void devices_are_given_up_by_their_path_too(void **state)
 	ends(-EINVAL, "not the same disk");
 	assert_string_equal(takeover_name_of_device(takeover, 3), "disk");
 	assert_null(takeover_name_of_device(takeover, 5));
-	assert_int_equal(takeover_drop(takeover, "/dev/ublkb5", &err), -ENOENT);
-	assert_int_equal(takeover_drop_device(takeover, 5, &err), 0);
+	assert_int_equal(takeover_drop(takeover, "/dev/ublkb5", false, &err), -ENOENT);
+	assert_int_equal(takeover_drop_device(takeover, 5, false, &err), 0);
 	assert_int_equal(kernel[5].deleted, 1);
 	assert_int_equal(kernel[3].deleted, 0);
-	assert_int_equal(takeover_drop(takeover, "disk", &err), 0);
+	assert_int_equal(takeover_drop(takeover, "disk", false, &err), 0);
 	assert_int_equal(kernel[3].deleted, 1);
 	assert_false(takeover_has(takeover, "disk"));
 }
@@ -505,7 +514,7 @@ static void volume_without_a_device_cannot_be_dropped(void **state)
 	file_names("disk", THERE);
 	daemon_starts();
 	ends(-ECONNREFUSED, "refused");
-	assert_int_equal(takeover_drop(takeover, "disk", &err), -ENOENT);
+	assert_int_equal(takeover_drop(takeover, "disk", false, &err), -ENOENT);
 	assert_true(takeover_waits(takeover, "disk"));
 }
 
