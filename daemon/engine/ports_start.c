@@ -67,6 +67,26 @@ static int addrs_collect(struct engine_port *p, struct error *err)
 
 /* ---- start-up ---- */
 
+/* DPDK's af_xdp driver gives EINVAL whatever the kernel's reason; so the usual ones are named. */
+static int port_queues_setup(struct engine_port *p, struct error *err)
+{
+	const struct config_port *cfg = p->cfg;
+	struct error why = {""};
+	unsigned q;
+	int rc = 0;
+
+	for (q = 0; !rc && q < p->queue_count; q++)
+		rc = port_queue_setup(p->port, (uint16_t)q, p->queues[q].is.rx, &why);
+	if (rc && cfg->kind == DEVICE_AF_XDP)
+		return error_set(err, rc,
+			"port %s: the kernel refuses XDP on %s: set an MTU of 3500 or less (on "
+			"both ends of a veth), remove other XDP programs, or use af_packet:%s (%s)",
+			cfg->name, cfg->device, cfg->device, why.text);
+	if (rc)
+		return error_set(err, rc, "port %s: %s", cfg->name, why.text);
+	return 0;
+}
+
 static int port_bring_up(struct ports *ps, unsigned idx, struct error *err)
 {
 	struct engine_port *p = &ps->list[idx];
@@ -86,8 +106,8 @@ static int port_bring_up(struct ports *ps, unsigned idx, struct error *err)
 		rc = ports_exception_open(p, idx, err);
 	if (!rc)
 		rc = ports_pools_create(ps, idx, err);
-	for (q = 0; !rc && q < p->queue_count; q++)
-		rc = port_queue_setup(p->port, (uint16_t)q, p->queues[q].is.rx, err);
+	if (!rc)
+		rc = port_queues_setup(p, err);
 	if (!rc)
 		rc = port_start(p->port, err);
 	for (q = 0; !rc && q < p->queue_count; q++) {

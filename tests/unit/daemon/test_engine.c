@@ -34,11 +34,19 @@ static void refusal_at_any_stage_of_the_start_leaves_nothing(void **state)
 	refused(&fake_nic.open_rc, -ENODEV, "port storage: not found");
 	refused(&fake_nic.exception_rc, -ENOENT, "/dev/net/tun");
 	refused(&fake_nic.exception_start_rc, -EAGAIN, "thread");
-	refused(&fake_nic.queue_rc, -EINVAL, "RX queue 0");
+	refused(&fake_nic.queue_rc, -EINVAL, "port storage: RX queue 0");
 	refused(&fake_nic.start_rc, -EIO, "port does not start");
 	refused(&fake_worker_create_rc, -ENOMEM, "worker 0");
 	refused(&fake_worker_start_rc, -EAGAIN, "worker 0: thread");
 	world_make(2); /* and then it works */
+}
+
+static void xdp_that_the_kernel_refuses_is_refused_with_the_remedy(void **state)
+{
+	world_cfg.ports[0].kind = DEVICE_AF_XDP;
+	snprintf(world_cfg.ports[0].device, sizeof(world_cfg.ports[0].device), "eth7");
+	refused(&fake_nic.queue_rc, -EINVAL, "the kernel refuses XDP on eth7: set an MTU of 3500");
+	refused(&fake_nic.queue_rc, -EINVAL, "or use af_packet:eth7 (RX queue 0)");
 }
 
 static void port_without_an_address_is_refused_with_the_remedy(void **state)
@@ -293,6 +301,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		world_test(refusal_at_any_stage_of_the_start_leaves_nothing),
+		world_test(xdp_that_the_kernel_refuses_is_refused_with_the_remedy),
 		world_test(port_without_an_address_is_refused_with_the_remedy),
 		world_test(worker_gets_its_queue_its_pools_and_tcp_ports_of_its_own),
 		world_test(engine_gives_back_its_tcp_ports),
