@@ -4,8 +4,12 @@
  * Under af_packet the kernel receives what we receive. Where it has the port's address too, its TCP
  * knows nothing of our connections and answers their packets with a reset. The ports are ours
  * already (a kernel socket is bound to each, so no program can use one); what comes in for them is
- * dropped in a netfilter table of our own, before connection tracking. A packet socket is served
- * before netfilter.
+ * dropped in a netfilter table of our own, at the interface's ingress hook. There a packet socket
+ * has its copy already, and neither connection tracking nor routing has seen the packet.
+ *
+ * A prerouting hook does not do: with br_netfilter (Docker loads it) frames pass it for the bridge
+ * before the bridge receives them, so on a bridge it dropped our packets before the packet socket
+ * saw them, and other machines' frames that only pass through the bridge.
  *
  * The table has the owner flag (Linux 5.12): nobody else can change it, and the kernel removes it
  * when the netlink socket in libnftables' context is closed, by us or by the end of the process,
@@ -23,8 +27,8 @@
 #include <unistd.h>
 #include "config/host/host_guard.h"
 
-#define RULES_BYTES  16384
-#define PRIORITY_RAW (-310) /* before NF_IP_PRI_RAW and so before connection tracking */
+#define RULES_BYTES 16384
+#define PRIORITY    (-310) /* before the chains of others at the same hook */
 
 struct host_guard {
 	struct nft_ctx *ctx;
@@ -43,9 +47,9 @@ static bool rules_write(
 {
 	int at = snprintf(out, bytes,
 		"table inet sluice-%d-%s {\n flags owner;\n chain in {\n  type filter hook "
-		"prerouting priority %d;\n"
-		"  iifname \"%s\" tcp dport { ",
-		(int)getpid(), iface, PRIORITY_RAW, iface);
+		"ingress device \"%s\" priority %d;\n"
+		"  tcp dport { ",
+		(int)getpid(), iface, iface, PRIORITY);
 
 	for (unsigned i = 0; i < count && (size_t)at < bytes; i++)
 		at += snprintf(out + at, bytes - (size_t)at, "%s%u", i ? ", " : "", ports[i]);
