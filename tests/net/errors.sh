@@ -80,4 +80,11 @@ told missing_interface_is_told 'nothere' ip netns exec "$cli" "$sluiced" -c "$tm
     told no_ublk_in_the_kernel_is_told 'ublk' ip netns exec "$cli" "$sluiced" -c "$tmp/sluice.yaml"
 }
 claim nothing_is_left_behind test ! -e "$tmp/control.sock"
+# What a disk says of lost writes arrives at whoever flushes; the WRITEs themselves were answered well.
+start_server 10816 nbdkit -f -p 10816 eval get_size='echo 16M' pread='head -c "$3" /dev/zero' pwrite='cat >/dev/null' \
+    can_write='exit 0' can_flush='exit 0' flush='echo EIO lost >&2; exit 1' || exit 1
+claim failed_flush_fails_the_load eval \
+    '! bench "nbd://$SERVER_IP:10816/" --rw=write --bs=4k --iodepth=4 --size=64k --runtime=1 >"$tmp/result" 2>"$tmp/said"'
+claim failed_flush_is_counted_as_an_error jq -e '.ios > 0 and .errors >= 1' "$tmp/result"
+stop_server
 exit $status_all
