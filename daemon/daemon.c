@@ -98,15 +98,21 @@ void daemon_engine_end(struct engine *e)
 }
 
 /* For systemd a reload lasts from RELOADING=1 to READY=1 (sd_notify(3)). */
-static void signal_reload(struct daemon_state *d)
+static void reloading_send(void)
 {
-	struct error err = {""};
-	json_t *result = NULL;
 	char text[64];
 
 	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
 		(unsigned long long)monotonic_us());
 	notify_send(text);
+}
+
+static void signal_reload(struct daemon_state *d)
+{
+	struct error err = {""};
+	json_t *result = NULL;
+
+	reloading_send();
 	(void)reload(d, &result, &err); /* it logs what it did, or why not */
 	json_decref(result);
 	notify_send("READY=1");
@@ -121,6 +127,25 @@ static void turn(struct daemon_state *d, struct notify *n)
 	notify_poll(n, d->engine, monotonic_us());
 }
 
+/* Would the next image come up by the file as it is now? Else the devices stay with this one. */
+static bool may_start_again(struct daemon_state *d)
+{
+	struct config *next = calloc(1, sizeof(*next));
+	struct error err = {"out of memory"};
+	int rc = -ENOMEM;
+
+	if (next) {
+		config_defaults(next);
+		rc = config_load(d->config_path, next, &err);
+	}
+	free(next);
+	if (rc == 0)
+		return true;
+	log_error("sluiced cannot start anew: %s", err.text);
+	engine_restart_refused(d->engine);
+	return false;
+}
+
 static void serve(struct daemon_state *d, struct notify *n, int sigfd)
 {
 	bool is_reload = false;
@@ -130,6 +155,8 @@ static void serve(struct daemon_state *d, struct notify *n, int sigfd)
 		d->is_ending |= signals_read(sigfd, &is_reload) > 0;
 		if (is_reload && !d->is_ending)
 			signal_reload(d);
+		if (!d->is_ending && engine_wants_restart(d->engine) && may_start_again(d))
+			d->is_ending = d->is_keeping = d->is_again = true;
 	}
 }
 
@@ -147,16 +174,21 @@ static void give_up(const struct daemon_state *d)
 static void end(struct daemon_state *d, struct notify *n, int sigfd)
 {
 	uint64_t force_us = monotonic_us() + END_MS_MAX * 1000ull;
-	bool forced = false, is_reload;
+	bool forced = false, is_reload, is_signalled;
 
-	notify_send("STOPPING=1");
+	if (d->is_again) /* the next image says READY=1 */
+		reloading_send();
+	else
+		notify_send("STOPPING=1");
 	log_info("ending: %s %u volume(s); a second signal forces it",
 		d->is_keeping ? "leaving" : "detaching", engine_device_count(d->engine));
 	engine_leave_all(d->engine, d->is_keeping);
 	engine_detach_all(d->engine, false);
 	while (engine_device_count(d->engine)) {
 		turn(d, n);
-		if (!signals_read(sigfd, &is_reload) && monotonic_us() <= force_us)
+		is_signalled = signals_read(sigfd, &is_reload) > 0;
+		d->is_again &= !is_signalled; /* it is to end after all */
+		if (!is_signalled && monotonic_us() <= force_us)
 			continue;
 		if (forced)
 			give_up(d);
@@ -202,7 +234,7 @@ int daemon_main(const struct daemon_run *run, struct error *err)
 	log_info("sluiced %s is up: %s", SLUICE_VERSION, run->cfg->socket);
 	serve(&d, &notify, sigfd);
 	end(&d, &notify, sigfd);
-	rc = 0;
+	rc = d.is_again ? DAEMON_AGAIN : 0;
 	takeover_destroy(d.takeover);
 out_control:
 	control_destroy(d.control);

@@ -22,7 +22,12 @@ struct daemon_run {
 struct engine *daemon_engine_start(const struct daemon_run *run, struct error *err);
 void daemon_engine_end(struct engine *e);
 
-/* Serves until a signal. Out: exit status, or -errno with @err when it did not come up. */
+/*
+ * Serves until a signal. Out: exit status, or -errno with @err when it did not come up;
+ * DAEMON_AGAIN: every device was left, and the same command is to be run again at once, in this
+ * process.
+ */
+#define DAEMON_AGAIN 100
 int daemon_main(const struct daemon_run *run, struct error *err);
 
 #endif

@@ -12,6 +12,8 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,7 +28,8 @@
 #include "daemon/daemon.h"
 #include "daemon/engine/engine_info.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE    2
+#define ARG_COUNT_MAX 64
 
 static const char usage_text[] =
 	"usage: sluiced -c FILE [--check] [--memory] [--keep] [-- EAL-ARGUMENT...]\n"
@@ -96,7 +99,7 @@ static const struct option options[] = {
 };
 
 struct cmdline {
-	const char *config;
+	char *config;
 	bool is_check, is_bench, is_keeping, has_no_ublk, is_memory;
 	struct bench_args bench;
 	int eal_argc;
@@ -205,6 +208,46 @@ static int prepare(const struct cmdline *c, struct config *cfg, int *lock, struc
 	return *lock < 0 ? *lock : 0;
 }
 
+/*
+ * Becomes the next image of the program, by the same command, as it lies on the disk now. Whatever
+ * descriptor a library left open ends here, for the kernel's devices are to see their daemon end.
+ * Returns only if that failed.
+ */
+static int start_again(const struct cmdline *c, char *name)
+{
+	static char config[] = "-c", keep[] = "--keep", no_ublk[] = "--no-ublk", raw[] = "--";
+	char path[PATH_MAX] = "", *argv[ARG_COUNT_MAX] = {name, config, c->config};
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *deleted = len > 0 ? strstr(path, " (deleted)") : NULL;
+	struct error err = {""};
+	int n = 3;
+
+	if (deleted)
+		*deleted = '\0';
+	if (c->is_keeping)
+		argv[n++] = keep;
+	if (c->has_no_ublk)
+		argv[n++] = no_ublk;
+	if (c->eal_argc > 0)
+		argv[n++] = raw;
+	for (int i = 0; i < c->eal_argc && n + 1 < ARG_COUNT_MAX; i++)
+		argv[n++] = c->eal_argv[i];
+	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	execv(path, argv);
+	error_set(&err, -errno, "starting anew: %s: %s; the devices wait for the next sluiced",
+		path, strerror(errno));
+	return fail(false, -EIO, &err);
+}
+
+/* The working directory goes with the mounts that are left. */
+static void config_path_make_absolute(struct cmdline *c)
+{
+	char *path = realpath(c->config, NULL);
+
+	if (path)
+		c->config = path;
+}
+
 int main(int argc, char **argv)
 {
 	static struct config cfg; /* large; the process has one */
@@ -221,6 +264,7 @@ int main(int argc, char **argv)
 		return printf("%u\n", cfg.memory_plan_mib) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (rc == 0 && c.is_check)
 		return check_only(&cfg);
+	config_path_make_absolute(&c);
 	run = (struct daemon_run){
 		.cfg = &cfg,
 		.config_path = c.config,
@@ -233,5 +277,5 @@ int main(int argc, char **argv)
 		rc = fail(c.is_bench && c.bench.is_json, rc, &err);
 	if (lock >= 0)
 		close(lock);
-	return rc;
+	return rc == DAEMON_AGAIN ? start_again(&c, argv[0]) : rc;
 }

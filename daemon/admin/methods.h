@@ -20,6 +20,7 @@ struct daemon_state {
 	uint64_t start_us;
 	bool is_ending;	 /* set by the method "shutdown" and by signals */
 	bool is_keeping; /* at the end every device is left to the next daemon */
+	bool is_again;	 /* … which this process becomes at once */
 };
 
 /* The table for control_create(); its methods get a struct daemon_state as context. */

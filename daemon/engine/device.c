@@ -353,6 +353,7 @@ int devices_attach(struct devices *ds, const struct engine_attach *how, struct e
 	if (!rc)
 		rc = device_plan(ds, d, now_us, err);
 	d->attach_ms = (uint32_t)how->deadline_ms;
+	d->ports_tried = how->ports_without;
 	if (!rc && !d->names.has_name)
 		rc = connect_begin(ds, d, now_us, err);
 	if (rc) {

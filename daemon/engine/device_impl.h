@@ -86,9 +86,9 @@ struct device {
 	unsigned port;
 	uint32_t ports_tried; /* bits of those without a server that served, while it was attached
 			       */
-	/* device_port.c: the next look; without a connection since, 0: it has one, UINT64_MAX: told
-	 */
-	uint64_t port_look_us, port_lost_us;
+	uint64_t port_look_us, port_lost_us; /* device_port.c: the next look; without a connection
+						since, 0: it has one */
+	bool is_port_told;
 	uint32_t quota, quota_least; /* of each connection: at most, and to begin with */
 	uint64_t deadline_us;
 	bool is_forced;
@@ -100,6 +100,13 @@ struct device {
 	void *arg;
 };
 
+/* The question whether a device's server answers through another port; device_port.c. */
+struct device_move {
+	char name[NAME_BYTES_MAX]; /* of the device it is asked for */
+	bool is_asking, is_found;
+	uint64_t due_us; /* not before that is asked again */
+};
+
 struct devices {
 	const struct config *cfg;
 	struct budget *budget;
@@ -108,6 +115,7 @@ struct devices {
 	struct resolver *resolver;
 	struct device list[VOLUME_MAX];
 	uint64_t credit_due_us;
+	struct device_move move;
 	/* Staging of detached volumes that mbufs in a quiet TX ring still point into. */
 	struct stream_buf *lingering[LINGER_MAX];
 };

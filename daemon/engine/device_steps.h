@@ -45,10 +45,10 @@ int device_other_port(
 /*
  * device_port.c. Next, while @d is attached and no server came to serve it: d->error says why; or
  * if another port reaches some, logs it, sends the channels away, and answers true. Watch, while
- * it serves: names the port that would reach a server when its own does not.
+ * it serves: asks its server through another port once its own reaches none.
  */
 bool device_port_next(struct devices *ds, struct device *d);
-void device_port_watch(const struct devices *ds, struct device *d, uint64_t now_us);
+void device_port_watch(struct devices *ds, struct device *d, uint64_t now_us);
 
 /*
  * device_ublk.c. Shape and staging before the volume is made, make once it is READY, end when the

@@ -37,6 +37,7 @@ struct engine_attach {
 	uint64_t deadline_ms;
 	engine_done_fn *done;
 	void *arg;
+	uint32_t ports_without; /* bits of ports that are not tried */
 };
 
 enum engine_detach {
@@ -46,6 +47,8 @@ enum engine_detach {
 };
 
 /* As engine_attach(), engine_detach() and so on of engine.h, which has the contract of each. */
+bool devices_want_restart(const struct devices *ds);
+void devices_restart_refused(struct devices *ds);
 int devices_attach(struct devices *ds, const struct engine_attach *how, struct error *err);
 int devices_detach(struct devices *ds, const char *name, enum engine_detach how,
 	engine_done_fn *done, void *arg, struct error *err);

@@ -126,6 +126,16 @@ void engine_leave_all(struct engine *e, bool all)
 	devices_leave_all(e->devices, all);
 }
 
+bool engine_wants_restart(const struct engine *e)
+{
+	return devices_want_restart(e->devices);
+}
+
+void engine_restart_refused(struct engine *e)
+{
+	devices_restart_refused(e->devices);
+}
+
 unsigned engine_device_count(const struct engine *e)
 {
 	return devices_count(e->devices);

@@ -70,6 +70,12 @@ void engine_detach_all(struct engine *e, bool force);
  * one. The device stays, its requests held, for the next daemon.
  */
 void engine_leave_all(struct engine *e, bool all);
+/*
+ * A device's server answers through another port than the device's, and every device can be left
+ * now: the process is to leave all and start anew. Refused: it cannot, and is asked again later.
+ */
+bool engine_wants_restart(const struct engine *e);
+void engine_restart_refused(struct engine *e);
 
 /* The objects it is made of; its own, until engine_destroy(). */
 struct budget *engine_budget(const struct engine *e);

@@ -44,6 +44,8 @@ static int turns_pipe = -1; /* of a child: it says how many turns it took */
 static int eal_rc, engine_rc, takeover_rc, lock_rc;
 static void (*each_turn)(void);
 static bool had_socket;
+static bool is_wanting; /* from the third turn on: that the daemon starts anew */
+static const char *config_path;
 
 static void note(char letter)
 {
@@ -186,6 +188,17 @@ void engine_leave_all(struct engine *e, bool all)
 	note(all ? 'K' : 'k');
 }
 
+bool engine_wants_restart(const struct engine *e)
+{
+	return is_wanting && turns >= 3;
+}
+
+void engine_restart_refused(struct engine *e)
+{
+	note('r');
+	is_wanting = false;
+}
+
 void engine_detach_all(struct engine *e, bool force)
 {
 	note(force ? 'F' : 'd');
@@ -243,7 +256,8 @@ static int setup(void **state)
 	memset(asked, 0, sizeof(asked));
 	asked_count = turns = polled_takeover = volumes = 0;
 	eal_rc = engine_rc = takeover_rc = lock_rc = 0;
-	is_holding = is_stuck = had_socket = false;
+	is_holding = is_stuck = had_socket = is_wanting = false;
+	config_path = NULL;
 	each_turn = NULL;
 	now_ms = 1000000;
 	snprintf(cfg.run_dir, sizeof(cfg.run_dir), "/tmp/sluice-daemon-XXXXXX");
@@ -260,7 +274,8 @@ static int teardown(void **state)
 
 static int run(bool is_keeping, struct error *err)
 {
-	const struct daemon_run how = {.cfg = &cfg, .is_keeping = is_keeping};
+	const struct daemon_run how = {
+		.cfg = &cfg, .config_path = config_path, .is_keeping = is_keeping};
 
 	err->text[0] = 0;
 	return daemon_main(&how, err);
@@ -322,6 +337,63 @@ static void keeping_leaves_every_device(void **state)
 	each_turn = term_at_the_third_turn;
 	assert_int_equal(run(true, &err), 0);
 	assert_string_equal(asked, "pLEClTKdtcew");
+}
+
+static void term_at_the_sixth_turn(void)
+{
+	if (turns == 6)
+		kill(getpid(), SIGTERM);
+}
+
+/* With a configuration that is good, and 2 volumes. Out: what daemon_main() answers. */
+static int run_wanting(struct error *err)
+{
+	char path[128];
+	FILE *file;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/sluice.yaml", cfg.run_dir);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("ports:\n  - {name: a, device: \"af_packet:lo\"}\n", file);
+	fclose(file);
+	config_path = path;
+	is_wanting = true;
+	volumes = 2;
+	rc = run(false, err);
+	unlink(path);
+	return rc;
+}
+
+static void port_that_answers_has_the_daemon_leave_all_and_start_anew(void **state)
+{
+	struct error err;
+
+	assert_int_equal(run_wanting(&err), DAEMON_AGAIN);
+	assert_string_equal(asked, "pLEClTKdtcew");
+	assert_int_equal(turns, 3);
+}
+
+static void daemon_told_to_end_while_it_starts_anew_ends(void **state)
+{
+	struct error err;
+
+	is_holding = true;
+	each_turn = term_at_the_sixth_turn;
+	assert_int_equal(run_wanting(&err), 0);
+	assert_string_equal(asked, "pLEClTKdFtcew");
+}
+
+/* The devices would have no daemon. */
+static void daemon_whose_file_is_no_good_now_does_not_start_anew(void **state)
+{
+	struct error err;
+
+	config_path = "/nonexistent/sluice.yaml";
+	is_wanting = true;
+	each_turn = term_at_the_sixth_turn;
+	assert_int_equal(run(false, &err), 0);
+	assert_string_equal(asked, "pLEClTrkdtcew");
 }
 
 static void second_signal_forces_the_end(void **state)
@@ -443,6 +515,9 @@ int main(void)
 		daemon_test(daemon_comes_up_and_ends_in_order),
 		daemon_test(interrupt_from_the_terminal_ends_it_too),
 		daemon_test(keeping_leaves_every_device),
+		daemon_test(port_that_answers_has_the_daemon_leave_all_and_start_anew),
+		daemon_test(daemon_told_to_end_while_it_starts_anew_ends),
+		daemon_test(daemon_whose_file_is_no_good_now_does_not_start_anew),
 		daemon_test(second_signal_forces_the_end),
 		daemon_test(end_that_takes_too_long_is_forced),
 		daemon_test(volume_that_never_goes_does_not_keep_the_process),

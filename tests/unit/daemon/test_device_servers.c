@@ -347,6 +347,81 @@ static void end_of_the_daemon_ends_an_attach_between_two_ports(void **state)
 	assert_null(fake_volume(fake_workers[1], 0));
 }
 
+/* A device on the first port, whose network is cut: it has no connection. */
+static void serving_without_its_network(void)
+{
+	const struct config_volume v = volume_of("192.0.2.9", "198.51.100.9");
+
+	two_ports();
+	world_serve(&v, FRONT_UBLK);
+	fake_server.is_net_cut = true;
+	fake_volume_state(fake_volume(fake_workers[0], 0), VOLUME_LOST);
+}
+
+static void restart_is_wanted_when_the_server_answers_through_another_port(void **state)
+{
+	serving_without_its_network();
+	world_run(14 * SECOND_US);
+	assert_null(fake_volume(fake_workers[1], 0));
+	assert_false(engine_wants_restart(world));
+	world_run(4 * SECOND_US);
+	assert_true(engine_wants_restart(world)); /* and the probe is gone */
+	assert_int_equal(engine_device_count(world), 1);
+	engine_restart_refused(world);
+	world_run(29 * SECOND_US);
+	assert_false(engine_wants_restart(world));
+	world_run(4 * SECOND_US);
+	assert_true(engine_wants_restart(world));
+}
+
+static void no_restart_is_wanted_where_no_port_reaches_a_server(void **state)
+{
+	serving_without_its_network();
+	fake_server.is_silent = true;
+	world_run(120 * SECOND_US);
+	assert_false(engine_wants_restart(world));
+	assert_string_equal(world_step(), "serving");
+}
+
+static void no_restart_is_wanted_once_the_network_is_back(void **state)
+{
+	serving_without_its_network();
+	world_run(18 * SECOND_US);
+	assert_true(engine_wants_restart(world));
+	fake_volume_state(fake_volume(fake_workers[0], 0), VOLUME_READY);
+	world_run(2 * SECOND_US);
+	assert_false(engine_wants_restart(world));
+}
+
+static void restart_waits_for_an_attach_under_way(void **state)
+{
+	const struct config_volume late = world_volume("late", 1);
+	struct answer a = {0};
+
+	serving_without_its_network();
+	world_run(18 * SECOND_US);
+	fake_server.is_silent = true;
+	assert_int_equal(world_attach(&late, FRONT_UBLK, &a), 0);
+	world_run(SECOND_US);
+	assert_false(engine_wants_restart(world));
+	fake_server.is_silent = fake_server.is_net_cut = false;
+	assert_true(world_answers(&a, ANSWER_US));
+	assert_int_equal(a.rc, 0);
+	assert_true(engine_wants_restart(world));
+}
+
+static void one_port_asks_nobody(void **state)
+{
+	const struct config_volume v = volume_of("192.0.2.9", "198.51.100.9");
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_volume_state(fake_volume(fake_workers[0], 0), VOLUME_LOST);
+	world_run(60 * SECOND_US);
+	assert_false(engine_wants_restart(world));
+	assert_int_equal(engine_device_count(world), 1);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -365,6 +440,11 @@ int main(void)
 		CASE(attach_fails_when_no_ports_servers_answer),
 		CASE(attach_whose_worker_keeps_the_volume_does_not_try_another_port),
 		CASE(end_of_the_daemon_ends_an_attach_between_two_ports),
+		CASE(restart_is_wanted_when_the_server_answers_through_another_port),
+		CASE(no_restart_is_wanted_where_no_port_reaches_a_server),
+		CASE(no_restart_is_wanted_once_the_network_is_back),
+		CASE(restart_waits_for_an_attach_under_way),
+		CASE(one_port_asks_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, eal_world_start, eal_world_stop);
