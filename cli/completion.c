@@ -3,7 +3,7 @@
  *
  * The build runs `sluice completion SHELL` and installs what it prints, so a command or an option
  * that is added to the table of main.c is completed without another change. What an argument can be
- * is read from the usage text: words with '|' between them are alternatives, NAME is a volume (the
+ * is read from the usage text: words in small letters are alternatives, NAME is a volume (the
  * shell asks `sluice list --json` for those of the running daemon), FILE and PATH are files.
  *
  * The tests let each shell complete with its script.
@@ -60,7 +60,7 @@ static const char *words_of(const struct command *c, char words[WORDS_BYTES])
 	words[0] = '\0';
 	snprintf(args, sizeof(args), "%s", c->args);
 	for (word = strtok_r(args, " []", &save); word; word = strtok_r(NULL, " []", &save)) {
-		if (!strchr(word, '|') || word[0] == '-')
+		if (strspn(word, "abcdefghijklmnopqrstuvwxyz|") != strlen(word))
 			continue;
 		for (char *bar = word; (bar = strchr(bar, '|')); )
 			*bar = ' ';

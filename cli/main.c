@@ -65,6 +65,15 @@ static int run_stats(const struct cli *cli)
 		print_openmetrics);
 }
 
+static int run_drops(const struct cli *cli)
+{
+	bool is_all = cli->arg_count && strcmp(cli->args[0], "all") == 0;
+
+	if (cli->arg_count && !is_all)
+		return cli_usage("drops %s is not known; give drops or drops all", cli->args[0]);
+	return cli_ask(cli, "drops", NULL, READ_MS, is_all ? print_drops_all : print_drops);
+}
+
 static int run_reserve(const struct cli *cli)
 {
 	const char *view = cli->arg_count ? cli->args[0] : "";
@@ -146,6 +155,8 @@ const struct command commands[] = {
 	{"list", "", "", "the volumes", 0, 0, run_list},
 	{"stats", "[--openmetrics]", "o", "counters of ports, workers, volumes and pools", 0, 0,
 		run_stats},
+	{"drops", "[all]", "", "what was dropped, held, refused or failed, and why", 0, 1,
+		run_drops},
 	{"reserve", "[explain|leaks]", "",
 		"the packet reserve: its owners, and the sum that "
 		"sizes it",

@@ -11,6 +11,8 @@
 void print_status(const json_t *status);
 void print_list(const json_t *volumes);
 void print_stats(const json_t *stats);
+void print_drops(const json_t *drops);	   /* rows that are not 0 */
+void print_drops_all(const json_t *drops); /* every reason there is */
 void print_openmetrics(const json_t *text);
 void print_reserve(const json_t *pools);
 void print_reserve_explain(const json_t *pools);

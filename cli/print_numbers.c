@@ -1,5 +1,5 @@
 /*
- * print_numbers.c - stats and the reserve for people
+ * print_numbers.c - stats, drops and the reserve for people
  *
  * The reserve in three views: how deep each pool is and who holds what, the sum that sized it with
  * its numbers, and who has held mbufs for long. Owners are a tree; children stand below their
@@ -270,6 +270,35 @@ void print_stats(const json_t *stats)
 		else if (!json_is_object(child) && !json_is_array(child))
 			leaf_print(path, child);
 	}
+}
+
+void print_drops_all(const json_t *drops)
+{
+	static const struct column columns[] = {
+		{"WHERE", "where", CELL_TEXT},
+		{"COUNTER", "counter", CELL_TEXT},
+		{"FATE", "fate", CELL_TEXT},
+		{"COUNT", "count", CELL_COUNT},
+		{"REASON", "text", CELL_TEXT},
+	};
+
+	table_print(stdout, columns, COUNT_OF(columns), print_rows(drops, "drops"),
+		"nothing was dropped, held, refused or failed");
+}
+
+void print_drops(const json_t *drops)
+{
+	const json_t *all = print_rows(drops, "drops");
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		json_t *row = json_array_get(all, i);
+
+		if (json_integer_value(json_object_get(row, "count")) > 0)
+			json_array_append(rows, row);
+	}
+	print_drops_all(rows);
+	json_decref(rows);
 }
 
 void print_openmetrics(const json_t *result)

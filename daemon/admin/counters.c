@@ -13,11 +13,28 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
 #define COUNTER(name, help)                                                                        \
 	{                                                                                          \
-		name, help, REGISTRY_COUNTER                                                       \
+		name, help, REGISTRY_COUNTER, REGISTRY_FINE                                        \
+	}
+/* Counters of `sluice drops`. */
+#define DROPPED(name, help)                                                                        \
+	{                                                                                          \
+		name, help, REGISTRY_COUNTER, REGISTRY_DROPPED                                     \
+	}
+#define HELD(name, help)                                                                           \
+	{                                                                                          \
+		name, help, REGISTRY_COUNTER, REGISTRY_HELD                                        \
+	}
+#define REFUSED(name, help)                                                                        \
+	{                                                                                          \
+		name, help, REGISTRY_COUNTER, REGISTRY_REFUSED                                     \
+	}
+#define FAILED(name, help)                                                                         \
+	{                                                                                          \
+		name, help, REGISTRY_COUNTER, REGISTRY_FAILED                                      \
 	}
 #define GAUGE(name, help)                                                                          \
 	{                                                                                          \
-		name, help, REGISTRY_GAUGE                                                         \
+		name, help, REGISTRY_GAUGE, REGISTRY_FINE                                          \
 	}
 
 static const struct registry_item loop_items[] = {
@@ -28,13 +45,13 @@ static const struct registry_item loop_items[] = {
 	COUNTER("rests", "Rests taken while requests were in flight"),
 	COUNTER("wakeups", "Times an event ended its sleep"),
 	COUNTER("rx_wakeups", "Of these, by the RX interrupt"),
-	COUNTER("tx_full", "Packets the full TX ring did not take at once"),
+	HELD("tx_full", "Packets the full TX ring did not take at once"),
 	GAUGE("max_turn_us", "Longest turn in microseconds"),
 	COUNTER("rx_packets", "Packets that arrived at this worker's queue"),
 	COUNTER("tx_packets", "Packets sent by this worker's queue"),
 	COUNTER("stray_out", "Packets of another worker's connections, handed over"),
 	COUNTER("stray_in", "Packets of this worker's connections that arrived at another"),
-	COUNTER("stray_lost", "Packets not handed over because the queue between workers was full"),
+	DROPPED("stray_lost", "Packets not handed over because the queue between workers was full"),
 	COUNTER("clock_back", "Times the processor's clock (TSC) went back, as after a suspend; "
 			      "time stood still for that turn"),
 };
@@ -44,10 +61,10 @@ static const struct registry_item net_items[] = {
 	COUNTER("rx_bytes", "Bytes received"),
 	COUNTER("tx_packets", "Packets sent"),
 	COUNTER("tx_bytes", "Bytes sent"),
-	COUNTER("rx_bad_csum", "Packets with a wrong checksum"),
-	COUNTER("rx_bad_hdr", "Packets with a malformed header"),
-	COUNTER("rx_no_conn", "Segments that match no connection"),
-	COUNTER("rx_not_ours", "Packets for another address"),
+	DROPPED("rx_bad_csum", "Packets with a wrong checksum"),
+	DROPPED("rx_bad_hdr", "Packets with a malformed header"),
+	REFUSED("rx_no_conn", "Segments that match no connection"),
+	DROPPED("rx_not_ours", "Packets for another address"),
 	COUNTER("arp_rx", "ARP packets received"),
 	COUNTER("arp_tx", "ARP packets sent"),
 	COUNTER("nd_rx", "Neighbour discovery packets received"),
@@ -58,7 +75,7 @@ static const struct registry_item net_items[] = {
 	COUNTER("neigh_failed", "Neighbours that did not answer"),
 	COUNTER("frag_rx", "Fragments received"),
 	COUNTER("reass_ok", "Datagrams reassembled"),
-	COUNTER("reass_drop", "Datagrams dropped before they were complete"),
+	DROPPED("reass_drop", "Datagrams dropped before they were complete"),
 	COUNTER("tcp_rx_segs", "TCP segments received"),
 	COUNTER("tcp_run_segs", "Of these, taken as the next of a run"),
 	COUNTER("tcp_tx_segs", "TCP segments sent"),
@@ -69,10 +86,10 @@ static const struct registry_item net_items[] = {
 	COUNTER("tcp_tlp", "Tail loss probes"),
 	COUNTER("tcp_dupack_rx", "Duplicate acknowledgements received"),
 	COUNTER("tcp_ooo_segs", "Segments received out of order"),
-	COUNTER("tcp_ooo_shed", "Out-of-order segments dropped for lack of memory"),
+	DROPPED("tcp_ooo_shed", "Out-of-order segments dropped for lack of memory"),
 	COUNTER("tcp_compacted", "Small segments merged by copying"),
-	COUNTER("tcp_out_of_window", "Segments outside of the window"),
-	COUNTER("tcp_paws_drop", "Segments with an old timestamp"),
+	DROPPED("tcp_out_of_window", "Segments outside of the window"),
+	DROPPED("tcp_paws_drop", "Segments with an old timestamp"),
 	COUNTER("tcp_challenge_ack", "Challenge acknowledgements sent"),
 	COUNTER("tcp_rst_rx", "Resets received"),
 	COUNTER("tcp_rst_tx", "Resets sent"),
@@ -82,8 +99,8 @@ static const struct registry_item net_items[] = {
 	COUNTER("tcp_established", "Connections established"),
 	COUNTER("tcp_closed", "Connections closed in order"),
 	COUNTER("tcp_aborted", "Connections aborted"),
-	COUNTER("hdr_alloc_failed", "Headers that could not be allocated"),
-	COUNTER("protected_drops", "Storage segments dropped for memory, which must stay 0"),
+	REFUSED("hdr_alloc_failed", "Headers that could not be allocated"),
+	DROPPED("protected_drops", "Storage segments dropped for memory, which must stay 0"),
 };
 
 static const struct registry_item exception_items[] = {
@@ -91,18 +108,18 @@ static const struct registry_item exception_items[] = {
 	COUNTER("rule_to_kernel", "Packets protected by a rule passed to the kernel"),
 	COUNTER("copied_to_kernel", "ARP and ND packets of which the kernel got a copy"),
 	COUNTER("from_kernel", "Packets of the kernel sent out of the NIC"),
-	COUNTER("held", "Packets that had to wait in the hold queue"),
+	HELD("held", "Packets that had to wait in the hold queue"),
 	COUNTER("released", "Packets released from the hold queue, in order"),
-	COUNTER("aged", "Packets dropped because they waited too long"),
-	COUNTER("rationed", "Packets delayed because the kernel is short of memory; they were "
+	DROPPED("aged", "Packets dropped because they waited too long"),
+	HELD("rationed", "Packets delayed because the kernel is short of memory; they were "
 			    "held or shed"),
-	COUNTER("shed_flow",
+	DROPPED("shed_flow",
 		"Packets dropped from the hold queue, of the largest and newest flows"),
-	COUNTER("shed_off", "Packets dropped because the port has no exception port"),
-	COUNTER("shed_red", "Packets dropped at level red"),
-	COUNTER("shed_memory", "Packets dropped because there was no memory for them"),
-	COUNTER("shed_unfit", "Packets dropped because the kernel cannot take them as they are"),
-	COUNTER("bad", "Malformed packets dropped"),
+	DROPPED("shed_off", "Packets dropped because the port has no exception port"),
+	DROPPED("shed_red", "Packets dropped at level red"),
+	DROPPED("shed_memory", "Packets dropped because there was no memory for them"),
+	DROPPED("shed_unfit", "Packets dropped because the kernel cannot take them as they are"),
+	DROPPED("bad", "Malformed packets dropped"),
 };
 
 static const struct registry_item class_items[] = {
@@ -117,10 +134,10 @@ static const struct registry_item port_items[] = {
 	COUNTER("tx_packets", "Packets the NIC sent"),
 	COUNTER("rx_bytes", "Bytes the NIC received"),
 	COUNTER("tx_bytes", "Bytes the NIC sent"),
-	COUNTER("rx_missed", "Packets the NIC had no descriptor for"),
-	COUNTER("rx_errors", "Packets the NIC received with errors"),
-	COUNTER("tx_errors", "Packets the NIC failed to send"),
-	COUNTER("rx_nombuf", "Refills that found no memory, as the driver counts them"),
+	DROPPED("rx_missed", "Packets the NIC had no descriptor for"),
+	DROPPED("rx_errors", "Packets the NIC received with errors"),
+	DROPPED("tx_errors", "Packets the NIC failed to send"),
+	REFUSED("rx_nombuf", "Refills that found no memory, as the driver counts them"),
 };
 
 static const struct registry_item ops_items[] = {
@@ -140,11 +157,11 @@ static const struct registry_item bytes_items[] = {
 };
 
 static const struct registry_item errors_items[] = {
-	COUNTER("read", "Reads that failed"),
-	COUNTER("write", "Writes that failed"),
-	COUNTER("flush", "Flushes that failed"),
-	COUNTER("trim", "Trims that failed"),
-	COUNTER("write_zeroes", "Writes of zeroes that failed"),
+	FAILED("read", "Reads that failed"),
+	FAILED("write", "Writes that failed"),
+	FAILED("flush", "Flushes that failed"),
+	FAILED("trim", "Trims that failed"),
+	FAILED("write_zeroes", "Writes of zeroes that failed"),
 };
 
 static const struct registry_item volume_items[] = {
@@ -153,8 +170,8 @@ static const struct registry_item volume_items[] = {
 	GAUGE("size_bytes", "Size of the export"),
 	GAUGE("connections_ready", "Connections ready for requests"),
 	COUNTER("reconnects", "Reconnects"),
-	COUNTER("replayed", "Requests sent again after a reconnect"),
-	COUNTER("timeouts", "Requests not answered in time"),
+	HELD("replayed", "Requests sent again after a reconnect"),
+	HELD("timeouts", "Requests not answered in time"),
 	COUNTER("protocol_errors", "Times the server broke the protocol"),
 	GAUGE("oldest_request_us", "Age of the oldest request in flight in microseconds"),
 	GAUGE("unstable_bytes", "Bytes answered and not flushed"),
@@ -171,8 +188,8 @@ static const struct registry_item pool_items[] = {
 	GAUGE("depth_percent", "Share of the reserve in use"),
 	GAUGE("level", "Level, 0 green, 1 yellow, 2 red"),
 	COUNTER("dips", "Buffers allocated from the reserve"),
-	COUNTER("refused", "Allocations refused"),
-	COUNTER("refused_refills", "Refills that got no buffer"),
+	REFUSED("refused", "Allocations refused"),
+	REFUSED("refused_refills", "Refills that got no buffer"),
 	COUNTER("refill_alarms", "Long runs of such refills"),
 	COUNTER("allocs", "Buffers allocated"),
 	COUNTER("frees", "Buffers freed"),

@@ -59,6 +59,13 @@ static int stats(void *ctx, const json_t *params, struct control_call *call, jso
 	return *result ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
+static int drops(void *ctx, const json_t *params, struct control_call *call, json_t **result,
+	struct error *err)
+{
+	*result = report_drops(((struct daemon_state *)ctx)->engine);
+	return *result ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
 static int reserve(void *ctx, const json_t *params, struct control_call *call, json_t **result,
 	struct error *err)
 {
@@ -213,6 +220,7 @@ const struct control_method *methods_table(unsigned *count)
 		{"status", status, NULL},
 		{"list", list, NULL},
 		{"stats", stats, stats_params},
+		{"drops", drops, NULL},
 		{"reserve", reserve, NULL},
 		{"reserve.explain", reserve_explain, NULL},
 		{"reserve.leaks", leaks, NULL},

@@ -122,6 +122,34 @@ json_t *registry_json(const struct registry *r)
 	return all;
 }
 
+static json_t *drop_json(const struct series *s, const struct registry_item *item, uint64_t count)
+{
+	static const char *const fates[] = {"", "dropped", "held", "refused", "failed"};
+
+	return json_pack("{s:s++ s:s++ s:s s:I s:s}", "where",
+		s->family->label ? s->family->label : s->family->name, *s->label_value ? " " : "",
+		s->label_value, "counter", s->family->name, ".", item->name, "fate",
+		fates[item->fate], "count", (json_int_t)count, "text", item->help);
+}
+
+json_t *registry_drops(const struct registry *r)
+{
+	json_t *rows = json_array();
+
+	for (unsigned i = 0; i < r->series_count; i++) {
+		const struct series *s = &r->series[i];
+		uint64_t values[REGISTRY_ITEM_MAX] = {0};
+
+		s->read(s->ctx, values);
+		for (unsigned j = 0; j < s->family->item_count; j++) {
+			if (s->family->items[j].fate != REGISTRY_FINE)
+				json_array_append_new(
+					rows, drop_json(s, &s->family->items[j], values[j]));
+		}
+	}
+	return rows;
+}
+
 /* ---- OpenMetrics ---- */
 
 /* A label's value may hold anything: backslash, quote and newline are escaped. */

@@ -14,10 +14,20 @@
 
 enum registry_type { REGISTRY_COUNTER, REGISTRY_GAUGE };
 
+/* What became of the packet or request that is counted. */
+enum registry_fate {
+	REGISTRY_FINE, /* it went its way, or it is no packet or request that is counted */
+	REGISTRY_DROPPED,
+	REGISTRY_HELD, /* it had to wait, and went on */
+	REGISTRY_REFUSED,
+	REGISTRY_FAILED /* answered with an error */
+};
+
 struct registry_item {
 	const char *name; /* "rx_packets" */
 	const char *help; /* one sentence, no full stop */
 	enum registry_type type;
+	enum registry_fate fate;
 };
 
 struct registry_family {
@@ -45,6 +55,11 @@ void registry_del(struct registry *r, const void *ctx);
 json_t *registry_values(const struct registry_family *family, const uint64_t *values);
 /* {"net": {"0": {"rx_packets": 1, …}}, …}: a new reference, or NULL. */
 json_t *registry_json(const struct registry *r);
+/*
+ * A row for each counter whose fate is not FINE: [{"where": "worker 0", "counter":
+ * "net.rx_bad_csum", "fate": "dropped", "count": 0, "text": help}, …]: a new reference, or NULL.
+ */
+json_t *registry_drops(const struct registry *r);
 /* OpenMetrics 1.0 text, "# EOF" included; the caller frees it. NULL: no memory. */
 char *registry_openmetrics(const struct registry *r);
 

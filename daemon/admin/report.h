@@ -18,6 +18,8 @@ json_t *report_volume(const struct device_info *v);
 json_t *report_stats(struct engine *e);
 /* The same and more as OpenMetrics text; the caller frees it. */
 char *report_openmetrics(struct engine *e);
+/* Rows of registry_drops() for all there is: what was dropped, held, refused or failed, and why. */
+json_t *report_drops(struct engine *e);
 json_t *report_reserve(struct engine *e);
 json_t *report_reserve_explain(struct engine *e);
 /* The sum of all terms of memory, beside what the kernel counts: part of the above. */

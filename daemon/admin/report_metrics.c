@@ -1,5 +1,5 @@
 /*
- * report_metrics.c - all counters as OpenMetrics text
+ * report_metrics.c - all counters as OpenMetrics text, and those of what was lost
  *
  * A registry is filled for the question and thrown away after it. So volumes may come and go with
  * nobody keeping score, and two bearers that share a name (a volume that is being detached and its
@@ -111,15 +111,11 @@ static void pools_add(struct registry *r, struct engine *e)
 	}
 }
 
-char *report_openmetrics(struct engine *e)
+/* Every counter there is. @volumes and @ports (VOLUME_MAX and PORT_MAX of them) last as long as @r.
+ */
+static void fill(struct registry *r, struct engine *e, struct device_info *volumes,
+	struct ports_info *ports)
 {
-	struct device_info *volumes = calloc(VOLUME_MAX, sizeof(*volumes));
-	struct ports_info ports[PORT_MAX];
-	struct registry *r = registry_create();
-	char *text = NULL;
-
-	if (!volumes || !r)
-		goto out;
 	workers_add(r, e);
 	for (unsigned i = 0; i < engine_port_count(e); i++) {
 		engine_port_info(e, i, &ports[i]);
@@ -127,9 +123,36 @@ char *report_openmetrics(struct engine *e)
 	}
 	volumes_add(r, volumes, engine_device_list(e, volumes, VOLUME_MAX));
 	pools_add(r, e);
-	text = registry_openmetrics(r);
-out:
+}
+
+char *report_openmetrics(struct engine *e)
+{
+	struct device_info *volumes = calloc(VOLUME_MAX, sizeof(*volumes));
+	struct ports_info ports[PORT_MAX];
+	struct registry *r = registry_create();
+	char *text = NULL;
+
+	if (volumes && r) {
+		fill(r, e, volumes, ports);
+		text = registry_openmetrics(r);
+	}
 	registry_destroy(r);
 	free(volumes);
 	return text;
+}
+
+json_t *report_drops(struct engine *e)
+{
+	struct device_info *volumes = calloc(VOLUME_MAX, sizeof(*volumes));
+	struct ports_info ports[PORT_MAX];
+	struct registry *r = registry_create();
+	json_t *rows = NULL;
+
+	if (volumes && r) {
+		fill(r, e, volumes, ports);
+		rows = registry_drops(r);
+	}
+	registry_destroy(r);
+	free(volumes);
+	return rows;
 }

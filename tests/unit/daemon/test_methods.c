@@ -100,6 +100,7 @@ int takeover_drop_device(struct takeover *t, int dev_id, bool lose_swap, struct 
 UNUSED_JSON(report_status(struct engine *e, uint64_t uptime_s))
 UNUSED_JSON(report_list(struct engine *e))
 UNUSED_JSON(report_stats(struct engine *e))
+UNUSED_JSON(report_drops(struct engine *e))
 UNUSED_JSON(report_reserve(struct engine *e))
 UNUSED_JSON(report_reserve_explain(struct engine *e))
 UNUSED_JSON(report_reserve_leaks(struct engine *e, uint64_t now_us))

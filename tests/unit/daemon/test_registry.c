@@ -37,6 +37,32 @@ static void daemon_read(const void *ctx, uint64_t *values)
 	values[0] = 5;
 }
 
+static void drops_are_the_counters_with_a_fate(void **state)
+{
+	static const struct registry_item items[] = {
+		{"rx_packets", "Packets received", REGISTRY_COUNTER, REGISTRY_FINE},
+		{"shed", "Packets dropped", REGISTRY_COUNTER, REGISTRY_DROPPED},
+	};
+	static const struct registry_family family = {"other", "worker", items, 2};
+	static const struct registry_family single = {"log", NULL, items + 1, 1};
+	struct bearer a = {{1, 2}, 0};
+	struct registry *r = registry_create();
+	json_t *rows, *want;
+
+	assert_int_equal(registry_add(r, &family, "3", bearer_read, &a), 0);
+	assert_int_equal(registry_add(r, &single, "", daemon_read, NULL), 0);
+	rows = registry_drops(r);
+	want = json_pack("[{s:s s:s s:s s:i s:s} {s:s s:s s:s s:i s:s}]", "where", "worker 3",
+		"counter", "other.shed", "fate", "dropped", "count", 2, "text", "Packets dropped",
+		"where", "log", "counter", "log.shed", "fate", "dropped", "count", 5, "text",
+		"Packets dropped");
+	assert_non_null(want);
+	assert_true(json_equal(rows, want));
+	json_decref(want);
+	json_decref(rows);
+	registry_destroy(r);
+}
+
 static void openmetrics_keeps_the_samples_of_a_metric_together(void **state)
 {
 	static const char want[] =
@@ -139,6 +165,7 @@ static void label_values_are_escaped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(drops_are_the_counters_with_a_fate),
 		cmocka_unit_test(openmetrics_keeps_the_samples_of_a_metric_together),
 		cmocka_unit_test(json_keeps_the_metrics_of_a_bearer_together),
 		cmocka_unit_test(deleted_bearer_is_read_no_more),

@@ -210,12 +210,57 @@ static void samples_stand_with_their_metric(void **state)
 	free(text);
 }
 
+/* Whether the words of @item tell of a loss. */
+static bool tells_of_loss(const struct registry_item *item)
+{
+	static const char *const words[] = {"drop", "shed_", "missed", "refused", "given up",
+		"failed", "no memory", "wrong", "malformed", "full"};
+
+	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (strstr(item->name, words[i]) || strstr(item->help, words[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Those of the words above that count something else. */
+static bool is_no_loss(const struct registry_item *item)
+{
+	return item->type == REGISTRY_GAUGE || strcmp(item->name, "neigh_failed") == 0;
+}
+
+static void every_counter_of_a_loss_is_among_the_drops(void **state)
+{
+	json_t *rows = report_drops(NULL);
+
+	for (unsigned f = 0; f < FAMILY_COUNT; f++) {
+		for (unsigned i = 0; i < families[f]->item_count; i++) {
+			const struct registry_item *item = &families[f]->items[i];
+			unsigned found = 0;
+			char name[128];
+			size_t at;
+			json_t *row;
+
+			snprintf(name, sizeof(name), "%s.%s", families[f]->name, item->name);
+			json_array_foreach(rows, at, row)
+				found += strcmp(json_string_value(json_object_get(row, "counter")),
+						 name) == 0 &&
+					 json_integer_value(json_object_get(row, "count")) == i + 1;
+			assert_true((found > 0) == (item->fate != REGISTRY_FINE));
+			if (tells_of_loss(item) && !is_no_loss(item) && !found)
+				fail_msg("%s: %s: is not among the drops", name, item->help);
+		}
+	}
+	json_decref(rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_counter_has_its_own_value),
 		cmocka_unit_test(names_are_legal_and_helps_are_sentences),
 		cmocka_unit_test(samples_stand_with_their_metric),
+		cmocka_unit_test(every_counter_of_a_loss_is_among_the_drops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
