@@ -6,7 +6,7 @@
 # timeout: 900
 #
 # Two roots of tests/matrix/root for each suite, both below an overlay that ends with the run: one with the build dependencies of
-# debian/control, in which dpkg-buildpackage runs on a copy of the tree; one with what debootstrap makes and systemd, in
+# debian/control, in which the package is built (tests/package/build) and judged; one with what debootstrap makes and systemd, in
 # which apt installs the package, so that a dependency it forgets is missed. The first run of a suite makes the roots: minutes.
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -49,10 +49,9 @@ within() { # label, shell command
 }
 
 build_it() {
-    within build '
-        cp -a /exchange/tree /root/tree && cd /root/tree
-        dpkg-buildpackage -b -us -uc
-        cp ../*.deb ../*.changes ../*.buildinfo /exchange/'
+    local deb
+    deb=$(tests/package/build "$suite") && cp "$(dirname "$deb")"/*.deb "$(dirname "$deb")"/*.changes "$(dirname "$deb")"/*.buildinfo \
+        "$tmp/exchange/"
 }
 
 lint_it() { within build 'cd /exchange && lintian --allow-root --fail-on error ./*.changes'; }
@@ -80,7 +79,8 @@ programs_run() {
         sluice --version; sluiced --version
         printf "ports:\n  - {name: s, device: \"0000:00:03.0\", address: 192.0.2.10/24}\n" >/root/a.yaml
         test "$(sluiced -c /root/a.yaml --memory)" -gt 16
-        ls /usr/lib/x86_64-linux-gnu/dpdk/pmds-*/librte_net_virtio.so* /usr/lib/x86_64-linux-gnu/dpdk/pmds-*/librte_mempool_ring.so*'
+        ls /usr/lib/x86_64-linux-gnu/dpdk/pmds-*/librte_net_virtio.so* /usr/lib/x86_64-linux-gnu/dpdk/pmds-*/librte_mempool_{ring,stack}.so* \
+            /usr/lib/x86_64-linux-gnu/dpdk/pmds-*/librte_bus_{pci,vdev}.so*'
 }
 
 units_are_right() {
@@ -97,8 +97,7 @@ one_suite() {
         claim roots_are_made false
         return
     }
-    mkdir -p "$tmp/exchange/tree"
-    git ls-files -z --cached --others --exclude-standard | xargs -0 cp -a --parents -t "$tmp/exchange/tree"
+    mkdir -p "$tmp/exchange"
     overlay build "$builder" && overlay install "$bare" || { claim roots_are_mounted false; return; }
     claim dpkg-buildpackage_builds_it build_it
     claim lintian_finds_no_error lint_it
