@@ -105,6 +105,7 @@ void device_port_watch(struct devices *ds, struct device *d, uint64_t now_us)
 	if (ports_count(ds->ports) == 1 || now_us < d->port_look_us || !device_ublk_may_stay(d))
 		return;
 	d->port_look_us = now_us + LOOK_US;
+	m->is_found &= devices_config(ds, m->name) != NULL; /* it may have been detached since */
 	channels_info(d, &info);
 	if (info.conn_ready > 0) {
 		m->is_found &= strcmp(m->name, d->cfg.name) != 0;
@@ -127,7 +128,7 @@ bool devices_want_restart(const struct devices *ds)
 		if (d->step != STEP_FREE && (d->step != STEP_SERVE || !device_ublk_may_stay(d)))
 			return false;
 	}
-	return ds->move.is_found;
+	return ds->move.is_found && devices_config(ds, ds->move.name) != NULL;
 }
 
 void devices_restart_refused(struct devices *ds)

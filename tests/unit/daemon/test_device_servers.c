@@ -393,6 +393,22 @@ static void no_restart_is_wanted_once_the_network_is_back(void **state)
 	assert_false(engine_wants_restart(world));
 }
 
+static void no_restart_is_wanted_for_a_device_that_was_detached(void **state)
+{
+	const struct config_volume other = world_volume("other", 1);
+	struct answer a = {0};
+
+	serving_without_its_network();
+	world_run(18 * SECOND_US);
+	fake_server.is_net_cut = false;
+	world_serve(&other, FRONT_UBLK);
+	assert_true(engine_wants_restart(world));
+	assert_int_equal(world_detach(VOLUME, true, &a), 0);
+	assert_true(world_answers(&a, ANSWER_US));
+	assert_int_equal(engine_device_count(world), 1);
+	assert_false(engine_wants_restart(world));
+}
+
 static void restart_waits_for_an_attach_under_way(void **state)
 {
 	const struct config_volume late = world_volume("late", 1);
@@ -443,6 +459,7 @@ int main(void)
 		CASE(restart_is_wanted_when_the_server_answers_through_another_port),
 		CASE(no_restart_is_wanted_where_no_port_reaches_a_server),
 		CASE(no_restart_is_wanted_once_the_network_is_back),
+		CASE(no_restart_is_wanted_for_a_device_that_was_detached),
 		CASE(restart_waits_for_an_attach_under_way),
 		CASE(one_port_asks_nobody),
 	};
