@@ -27,9 +27,12 @@
 static const struct {
 	const char *driver;
 	uint64_t rx, tx; /* not to be asked for */
+	const char *left_out; /* the same in words */
 	unsigned rx_rings;
 } drivers[] = {
-	{"net_vmxnet3", RTE_ETH_RX_OFFLOAD_TCP_LRO, RTE_ETH_TX_OFFLOAD_TCP_TSO, PORT_RX_RINGS_MAX},
+	{"net_vmxnet3", RTE_ETH_RX_OFFLOAD_TCP_LRO, RTE_ETH_TX_OFFLOAD_TCP_TSO,
+		"LRO and TSO: the driver offers them, and connections stall with them",
+		PORT_RX_RINGS_MAX},
 };
 
 void port_driver_trust(const char *driver, uint64_t *rx, uint64_t *tx)
@@ -40,6 +43,15 @@ void port_driver_trust(const char *driver, uint64_t *rx, uint64_t *tx)
 		*rx &= ~drivers[i].rx;
 		*tx &= ~drivers[i].tx;
 	}
+}
+
+const char *port_driver_left_out(const char *driver)
+{
+	for (unsigned i = 0; i < RTE_DIM(drivers); i++) {
+		if (strcmp(driver, drivers[i].driver) == 0)
+			return drivers[i].left_out;
+	}
+	return "";
 }
 
 unsigned port_driver_rx_rings(const char *driver)

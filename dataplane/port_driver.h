@@ -13,6 +13,12 @@
  */
 void port_driver_trust(const char *driver, uint64_t *rx, uint64_t *tx);
 
+/*
+ * What port_driver_trust() takes out, and why, in words for a person; "" where nothing is taken
+ * out. A constant. Any thread.
+ */
+const char *port_driver_left_out(const char *driver);
+
 #define PORT_RX_RINGS_MAX 2
 
 /*

@@ -15,6 +15,7 @@
 #include "daemon/engine/engine_info.h"
 #include "daemon/engine/engine_bench.h"
 #include "daemon/admin/report_impl.h"
+#include "dataplane/port_driver.h"
 #include "nbd_client/nbd_proto.h"
 
 static const char *const level_names[] = {"green", "yellow", "red"};
@@ -71,16 +72,18 @@ static json_t *port_json(struct engine *e, unsigned idx)
 		p.facts->mac[1], p.facts->mac[2], p.facts->mac[3], p.facts->mac[4],
 		p.facts->mac[5]);
 	return json_pack("{s:s s:s s:s s:s s:i s:s s:o s:i s:s s:i s:I s:I s:I s:I s:I s:b s:b s:b "
-			 "s:b s:s s:o}",
+			 "s:b s:b s:b s:s s:s s:o}",
 		"name", p.cfg->name, "device", p.cfg->device, "driver", p.facts->driver, "mac", mac,
 		"mtu", p.facts->mtu, "link", p.is_link_up ? "up" : "down", "addresses",
 		addresses(&p), "workers", p.worker_count, "level", level_names[r.level],
 		"depth_pct", r.depth_pct, "rx_packets", (json_int_t)p.stats.rx_packets,
 		"tx_packets", (json_int_t)p.stats.tx_packets, "rx_bytes",
 		(json_int_t)p.stats.rx_bytes, "tx_bytes", (json_int_t)p.stats.tx_bytes, "rx_missed",
-		(json_int_t)p.stats.rx_missed, "tso", p.facts->offload.tx_tso, "lro",
+		(json_int_t)p.stats.rx_missed, "rx_checksum", p.facts->offload.rx_csum,
+		"tx_checksum", p.facts->offload.tx_tcp_csum, "tso", p.facts->offload.tx_tso, "lro",
 		p.facts->has_lro, "rx_interrupt", p.facts->has_rx_interrupt, "rss",
-		p.facts->has_rss, "flow_rules", p.facts->flow_rules, "exception",
+		p.facts->has_rss, "offloads_left_out", port_driver_left_out(p.facts->driver),
+		"flow_rules", p.facts->flow_rules, "exception",
 		exception_json(&p));
 }
 

@@ -47,6 +47,8 @@ static void status_has_the_port_as_it_is(void **state)
 	fake_nic.stats = (struct port_stats){
 		.rx_packets = 11, .tx_packets = 12, .rx_bytes = 13, .rx_missed = 14};
 	fake_nic.is_link_down = true;
+	snprintf(fake_nic.facts.driver, sizeof(fake_nic.facts.driver), "net_vmxnet3");
+	fake_nic.facts.offload.rx_csum = true;
 	world_make(2);
 	s = report_status(world, 7);
 	assert_non_null(s);
@@ -57,6 +59,10 @@ static void status_has_the_port_as_it_is(void **state)
 	assert_string_equal(TEXT(s, "ports.0.mac"), "02:00:00:00:00:01");
 	assert_string_equal(TEXT(s, "ports.0.link"), "down");
 	assert_string_equal(TEXT(s, "ports.0.exception.kind"), "off");
+	assert_non_null(strstr(TEXT(s, "ports.0.offloads_left_out"), "LRO and TSO"));
+	assert_true(json_is_true(at(s, "ports.0.rx_checksum")));
+	assert_true(json_is_false(at(s, "ports.0.tx_checksum")));
+	assert_true(json_is_false(at(s, "ports.0.tso")));
 	assert_int_equal(INT(s, "ports.0.workers"), 2);
 	assert_int_equal(INT(s, "ports.0.rx_packets"), 11);
 	assert_int_equal(INT(s, "ports.0.rx_missed"), 14);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 #include <rte_ethdev.h>
 #include "dataplane/port_driver.h"
@@ -16,6 +17,7 @@ static void offloads_that_vmxnet3_does_wrong_are_left_out(void **state)
 	port_driver_trust("net_vmxnet3", &rx, &tx);
 	assert_true(rx == ~RTE_ETH_RX_OFFLOAD_TCP_LRO);
 	assert_true(tx == ~RTE_ETH_TX_OFFLOAD_TCP_TSO);
+	assert_non_null(strstr(port_driver_left_out("net_vmxnet3"), "LRO and TSO"));
 }
 
 static void offloads_of_other_drivers_stay(void **state)
@@ -28,6 +30,7 @@ static void offloads_of_other_drivers_stay(void **state)
 
 		port_driver_trust(drivers[i], &rx, &tx);
 		assert_true(rx == UINT64_MAX && tx == UINT64_MAX);
+		assert_string_equal(port_driver_left_out(drivers[i]), "");
 	}
 }
 
