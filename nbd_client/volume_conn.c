@@ -53,6 +53,25 @@ static void keepalive_fill(const struct volume *v, struct stream_target *target)
 		us_clamp((v->cfg.dead_peer_us - busy_us) / STREAM_KEEPALIVE_PROBES);
 }
 
+/*
+ * A connection that died in silence may live on at the server, and a server for one client would
+ * let nobody else in. So the next one has its local port: the SYN draws a challenge ACK from the
+ * half-open one, our RST ends that, and the SYN sent again is let in (RFC 9293 3.5.1, RFC 5961 4).
+ */
+static void stream_open(struct volume_conn *vc, struct stream_target *target, int *err)
+{
+	struct net *net = nbd_client_net(vc->volume->client);
+
+	if (vc->again.port == target->port &&
+		memcmp(&vc->again.ip, &target->ip, sizeof(target->ip)) == 0)
+		target->local_port = vc->again.local_port;
+	vc->stream = stream_connect(net, target, vc, err);
+	if (vc->stream || *err != -EADDRNOTAVAIL || !target->local_port)
+		return;
+	target->local_port = 0; /* our own end of it is still there */
+	vc->stream = stream_connect(net, target, vc, err);
+}
+
 static void conn_open(struct volume_conn *vc)
 {
 	struct volume *v = vc->volume;
@@ -77,7 +96,7 @@ static void conn_open(struct volume_conn *vc)
 	target.send_bytes_max =
 		send_bytes > NBD_SEND_BYTES_MIN ? (uint32_t)send_bytes : NBD_SEND_BYTES_MIN;
 	nbd_conn_init(&vc->nbd, uri->export_name, v->cfg.probe_only);
-	vc->stream = stream_connect(nbd_client_net(v->client), &target, vc, &err);
+	stream_open(vc, &target, &err);
 	if (!vc->stream) {
 		volume_conn_lose(vc, err, volume_stream_reason(err));
 		return;
@@ -104,6 +123,7 @@ static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 		return;
 	}
 	vc->state = CONN_SERVING;
+	vc->again.local_port = 0;
 	v->conn_ready++;
 	volume_event_add(v, VOLUME_EVENT_SERVER, 0, "%s:%u: connection %u of %u is up",
 		volume_uri_now(v)->host, volume_uri_now(v)->port, vc->idx + 1, v->cfg.connections);
@@ -299,6 +319,7 @@ static bool conn_try_elsewhere(struct volume_conn *vc)
 		return false;
 	}
 	vc->misdirected_tries++;
+	vc->again.local_port = 0;
 	volume_conn_abort(vc);
 	vc->attempts = attempts;
 	vc->retry_us = vc->volume->now_us;

@@ -188,6 +188,19 @@ static void lost_after_ready(struct volume_conn *vc, int err, const char *where,
 		where, why, v->in_flight, next, ms);
 }
 
+/* Ended in silence, so perhaps by us only. Until one serves again this is what it replaces. */
+static void again_note(struct volume_conn *vc, int err)
+{
+	struct stream_info info;
+
+	if (err != -ETIMEDOUT || !vc->stream || !conn_was_serving(vc))
+		return;
+	stream_info(vc->stream, &info);
+	vc->again = (struct volume_again){.ip = volume_server_now(vc->volume)->ip,
+		.port = info.peer_port,
+		.local_port = info.local_port};
+}
+
 void volume_conn_lose(struct volume_conn *vc, int err, const char *why)
 {
 	struct volume *v = vc->volume;
@@ -195,6 +208,7 @@ void volume_conn_lose(struct volume_conn *vc, int err, const char *why)
 	char where[VOLUME_WHERE_BYTES];
 
 	volume_where(v, where);
+	again_note(vc, err);
 	stream_drop(vc);
 	if (was_serving && volume_unstable_bytes(v) > 0)
 		counter_add(&v->dirty_reconnects, 1);

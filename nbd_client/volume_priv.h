@@ -104,6 +104,10 @@ struct volume_conn {
 	uint64_t moved_us;    /* when the oldest in flight was last answered, or a piece of it */
 	uint64_t retry_us;    /* IDLE */
 	uint32_t attempts;    /* since a request was last answered */
+	struct volume_again {
+		struct net_ip ip;
+		uint16_t port, local_port; /* host order; local_port 0: nothing is replaced */
+	} again; /* what the next connection replaces */
 	uint32_t misdirected_tries; /* local ports given up because replies arrived elsewhere */
 	bool is_misdirected;	    /* … and this one was kept although they do */
 	uint32_t event_bits;  /* seen and not yet acted upon: EOF, DEAD */

@@ -177,6 +177,10 @@ struct stream *stream_connect(
 		*err = net->connect_error;
 		return NULL;
 	}
+	if (net->is_port_taken && target->local_port) {
+		*err = -EADDRNOTAVAIL;
+		return NULL;
+	}
 	assert(net->opened < FAKE_STREAM_MAX);
 	s = &net->streams[net->opened++];
 	s->net = net;
@@ -201,6 +205,14 @@ unsigned stream_events(struct net *net, struct stream_event *events, unsigned ma
 		s->bits = 0;
 	}
 	return n;
+}
+
+void stream_info(const struct stream *s, struct stream_info *out)
+{
+	uint16_t own = (uint16_t)(FAKE_LOCAL_PORT + (s - s->net->streams));
+
+	*out = (struct stream_info){.peer_port = s->target.port,
+		.local_port = s->target.local_port ? s->target.local_port : own};
 }
 
 uint32_t stream_rtt_us(const struct stream *s)

@@ -8,6 +8,7 @@
 #include "dataplane/net/stream.h"
 
 #define FAKE_STREAM_MAX 64
+#define FAKE_LOCAL_PORT 40000 /* of the first stream, and so on */
 
 struct fake_pipe {
 	uint8_t *bytes;
@@ -51,6 +52,7 @@ struct net {
 	int connect_error;	/* stream_connect() fails with it */
 	int syn_error;		/* the handshake of TCP fails with it */
 	unsigned misdirected_next; /* replies to the next connections arrive elsewhere */
+	bool is_port_taken;	/* whichever is asked for */
 	bool is_deaf;		/* SYNs are never answered */
 	size_t drip_bytes;	/* delivered to the client per turn and stream; 0 = all */
 	bool holds_acks;	/* what is sent is not acknowledged */

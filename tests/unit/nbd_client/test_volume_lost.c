@@ -154,6 +154,13 @@ static void volume_unknown_error_chunks_are_errors(void **state)
 	world_destroy(w);
 }
 
+static bool world_until_opened(struct world *w, unsigned count)
+{
+	for (unsigned i = 0; i < 1000000 && w->net->opened < count; i++)
+		world_turns(w, 1);
+	return w->net->opened == count;
+}
+
 static void volume_silence_costs_the_connection_not_the_request(void **state)
 {
 	struct world *w = world_create();
@@ -176,6 +183,37 @@ static void volume_silence_costs_the_connection_not_the_request(void **state)
 	assert_int_equal(w->reqs[r].result, 0);
 	assert_true(w->reqs[r].done_us > start + w->cfg.request_us);
 	assert_int_equal(world_info(w).replayed, 1);
+	world_destroy(w);
+}
+
+/* The server may still have the old one, and let in nobody else. */
+static void volume_reconnect_after_silence_takes_the_same_local_port(void **state)
+{
+	struct world *w = world_create();
+
+	world_start(w);
+	assert_true(world_until(w, VOLUME_READY, 100000));
+	assert_int_equal(w->net->streams[0].target.local_port, 0);
+	w->srv->is_silent = true;
+	world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+	assert_true(world_until_opened(w, 2));
+	assert_int_equal(w->net->streams[1].target.local_port, FAKE_LOCAL_PORT);
+	/* As long as nobody answers there: the negotiation times out. */
+	assert_true(world_until_opened(w, 3));
+	assert_int_equal(w->net->streams[2].target.local_port, FAKE_LOCAL_PORT);
+	w->srv->is_silent = false;
+	assert_true(world_settle(w, 100000000));
+	/* A server that closed knows that it did; and a port that is taken hinders nobody. */
+	fake_stream_close(&w->net->streams[w->net->opened - 1]);
+	assert_true(world_until_opened(w, w->net->opened + 1));
+	assert_int_equal(w->net->streams[w->net->opened - 1].target.local_port, 0);
+	assert_true(world_until(w, VOLUME_READY, 1000000));
+	w->net->is_port_taken = w->srv->is_silent = true;
+	world_ask(w, BLOCK_READ, 0, 4096, 0, 0);
+	assert_true(world_until_opened(w, w->net->opened + 1));
+	assert_int_equal(w->net->streams[w->net->opened - 1].target.local_port, 0);
+	w->srv->is_silent = false;
+	assert_true(world_settle(w, 100000000));
 	world_destroy(w);
 }
 
@@ -452,6 +490,7 @@ int main(void)
 		cmocka_unit_test(volume_cuts_off_every_liar_and_believes_nothing),
 		cmocka_unit_test(volume_unknown_error_chunks_are_errors),
 		cmocka_unit_test(volume_silence_costs_the_connection_not_the_request),
+		cmocka_unit_test(volume_reconnect_after_silence_takes_the_same_local_port),
 		cmocka_unit_test(volume_replay_keeps_flush_behind_its_writes),
 		cmocka_unit_test(volume_fails_over_to_a_live_connection),
 		cmocka_unit_test(volume_hold_holds_until_the_server_is_back),
