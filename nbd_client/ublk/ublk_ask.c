@@ -13,8 +13,9 @@
  * comes on the pair; closing our end lets go of the claim. A question not answered in time is the
  * caller's to decide: the device stays.
  *
- * The helper holds no descriptor of the daemon's (the lock of the run directory, above all), and
- * ignores the signals that end the daemon: it ends when the daemon's end of its socket is closed.
+ * The helper holds no descriptor of the daemon's (the lock of the run directory, above all) and no
+ * mount but what it needs, and ignores the signals that end the daemon: it ends when the daemon's
+ * end of its socket is closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "config/host/host.h"
 #include "nbd_client/ublk/ublk_priv.h"
 
 #define HELPER_FD 3 /* in the helper: all it has beside /dev/null */
@@ -150,6 +152,8 @@ __attribute__((noreturn)) static void helper_run(int fd)
 	if (dup2(fd, HELPER_FD) < 0 || close_range(HELPER_FD + 1, ~0u, 0) != 0)
 		_exit(1);
 	prctl(PR_SET_NAME, "sluiced-ask");
+	/* Else it keeps what is mounted now in use. Without the right to, it does. */
+	(void)host_mounts_leave(NULL, 0);
 	while (taken) {
 		taken = question_take(&q);
 		if (taken > 0 && fork() == 0)

@@ -108,7 +108,7 @@ plain=$BUILD/tests/unit/daemon/sluice_plain
 verdict build_without_faults_shows_none "$(grep -q attach "$tmp/out" && ! grep -qw fault "$tmp/out" && echo true || echo false)"
 "$plain" fault starve on >"$tmp/out" 2>"$tmp/err"; rc=$?
 verdict build_without_faults_knows_none "$([ $rc -eq 2 ] && grep -q 'there is no command "fault"' "$tmp/err" && echo true || echo false)"
-says help_of_a_command_is_good 0 'sluice.* detach NAME \[--force\]' detach -h
+says help_of_a_command_is_good 0 'sluice.* detach NAME \[--force ' detach -h
 says version_is_said 0 '^sluice [0-9]+\.' version
 answers version_as_json '.version | test("^[0-9]+\\.")' --json version
 
