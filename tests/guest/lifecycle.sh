@@ -73,8 +73,11 @@ many() {
             --number_ios=200 >/dev/null 2>&1 &
         pids+=($!)
     done
-    for n in "${pids[@]}"; do wait "$n" || failed=$((failed + 1)); done
+    for n in "${!pids[@]}"; do
+        wait "${pids[n]}" || { echo "fio on ${devs[n]} ended with $?" >&2; failed=$((failed + 1)); } # 124: not in 60 s
+    done
     claim "all_of_${MANY}_devices_move" [ $failed -eq 0 ]
+    failed=0
     for ((n = 0; n < ${#devs[@]}; n++)); do detach_named "many$n" || failed=$((failed + 1)); done
     claim "all_of_${MANY}_devices_go" [ "$failed$(devices)" = 00 ]
 }
