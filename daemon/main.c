@@ -242,9 +242,9 @@ static int start_again(const struct cmdline *c, char *name)
 /* The working directory goes with the mounts that are left. */
 static void config_path_make_absolute(struct cmdline *c)
 {
-	char *path = realpath(c->config, NULL);
+	static char path[PATH_MAX];
 
-	if (path)
+	if (realpath(c->config, path))
 		c->config = path;
 }
 
