@@ -27,7 +27,7 @@ goes_by() { # address of the server: a load verifies over it
     bench_good "nbd://$SERVER_IP/" --rw=randrw --bs=4k-64k --iodepth=8 --runtime=1 --size=16m --verify 2>"$tmp/said"
     local rc=$?
     cat "$tmp/said" >&2
-    [ $rc -eq 0 ] && grep -q "volume v: $1:10809: connection 1 of 1 serves" "$tmp/said"
+    [ $rc -eq 0 ] && grep -q "volume v: $1:10809: connection 1 of 1 is up" "$tmp/said"
 }
 
 claim both_networks_the_first_uri_serves goes_by $SERVER_IP
