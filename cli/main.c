@@ -36,6 +36,7 @@ const struct option long_options[] = {
 	{"queue-depth", required_argument, NULL, 'q'},
 	{"io-size-max", required_argument, NULL, 'i'},
 	{"on-dead", required_argument, NULL, 'd'},
+	{"unstable", required_argument, NULL, 'u'},
 	{"dead-timeout", required_argument, NULL, 'D'},
 	{"request-timeout", required_argument, NULL, 't'},
 	{"connect-timeout", required_argument, NULL, 'T'},
@@ -139,7 +140,7 @@ static int run_version(const struct cli *cli)
 	return STATUS_GOOD;
 }
 
-#define ATTACH_OPTIONS "nrCqidDtTmgS"
+#define ATTACH_OPTIONS "nrCqidDutTmgS"
 
 const struct command commands[] = {
 	{"status", "", "", "the daemon, its ports, reserve and volumes", 0, 0, run_status},
@@ -198,8 +199,9 @@ static void help_print(FILE *to)
 	      "  Options of attach, as keys of a volume in sluice.yaml(5): --name NAME, "
 	      "--read-only, --connections N,\n"
 	      "  --queue-depth N, --io-size-max SIZE, --on-dead hold|fail, --dead-timeout TIME,\n"
-	      "  --request-timeout TIME, --connect-timeout TIME, --copy auto|default|user,\n"
-	      "  --congestion-control cubic|newreno|dctcp; --save keeps it for the next start.\n"
+	      "  --unstable trust|through, --request-timeout TIME, --connect-timeout TIME,\n"
+	      "  --copy auto|default|user, --congestion-control cubic|newreno|dctcp;\n"
+	      "  --save keeps it for the next start.\n"
 	      "\n"
 	      "  -V, --version  the version of this program\n"
 	      "\n"

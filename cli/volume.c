@@ -26,6 +26,7 @@ static const struct {
 	{'q', 'n', "queue_depth"},
 	{'i', 't', "io_size_max"},
 	{'d', 't', "on_dead"},
+	{'u', 't', "unstable"},
 	{'D', 't', "dead_timeout"},
 	{'t', 't', "request_timeout"},
 	{'T', 't', "connect_timeout"},

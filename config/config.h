@@ -20,6 +20,8 @@
 enum config_device_kind { DEVICE_PCI, DEVICE_AF_PACKET, DEVICE_AF_XDP };
 enum config_exception { EXCEPTION_OFF, EXCEPTION_TAP, EXCEPTION_AUTO };
 enum config_on_dead { ON_DEAD_HOLD, ON_DEAD_FAIL };
+/* What is done about writes a server answered and did not flush (docs/durability.md). */
+enum config_unstable { UNSTABLE_TRUST, UNSTABLE_THROUGH };
 enum config_copy { COPY_AUTO, COPY_DEFAULT, COPY_USER };
 
 struct config_port {
@@ -53,6 +55,7 @@ struct config_volume {
 	uint16_t queue_depth; /* default QUEUE_DEPTH_DEFAULT */
 	uint32_t io_bytes_max;
 	enum config_on_dead on_dead;
+	enum config_unstable unstable;
 	uint32_t
 		dead_ms; /* of on_dead: fail: how long to try, default 30000; hold never gives up */
 	uint32_t request_ms;   /* deadline of one request; 0 (default) = none */

@@ -96,6 +96,8 @@ static void quoted_put(FILE *file, const char *text)
 static void volume_put(FILE *file, const struct config_volume *v)
 {
 	static const char *const dead[] = {[ON_DEAD_HOLD] = "hold", [ON_DEAD_FAIL] = "fail"};
+	static const char *const unstable[] = {
+		[UNSTABLE_TRUST] = "trust", [UNSTABLE_THROUGH] = "through"};
 	static const char *const copy[] = {
 		[COPY_AUTO] = "auto", [COPY_DEFAULT] = "default", [COPY_USER] = "user"};
 
@@ -113,10 +115,12 @@ static void volume_put(FILE *file, const struct config_volume *v)
 		fprintf(file, "    connections: %u\n", v->connections);
 	fprintf(file,
 		"    queue_depth: %u\n    io_size_max: %" PRIu32
-		"k\n    on_dead: %s\n    dead_timeout: %" PRIu32 "ms\n    request_timeout: %" PRIu32
-		"ms\n    connect_timeout: %" PRIu32 "ms\n    copy: %s\n    read_only: %s\n",
-		v->queue_depth, v->io_bytes_max >> 10, dead[v->on_dead], v->dead_ms, v->request_ms,
-		v->connect_ms, copy[v->copy], v->read_only ? "true" : "false");
+		"k\n    unstable: %s\n    on_dead: %s\n    dead_timeout: %" PRIu32
+		"ms\n    request_timeout: %" PRIu32 "ms\n    connect_timeout: %" PRIu32
+		"ms\n    copy: %s\n    read_only: %s\n",
+		v->queue_depth, v->io_bytes_max >> 10, unstable[v->unstable], dead[v->on_dead],
+		v->dead_ms, v->request_ms, v->connect_ms, copy[v->copy],
+		v->read_only ? "true" : "false");
 	if (v->cc[0])
 		fprintf(file, "    congestion_control: %s\n", v->cc);
 }

@@ -20,7 +20,7 @@ struct raw_reserve {
 
 struct raw_volume {
 	char *name, *uri, *connections, *queue_depth, *io_size_max, *on_dead, *dead_timeout;
-	char *request_timeout, *dead_peer_timeout, *connect_timeout, *copy, *read_only,
+	char *unstable, *request_timeout, *dead_peer_timeout, *connect_timeout, *copy, *read_only,
 		*congestion_control;
 	char **uris;
 	unsigned uris_count;

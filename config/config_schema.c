@@ -71,6 +71,7 @@ static const struct schema_field volume_fields[] = {
 	TEXT(raw_volume, queue_depth),
 	TEXT(raw_volume, io_size_max),
 	TEXT(raw_volume, on_dead),
+	TEXT(raw_volume, unstable),
 	TEXT(raw_volume, dead_timeout),
 	TEXT(raw_volume, request_timeout),
 	TEXT(raw_volume, dead_peer_timeout),

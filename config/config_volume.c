@@ -26,6 +26,8 @@
 #define DAY_MS		   (24u * 3600 * 1000)
 
 static const char *const on_dead_words[] = {[ON_DEAD_HOLD] = "hold", [ON_DEAD_FAIL] = "fail", NULL};
+static const char *const unstable_words[] = {
+	[UNSTABLE_TRUST] = "trust", [UNSTABLE_THROUGH] = "through", NULL};
 static const char *const copy_words[] = {
 	[COPY_AUTO] = "auto", [COPY_DEFAULT] = "default", [COPY_USER] = "user", NULL};
 static const char *const cc_words[] = {"cubic", "newreno", "dctcp", NULL};
@@ -38,6 +40,7 @@ static const struct item volume_items[] = {
 	VOLUME_ITEM(queue_depth, queue_depth, ITEM_COUNT, .min = 1, .max = QUEUE_DEPTH_MAX),
 	VOLUME_ITEM(io_size_max, io_bytes_max, ITEM_SIZE, .min = IO_BYTES_MIN, .max = IO_BYTES_MAX),
 	VOLUME_ITEM(on_dead, on_dead, ITEM_WORD, .words = on_dead_words),
+	VOLUME_ITEM(unstable, unstable, ITEM_WORD, .words = unstable_words),
 	VOLUME_ITEM(dead_timeout, dead_ms, ITEM_TIME, .min = 0, .max = DAY_MS),
 	VOLUME_ITEM(request_timeout, request_ms, ITEM_TIME, .min = 0, .max = DAY_MS),
 	VOLUME_ITEM(dead_peer_timeout, dead_peer_ms, ITEM_TIME, .min = 1000, .max = 3600 * 1000),

@@ -49,6 +49,7 @@ struct volume_config {
 	uint16_t queue_depth;
 	uint32_t io_bytes_max;
 	enum config_on_dead on_dead;
+	enum config_unstable unstable;
 	uint64_t dead_us; /* on_dead: fail: silence for so long while a request waits is given up */
 	uint64_t request_us;   /* deadline of a request; 0 = none */
 	uint64_t dead_peer_us; /* silence of the peer's TCP that ends a connection; 0 = 15 s */
@@ -176,6 +177,7 @@ struct volume_info {
 	uint32_t block_min, block_pref,
 		block_max;	   /* bytes, as the server told them; 0 if it did not */
 	uint16_t nbd_flags;	   /* NBD_FLAG_* of nbd_proto.h, as the server sent them */
+	bool is_through;	   /* every write goes with FUA: nothing is ever unstable */
 	uint64_t unstable_bytes;   /* answered WRITEs that no FLUSH has covered yet */
 	uint64_t unstable_lost; /* … of those, when the last connection was lost: a restart may have
 				   lost them */

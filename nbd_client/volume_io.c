@@ -121,6 +121,9 @@ static void req_begin(struct volume *v, struct block_req *req)
 {
 	int rc = v->state == VOLUME_FAILED ? -EIO : req_check(v, req);
 
+	if (v->cfg.unstable == UNSTABLE_THROUGH && v->limits.can_fua && req->op != BLOCK_READ &&
+		req->op != BLOCK_FLUSH)
+		req->flags |= BLOCK_FUA; /* nothing is answered before it is stable */
 	if (rc < 0 || (req->op == BLOCK_FLUSH && !v->limits.can_flush))
 		volume_complete(v, req, rc);
 	else

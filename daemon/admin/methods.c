@@ -198,6 +198,7 @@ static const struct control_param
 		{"connections", CONTROL_NUMBER, 1, VOLUME_CONN_MAX},
 		{"queue_depth", CONTROL_NUMBER, 1, QUEUE_DEPTH_MAX},
 		{"io_size_max", CONTROL_TEXT, 0, 0}, {"on_dead", CONTROL_TEXT, 0, 0},
+		{"unstable", CONTROL_TEXT, 0, 0},
 		{"dead_timeout", CONTROL_TEXT, 0, 0}, {"request_timeout", CONTROL_TEXT, 0, 0},
 		{"connect_timeout", CONTROL_TEXT, 0, 0}, {"copy", CONTROL_TEXT, 0, 0},
 		{"read_only", CONTROL_FLAG, 0, 0}, {"congestion_control", CONTROL_TEXT, 0, 0},

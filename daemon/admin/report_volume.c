@@ -37,7 +37,7 @@ static void durability_add(json_t *row, const struct device_info *v)
 				   "connection was "
 			"lost; if it restarted it may have lost them",
 			i->unstable_lost);
-	json_object_set_new(row, "unstable", json_string("trust"));
+	json_object_set_new(row, "unstable", json_string(i->is_through ? "through" : "trust"));
 	json_object_set_new(row, "durability", json_string(text));
 	json_object_set_new(row, "unstable_bytes", json_integer((json_int_t)i->unstable_bytes));
 	json_object_set_new(row, "unstable_lost", json_integer((json_int_t)i->unstable_lost));

@@ -17,6 +17,7 @@ static void plan_fill(const struct device *d, struct volume_config *vc)
 	vc->queue_depth = d->is_recovery ? d->state.queue_depth : d->cfg.queue_depth;
 	vc->io_bytes_max = d->cfg.io_bytes_max;
 	vc->on_dead = d->cfg.on_dead;
+	vc->unstable = d->cfg.unstable;
 	vc->dead_us = d->cfg.dead_ms * 1000ull;
 	vc->request_us = d->cfg.request_ms * 1000ull;
 	vc->dead_peer_us = d->cfg.dead_peer_ms * 1000ull;

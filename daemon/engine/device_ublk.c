@@ -113,6 +113,9 @@ int device_ublk_make(struct devices *ds, struct device *d, const struct block_li
 		.is_recoverable = true,
 	};
 
+	/* Every write is stable when it is answered: the device has no volatile cache. */
+	if (d->cfg.unstable == UNSTABLE_THROUGH && limits->can_fua)
+		uc.limits.can_flush = uc.limits.can_fua = false;
 	if (!d->is_recovery && io_bytes == 0)
 		return error_set(&d->error, -EINVAL,
 			"the server takes requests of at most %u bytes, and a block device needs "

@@ -73,6 +73,7 @@ static const struct field fields[] = {
 	FIELD("volume.queue_depth", volume.queue_depth, false, 1, QUEUE_DEPTH_MAX),
 	FIELD("volume.io_bytes_max", volume.io_bytes_max, false, NBD_BLOCK_BYTES_MIN, IO_BYTES_MAX),
 	FIELD("volume.on_dead", volume.on_dead, false, ON_DEAD_HOLD, ON_DEAD_FAIL),
+	FIELD("volume.unstable", volume.unstable, false, UNSTABLE_TRUST, UNSTABLE_THROUGH),
 	FIELD("volume.dead_ms", volume.dead_ms, false, 0, DAY_MS),
 	FIELD("volume.request_ms", volume.request_ms, false, 0, DAY_MS),
 	FIELD("volume.dead_peer_ms", volume.dead_peer_ms, false, 0, DAY_MS),

@@ -61,7 +61,8 @@ static int from(const char *const *options, struct config_volume *out)
 static void saved_volume_is_read_as_it_was(void **state)
 {
 	static const char *const all[] = {"name", "disk", "connections", "3", "queue_depth", "17",
-		"io_size_max", "96k", "on_dead", "fail", "dead_timeout", "1500ms",
+		"io_size_max", "96k", "unstable", "through", "on_dead", "fail", "dead_timeout",
+		"1500ms",
 		"request_timeout", "2s", "connect_timeout", "1234ms", "copy", "user", "read_only",
 		"true", "congestion_control", "dctcp", NULL};
 	static const char *const none[] = {"name", "disk", NULL};

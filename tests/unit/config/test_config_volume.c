@@ -32,6 +32,7 @@ static void a_volume_gets_its_defaults(void **state)
 	assert_int_equal(v->queue_depth, QUEUE_DEPTH_DEFAULT);
 	assert_int_equal(v->io_bytes_max, IO_BYTES_DEFAULT);
 	assert_int_equal(v->on_dead, ON_DEAD_HOLD);
+	assert_int_equal(v->unstable, UNSTABLE_TRUST);
 	assert_int_equal(v->dead_ms, 0);
 	assert_int_equal(v->request_ms, 0);
 	assert_int_equal(v->dead_peer_ms, 15000);
@@ -48,6 +49,7 @@ static void every_key_of_a_volume_is_read(void **state)
 	loads(GOOD_PORT
 		"volumes:\n- name: data\n  uris: [\"nbd://10.0.0.9/a\", \"nbd://10.0.0.8/a\"]\n"
 		"  connections: 2\n  queue_depth: 128\n  io_size_max: 1M\n  on_dead: fail\n"
+		"  unstable: through\n"
 		"  dead_timeout: 2m\n  request_timeout: 500ms\n  connect_timeout: 3s\n  "
 		"dead_peer_timeout: 4s\n"
 		"  copy: user\n  read_only: true\n  congestion_control: dctcp\n");
@@ -58,6 +60,7 @@ static void every_key_of_a_volume_is_read(void **state)
 	assert_int_equal(v->queue_depth, 128);
 	assert_int_equal(v->io_bytes_max, 1 << 20);
 	assert_int_equal(v->on_dead, ON_DEAD_FAIL);
+	assert_int_equal(v->unstable, UNSTABLE_THROUGH);
 	assert_int_equal(v->dead_ms, 120000);
 	assert_int_equal(v->request_ms, 500);
 	assert_int_equal(v->dead_peer_ms, 4000);
@@ -124,6 +127,8 @@ static void numbers_of_a_volume_are_held_to_their_limits(void **state)
 
 static void words_of_a_volume_are_told(void **state)
 {
+	volume_refused("unstable: trough",
+		"c.yaml:5: volumes[0].unstable: \"trough\" is not known; did you mean through?");
 	volume_refused("on_dead: fial",
 		"c.yaml:5: volumes[0].on_dead: \"fial\" is not known; did you mean fail?");
 	volume_refused("copy: none",

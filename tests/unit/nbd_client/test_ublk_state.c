@@ -195,9 +195,9 @@ static void every_number_has_bounds(void **state)
 		"user_copy", "size_bytes", "block_min", "block_pref", "limit_io_bytes",
 		"limit_trim_bytes", "trim_granularity", "read_only", "rotational", "flush", "fua",
 		"trim", "write_zeroes", "fast_zero", "multi_conn", "volume.connections",
-		"volume.queue_depth", "volume.io_bytes_max", "volume.on_dead", "volume.dead_ms",
-		"volume.request_ms", "volume.dead_peer_ms", "volume.connect_ms", "volume.copy",
-		"volume.read_only"};
+		"volume.queue_depth", "volume.io_bytes_max", "volume.on_dead", "volume.unstable",
+		"volume.dead_ms", "volume.request_ms", "volume.dead_peer_ms", "volume.connect_ms",
+		"volume.copy", "volume.read_only"};
 	struct ublk_state in = example(7), out;
 	struct error err = {""};
 	char text[FILE_BYTES], changed[2 * FILE_BYTES], key[64], path[160];

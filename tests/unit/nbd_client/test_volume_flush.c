@@ -378,6 +378,68 @@ static void flushed_bytes_are_not_told(void **state)
 	world_destroy(w);
 }
 
+/* A world whose volume has `unstable: through`, and whose server lacks @missing. */
+static struct world *through(uint16_t missing)
+{
+	struct world *w = world_create();
+
+	w->cfg.unstable = UNSTABLE_THROUGH;
+	w->srv->flags &= (uint16_t)~missing;
+	return ready(w);
+}
+
+static void through_sends_every_write_with_fua(void **state)
+{
+	static const enum block_op ops[] = {BLOCK_WRITE, BLOCK_TRIM, BLOCK_WRITE_ZEROES};
+	static const uint16_t types[] = {NBD_CMD_WRITE, NBD_CMD_TRIM, NBD_CMD_WRITE_ZEROES};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct world *w = through(0);
+		unsigned req;
+
+		hold(w, types[i], NBD_CMD_FLAG_FUA);
+		req = world_ask(w, ops[i], 0, 4096, 0, 1);
+		world_turns(w, 50);
+		assert_false(w->reqs[req].is_done);
+		let_go(w);
+		assert_true(world_settle(w, 100000));
+		assert_int_equal(w->reqs[req].result, 0);
+		assert_int_equal(world_info(w).unstable_bytes, 0);
+		assert_true(world_info(w).is_through);
+		assert_int_equal(flushes(w), 0);
+		world_destroy(w);
+	}
+}
+
+static void through_flushes_behind_each_write_where_the_server_has_no_fua(void **state)
+{
+	struct world *w = through(NBD_FLAG_SEND_FUA);
+	unsigned req;
+
+	hold(w, NBD_CMD_FLUSH, 0);
+	req = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 1);
+	world_turns(w, 50);
+	assert_int_equal(flushes(w), 1);
+	assert_false(w->reqs[req].is_done);
+	let_go(w);
+	assert_true(world_settle(w, 100000));
+	assert_int_equal(w->reqs[req].result, 0);
+	assert_int_equal(world_info(w).unstable_bytes, 0);
+	world_destroy(w);
+}
+
+/* It says nothing of a cache, so there is nothing to write through. */
+static void through_is_trust_where_the_server_has_neither(void **state)
+{
+	struct world *w = through(NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_FLUSH);
+	unsigned req = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 1);
+
+	assert_true(world_settle(w, 100000));
+	assert_int_equal(w->reqs[req].result, 0);
+	assert_false(world_info(w).is_through);
+	world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +459,9 @@ int main(void)
 		cmocka_unit_test(unstable_bytes_are_told_when_the_last_connection_is_lost),
 		cmocka_unit_test(flushed_bytes_are_not_told),
 		cmocka_unit_test(flush_of_one_worker_makes_the_writes_of_the_other_stable),
+		cmocka_unit_test(through_sends_every_write_with_fua),
+		cmocka_unit_test(through_flushes_behind_each_write_where_the_server_has_no_fua),
+		cmocka_unit_test(through_is_trust_where_the_server_has_neither),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
