@@ -72,11 +72,7 @@ count_of() { sluice drops --json | jq --arg name "$1" '[.[] | select(.counter ==
 claim drops_name_every_place eval 'sluice drops --json | jq -e "
     [.[] | .where | split(\" \")[0]] | unique | index(\"port\") and index(\"worker\") and index(\"pool\")"'
 before=$(count_of net.rx_bad_csum)
-in_srv /usr/bin/python3 - "$(in_cli cat /sys/class/net/sl0/address)" <<'PY' >&2
-import sys
-from scapy.all import Ether, IP, ICMP, sendp
-sendp(Ether(dst=sys.argv[1]) / IP(dst="10.66.0.2") / ICMP(chksum=0x1234), iface="sl1", count=3, verbose=0)
-PY
+in_srv tests/net/frame bad-ping sl1 "$(in_cli cat /sys/class/net/sl0/address)" 10.66.0.2
 claim packets_with_a_wrong_checksum_are_counted wait_until 10 eval '[ "$(count_of net.rx_bad_csum)" -ge $((before + 3)) ]'
 claim drops_show_them eval 'sluice drops | grep -Eq "^worker 0 +net\.rx_bad_csum +dropped +[0-9]+ +Packets with a wrong checksum"'
 claim drops_leave_out_what_is_0 eval '! sluice drops | grep -q rx_errors && sluice drops all | grep -q rx_errors'
