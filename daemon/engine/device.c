@@ -21,9 +21,10 @@
 #include "daemon/engine/device_channel.h"
 #include "daemon/engine/device_steps.h"
 
-#define START_MS_MAX   10000   /* of silence, for the kernel's part */
-#define CONNECT_MS_MAX 100000u /* for all addresses of a device together: clients wait for 120 s   \
-				*/
+#define START_MS_MAX 10000 /* of silence, for the kernel's part */
+#define CONNECT_MS_MAX                                                                             \
+	100000u /* for all addresses of a device together: clients wait for 120 s                  \
+		 */
 
 /* ---- steps ---- */
 
@@ -46,24 +47,41 @@ static int front_make(struct devices *ds, struct device *d, const struct block_l
 	return rc;
 }
 
-static void front_begin(struct devices *ds, struct device *d, uint64_t now_us)
+static void front_set(struct devices *ds, struct device *d, uint64_t now_us)
 {
-	struct volume_info info;
 	unsigned i;
-	int rc;
 
-	volume_info(d->channels[0].volume, &info);
-	rc = front_make(ds, d, &info.limits);
-	if (rc) {
-		attach_fail(ds, d, rc, now_us);
-		return;
-	}
 	for (i = 0; i < d->channel_count; i++)
 		channel_post(ds, d, &d->channels[i],
 			(struct worker_cmd){.type = WORKER_FRONT_SET,
 				.b = d->ublk ? ublk_front(d->ublk, i)
 					     : bench_front(d->channels[i].bench)});
 	device_step_set(d, STEP_FRONT, now_us, START_MS_MAX);
+}
+
+static void front_begin(struct devices *ds, struct device *d, uint64_t now_us)
+{
+	struct volume_info info;
+	int rc;
+
+	volume_info(d->channels[0].volume, &info);
+	rc = front_make(ds, d, &info.limits);
+	if (rc)
+		attach_fail(ds, d, rc, now_us);
+	else if (d->ublk)
+		device_step_set(d, STEP_ADD, now_us, 0); /* each command has a deadline */
+	else
+		front_set(ds, d, now_us);
+}
+
+static void add_poll(struct devices *ds, struct device *d, uint64_t now_us)
+{
+	int rc = device_ublk_made(ds, d);
+
+	if (rc == 0)
+		front_set(ds, d, now_us);
+	else if (rc != -EAGAIN)
+		attach_fail(ds, d, rc, now_us);
 }
 
 /* Why an attach ends at STEP_SPREAD or STEP_FRONT, which a worker ends within a turn. Out:
@@ -245,23 +263,39 @@ static void drain_late(struct devices *ds, struct device *d, uint64_t now_us)
 	device_step_set(d, STEP_DRAIN, now_us, DRAIN_MS_MAX);
 }
 
+/* The kernel has let go of the device, or says that it does not. */
+static void ended(struct devices *ds, struct device *d, int rc)
+{
+	d->result = d->result ? d->result : rc;
+	if (d->result == 0) /* else whoever asked for it says what became of it */
+		log_info("volume %s: gone", d->cfg.name);
+	device_done(d, d->result, "");
+	device_free(ds, d);
+}
+
 static void drain_poll(struct devices *ds, struct device *d, uint64_t now_us)
 {
+	int rc;
+
 	/* No room: staging of earlier volumes is still in TX rings; they move on. */
 	if (!channels_gone(d) || !channels_done(ds, d) || !devices_linger_has_room(ds)) {
 		if (now_us > d->deadline_us)
 			drain_late(ds, d, now_us);
 		return;
 	}
-	if (d->ublk) {
-		int rc = device_ublk_end(ds, d);
+	rc = d->ublk ? device_ublk_end(ds, d) : 0;
+	if (rc == -EAGAIN)
+		device_step_set(d, STEP_DELETE, now_us, 0); /* DEL_DEV has a deadline of its own */
+	else
+		ended(ds, d, rc);
+}
 
-		d->result = d->result ? d->result : rc;
-	}
-	if (d->result == 0) /* else whoever asked for it says what became of it */
-		log_info("volume %s: gone", d->cfg.name);
-	device_done(d, d->result, "");
-	device_free(ds, d);
+static void delete_poll(struct devices *ds, struct device *d)
+{
+	int rc = device_ublk_deleted(ds, d);
+
+	if (rc != -EAGAIN)
+		ended(ds, d, rc);
 }
 
 void device_poll(struct devices *ds, struct device *d, uint64_t now_us)
@@ -280,6 +314,9 @@ void device_poll(struct devices *ds, struct device *d, uint64_t now_us)
 	case STEP_SPREAD:
 		spread_poll(ds, d, now_us);
 		break;
+	case STEP_ADD:
+		add_poll(ds, d, now_us);
+		break;
 	case STEP_FRONT:
 		front_poll(ds, d, now_us);
 		break;
@@ -294,6 +331,9 @@ void device_poll(struct devices *ds, struct device *d, uint64_t now_us)
 		break;
 	case STEP_DRAIN:
 		drain_poll(ds, d, now_us);
+		break;
+	case STEP_DELETE:
+		delete_poll(ds, d);
 		break;
 	case STEP_SERVE:
 		device_servers_follow(ds, d, now_us);

@@ -34,7 +34,7 @@ void devices_leave_all(struct devices *ds, bool all)
 /* On its way out already: what holds it up is given up. */
 static void teardown_force(struct devices *ds, struct device *d, uint64_t now_us)
 {
-	if (d->is_forced)
+	if (d->is_forced || d->step == STEP_DELETE)
 		return;
 	d->is_forced = true;
 	if (d->step == STEP_ASK) { /* not known: it stays if it can */

@@ -23,12 +23,14 @@ enum device_step {
 	STEP_CONNECT, /* the first READY of the volume */
 	STEP_PORT,    /* the worker to let go of it, for another port is tried */
 	STEP_SPREAD,  /* the other workers' channels to be READY */
+	STEP_ADD,     /* the kernel to add the device, or to let us have it */
 	STEP_FRONT,   /* the workers to start the front end's queues */
 	STEP_START,   /* the kernel to accept the device */
 	STEP_SERVE,   /* nothing: it serves */
 	STEP_ASK,     /* an answer whether anybody uses the device; it serves meanwhile */
 	STEP_STOP,    /* the kernel to give the device back */
 	STEP_DRAIN,   /* the workers to be done with the volume */
+	STEP_DELETE,  /* the kernel to delete the device */
 };
 
 /* A device's share of one worker; see device_channel.c. */
@@ -74,9 +76,9 @@ struct device {
 	bool is_kept;		 /* the device stays when the volume goes */
 	char user[160];		 /* of the device, as its detach began; empty: none */
 	struct ublk_ask ask;	 /* STEP_ASK, and STEP_STOP while a claim is held */
-	bool is_leaving; /* STEP_ASK: if used, it is left to the next daemon; else it serves on */
-	bool is_trying;		 /* STEP_ASK: TRY_STOP_DEV is with the kernel */
-	uint64_t retry_us;	 /* until then TRY_STOP_DEV is tried again */
+	bool is_leaving;   /* STEP_ASK: if used, it is left to the next daemon; else it serves on */
+	bool is_trying;	   /* STEP_ASK: TRY_STOP_DEV is with the kernel */
+	uint64_t retry_us; /* until then TRY_STOP_DEV is tried again */
 	bool is_user_copy;
 	char degraded[384];
 	char scheduler[32]; /* of the device, as last seen */
@@ -91,7 +93,8 @@ struct device {
 	bool is_port_told;
 	uint32_t quota, quota_least; /* of each connection: at most, and to begin with */
 	uint64_t deadline_us;
-	bool is_forced;
+	bool is_forced,
+		is_added; /* added: the kernel has the device, and the run directory its file */
 	bool is_stop_due; /* the kernel did not take STOP_DEV yet */
 	bool is_late; /* a worker missed the deadline of STEP_DRAIN; whoever asked has the answer */
 	int result;   /* of the attach, when it ends in teardown */
@@ -113,6 +116,8 @@ struct devices {
 	struct ports *ports;
 	struct clock *clock;
 	struct resolver *resolver;
+	int wake_fd; /* an eventfd: the kernel has answered a control command */
+	int poll_fd; /* an epoll of that and the resolver's */
 	struct device list[VOLUME_MAX];
 	uint64_t credit_due_us;
 	struct device_move move;

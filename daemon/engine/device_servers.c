@@ -211,8 +211,7 @@ int device_servers_choose(struct devices *ds, struct device *d, struct error *er
 	return 0;
 }
 
-int device_other_port(
-	const struct devices *ds, const struct device *d, char text[INET6_ADDRSTRLEN])
+int device_other_port(const struct devices *ds, const struct device *d, char text[INET6_ADDRSTRLEN])
 {
 	uint32_t without = d->ports_tried | 1u << d->port;
 	const struct device_names *n = &d->names;

@@ -51,8 +51,8 @@ bool device_port_next(struct devices *ds, struct device *d);
 void device_port_watch(struct devices *ds, struct device *d, uint64_t now_us);
 
 /*
- * device_ublk.c. Shape and staging before the volume is made, make once it is READY, end when the
- * workers let go.
+ * device_ublk.c. Shape and staging before the volume is made; make once it is READY, which goes on
+ * until made answers 0, or -errno with d->error; end when the workers let go.
  */
 int device_ublk_shape(struct device *d, const struct ublk_state *recover, struct error *err);
 int device_ublk_staging(
@@ -66,14 +66,17 @@ int device_ublk_make(struct devices *ds, struct device *d, const struct block_li
  */
 bool device_ublk_silent(const struct device *d, uint64_t now_us, uint64_t ms);
 int device_ublk_start_late(struct device *d, uint64_t ms);
+int device_ublk_made(struct devices *ds, struct device *d);
 /* Started: is it at its path? 0, or -errno with d->error; for one taken over only a log line. */
 int device_ublk_node(struct device *d);
 bool device_ublk_may_stay(const struct device *d); /* is there a device that can outlive us */
 /* While it serves: looks now and then whether somebody gave the device a scheduler. */
 void device_ublk_watch(struct device *d, uint64_t now_us);
 void device_ublk_degraded(const struct device *d, const char *scheduler, char *out, size_t bytes);
-/* 0, or -errno with d->error where the kernel keeps a device that was to go. */
+/* 0, or -errno with d->error where the kernel keeps a device that was to go; -EAGAIN: deleted()
+ * goes on until it answers something else. */
 int device_ublk_end(struct devices *ds, struct device *d);
+int device_ublk_deleted(struct devices *ds, struct device *d);
 
 /* device_make.c: resolves, reserves, creates. On failure device_free() undoes what was done. */
 int device_plan(struct devices *ds, struct device *d, uint64_t now_us, struct error *err);

@@ -29,8 +29,10 @@ void device_teardown(struct devices *ds, struct device *d, uint64_t now_us)
 {
 	/* Whoever uses a device that was there before us must not lose it by our failing to serve
 	 * it. */
-	d->is_kept |= d->is_recovery && d->step < STEP_SERVE && device_ublk_may_stay(d);
-	if (d->ublk && !d->is_kept) {
+	bool is_made = d->ublk && d->step > STEP_ADD;
+
+	d->is_kept |= is_made && d->is_recovery && d->step < STEP_SERVE && device_ublk_may_stay(d);
+	if (is_made && !d->is_kept) {
 		struct error err = {""};
 
 		d->is_stop_due = ublk_stop(d->ublk, &err) != 0;

@@ -111,6 +111,7 @@ int device_ublk_make(struct devices *ds, struct device *d, const struct block_li
 		.user_copy = d->is_user_copy,
 		.has_spares = d->cfg.on_dead == ON_DEAD_FAIL,
 		.is_recoverable = true,
+		.wake_fd = ds->wake_fd,
 	};
 
 	/* Every write is stable when it is answered: the device has no volatile cache. */
@@ -138,8 +139,18 @@ int device_ublk_make(struct devices *ds, struct device *d, const struct block_li
 	d->state.io_bytes_max = uc.io_bytes_max;
 	d->state.user_copy = uc.user_copy;
 	d->state.limits = *limits;
-	state_write(ds, d);
 	return 0;
+}
+
+int device_ublk_made(struct devices *ds, struct device *d)
+{
+	int rc = ublk_make_poll(d->ublk, &d->error);
+
+	if (rc == 0) {
+		d->is_added = true;
+		state_write(ds, d); /* before the device can hold a request */
+	}
+	return rc;
 }
 
 int device_ublk_node(struct device *d)
@@ -196,6 +207,19 @@ static void buffers_give_up(struct device *d)
 		d->channels[i].buf = NULL;
 }
 
+static int deleted(struct devices *ds, struct device *d, int id, int rc, const struct error *err)
+{
+	if (d->is_added)
+		ublk_state_remove(ds->cfg->run_dir, id);
+	if (!rc)
+		return 0;
+	log_warn("volume %s: %s", d->cfg.name, err->text);
+	if (!d->result) /* else the attach's own failure is what is told */
+		error_set(&d->error, rc, "volume %s is detached, but %s%s%s", d->cfg.name,
+			err->text, d->user[0] ? "; its user: " : "", d->user);
+	return rc;
+}
+
 int device_ublk_end(struct devices *ds, struct device *d)
 {
 	struct error err = {""};
@@ -212,12 +236,16 @@ int device_ublk_end(struct devices *ds, struct device *d)
 	if (!ublk_queue_stopped(d->ublk) && !d->is_user_copy)
 		buffers_give_up(d);
 	rc = ublk_destroy(d->ublk, &err);
-	ublk_state_remove(ds->cfg->run_dir, id);
-	if (!rc)
-		return 0;
-	log_warn("volume %s: %s", d->cfg.name, err.text);
-	if (!d->result) /* else the attach's own failure is what is told */
-		error_set(&d->error, rc, "volume %s is detached, but %s%s%s", d->cfg.name, err.text,
-			d->user[0] ? "; its user: " : "", d->user);
-	return rc;
+	return rc ? deleted(ds, d, id, rc, &err) : -EAGAIN;
+}
+
+int device_ublk_deleted(struct devices *ds, struct device *d)
+{
+	struct error err = {""};
+	int id = ublk_dev_id(d->ublk), rc = ublk_destroy_poll(d->ublk, &err);
+
+	if (rc == -EAGAIN)
+		return rc;
+	d->ublk = NULL;
+	return deleted(ds, d, id, rc, &err);
 }

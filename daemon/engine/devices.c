@@ -12,10 +12,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include "daemon/engine/device_channel.h"
 #include "daemon/engine/device_steps.h"
 
 #define EVENT_BATCH 16
+
+/* Readable: a name was resolved, or the kernel has answered. 0, or -errno with @err. */
+static int fds_open(struct devices *ds, struct error *err)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	ds->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	ds->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (ds->wake_fd < 0 || ds->poll_fd < 0 ||
+		epoll_ctl(ds->poll_fd, EPOLL_CTL_ADD, ds->wake_fd, &ev) ||
+		epoll_ctl(ds->poll_fd, EPOLL_CTL_ADD, resolver_fd(ds->resolver), &ev))
+		return error_set(err, -errno, "epoll: %s", strerror(errno));
+	return 0;
+}
+
+static void fd_close(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
 
 struct devices *devices_create(const struct config *cfg, struct budget *budget, struct ports *ports,
 	struct clock *clock, struct error *err)
@@ -30,18 +53,20 @@ struct devices *devices_create(const struct config *cfg, struct budget *budget, 
 	ds->budget = budget;
 	ds->ports = ports;
 	ds->clock = clock;
+	ds->wake_fd = ds->poll_fd = -1;
 	ds->resolver = resolver_create(resolver_lookup, err);
-	if (!ds->resolver) {
-		free(ds);
-		return NULL;
-	}
-	return ds;
+	if (ds->resolver && fds_open(ds, err) == 0)
+		return ds;
+	devices_destroy(ds);
+	return NULL;
 }
 
 void devices_destroy(struct devices *ds)
 {
 	if (!ds)
 		return;
+	fd_close(ds->poll_fd);
+	fd_close(ds->wake_fd);
 	resolver_destroy(ds->resolver);
 	devices_linger_poll(ds, true);
 	free(ds);
@@ -63,11 +88,16 @@ static void events_poll(struct devices *ds)
 
 void devices_poll(struct devices *ds, uint64_t now_us)
 {
+	uint64_t unused;
+
 	events_poll(ds);
 	resolver_clear(ds->resolver);
+	if (read(ds->wake_fd, &unused, sizeof(unused)) > 0)
+		unused = 0; /* how often does not matter: every device is looked at */
 	for (unsigned i = 0; i < VOLUME_MAX; i++)
 		if (ds->list[i].step != STEP_FREE)
 			device_poll(ds, &ds->list[i], now_us);
+	ublk_late_poll();
 	devices_linger_poll(ds, false);
 	devices_credit_poll(ds, now_us);
 }
@@ -85,7 +115,7 @@ bool devices_are_moving(const struct devices *ds)
 
 int devices_fd(const struct devices *ds)
 {
-	return resolver_fd(ds->resolver);
+	return ds->poll_fd;
 }
 
 /* ---- facts ---- */
@@ -115,7 +145,8 @@ const char *devices_name_of(const struct devices *ds, int dev_id)
 static const char *step_name(enum device_step step)
 {
 	static const char *const names[] = {"free", "resolving", "connecting", "connecting",
-		"spreading", "starting", "starting", "serving", "serving", "stopping", "draining"};
+		"spreading", "starting", "starting", "starting", "serving", "serving", "stopping",
+		"draining", "draining"};
 
 	return names[step];
 }

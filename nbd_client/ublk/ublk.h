@@ -8,9 +8,14 @@
  *
  * The life of a device, in this order and no other (each step's reason is in ublk_dev.c):
  *
- *   ublk_create / ublk_recover → each worker: the start of its ublk_front() → ublk_start,
- *   ublk_start_poll until 0 … I/O … ublk_stop (the workers still serve) → ublk_stop_poll until 0 →
- *   workers: ublk_queue_stopped → the workers let go → ublk_destroy
+ *   ublk_create / ublk_recover → ublk_make_poll until 0 → each worker: the start of its
+ * ublk_front() → ublk_start, ublk_start_poll until 0 … I/O … ublk_stop (the workers still serve) →
+ *   ublk_stop_poll until 0 → workers: ublk_queue_stopped → the workers let go → ublk_destroy,
+ *   ublk_destroy_poll until not -EAGAIN
+ *
+ * Nothing of that waits for the kernel. Each command has a deadline of its own, after which its
+ * poll answers -ETIMEDOUT; the memory it may still write to is kept until it is answered
+ * (ublk_make.c). A poll is due when cfg.wake_fd is readable, and at the latest at a deadline.
  *
  * To leave a recoverable device to the next daemon, exit without ublk_stop: the kernel holds I/O
  * until ublk_recover() of the next one.
@@ -41,10 +46,10 @@ int ublk_features(struct ublk_features *out, struct error *err);
 bool ublk_copy_choose(enum config_copy want);
 
 struct ublk_config {
-	int dev_id; /* -1 = next free */
-	uint16_t queues; /* hardware queues, 1 to UBLK_QUEUE_MAX, not more than the machine has
-			    processors */
-	uint16_t queue_depth;  /* of each */
+	int dev_id;	      /* -1 = next free */
+	uint16_t queues;      /* hardware queues, 1 to UBLK_QUEUE_MAX, not more than the machine has
+				 processors */
+	uint16_t queue_depth; /* of each */
 	uint32_t io_bytes_max; /* a multiple of the page size */
 	struct block_limits limits;
 	bool user_copy;
@@ -60,18 +65,24 @@ struct ublk_config {
 	 * N*io_bytes_max. The caller's, until ublk_destroy() returned. May be NULL with user_copy.
 	 */
 	struct stream_buf *buf[UBLK_QUEUE_MAX];
+	int wake_fd; /* an eventfd, written when a control command was answered; 0: none */
 };
 
 /* ---- control thread ---- */
-/* ADD_DEV, SET_PARAMS, opens and maps /dev/ublkcN, sets io_uring up disabled. NULL with @err. */
+/*
+ * Submits ADD_DEV; ublk_make_poll() goes on with SET_PARAMS, opens and maps /dev/ublkcN, sets
+ * io_uring up disabled. NULL with @err: refused at once, nothing is left.
+ */
 struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err);
 /*
  * Takes over device @cfg->dev_id (>= 0) whose daemon is gone. Depth, sizes, copy mode and limits
- * must be what it was created with (ublk_state.h remembers them). Waits up to UBLK_RECOVER_US_MAX
- * for the kernel to let go of the dead daemon. Then as after ublk_create(). NULL with @err, device
- * untouched.
+ * must be what it was created with (ublk_state.h remembers them). ublk_make_poll() gives the kernel
+ * up to UBLK_RECOVER_US_MAX to let go of the dead daemon. NULL with @err: refused at once.
  */
 struct ublk *ublk_recover(const struct ublk_config *cfg, struct error *err);
+/* 0 made, and from then on; -EAGAIN, poll again; -errno with @err: ublk_destroy() it. A device that
+ * was to be taken over is untouched then. */
+int ublk_make_poll(struct ublk *u, struct error *err);
 /* Its start operation enables the ring of @queue on the worker's thread and fetches every tag. */
 struct block_front *ublk_front(struct ublk *u, unsigned queue);
 int ublk_dev_id(const struct ublk *u);
@@ -94,11 +105,16 @@ bool ublk_has_try_stop(const struct ublk *u);
 int ublk_try_stop(struct ublk *u, struct error *err);
 int ublk_try_stop_poll(struct ublk *u, struct error *err);
 /*
- * After the workers let go (ublk_queue_stopped, or no queue was ever started): DEL_DEV, unmaps,
- * frees. @u is gone whatever is answered; -errno with @err means the kernel may still have the
- * device.
+ * After the workers let go (ublk_queue_stopped, or no queue was ever started), or before
+ * ublk_make_poll() answered: unmaps, cancels what is under way. 0: ublk_destroy_poll() then deletes
+ * the device. -EBUSY with @err: a queue has not stopped; the kernel has the device, and @u with it,
+ * until this process ends.
  */
 int ublk_destroy(struct ublk *u, struct error *err);
+/* -EAGAIN, or @u is gone: 0; -errno with @err: the kernel may still have the device. */
+int ublk_destroy_poll(struct ublk *u, struct error *err);
+/* Looks after commands that were answered too late for whoever waited: now and then, for ever. */
+void ublk_late_poll(void);
 size_t ublk_bytes(
 	const struct ublk *u); /* what it takes of memory, cfg.buf and what the kernel maps apart */
 /* Stops and deletes a device nobody serves (an orphan). 0, -ENODEV, -errno with @err. */

@@ -4,12 +4,12 @@
  * A control command is an io_uring command on /dev/ublk-control; there is no ioctl. The kernel runs
  * it on a thread of its own, where it may wait: START_DEV for the fetches and then for the
  * partition scan, which is I/O that we ourselves serve; STOP_DEV for what is in flight; DEL_DEV for
- * the last reference. So no command may be waited for without a deadline, and those three not at
- * all: they are submitted, and polled.
+ * the last reference; ADD_DEV for a lock. So a device's commands are submitted, and polled; what is
+ * waited for (features, a look at a device, the end of one that nobody serves) has a deadline.
  *
  * When the deadline passes the command is cancelled, which wakes the waits the kernel made
  * interruptible. Some are not: then the command stays `outstanding`, and since the kernel may still
- * write its answer, the buffers it was given must never be freed (ublk_destroy leaves them be).
+ * write its answer, the buffers it was given stay until it came (ublk_make.c).
  *
  * Every sqe carries a sequence number, so a late answer is known for what it is and dropped. One
  * ring a device: a wedged one cannot hold up another device's commands.
@@ -91,6 +91,8 @@ int ublk_ctl_open(struct ublk_ctl *c, const char *path, struct error *err)
 	c->is_open = true;
 	c->seq_last = 0;
 	c->outstanding = 0;
+	c->late_seq = 0;
+	c->late_result = -ETIMEDOUT;
 	memset(&c->async, 0, sizeof(c->async));
 	return 0;
 }
@@ -177,7 +179,8 @@ static bool answers_take(struct ublk_ctl *c, uint64_t seq, int *result)
 		if (cqe->user_data == c->async.seq) {
 			c->async.is_done = true;
 			c->async.result = cqe->res;
-		}
+		} else if (cqe->user_data == c->late_seq)
+			c->late_result = cqe->res;
 		if (cqe->user_data == seq) {
 			is_found = true;
 			*result = cqe->res;
@@ -300,8 +303,21 @@ int ublk_ctl_poll(struct ublk_ctl *c)
 							  : c->async.result);
 	if (monotonic_us() < c->async.deadline_us)
 		return -EAGAIN;
-	if (c->async.is_cancelled)
+	if (c->async.is_cancelled) {
+		c->late_seq = c->async.seq;
 		return async_end(c, -ETIMEDOUT);
+	}
 	ublk_ctl_cancel(c);
 	return -EAGAIN;
+}
+
+bool ublk_ctl_answered(struct ublk_ctl *c, int *result)
+{
+	struct io_uring_cqe *cqe;
+	int unused;
+
+	io_uring_peek_cqe(&c->ring, &cqe);
+	answers_take(c, 0, &unused);
+	*result = c->late_result;
+	return c->outstanding == 0;
 }

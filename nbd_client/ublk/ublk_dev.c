@@ -1,8 +1,8 @@
 /*
  * ublk_dev.c - the life of a ublk device, in the one order that cannot deadlock
  *
- * Coming up: ADD_DEV, SET_PARAMS, open and map, and only then, with the worker already fetching,
- * START_DEV. The kernel holds START_DEV back until every tag was fetched, and up to Linux 6.18
+ * Coming up: ADD_DEV, SET_PARAMS, open and map (ublk_make.c), and only then, with the worker
+ * already fetching, START_DEV. The kernel holds START_DEV back until every tag was fetched, and up to Linux 6.18
  * reads the partition table inside it: I/O that the worker must answer for START_DEV to return. So
  * it is submitted and polled, never waited for. Newer kernels read the table from a work item,
  * after START_DEV returned: a live device promises no partitions.
@@ -16,7 +16,8 @@
  * it until reboot. So every command has a deadline and a failure says what it waited for.
  *
  * Control thread only. Owns the queue until the worker starts it and after the worker let it go. A
- * command that never came back keeps its struct ublk allocated, because the kernel may yet write.
+ * command that never came back keeps its struct ublk allocated, because the kernel may yet write
+ * (ublk_make.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +39,14 @@ void ublk_dev_state_set(struct ublk *u, enum ublk_dev_state next)
 	atomic_store(&u->state, next);
 }
 
+int ublk_dev_send(struct ublk *u, uint8_t nr, void *buf, size_t len)
+{
+	const struct ublk_ctl_cmd cmd = {
+		.nr = nr, .dev_id = (int)u->info.dev_id, .buf = buf, .len = (uint16_t)len};
+
+	return ublk_ctl_submit(&u->ctl, &cmd, UBLK_CTL_US_MAX);
+}
+
 int ublk_dev_call(struct ublk *u, uint8_t nr, void *buf, size_t len, uint64_t data)
 {
 	const struct ublk_ctl_cmd cmd = {
@@ -51,75 +60,7 @@ int ublk_dev_call(struct ublk *u, uint8_t nr, void *buf, size_t len, uint64_t da
 	return ublk_ctl_call(&u->ctl, &cmd, UBLK_CTL_US_MAX);
 }
 
-/* ---- create ---- */
-
-static int add_failed(const struct ublk_config *cfg, int rc, struct error *err)
-{
-	switch (rc) {
-	case -EEXIST:
-		return error_set(err, rc,
-			"/dev/ublkb%d exists already: choose another number, or delete it",
-			cfg->dev_id);
-	case -EPERM:
-	case -EACCES:
-		return error_set(err, rc,
-			"creating a ublk device is not permitted: run as root (CAP_SYS_ADMIN)");
-	case -ENOMEM:
-		return error_set(err, rc, "the kernel has no memory for a ublk device of depth %u",
-			cfg->queue_depth);
-	case -ETIMEDOUT:
-		return error_set(err, rc,
-			"the ublk driver did not answer ADD_DEV in %u s: another device's deletion "
-			"may be stuck",
-			UBLK_CTL_US_MAX / 1000000);
-	default:
-		return error_set(
-			err, rc, "the ublk driver refused the device (ADD_DEV): %s", strerror(-rc));
-	}
-}
-
-static int dev_add(struct ublk *u, const struct ublk_features *f, struct error *err)
-{
-	struct ublksrv_ctrl_dev_info *info = &u->info;
-	uint64_t want = 0;
-	int rc;
-
-	if (u->cfg.user_copy && !f->has_user_copy)
-		return error_set(
-			err, -EOPNOTSUPP, "copy: user needs kernel 6.5; use copy: default or auto");
-	if (u->cfg.user_copy)
-		want |= UBLK_F_USER_COPY;
-	if (u->cfg.is_recoverable && f->has_recovery)
-		want |= UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE;
-	info->nr_hw_queues = u->cfg.queues;
-	info->queue_depth = u->cfg.queue_depth;
-	info->max_io_buf_bytes = u->cfg.io_bytes_max;
-	info->dev_id = (uint32_t)u->cfg.dev_id;
-	info->ublksrv_pid = getpid();
-	info->flags = want | (f->has_ioctl_encode ? UBLK_F_CMD_IOCTL_ENCODE : 0);
-	rc = ublk_dev_call(u, UBLK_CMD_ADD_DEV, info, sizeof(*info), 0);
-	if (rc < 0)
-		return add_failed(&u->cfg, rc, err);
-	u->is_in_kernel = true;
-	/* The driver clears what it does not know and says nothing. */
-	if ((info->flags & want) != want)
-		return error_set(err, -EOPNOTSUPP,
-			"the kernel's ublk driver refused features it announced (UBLK_F_ flags "
-			"0x%llx): boot "
-			"another kernel, and report this one",
-			(unsigned long long)(want & ~info->flags));
-	if (info->nr_hw_queues != u->cfg.queues)
-		return error_set(err, -EPROTO,
-			"the kernel gives the device %u of %u queues, one for each processor: "
-			"lower the port's queues:",
-			info->nr_hw_queues, u->cfg.queues);
-	if (info->queue_depth != u->cfg.queue_depth ||
-		info->max_io_buf_bytes != u->cfg.io_bytes_max)
-		return error_set(err, -EPROTO,
-			"the kernel changed depth or I/O size: %u and %u bytes", info->queue_depth,
-			info->max_io_buf_bytes);
-	return 0;
-}
+/* ---- memory, ring and queues ---- */
 
 /* The node is made by devtmpfs before ADD_DEV returns. Out: its descriptor, or -errno with @err. */
 static int char_open(const struct ublk *u, struct error *err)
@@ -134,8 +75,8 @@ static int char_open(const struct ublk *u, struct error *err)
 		return fd;
 	if (fd >= 0) {
 		close(fd);
-		return error_set(err, -EEXIST, "%s is no device: move it away, then attach again",
-			path);
+		return error_set(
+			err, -EEXIST, "%s is no device: move it away, then attach again", path);
 	}
 	if (errno == ENOENT)
 		return error_set(err, -ENOENT,
@@ -203,8 +144,8 @@ int ublk_dev_queues(struct ublk *u, struct error *err)
 	for (unsigned i = 1; i < u->queue_count; i++) {
 		u->queues[i].char_fd = fcntl(u->queues[0].char_fd, F_DUPFD_CLOEXEC, 0);
 		if (u->queues[i].char_fd < 0)
-			return error_set(err, -errno, "a descriptor for queue %u: %s", i,
-				strerror(errno));
+			return error_set(
+				err, -errno, "a descriptor for queue %u: %s", i, strerror(errno));
 	}
 	for (unsigned i = 0; i < u->queue_count; i++) {
 		rc = queue_prepare(u, i, err);
@@ -214,7 +155,7 @@ int ublk_dev_queues(struct ublk *u, struct error *err)
 	return 0;
 }
 
-static void queues_fini(struct ublk *u)
+void ublk_dev_queues_end(struct ublk *u)
 {
 	for (unsigned i = 0; i < u->queue_count; i++)
 		ublk_queue_fini(&u->queues[i]);
@@ -253,6 +194,9 @@ struct ublk *ublk_dev_open(
 		goto err_ctl;
 	}
 	u->has_try_stop = features->has_try_stop;
+	/* Not fatal without: the commands are polled, only later. */
+	if (cfg->wake_fd > 0)
+		io_uring_register_eventfd(&u->ctl.ring, cfg->wake_fd);
 	return u;
 err_ctl:
 	ublk_ctl_close(&u->ctl);
@@ -265,50 +209,13 @@ void ublk_dev_close(struct ublk *u)
 {
 	bool is_borrowed = u->ctl.outstanding > 0;
 
-	queues_fini(u);
+	ublk_dev_queues_end(u);
 	ublk_ctl_close(&u->ctl);
 	if (!is_borrowed)
 		free(u);
 }
 
-struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err)
-{
-	struct ublk_features features;
-	struct ublk_params params;
-	struct ublk *u;
-	int rc;
-
-	if (ublk_params_fill(cfg, &params, err) < 0)
-		return NULL;
-	u = ublk_dev_open(cfg, &features, err);
-	if (!u)
-		return NULL;
-	u->params = params;
-	rc = dev_add(u, &features, err);
-	if (rc < 0)
-		goto err_close;
-	rc = ublk_node_check_at("/dev", "/sys", ublk_dev_id(u), false, err);
-	if (rc < 0)
-		goto err_close;
-	rc = ublk_dev_call(u, UBLK_CMD_SET_PARAMS, &u->params, sizeof(u->params), 0);
-	if (rc < 0) {
-		error_set(err, rc, "the ublk driver refused the device's limits (SET_PARAMS): %s",
-			strerror(-rc));
-		goto err_close;
-	}
-	rc = ublk_dev_queues(u, err);
-	if (rc < 0)
-		goto err_close;
-	return u;
-err_close:
-	queues_fini(u);
-	if (u->is_in_kernel)
-		ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
-	ublk_dev_close(u);
-	return NULL;
-}
-
-/* ---- start, destroy ---- */
+/* ---- start, leave ---- */
 
 int ublk_dev_submit(
 	struct ublk *u, uint8_t nr, uint32_t us_max, enum ublk_dev_state next, struct error *err)
@@ -328,7 +235,7 @@ int ublk_start(struct ublk *u, struct error *err)
 {
 	uint8_t nr = u->is_recovery ? UBLK_CMD_END_USER_RECOVERY : UBLK_CMD_START_DEV;
 
-	assert(atomic_load(&u->state) == UBLK_DEV_ADDED);
+	assert(atomic_load(&u->state) == UBLK_DEV_ADDED && u->making == UBLK_MAKE_DONE);
 	return ublk_dev_submit(u, nr, UBLK_START_US_MAX, UBLK_DEV_STARTING, err);
 }
 
@@ -358,36 +265,6 @@ int ublk_start_poll(struct ublk *u, struct error *err)
 			"were not answered",
 			u->info.dev_id, UBLK_START_US_MAX / 1000000);
 	return error_set(err, rc, "starting /dev/ublkb%u: %s", u->info.dev_id, strerror(-rc));
-}
-
-int ublk_destroy(struct ublk *u, struct error *err)
-{
-	unsigned id = u->info.dev_id;
-	int rc;
-
-	/*
-	 * Only after a stop that missed its deadline. Whatever we took from the kernel now, it
-	 * would wait for: so all of it stays as it is, and the kernel cleans up when this process
-	 * ends.
-	 */
-	if (!ublk_queue_stopped(u))
-		return error_set(err, -EBUSY,
-			"/dev/ublkb%u remains: the kernel still uses its queue; it is deleted "
-			"when this process ends",
-			id);
-	queues_fini(u);
-	rc = ublk_dev_call(u, UBLK_CMD_DEL_DEV, NULL, 0, 0);
-	ublk_dev_close(u);
-	if (rc == -ETIMEDOUT)
-		return error_set(err, rc,
-			"/dev/ublkb%u is not deleted after %u s: a process holds it (open, "
-			"mounted, "
-			"mapped); "
-			"it is deleted when they release it",
-			id, UBLK_CTL_US_MAX / 1000000);
-	if (rc < 0 && rc != -ENODEV)
-		return error_set(err, rc, "deleting /dev/ublkb%u: %s", id, strerror(-rc));
-	return 0;
 }
 
 /*

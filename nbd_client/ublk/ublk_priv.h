@@ -33,6 +33,8 @@ struct ublk_ctl {
 	uint64_t seq_last;    /* user_data of the newest sqe */
 	unsigned outstanding; /* commands the kernel has not answered; their buffers are in use */
 	struct ublk_ctl_async async;
+	uint64_t late_seq; /* of the last asynchronous one that missed its deadline */
+	int late_result;   /* what it answered then */
 };
 
 struct ublk_ctl_cmd {
@@ -56,6 +58,8 @@ int ublk_ctl_call(struct ublk_ctl *c, const struct ublk_ctl_cmd *cmd, uint32_t u
 int ublk_ctl_submit(struct ublk_ctl *c, const struct ublk_ctl_cmd *cmd, uint32_t us_max);
 int ublk_ctl_poll(struct ublk_ctl *c);
 void ublk_ctl_cancel(struct ublk_ctl *c); /* of the asynchronous command: the deadline is now */
+/* Has every command been answered? Then *result is of the last that missed its deadline. */
+bool ublk_ctl_answered(struct ublk_ctl *c, int *result);
 /* write(2) by a kernel thread, where writing may wait for I/O. Bytes, -errno, -ETIMEDOUT. */
 int ublk_ctl_write(struct ublk_ctl *c, int fd, const void *bytes, uint32_t len, uint32_t us_max);
 
@@ -122,8 +126,8 @@ struct ublk_queue {
 	bool is_armed; /* event fd may fire */
 	_Atomic bool is_started;
 	_Atomic uint32_t gone_count;
-	_Atomic int error;	       /* first refusal of a FETCH, -errno */
-	uint8_t tags[QUEUE_DEPTH_MAX]; /* enum ublk_tag */
+	_Atomic int error;		   /* first refusal of a FETCH, -errno */
+	uint8_t tags[QUEUE_DEPTH_MAX];	   /* enum ublk_tag */
 	bool is_diverted[QUEUE_DEPTH_MAX]; /* the tag's next WRITE comes into the spare */
 	struct ublk_fifo swap, normal;
 	struct block_req reqs[QUEUE_DEPTH_MAX];
@@ -145,10 +149,34 @@ enum ublk_dev_state {
 	UBLK_DEV_STOPPED,
 };
 
+/* What ublk_make_poll() waits for. */
+enum ublk_making {
+	UBLK_MAKE_ADD,	   /* ADD_DEV */
+	UBLK_MAKE_PARAMS,  /* SET_PARAMS */
+	UBLK_MAKE_INFO,	   /* GET_DEV_INFO, of a device to be taken over */
+	UBLK_MAKE_COMPARE, /* GET_PARAMS */
+	UBLK_MAKE_BEGIN,   /* START_USER_RECOVERY */
+	UBLK_MAKE_PAUSE,   /* the time to ask for that again */
+	UBLK_MAKE_DONE,
+	UBLK_MAKE_FAILED,
+};
+
+/* What ublk_destroy_poll() waits for. */
+enum ublk_ending {
+	UBLK_END_NOT,
+	UBLK_END_MAKE,	 /* the last command before it */
+	UBLK_END_DELETE, /* DEL_DEV */
+};
+
 struct ublk {
 	struct ublk_ctl ctl;
 	struct ublksrv_ctrl_dev_info info; /* here, not on a stack: a late answer writes into it */
-	struct ublk_params params;
+	struct ublk_params params, params_wanted; /* wanted: of a device to be taken over */
+	enum ublk_making making;
+	enum ublk_ending ending;
+	bool is_adding; /* ADD_DEV is not answered */
+	uint64_t flags_wanted;
+	uint64_t again_us, recover_us; /* when to ask again; until when */
 	struct ublk_config cfg;
 	_Atomic int state; /* enum ublk_dev_state */
 	bool is_recovery;  /* started by END_USER_RECOVERY */
@@ -166,6 +194,8 @@ void ublk_dev_state_set(struct ublk *u, enum ublk_dev_state next);
 /* Submits a command that is polled, and goes to @next. 0, or -errno with @err. */
 int ublk_dev_submit(
 	struct ublk *u, uint8_t nr, uint32_t us_max, enum ublk_dev_state next, struct error *err);
+/* A command for this device, to be polled by ublk_ctl_poll(). 0, or -errno. */
+int ublk_dev_send(struct ublk *u, uint8_t nr, void *buf, size_t len);
 /* A command for this device, waited for. The kernel's result or -errno. */
 int ublk_dev_call(struct ublk *u, uint8_t nr, void *buf, size_t len, uint64_t data);
 /* Memory and a control ring. NULL with @err; on success *@features is asked. */
@@ -175,6 +205,17 @@ struct ublk *ublk_dev_open(
 void ublk_dev_close(struct ublk *u);
 /* Opens /dev/ublkcN and prepares the queues. 0, or -errno with @err. */
 int ublk_dev_queues(struct ublk *u, struct error *err);
+void ublk_dev_queues_end(struct ublk *u); /* what it did, backwards; more than once is fine */
+
+/* ---- ublk_make.c, ublk_recover.c ---- */
+
+#define UBLK_LATE_MAX (2 * VOLUME_MAX) /* devices whose last command is not answered */
+/* May another device be made? 0, or -EBUSY with @err. */
+int ublk_late_check(struct error *err);
+/* After the answer to what u->making says: 0 taken over, -EAGAIN go on polling, -errno with @err.
+ */
+int ublk_recover_step(struct ublk *u, int answer, struct error *err);
+int ublk_recover_again(struct ublk *u); /* UBLK_MAKE_PAUSE: -EAGAIN, or -errno */
 
 /* ---- ublk_sysfs.c, with the roots given so that a test can make its own ---- */
 

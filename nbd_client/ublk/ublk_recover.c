@@ -11,21 +11,21 @@
  * Nothing is touched before everything was compared: a device whose size or abilities differ from
  * what the server now offers stays as it is, held, and the person decides.
  *
- * Control thread, at start; waits up to UBLK_RECOVER_US_MAX.
+ * Control thread. Taking over waits for nothing: ublk_make_poll() goes on when the kernel answered.
+ * A look at a device, and the end of one, wait for each answer, at most UBLK_CTL_US_MAX.
  */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 #include "config/monotonic.h"
 #include "nbd_client/ublk/ublk_priv.h"
 
-static int recover_check(struct ublk *u, const struct ublk_params *want, struct error *err)
+/* Is it the device that was left? 0, or -errno with @err. */
+static int info_check(const struct ublk *u, int rc, struct error *err)
 {
 	const struct ublksrv_ctrl_dev_info *info = &u->info;
-	int id = u->cfg.dev_id, rc;
+	int id = u->cfg.dev_id;
 
-	rc = ublk_dev_call(u, UBLK_CMD_GET_DEV_INFO, &u->info, sizeof(u->info), 0);
 	if (rc == -ENODEV)
 		return error_set(err, rc, "/dev/ublkb%d is gone: nothing to take over", id);
 	if (rc < 0)
@@ -45,13 +45,91 @@ static int recover_check(struct ublk *u, const struct ublk_params *want, struct 
 	if (!!(info->flags & UBLK_F_USER_COPY) != u->cfg.user_copy)
 		return error_set(
 			err, -EINVAL, "/dev/ublkb%d was made with the other copy mode", id);
-	u->params.len = sizeof(u->params);
-	rc = ublk_dev_call(u, UBLK_CMD_GET_PARAMS, &u->params, sizeof(u->params), 0);
-	if (rc < 0)
-		return error_set(
-			err, rc, "asking for the limits of ublk device %d: %s", id, strerror(-rc));
-	return ublk_params_match(&u->params, want, err);
+	return 0;
 }
+
+/* ---- taking over ---- */
+
+static int submit(struct ublk *u, enum ublk_making next, uint8_t nr, void *buf, size_t len)
+{
+	int rc = ublk_dev_send(u, nr, buf, len);
+
+	u->making = next;
+	return rc < 0 ? rc : -EAGAIN;
+}
+
+static int begin(struct ublk *u)
+{
+	return submit(u, UBLK_MAKE_BEGIN, UBLK_CMD_START_USER_RECOVERY, NULL, 0);
+}
+
+/*
+ * EBUSY: the kernel has not yet taken back what the dead daemon held. Nothing tells when it has (no
+ * uevent, no poll), so it is asked again, at a bounded rate, up to the deadline. A daemon that
+ * lives keeps it busy for ever: it is told apart.
+ */
+static int begun(struct ublk *u, int rc, struct error *err)
+{
+	int pid = u->info.ublksrv_pid, id = u->cfg.dev_id;
+
+	if (rc == -EBUSY && monotonic_us() < u->recover_us) {
+		u->again_us = monotonic_us() + UBLK_RECOVER_US_STEP;
+		u->making = UBLK_MAKE_PAUSE;
+		return -EAGAIN;
+	}
+	if (rc == -EBUSY && pid > 0 && kill(pid, 0) == 0)
+		return error_set(
+			err, rc, "/dev/ublkb%d is served by process %d: stop it first", id, pid);
+	if (rc == -EBUSY)
+		return error_set(err, rc,
+			"the kernel has not released /dev/ublkb%d from the dead daemon after %u s",
+			id, UBLK_RECOVER_US_MAX / 1000000);
+	/*
+	 * EINVAL on a quiesced device: an earlier recovery began and its daemon died before it
+	 * fetched. The queue is as START_USER_RECOVERY leaves it, so go on from there.
+	 */
+	if (rc < 0 && !(rc == -EINVAL && u->info.state == UBLK_S_DEV_QUIESCED))
+		return error_set(err, rc, "taking /dev/ublkb%d over (START_USER_RECOVERY): %s", id,
+			strerror(-rc));
+	rc = ublk_dev_queues(u, err);
+	u->is_in_kernel = rc == 0;
+	return rc;
+}
+
+static int compared(struct ublk *u, int rc, struct error *err)
+{
+	if (rc < 0)
+		return error_set(err, rc, "asking for the limits of ublk device %d: %s",
+			u->cfg.dev_id, strerror(-rc));
+	rc = ublk_params_match(&u->params, &u->params_wanted, err);
+	if (rc < 0)
+		return rc;
+	u->recover_us = monotonic_us() + UBLK_RECOVER_US_MAX;
+	return begin(u);
+}
+
+int ublk_recover_again(struct ublk *u)
+{
+	return monotonic_us() < u->again_us ? -EAGAIN : begin(u);
+}
+
+int ublk_recover_step(struct ublk *u, int answer, struct error *err)
+{
+	int rc;
+
+	if (u->making == UBLK_MAKE_BEGIN)
+		return begun(u, answer, err);
+	if (u->making == UBLK_MAKE_COMPARE)
+		return compared(u, answer, err);
+	assert(u->making == UBLK_MAKE_INFO);
+	rc = info_check(u, answer, err);
+	if (rc < 0)
+		return rc;
+	u->params.len = sizeof(u->params);
+	return submit(u, UBLK_MAKE_COMPARE, UBLK_CMD_GET_PARAMS, &u->params, sizeof(u->params));
+}
+
+/* ---- devices that nobody of ours serves ---- */
 
 /* Opens the way to a device that is there, whoever made
  * it. Out: 0 and @out, to be closed; -errno. */
@@ -112,68 +190,4 @@ int ublk_delete(int dev_id, struct error *err)
 	ublk_dev_close(u);
 	return rc < 0 ? error_set(err, rc, "deleting ublk device %d: %s", dev_id, strerror(-rc))
 		      : 0;
-}
-
-/*
- * EBUSY: the kernel has not yet taken back what the dead daemon held. Nothing tells when it has (no
- * uevent, no poll), so it is asked again, at a bounded rate, up to the deadline. A daemon that
- * lives keeps it busy for ever: it is told apart first.
- */
-static int recovery_begin(struct ublk *u, struct error *err)
-{
-	const struct timespec step = {.tv_nsec = UBLK_RECOVER_US_STEP * 1000L};
-	uint64_t deadline = monotonic_us() + UBLK_RECOVER_US_MAX;
-	int pid = u->info.ublksrv_pid, id = u->cfg.dev_id, rc;
-
-	do {
-		rc = ublk_dev_call(u, UBLK_CMD_START_USER_RECOVERY, NULL, 0, 0);
-		if (rc != -EBUSY)
-			break;
-		nanosleep(&step, NULL);
-	} while (monotonic_us() < deadline);
-	if (rc == -EBUSY && pid > 0 && kill(pid, 0) == 0)
-		return error_set(
-			err, rc, "/dev/ublkb%d is served by process %d: stop it first", id, pid);
-	if (rc == -EBUSY)
-		return error_set(err, rc,
-			"the kernel has not released /dev/ublkb%d from the dead daemon after %u s",
-			id, UBLK_RECOVER_US_MAX / 1000000);
-	/*
-	 * EINVAL on a quiesced device: an earlier recovery began and its daemon died before it
-	 * fetched. The queue is as START_USER_RECOVERY leaves it, so go on from there.
-	 */
-	if (rc == -EINVAL && u->info.state == UBLK_S_DEV_QUIESCED)
-		return 0;
-	if (rc < 0)
-		return error_set(err, rc, "taking /dev/ublkb%d over (START_USER_RECOVERY): %s", id,
-			strerror(-rc));
-	return 0;
-}
-
-struct ublk *ublk_recover(const struct ublk_config *cfg, struct error *err)
-{
-	struct ublk_features features;
-	struct ublk_params want;
-	struct ublk *u;
-	int rc;
-
-	assert(cfg->dev_id >= 0);
-	if (ublk_params_fill(cfg, &want, err) < 0)
-		return NULL;
-	u = ublk_dev_open(cfg, &features, err);
-	if (!u)
-		return NULL;
-	u->info.dev_id = (uint32_t)cfg->dev_id;
-	u->is_recovery = true;
-	rc = recover_check(u, &want, err);
-	if (rc == 0)
-		rc = recovery_begin(u, err);
-	if (rc == 0)
-		rc = ublk_dev_queues(u, err);
-	if (rc < 0) {
-		ublk_dev_close(u);
-		return NULL;
-	}
-	u->is_in_kernel = true;
-	return u;
 }

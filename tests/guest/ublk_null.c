@@ -410,16 +410,6 @@ static int memory_make(struct null *n, struct stream_buf *buf, struct error *err
 	return 0;
 }
 
-static int device_open(struct null *n, struct error *err)
-{
-	struct options *o = &n->opt;
-
-	n->dev = o->is_recover ? ublk_recover(&o->ublk, err) : ublk_create(&o->ublk, err);
-	if (!n->dev)
-		return -1;
-	return o->state_dir && !o->is_recover ? state_save(n, err) : 0;
-}
-
 typedef int poll_fn(struct ublk *u, struct error *err);
 
 /* The ring of control commands has no descriptor to wait
@@ -431,6 +421,16 @@ static int poll_until(struct ublk *u, poll_fn *step, struct error *err)
 	while ((rc = step(u, err)) == -EAGAIN)
 		poll(NULL, 0, POLL_MS);
 	return rc;
+}
+
+static int device_open(struct null *n, struct error *err)
+{
+	struct options *o = &n->opt;
+
+	n->dev = o->is_recover ? ublk_recover(&o->ublk, err) : ublk_create(&o->ublk, err);
+	if (!n->dev || poll_until(n->dev, ublk_make_poll, err) < 0)
+		return -1;
+	return o->state_dir && !o->is_recover ? state_save(n, err) : 0;
 }
 
 static int device_start(struct null *n, struct error *err)
@@ -465,7 +465,7 @@ static int device_stop(struct null *n, struct error *err)
 		n->ops[BLOCK_WRITE_ZEROES], n->fua, n->swap, n->no_hole, n->errors, info.requests,
 		info.enters, info.sleeps, info.rejected, info.command_errors, info.enter_errors,
 		info.is_defer_taskrun);
-	if (ublk_destroy(n->dev, err) < 0)
+	if (ublk_destroy(n->dev, err) < 0 || poll_until(n->dev, ublk_destroy_poll, err) < 0)
 		return -1;
 	return n->opt.state_dir ? ublk_state_remove(n->opt.state_dir, id) : 0;
 }
@@ -483,7 +483,7 @@ static unsigned fd_count(void)
 static int cycle(struct null *n, struct error *err)
 {
 	n->dev = ublk_create(&n->opt.ublk, err);
-	if (!n->dev || device_start(n, err) < 0)
+	if (!n->dev || poll_until(n->dev, ublk_make_poll, err) < 0 || device_start(n, err) < 0)
 		return -1;
 	return device_stop(n, err);
 }

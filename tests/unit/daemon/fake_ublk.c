@@ -18,7 +18,7 @@
 
 #define HELD_MAX 16u
 
-enum fake_ublk_state { ADDED, STARTING, LIVE, TRYING, STOPPING, STOPPED };
+enum fake_ublk_state { MAKING, ADDED, STARTING, LIVE, TRYING, STOPPING, STOPPED };
 
 struct fake_queue {
 	struct block_front front; /* first: the queue is found by it */
@@ -32,6 +32,7 @@ struct ublk {
 	int dev_id;
 	enum fake_ublk_state state;
 	bool is_recovery;
+	uint64_t make_us, destroy_us; /* submitted then; 0: not */
 	uint64_t stop_us, stop_turns[UBLK_QUEUE_MAX];
 	struct fake_queue queues[UBLK_QUEUE_MAX];
 	char scheduler[32];
@@ -39,8 +40,8 @@ struct ublk {
 
 struct fake_kernel fake_kernel;
 unsigned fake_asks_alive;
-unsigned fake_ublks_alive, fake_ublks_left, fake_ublks_stuck, fake_ublks_stops, fake_dma_alive,
-	fake_dma_room;
+unsigned fake_ublks_alive, fake_ublks_added, fake_ublks_deleted, fake_ublks_left, fake_ublks_stuck,
+	fake_ublks_stops, fake_dma_alive, fake_dma_room;
 struct ublk *fake_ublk_last;
 static struct ublk *held[HELD_MAX]; /* whose buffers the kernel may write to */
 static int next_id;
@@ -49,6 +50,7 @@ void fake_ublk_reset(void)
 {
 	assert(fake_ublks_alive == 0);
 	fake_kernel = (struct fake_kernel){.scheduler = "none"};
+	fake_ublks_added = fake_ublks_deleted = 0;
 	fake_ublks_left = fake_ublks_stuck = fake_ublks_stops = 0;
 	fake_ublk_last = NULL;
 	fake_dma_room = UINT32_MAX;
@@ -151,6 +153,7 @@ static struct ublk *ublk_new(const struct ublk_config *cfg, int dev_id, int rc, 
 	u = calloc(1, sizeof(*u));
 	u->cfg = *cfg;
 	u->dev_id = dev_id;
+	u->make_us = virtual_us;
 	for (unsigned q = 0; q < cfg->queues; q++)
 		u->queues[q].front = (struct block_front){
 			.ops = &front_ops, .depth = cfg->queue_depth, .event_fd = -1};
@@ -162,21 +165,55 @@ static struct ublk *ublk_new(const struct ublk_config *cfg, int dev_id, int rc, 
 struct ublk *ublk_create(const struct ublk_config *cfg, struct error *err)
 {
 	return ublk_new(
-		cfg, cfg->dev_id >= 0 ? cfg->dev_id : next_id++, fake_kernel.create_rc, err);
+		cfg, cfg->dev_id >= 0 ? cfg->dev_id : next_id++, fake_kernel.submit_rc, err);
 }
 
 struct ublk *ublk_recover(const struct ublk_config *cfg, struct error *err)
 {
-	struct ublk *u = ublk_new(cfg, cfg->dev_id, fake_kernel.recover_rc, err);
+	struct ublk *u = ublk_new(cfg, cfg->dev_id, fake_kernel.submit_rc, err);
 
 	if (u)
 		u->is_recovery = true;
 	return u;
 }
 
+/* The answer to a command submitted at @since_us: after @us, and never if that is NEVER. */
+static int command_poll(uint64_t since_us, uint64_t us, int answer)
+{
+	uint64_t passed_us = virtual_us - since_us;
+
+	if (passed_us >= us)
+		return answer;
+	return passed_us < UBLK_CTL_US_MAX ? -EAGAIN : -ETIMEDOUT;
+}
+
+int ublk_make_poll(struct ublk *u, struct error *err)
+{
+	int rc = command_poll(u->make_us, fake_kernel.make_us,
+		u->is_recovery ? fake_kernel.recover_rc : fake_kernel.create_rc);
+
+	if (u->state != MAKING || rc == -EAGAIN)
+		return u->state == MAKING ? rc : 0;
+	if (rc)
+		return error_set(err, rc, "the ublk driver refused the device");
+	u->state = ADDED;
+	fake_ublks_added++;
+	return 0;
+}
+
 const struct ublk_config *fake_ublk_config(const struct ublk *u)
 {
 	return &u->cfg;
+}
+
+bool fake_ublk_is_added(const struct ublk *u)
+{
+	return u->state != MAKING;
+}
+
+bool fake_ublk_is_going(const struct ublk *u)
+{
+	return u->destroy_us != 0;
 }
 
 bool fake_ublk_is_starting(const struct ublk *u)
@@ -274,27 +311,48 @@ int ublk_stop_poll(struct ublk *u, struct error *err)
 	return 0;
 }
 
+static void gone(struct ublk *u)
+{
+	fake_ublks_alive--;
+	if (fake_ublk_last == u)
+		fake_ublk_last = NULL;
+}
+
 int ublk_destroy(struct ublk *u, struct error *err)
 {
-	int id = u->dev_id;
-
-	fake_ublks_alive--;
-	fake_ublk_last = NULL;
+	assert(u->destroy_us == 0);
 	if (!ublk_queue_stopped(u)) {
 		hold(u);
+		gone(u);
 		fake_ublks_stuck++;
-		return error_set(err, -EBUSY, "/dev/ublkb%d is left behind", id);
+		return error_set(err, -EBUSY, "/dev/ublkb%d is left behind", u->dev_id);
 	}
+	u->destroy_us = virtual_us;
+	return 0;
+}
+
+int ublk_destroy_poll(struct ublk *u, struct error *err)
+{
+	int id = u->dev_id, rc = 0;
+
+	assert(u->destroy_us != 0);
+	if (u->state != MAKING)
+		rc = command_poll(u->destroy_us, fake_kernel.destroy_us, fake_kernel.destroy_rc);
+	if (rc == -EAGAIN)
+		return rc;
+	fake_ublks_deleted += u->state != MAKING && rc == 0;
+	gone(u);
 	free(u);
-	return fake_kernel.destroy_rc
-		       ? error_set(err, fake_kernel.destroy_rc, "deleting /dev/ublkb%d", id)
-		       : 0;
+	return rc ? error_set(err, rc, "deleting /dev/ublkb%d", id) : 0;
+}
+
+void ublk_late_poll(void)
+{
 }
 
 void ublk_leave(struct ublk *u)
 {
-	fake_ublks_alive--;
-	fake_ublk_last = NULL;
+	gone(u);
 	fake_ublks_left++;
 	hold(u);
 }

@@ -14,14 +14,17 @@
 
 /* How the kernel answers; all zero: as asked. */
 struct fake_kernel {
-	int features_rc, create_rc, recover_rc;
+	int features_rc;
+	int submit_rc;		       /* of creating or taking over: refused at once */
+	int create_rc, recover_rc;     /* answered so */
+	uint64_t make_us, destroy_us;  /* after so long; past UBLK_CTL_US_MAX it is too late */
 	int start_submit_rc, start_rc; /* refused at once; answered so */
 	int stop_submit_rc, stop_rc;
 	int destroy_rc;
 	bool is_start_silent, is_stop_silent; /* no answer ever */
 	bool is_not_recoverable;
-	int node_rc;  /* what lies at the device's path */
-	bool is_open; /* somebody uses the device */
+	int node_rc;	 /* what lies at the device's path */
+	bool is_open;	 /* somebody uses the device */
 	bool is_swap;	 /* active, besides */
 	bool is_claimed; /* the kernel does, which no table shows */
 	bool is_ask_silent, has_try_stop, is_try_silent;
@@ -30,8 +33,9 @@ struct fake_kernel {
 	int scheduler_rc; /* of setting it to none */
 };
 extern struct fake_kernel fake_kernel;
-extern unsigned fake_ublks_alive; /* made, and neither destroyed nor left */
-extern unsigned fake_asks_alive; /* questions not ended, claims with them */
+extern unsigned fake_ublks_alive;		      /* made, and neither destroyed nor left */
+extern unsigned fake_asks_alive;		      /* questions not ended, claims with them */
+extern unsigned fake_ublks_added, fake_ublks_deleted; /* by the kernel */
 extern unsigned fake_ublks_left, fake_ublks_stuck, fake_ublks_stops;
 extern struct ublk *fake_ublk_last; /* the one made last; NULL once one is gone */
 extern unsigned fake_dma_alive;	    /* buffers of dma_buf_create() */
@@ -40,7 +44,9 @@ extern unsigned fake_dma_room;	    /* so many more can be made */
 void fake_ublk_reset(void);
 /* A device that an earlier test left in the kernel is forgotten, its buffers with it. */
 void fake_ublk_kernel_ends(void);
+bool fake_ublk_is_added(const struct ublk *u);
 bool fake_ublk_is_starting(const struct ublk *u);
+bool fake_ublk_is_going(const struct ublk *u); /* DEL_DEV is under way */
 const struct ublk_config *fake_ublk_config(const struct ublk *u);
 
 #endif

@@ -8,24 +8,46 @@
  */
 #include "tests/unit/daemon/engine_world.h"
 
-/* Of all steps together: connecting, spreading, two of starting, stopping, draining. */
-#define ANSWER_US (95 * SECOND_US)
+/* Of all steps together: connecting, spreading, adding, two of starting, stopping, draining,
+ * deleting. */
+#define ANSWER_US (115 * SECOND_US)
 #define MENDED_US (60 * SECOND_US)
 
-enum step { AT_CONNECT, AT_SPREAD, AT_FRONT, AT_START, AT_SERVE, AT_STOP, AT_DRAIN, STEP_COUNT };
+enum step {
+	AT_CONNECT,
+	AT_SPREAD,
+	AT_ADD,
+	AT_FRONT,
+	AT_START,
+	AT_SERVE,
+	AT_STOP,
+	AT_DRAIN,
+	AT_DELETE,
+	STEP_COUNT
+};
 enum fault { RING_FULL, WORKER_MUTE, EVENTS_LOST, KERNEL_REFUSES, KERNEL_SILENT, FAULT_COUNT };
 
 static const char *const step_names[] = {
-	"connect", "spread", "front", "start", "serve", "stop", "drain"};
+	"connect", "spread", "add", "front", "start", "serve", "stop", "drain", "delete"};
 static const char *const fault_names[] = {"a full command ring", "a worker that never answers",
 	"lost events", "a kernel that refuses", "a kernel that is silent"};
 
 /* ---- the rows ---- */
 
+static void is_add(bool *out)
+{
+	*out = fake_ublk_last && !fake_ublk_is_added(fake_ublk_last);
+}
+
 static void is_front(bool *out)
 {
-	*out = strcmp(world_step(), "starting") == 0 && fake_ublk_last &&
+	*out = fake_ublk_last && fake_ublk_is_added(fake_ublk_last) &&
 	       !fake_ublk_is_starting(fake_ublk_last);
+}
+
+static void is_delete(bool *out)
+{
+	*out = fake_ublk_last && fake_ublk_is_going(fake_ublk_last);
 }
 
 static void is_start(bool *out)
@@ -51,14 +73,20 @@ static void step_reach(enum step step, const struct config_volume *v, struct ans
 		world_serve(v, FRONT_UBLK);
 		if (step == AT_SERVE)
 			return; /* the detach comes after the fault */
+		fake_kernel.destroy_us = step == AT_DELETE ? SECOND_US : 0;
 		assert_int_equal(world_detach(VOLUME, false, a), 0);
 		if (step == AT_DRAIN)
 			assert_true(world_until("draining", SECOND_US));
+		if (step == AT_DELETE)
+			run_until(is_delete);
 		return;
 	}
+	fake_kernel.make_us = step == AT_ADD ? SECOND_US : 0;
 	assert_int_equal(world_attach(v, FRONT_UBLK, a), 0);
 	if (step == AT_SPREAD)
 		assert_true(world_until("spreading", SECOND_US));
+	else if (step == AT_ADD)
+		run_until(is_add);
 	else if (step == AT_FRONT)
 		run_until(is_front);
 	else if (step == AT_START)
@@ -82,7 +110,10 @@ static void fault_set(enum fault fault, bool is_on)
 		fake_kernel.stop_rc = -EIO;
 		fake_kernel.destroy_rc = -EBUSY;
 	}
-	fake_kernel.is_start_silent = fake_kernel.is_stop_silent = fault == KERNEL_SILENT;
+	if (fault == KERNEL_SILENT) {
+		fake_kernel.is_start_silent = fake_kernel.is_stop_silent = true;
+		fake_kernel.make_us = fake_kernel.destroy_us = UINT64_MAX;
+	}
 }
 
 static void row(enum step step, enum fault fault)

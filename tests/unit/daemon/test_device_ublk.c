@@ -226,6 +226,95 @@ static void failed_take_over_leaves_the_device_as_it_was(void **state)
 	assert_int_equal(fake_ublks_left, 1);
 }
 
+/* Its requests are still held: the next daemon, or the next try, needs the file. */
+static void take_over_that_never_began_keeps_the_file(void **state)
+{
+	struct error err = {""};
+	struct ublk_state left, s;
+	struct answer a;
+
+	world_make(1);
+	left = left_behind(1);
+	assert_int_equal(ublk_state_write(world_cfg.run_dir, &left, &err), 0);
+	fake_kernel.recover_rc = -EBUSY;
+	assert_int_equal(take_over(&left, &a), 0);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, -EBUSY);
+	assert_true(world_until("", SECOND_US));
+	assert_true(has_state_file(5, &s));
+	assert_int_equal(fake_ublks_stops + fake_ublks_deleted, 0);
+}
+
+/* ---- commands that the kernel does not answer ---- */
+
+static void others_go_on_while_the_kernel_does_not_add_a_device(void **state)
+{
+	const struct config_volume served = world_volume("served", 1), v = world_volume(VOLUME, 1);
+	struct device_info list[2];
+	struct answer a, other;
+	uint64_t begin_us;
+
+	world_make(1);
+	world_serve(&served, FRONT_UBLK);
+	fake_kernel.make_us = UINT64_MAX;
+	begin_us = virtual_us;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	world_run(SECOND_US);
+	assert_int_equal(engine_device_list(world, list, 2), 2);
+	assert_string_equal(list[0].step, "serving");
+	assert_string_equal(list[1].step, "starting");
+	assert_int_equal(world_detach("served", false, &other), 0);
+	assert_true(world_answers(&other, SECOND_US));
+	assert_int_equal(other.rc, 0);
+	assert_int_equal(a.calls, 0);
+	assert_true(world_answers(&a, UBLK_CTL_US_MAX));
+	assert_int_equal(a.rc, -ETIMEDOUT);
+	assert_true(virtual_us - begin_us >= UBLK_CTL_US_MAX);
+	assert_true(world_until("", SECOND_US));
+}
+
+static void attach_that_is_given_up_while_it_is_added_leaves_nothing(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct takings before;
+	struct ublk_state s;
+	struct answer a;
+
+	world_make(1);
+	world_takings(&before);
+	fake_kernel.make_us = UINT64_MAX;
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	world_run(SECOND_US);
+	engine_detach_all(world, false);
+	assert_true(world_answers(&a, SECOND_US));
+	assert_int_equal(a.rc, -ECANCELED);
+	assert_true(world_until("", SECOND_US));
+	assert_int_equal(fake_ublks_alive + fake_ublks_stops, 0);
+	assert_false(has_state_file(0, &s));
+	world_assert_same(&before);
+}
+
+static void detach_is_answered_when_the_device_is_deleted(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 1);
+	struct ublk_state s;
+	struct answer a;
+
+	world_make(1);
+	world_serve(&v, FRONT_UBLK);
+	fake_kernel.destroy_us = 5 * SECOND_US;
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	world_run(4 * SECOND_US);
+	assert_int_equal(a.calls, 0);
+	assert_true(has_state_file(0, &s));
+	assert_int_equal(world_detach(VOLUME, true, &a), -EALREADY);
+	engine_detach_all(world, true); /* there is nothing left to force */
+	assert_true(world_answers(&a, 2 * SECOND_US));
+	assert_int_equal(a.rc, 0);
+	assert_int_equal(fake_ublks_deleted, 1);
+	assert_false(has_state_file(0, &s));
+}
+
 static void device_that_cannot_outlive_us_is_stopped_at_the_end(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 1);
@@ -270,6 +359,10 @@ int main(void)
 		world_test(device_taken_over_keeps_its_number_depth_and_size),
 		world_test(device_whose_queues_cannot_all_be_served_is_tried_again_later),
 		world_test(failed_take_over_leaves_the_device_as_it_was),
+		world_test(take_over_that_never_began_keeps_the_file),
+		world_test(others_go_on_while_the_kernel_does_not_add_a_device),
+		world_test(attach_that_is_given_up_while_it_is_added_leaves_nothing),
+		world_test(detach_is_answered_when_the_device_is_deleted),
 		world_test(device_that_cannot_outlive_us_is_stopped_at_the_end),
 		world_test(scheduler_that_is_not_none_is_shown_as_degraded),
 	};

@@ -1,142 +1,35 @@
 /*
  * test_ublk_recover.c - which devices are taken over, which are left alone, and in what order the
  * kernel is asked
- *
- * The kernel is a struct here that answers control commands and counts them; time passes when
- * somebody sleeps.
  */
 #include "tests/unit/nbd_client/check.h"
 #include <errno.h>
-#include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
-#include "nbd_client/ublk/ublk_priv.h"
 #include "tests/unit/between.h"
+#include "tests/unit/nbd_client/fake_ublk_kernel.h"
 
-#define DEV_ID	 3
 #define PID_DEAD 0x3fffffff /* above any pid_max */
-
-static struct {
-	struct ublksrv_ctrl_dev_info info;
-	struct ublk_params params;
-	int info_rc, begin_rc, stop_rc;
-	unsigned busy; /* so often START_USER_RECOVERY answers EBUSY */
-	unsigned calls[256], opened, closed;
-	uint8_t last;
-} kernel;
-
-static uint64_t now_us;
-
-int __wrap_nanosleep(const struct timespec *wanted, struct timespec *left);
-int __wrap_clock_gettime(clockid_t id, struct timespec *out);
-
-int __wrap_nanosleep(const struct timespec *wanted, struct timespec *left)
-{
-	now_us += (uint64_t)wanted->tv_sec * 1000000 + (uint64_t)wanted->tv_nsec / 1000;
-	return 0;
-}
-
-int __wrap_clock_gettime(clockid_t id, struct timespec *out)
-{
-	*out = (struct timespec){
-		.tv_sec = (time_t)(now_us / 1000000), .tv_nsec = (long)(now_us % 1000000) * 1000};
-	return 0;
-}
-
-struct ublk *ublk_dev_open(
-	const struct ublk_config *cfg, struct ublk_features *features, struct error *err)
-{
-	struct ublk *u = calloc(1, sizeof(*u));
-
-	u->cfg = *cfg;
-	kernel.opened++;
-	return u;
-}
-
-void ublk_dev_close(struct ublk *u)
-{
-	kernel.closed++;
-	free(u);
-}
-
-int ublk_dev_queues(struct ublk *u, struct error *err)
-{
-	return 0;
-}
-
-static int recovery_start(void)
-{
-	if (kernel.busy == 0)
-		return kernel.begin_rc;
-	kernel.busy--;
-	return -EBUSY;
-}
-
-int ublk_dev_call(struct ublk *u, uint8_t nr, void *buf, size_t len, uint64_t data)
-{
-	kernel.calls[nr]++;
-	kernel.last = nr;
-	switch (nr) {
-	case UBLK_CMD_GET_DEV_INFO:
-		if (kernel.info_rc == 0)
-			memcpy(buf, &kernel.info, len);
-		return kernel.info_rc;
-	case UBLK_CMD_GET_PARAMS:
-		memcpy(buf, &kernel.params, len);
-		return 0;
-	case UBLK_CMD_START_USER_RECOVERY:
-		return recovery_start();
-	case UBLK_CMD_STOP_DEV:
-		return kernel.stop_rc;
-	case UBLK_CMD_DEL_DEV:
-		return 0;
-	}
-	fail_msg("command %u is not expected", nr);
-	return -EINVAL;
-}
-
-/* What the state file remembers, and a device that is just that, its daemon dead. */
-static struct ublk_config device_new(void)
-{
-	struct ublk_config cfg = {.dev_id = DEV_ID,
-		.queues = 2,
-		.queue_depth = 16,
-		.io_bytes_max = 128 << 10,
-		.is_recoverable = true,
-		.limits = {.size_bytes = 1 << 20,
-			.block_min = 512,
-			.io_bytes_max = 128 << 10,
-			.can_flush = true}};
-	struct error err;
-
-	memset(&kernel, 0, sizeof(kernel));
-	kernel.info = (struct ublksrv_ctrl_dev_info){.nr_hw_queues = 2,
-		.queue_depth = 16,
-		.max_io_buf_bytes = 128 << 10,
-		.state = UBLK_S_DEV_QUIESCED,
-		.flags = UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE,
-		.ublksrv_pid = PID_DEAD};
-	assert_int_equal(ublk_params_fill(&cfg, &kernel.params, &err), 0);
-	now_us = 1000000;
-	return cfg;
-}
+#define ALL_US	 (2ull * UBLK_RECOVER_US_MAX)
 
 /* Tries, and expects to be told @text; "": it works. */
 static void recovers(const struct ublk_config *cfg, const char *text)
 {
 	struct error err = {""};
 	struct ublk *u = ublk_recover(cfg, &err);
+	int rc;
 
-	if (*text) {
-		assert_null(u);
-		assert_has(err.text, text);
-		assert_int_equal(kernel.closed, kernel.opened);
-		return;
-	}
 	assert_non_null(u);
+	rc = fake_ublk_until(u, ublk_make_poll, ALL_US, &err);
+	assert_int_equal(u->is_in_kernel, rc == 0);
+	if (*text)
+		assert_has(err.text, text);
+	else
+		assert_int_equal(rc, 0);
 	assert_true(u->is_recovery);
-	assert_true(u->is_in_kernel);
-	ublk_dev_close(u);
+	u->is_in_kernel = false; /* the device is for the next case */
+	assert_int_equal(ublk_destroy(u, &err), 0);
+	assert_int_equal(fake_ublk_until(u, ublk_destroy_poll, ALL_US, &err), 0);
+	assert_int_equal(kernel.closed, kernel.opened);
 }
 
 static unsigned begun(void)
@@ -146,7 +39,7 @@ static unsigned begun(void)
 
 static void device_that_is_what_it_was_is_taken_over(void **state)
 {
-	struct ublk_config cfg = device_new();
+	struct ublk_config cfg = fake_ublk_kernel_reset();
 
 	recovers(&cfg, "");
 	assert_int_equal(begun(), 1);
@@ -158,13 +51,13 @@ static void device_that_differs_is_left_untouched(void **state)
 
 #define DIFFERS(change, text)                                                                      \
 	do {                                                                                       \
-		cfg = device_new();                                                                \
+		cfg = fake_ublk_kernel_reset();                                                    \
 		change;                                                                            \
 		recovers(&cfg, text);                                                              \
 		assert_int_equal(begun(), 0);                                                      \
 	} while (0)
-	DIFFERS(kernel.info_rc = -ENODEV, "is gone");
-	DIFFERS(kernel.info_rc = -EPERM, "asking for ublk device 3");
+	DIFFERS(kernel.rc[UBLK_CMD_GET_DEV_INFO] = -ENODEV, "is gone");
+	DIFFERS(kernel.rc[UBLK_CMD_GET_DEV_INFO] = -EPERM, "asking for ublk device 3");
 	DIFFERS(kernel.info.flags = 0, "not made recoverable");
 	DIFFERS(kernel.info.state = UBLK_S_DEV_DEAD, "delete it");
 	DIFFERS(kernel.info.nr_hw_queues = 1, "1 queues of depth 16");
@@ -181,27 +74,28 @@ static void device_that_differs_is_left_untouched(void **state)
 /* The kernel takes back what the dead daemon held, in its own time, and tells nobody when. */
 static void kernel_that_is_not_ready_is_asked_again(void **state)
 {
-	struct ublk_config cfg = device_new();
+	struct ublk_config cfg = fake_ublk_kernel_reset();
 
 	kernel.busy = 5;
 	recovers(&cfg, "");
 	assert_int_equal(begun(), 6);
-	assert_int_equal(now_us, 1000000 + 5 * UBLK_RECOVER_US_STEP);
+	assert_between(fake_now_us, 1000000 + 5 * UBLK_RECOVER_US_STEP,
+		1000000 + 7 * UBLK_RECOVER_US_STEP);
 }
 
 static void kernel_that_is_never_ready_is_not_waited_for_for_ever(void **state)
 {
-	struct ublk_config cfg = device_new();
+	struct ublk_config cfg = fake_ublk_kernel_reset();
 
 	kernel.busy = UINT32_MAX;
 	recovers(&cfg, "the kernel has not released");
-	assert_between(now_us, 1000000 + UBLK_RECOVER_US_MAX,
-		1000000 + UBLK_RECOVER_US_MAX + UBLK_RECOVER_US_STEP);
+	assert_between(fake_now_us, 1000000 + UBLK_RECOVER_US_MAX,
+		1000000 + UBLK_RECOVER_US_MAX + 2 * UBLK_RECOVER_US_STEP);
 }
 
 static void process_that_lives_is_named(void **state)
 {
-	struct ublk_config cfg = device_new();
+	struct ublk_config cfg = fake_ublk_kernel_reset();
 	char text[64];
 
 	kernel.busy = UINT32_MAX;
@@ -212,9 +106,9 @@ static void process_that_lives_is_named(void **state)
 
 static void recovery_another_daemon_began_goes_on(void **state)
 {
-	struct ublk_config cfg = device_new();
+	struct ublk_config cfg = fake_ublk_kernel_reset();
 
-	kernel.begin_rc = -EINVAL;
+	kernel.rc[UBLK_CMD_START_USER_RECOVERY] = -EINVAL;
 	recovers(&cfg, "");
 	kernel.info.state = UBLK_S_DEV_LIVE; /* then EINVAL means something else */
 	recovers(&cfg, "START_USER_RECOVERY");
@@ -236,7 +130,7 @@ static void look_tells_who_serves_and_who_only_did(void **state)
 	struct ublk_look look;
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		device_new();
+		fake_ublk_kernel_reset();
 		kernel.info.state = (uint16_t)cases[i].state;
 		kernel.info.ublksrv_pid = cases[i].lives ? getpid() : PID_DEAD;
 		assert_int_equal(ublk_look(DEV_ID, &look, NULL), 0);
@@ -245,7 +139,7 @@ static void look_tells_who_serves_and_who_only_did(void **state)
 		assert_int_equal(look.is_started, cases[i].is_started);
 		assert_int_equal(kernel.closed, 1);
 	}
-	kernel.info_rc = -ENODEV;
+	kernel.rc[UBLK_CMD_GET_DEV_INFO] = -ENODEV;
 	assert_int_equal(ublk_look(DEV_ID, &look, NULL), -ENODEV);
 }
 
@@ -253,13 +147,13 @@ static void device_is_stopped_before_it_is_deleted(void **state)
 {
 	struct error err = {""};
 
-	device_new();
+	fake_ublk_kernel_reset();
 	assert_int_equal(ublk_delete(DEV_ID, &err), 0);
 	assert_int_equal(kernel.calls[UBLK_CMD_STOP_DEV], 1);
 	assert_int_equal(kernel.calls[UBLK_CMD_DEL_DEV], 1);
 	assert_int_equal(kernel.last, UBLK_CMD_DEL_DEV);
-	device_new();
-	kernel.stop_rc = -EIO;
+	fake_ublk_kernel_reset();
+	kernel.rc[UBLK_CMD_STOP_DEV] = -EIO;
 	assert_int_equal(ublk_delete(DEV_ID, &err), -EIO);
 	assert_int_equal(kernel.calls[UBLK_CMD_DEL_DEV], 0);
 	assert_int_equal(kernel.closed, 1);
@@ -269,7 +163,7 @@ static void device_that_is_served_is_not_deleted(void **state)
 {
 	struct error err = {""};
 
-	device_new();
+	fake_ublk_kernel_reset();
 	kernel.info.state = UBLK_S_DEV_LIVE;
 	kernel.info.ublksrv_pid = getpid();
 	assert_int_equal(ublk_delete(DEV_ID, &err), -EBUSY);
