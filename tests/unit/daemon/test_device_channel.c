@@ -101,6 +101,35 @@ static void channel_that_does_not_come_to_serve_is_left_out(void **state)
 	assert_int_equal(fake_ublk_config(fake_ublk_last)->queues, 1);
 }
 
+/* The channels behind one that is left out move up, and their mbufs stay in the sum. */
+static void channel_between_others_is_left_out(void **state)
+{
+	const struct config_volume v = world_volume(VOLUME, 0);
+	struct takings before, with;
+	struct answer a;
+
+	world_make(3);
+	world_takings(&before);
+	assert_int_equal(world_attach(&v, FRONT_UBLK, &a), 0);
+	assert_true(world_until("spreading", SECOND_US));
+	fake_workers[1]->is_mute = true;
+	world_run(6 * SECOND_US);
+	fake_workers[1]->is_mute = false;
+	assert_true(world_answers(&a, 3 * SECOND_US));
+	assert_int_equal(first()->worker_count, 2);
+	assert_non_null(strstr(first()->spread, "worker 1 is left out"));
+	assert_int_equal(fake_ublk_config(fake_ublk_last)->queues, 2);
+	world_takings(&with);
+	assert_true(with.floor[0] > before.floor[0] && with.floor[2] > before.floor[2]);
+	assert_int_equal(with.floor[1], before.floor[1]);
+	ports_floor_update(engine_ports(world), 0, 2, "a look");
+	world_takings(&with);
+	assert_true(with.floor[2] > before.floor[2]);
+	assert_int_equal(world_detach(VOLUME, false, &a), 0);
+	assert_true(world_until("", SECOND_US));
+	world_assert_same(&before);
+}
+
 static void channel_whose_packets_arrive_elsewhere_is_left_out(void **state)
 {
 	const struct config_volume v = world_volume(VOLUME, 0);
@@ -252,6 +281,7 @@ int main(void)
 		world_test(server_without_multi_conn_has_one_channel),
 		world_test(probe_has_one_channel_and_ends_by_itself),
 		world_test(channel_that_does_not_come_to_serve_is_left_out),
+		world_test(channel_between_others_is_left_out),
 		world_test(channel_whose_packets_arrive_elsewhere_is_left_out),
 		world_test(second_device_goes_to_the_worker_with_fewer_channels),
 		world_test(load_is_cut_into_one_bench_a_channel),
