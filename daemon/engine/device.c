@@ -337,7 +337,6 @@ void device_poll(struct devices *ds, struct device *d, uint64_t now_us)
 		break;
 	case STEP_SERVE:
 		device_servers_follow(ds, d, now_us);
-		device_port_watch(ds, d, now_us);
 		device_ublk_watch(d, now_us);
 		break;
 	case STEP_FREE:

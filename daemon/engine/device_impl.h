@@ -88,7 +88,7 @@ struct device {
 	unsigned port;
 	uint32_t ports_tried; /* bits of those without a server that served, while it was attached
 			       */
-	uint64_t port_look_us, port_lost_us; /* device_port.c: the next look; without a connection
+	uint64_t port_look_us, port_lost_us; /* device_move.c: the next look; without a connection
 						since, 0: it has one */
 	bool is_port_told;
 	uint32_t quota, quota_least; /* of each connection: at most, and to begin with */
@@ -103,7 +103,7 @@ struct device {
 	void *arg;
 };
 
-/* The question whether a device's server answers through another port; device_port.c. */
+/* The question whether a device's server answers through another port; device_move.c. */
 struct device_move {
 	char name[NAME_BYTES_MAX]; /* of the device it is asked for */
 	bool is_asking, is_found;

@@ -44,11 +44,9 @@ int device_other_port(
 
 /*
  * device_port.c. Next, while @d is attached and no server came to serve it: d->error says why; or
- * if another port reaches some, logs it, sends the channels away, and answers true. Watch, while
- * it serves: asks its server through another port once its own reaches none.
+ * if another port reaches some, logs it, sends the channels away, and answers true.
  */
 bool device_port_next(struct devices *ds, struct device *d);
-void device_port_watch(struct devices *ds, struct device *d, uint64_t now_us);
 
 /*
  * device_ublk.c. Shape and staging before the volume is made; make once it is READY, which goes on

@@ -57,6 +57,10 @@ void devices_leave_all(struct devices *ds, bool all);
 
 /* Events of the workers, then each device's step. Never blocks long. */
 void devices_poll(struct devices *ds, uint64_t now_us);
+/* device_move.c: asks servers of devices that serve through another port once their own reaches
+ * none.
+ */
+void devices_watch(struct devices *ds, uint64_t now_us);
 bool devices_are_moving(const struct devices *ds); /* something waits for the next poll */
 int devices_fd(const struct devices *ds);	   /* readable: something came, so poll */
 

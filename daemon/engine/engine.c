@@ -66,6 +66,7 @@ void engine_poll(struct engine *e)
 
 	ports_poll(e->ports, now_us);
 	devices_poll(e->devices, now_us);
+	devices_watch(e->devices, now_us);
 }
 
 uint64_t engine_now_us(struct engine *e)

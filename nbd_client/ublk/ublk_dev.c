@@ -2,10 +2,10 @@
  * ublk_dev.c - the life of a ublk device, in the one order that cannot deadlock
  *
  * Coming up: ADD_DEV, SET_PARAMS, open and map (ublk_make.c), and only then, with the worker
- * already fetching, START_DEV. The kernel holds START_DEV back until every tag was fetched, and up to Linux 6.18
- * reads the partition table inside it: I/O that the worker must answer for START_DEV to return. So
- * it is submitted and polled, never waited for. Newer kernels read the table from a work item,
- * after START_DEV returned: a live device promises no partitions.
+ * already fetching, START_DEV. The kernel holds START_DEV back until every tag was fetched, and up
+ * to Linux 6.18 reads the partition table inside it: I/O that the worker must answer for START_DEV
+ * to return. So it is submitted and polled, never waited for. Newer kernels read the table from a
+ * work item, after START_DEV returned: a live device promises no partitions.
  *
  * Going down is the reverse: STOP_DEV while the worker still serves (it waits for what is in
  * flight, then removes the disk, then aborts every fetch), then the worker lets go, then the
