@@ -125,6 +125,9 @@
 #define TLS_SPARE_MAX	    1024u /* records with little data, in a row, that a peer may send */
 #define TLS_SPARE_EARNED    32u	  /* … and by how many an answer raises that again */
 #define TLS_SPARE_TEXT_BYTES 16u  /* a record with so much data, an NBD reply's header, is none */
+#define TLS_TX_BUFS	    8u	  /* of a connection, for the ciphertext of WRITEs … */
+#define TLS_TX_BUF_BYTES    (128u << 10) /* … each so long */
+#define TLS_WRITE_BYTES_MAX (256u << 10) /* of one WRITE: three are in flight at least */
 #define TLS_KEY_RECORDS_MAX (1u << 23) /* sealed, then a KeyUpdate: half of AES-GCM's 2^24 */
 
 /* ---- ublk ---- */
@@ -153,6 +156,9 @@ static_assert(NBD_RANGE_MAX >= NBD_BLOCK_BYTES_MAX / NBD_BLOCK_BYTES_MIN / 2,
 	"one block in sectors, in any order");
 static_assert(VOLUME_SERVER_MAX < 256, "a place in the list of addresses is a byte of a word");
 static_assert(NBD_SLOT_MAX <= 65536, "a slot number has 16 bits of the cookie");
+static_assert(3 * TLS_WRITE_BYTES_MAX < TLS_TX_BUFS * (TLS_TX_BUF_BYTES - (17u << 10)),
+	"a buffer is left when a record does not fit into its rest");
+static_assert(TLS_WRITE_BYTES_MAX >= NBD_BLOCK_BYTES_MAX, "a block is one WRITE");
 static_assert(IO_BYTES_MAX <= NBD_PAYLOAD_BYTES_MAX, "one request must fit one NBD payload");
 static_assert(QUEUE_DEPTH_MAX <= 4096, "ublk's tags");
 static_assert(IO_BYTES_MAX <= (32u << 20), "ublk's request buffer in a file position");

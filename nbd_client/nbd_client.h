@@ -41,6 +41,19 @@ struct volume_servers {
 	struct volume_server list[VOLUME_SERVER_MAX];
 };
 
+struct tls_creds; /* nbd_client/tls/tls_creds.h */
+
+/* TLS for a volume. The caller's, as all it points to, until volume_destroy(). */
+struct volume_tls_config {
+	const struct tls_creds *creds;
+	const char *hostname; /* what certificates must be for; NULL: the URI's host */
+	/*
+	 * TLS_TX_BUFS a connection, of TLS_TX_BUF_BYTES each, DMA-able: ciphertext. Mbufs may refer
+	 * to them after volume_destroy(), as to any stream_buf.
+	 */
+	struct stream_buf *const *bufs;
+};
+
 struct volume_config {
 	char name[NAME_BYTES_MAX];
 	struct nbd_uri uris[VOLUME_URI_MAX];
@@ -70,7 +83,20 @@ struct volume_config {
 	 */
 	struct stream_buf *staging;
 	uint32_t staging_bytes;
+	const struct volume_tls_config *tls; /* NULL: plain connections; else never a plain one */
 };
+
+/*
+ * TLS. Mbufs a connection may hold beyond its quota, because a record is opened when it is whole;
+ * and bytes it takes, buffers excluded.
+ */
+uint32_t volume_tls_rest(uint32_t mbuf_payload_min);
+size_t volume_tls_bytes(void);
+/*
+ * Does the control thread's part of the handshakes under way, from nbd_client_add() on; without
+ * it none succeeds. Never waits. True: there was something to do, and there may soon be more.
+ */
+bool volume_tls_serve(struct volume *v);
 
 /* Allocates the volume, stopped. NULL: no memory, or @err
  * says why the configuration cannot work. */

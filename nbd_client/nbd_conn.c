@@ -104,6 +104,8 @@ void nbd_conn_eof(struct nbd_conn *c)
 			"the server closed the connection when asked for export '%s': "
 			"check the export's name",
 			c->shown_name);
+	else if (c->state == NBD_WAIT_TLS)
+		nbd_conn_die(c, NBD_FAULT_LOST, &ev, "%s", NBD_TLS_ENDED);
 	else if (c->state < NBD_READY)
 		nbd_conn_die(c, NBD_FAULT_LOST, &ev,
 			"the server closed the connection in the handshake");

@@ -7,6 +7,11 @@
 #include <assert.h>
 #include "nbd_client/nbd_conn.h"
 
+/* For a stream that ends while TLS's handshake has it: servers close without an alert. */
+#define NBD_TLS_ENDED                                                                              \
+	"the server ended the TLS handshake: check the key, or the certificates, on both sides, "  \
+	"and the server's log"
+
 /* The only place a state changes; asserts that the arc is legal. */
 void nbd_conn_set_state(struct nbd_conn *c, enum nbd_conn_state state);
 

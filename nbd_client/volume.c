@@ -11,7 +11,7 @@
  * stores whole, a turn old at worst. VOLUME_GONE is stored last; after it the worker never touches
  * the volume again.
  */
-#include "nbd_client/volume_priv.h"
+#include "nbd_client/volume_tls.h"
 #include "nbd_client/nbd_conn_priv.h"
 #include <assert.h>
 #include <errno.h>
@@ -92,6 +92,7 @@ size_t volume_bytes(const struct volume *v)
 	return sizeof(*v) + v->cfg.queue_depth * sizeof(*v->ios) +
 	       KIND_COUNT * v->sub_max * sizeof(*v->subs) + v->cfg.connections * sizeof(*v->conns) +
 	       (v->staging_count + 1) * sizeof(*v->staging_free) +
+	       (v->cfg.tls ? v->cfg.connections * volume_tls_bytes() : 0) +
 	       (v->probe ? sizeof(*v->probe) : 0) + (v->own_sync ? volume_sync_bytes() : 0);
 }
 
@@ -121,6 +122,9 @@ struct volume *volume_create(const struct volume_config *cfg, struct error *err)
 		goto err_parts;
 	volume_init(v);
 	volume_credit_init(v);
+	for (unsigned i = 0; cfg->tls && i < cfg->connections; i++)
+		if (volume_tls_create(&v->conns[i]) < 0)
+			goto err_parts;
 	return v;
 
 err_parts:
@@ -138,6 +142,8 @@ void volume_destroy(struct volume *v)
 	volume_sync_destroy(v->own_sync);
 	free(v->probe);
 	free(v->staging_free);
+	for (unsigned i = 0; v->conns && i < v->cfg.connections; i++)
+		volume_tls_destroy(&v->conns[i]);
 	free(v->conns);
 	free(v->subs);
 	free(v->ios);

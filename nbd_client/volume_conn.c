@@ -14,9 +14,9 @@
  * also while the server is sending: a flood of chunks that ends no request is silence.
  *
  * The bytes between stream and machine pass through conn_read() and volume_conn_flush() for the
- * handshake and through volume_io.c for requests: TLS will stand there.
+ * handshake and through volume_io.c for requests: there volume_tls.c stands between.
  */
-#include "nbd_client/volume_priv.h"
+#include "nbd_client/volume_tls.h"
 #include "nbd_client/nbd_conn_priv.h"
 #include <assert.h>
 #include <errno.h>
@@ -35,6 +35,12 @@ static bool conn_may_open(const struct volume_conn *vc)
 		return (v->has_identity || v->state == VOLUME_CONNECTING) &&
 		       volume_group_may_open(v);
 	return v->has_identity && v->limits.can_multi_conn && v->conn_ready > 0;
+}
+
+/* The pause is over, and the last TLS handshake is. */
+static bool conn_is_rested(const struct volume_conn *vc)
+{
+	return vc->retry_us <= vc->volume->now_us && volume_tls_may_open(vc);
 }
 
 static uint32_t us_clamp(uint64_t us)
@@ -96,6 +102,10 @@ static void conn_open(struct volume_conn *vc)
 	target.send_bytes_max =
 		send_bytes > NBD_SEND_BYTES_MIN ? (uint32_t)send_bytes : NBD_SEND_BYTES_MIN;
 	nbd_conn_init(&vc->nbd, uri->export_name, v->cfg.probe_only);
+	if (vc->tls) {
+		volume_tls_open(vc);
+		target.quota_mbufs += volume_tls_rest(v->cfg.mbuf_payload_min);
+	}
 	stream_open(vc, &target, &err);
 	if (!vc->stream) {
 		volume_conn_lose(vc, err, volume_stream_reason(err));
@@ -162,6 +172,8 @@ static void conn_answer(struct volume_conn *vc, struct volume_sub *sub, int resu
 		return;
 	}
 	vc->attempts = 0;
+	if (vc->tls)
+		tls_records_earn(vc->tls->records);
 	volume_heard(v);
 	if (TAILQ_EMPTY(&vc->in_flight))
 		stream_expect(vc->stream, false);
@@ -204,7 +216,9 @@ static void conn_event(struct volume_conn *vc, struct nbd_event *ev)
 		if (ev->is_done)
 			conn_answer(vc, sub, ev->result);
 		return;
-	case NBD_EVENT_TLS: /* only where nbd_conn_require_tls() was called */
+	case NBD_EVENT_TLS:
+		volume_tls_begin(vc);
+		return;
 	case NBD_EVENT_NONE:
 	case NBD_EVENT_DEAD:
 		return;
@@ -212,38 +226,52 @@ static void conn_event(struct volume_conn *vc, struct nbd_event *ev)
 }
 
 /* Behind its end nothing is read, but what a server says to our good-bye is taken and forgotten. */
-static bool conn_is_heard(const struct volume_conn *vc)
+bool volume_conn_is_heard(const struct volume_conn *vc)
 {
-	return vc->nbd.state != NBD_DEAD || vc->state == CONN_PARTING;
+	return (vc->nbd.state != NBD_DEAD || vc->state == CONN_PARTING) &&
+	       !volume_tls_is_shaking(vc);
+}
+
+size_t volume_conn_feed(struct volume_conn *vc, const uint8_t *bytes, size_t len)
+{
+	struct nbd_event ev;
+	size_t at = 0;
+
+	while (at < len && volume_conn_is_heard(vc)) {
+		at += nbd_conn_feed(&vc->nbd, bytes + at, len - at, &ev);
+		conn_event(vc, &ev);
+	}
+	return at;
 }
 
 /* Parses what arrived where it lies, and gives it back before anything waits. */
-static void conn_read(struct volume_conn *vc)
+static void plain_read(struct volume_conn *vc)
 {
 	struct stream_span spans[NBD_SPAN_MAX];
-	struct nbd_event ev;
 	size_t budget = NBD_TURN_BYTES_MAX;
 
-	while (conn_is_heard(vc) && budget > 0) {
+	while (volume_conn_is_heard(vc) && budget > 0) {
 		unsigned n = stream_peek(vc->stream, spans, NBD_SPAN_MAX);
 		size_t total = 0;
 
 		vc->is_readable = n > 0;
 		if (n == 0)
 			return;
-		for (unsigned i = 0; i < n && total < budget; i++) {
-			size_t at = 0;
-
-			while (at < spans[i].len && conn_is_heard(vc)) {
-				at += nbd_conn_feed(
-					&vc->nbd, spans[i].bytes + at, spans[i].len - at, &ev);
-				conn_event(vc, &ev);
-			}
-			total += at;
-		}
+		for (unsigned i = 0; i < n && total < budget; i++)
+			total += volume_conn_feed(vc, spans[i].bytes, spans[i].len);
 		stream_consume(vc->stream, total);
 		budget -= total < budget ? total : budget;
 	}
+}
+
+static void conn_read(struct volume_conn *vc)
+{
+	if (volume_tls_is_on(vc))
+		volume_tls_read(vc);
+	else if (!volume_tls_is_shaking(vc))
+		plain_read(vc);
+	if (volume_tls_is_shaking(vc))
+		volume_tls_shake(vc);
 }
 
 /* The machine ended: it says why. */
@@ -294,11 +322,16 @@ static uint64_t conn_due_us(const struct volume_conn *vc)
 
 uint64_t volume_conn_deadline(const struct volume_conn *vc)
 {
-	if (vc->state == CONN_IDLE)
-		return conn_may_open(vc) ? vc->retry_us : UINT64_MAX;
+	uint64_t tls_us = volume_tls_deadline(vc), due_us;
+
+	if (vc->state == CONN_IDLE) {
+		due_us = vc->retry_us > tls_us || tls_us == UINT64_MAX ? vc->retry_us : tls_us;
+		return conn_may_open(vc) ? due_us : UINT64_MAX;
+	}
 	if (vc->is_readable)
 		return 0; /* the budget of the last turn ended first */
-	return conn_due_us(vc);
+	due_us = conn_due_us(vc);
+	return due_us < tls_us ? due_us : tls_us;
 }
 
 /*
@@ -337,8 +370,10 @@ static void conn_timeout(struct volume_conn *vc)
 	counter_add(&v->timeouts, 1);
 	if (vc->state == CONN_NEGOTIATING)
 		volume_conn_lose(vc, -ETIMEDOUT,
-			"connected, but no handshake in time: let an NBD server without TLS listen "
-			"on this port");
+			vc->tls ? "connected, but no handshake in time: let an NBD server listen "
+				  "on this port"
+				: "connected, but no handshake in time: let an NBD server without "
+				  "TLS listen on this port");
 	else
 		volume_conn_lose(vc, -ETIMEDOUT, "a request was not answered in time");
 }
@@ -348,8 +383,9 @@ static bool conn_hear(struct volume_conn *vc)
 {
 	if (vc->event_bits & STREAM_DEAD) {
 		int err = stream_error(vc->stream);
+		bool is_tls = volume_tls_is_shaking(vc) && err == -ECONNRESET;
 
-		volume_conn_lose(vc, err, volume_stream_reason(err));
+		volume_conn_lose(vc, err, is_tls ? NBD_TLS_ENDED : volume_stream_reason(err));
 		return false;
 	}
 	if ((vc->event_bits & STREAM_CONNECTED) && vc->state == CONN_OPENING) {
@@ -375,7 +411,7 @@ void volume_conn_turn(struct volume_conn *vc)
 	struct volume *v = vc->volume;
 
 	if (vc->state == CONN_IDLE) {
-		if (conn_may_open(vc) && vc->retry_us <= v->now_us)
+		if (conn_may_open(vc) && conn_is_rested(vc))
 			conn_open(vc);
 		return;
 	}

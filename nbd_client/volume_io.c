@@ -20,7 +20,7 @@
  * out after its replay. The connection is reset first, and a server that works on for a peer that
  * reset it must order that against its later requests.
  */
-#include "nbd_client/volume_priv.h"
+#include "nbd_client/volume_tls.h"
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -284,6 +284,9 @@ static bool conn_has_room(const struct volume_conn *vc, const struct volume_sub 
 	uint64_t bytes = sizeof(struct nbd_wire_request);
 	uint32_t chunks = 2;
 
+	if (vc->tls)
+		return volume_tls_has_room(
+			vc, sub->nbd.type == NBD_CMD_WRITE ? sub->nbd.bytes : 0);
 	if (sub->nbd.type == NBD_CMD_WRITE) {
 		bytes += sub->nbd.bytes + READ_ROOM_BYTES;
 		chunks += READ_ROOM_CHUNKS;
@@ -317,13 +320,16 @@ static int sub_queue(struct volume *v, struct volume_conn *vc, struct volume_sub
 	const uint8_t *bytes;
 
 	if (sub->nbd.type != NBD_CMD_WRITE)
-		return stream_send_copy(vc->stream, hdr, sizeof(*hdr));
+		return vc->tls ? volume_tls_send(vc, hdr, sizeof(*hdr))
+			       : stream_send_copy(vc->stream, hdr, sizeof(*hdr));
 	if (sub->staging >= 0) {
 		dma = v->cfg.staging;
 		bytes = dma->base + (size_t)sub->staging * v->cfg.staging_bytes;
 	} else {
 		bytes = req->buf + (sub->nbd.offset - req->offset);
 	}
+	if (vc->tls)
+		return volume_tls_write(vc, hdr, bytes, sub->nbd.bytes);
 	return stream_send_pair(vc->stream, hdr, sizeof(*hdr), dma, bytes, sub->nbd.bytes);
 }
 

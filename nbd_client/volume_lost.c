@@ -13,7 +13,7 @@
  *
  * Always: a connection without a stream is IDLE, holds no sub and no credit.
  */
-#include "nbd_client/volume_priv.h"
+#include "nbd_client/volume_tls.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -132,15 +132,24 @@ void volume_conn_abort(struct volume_conn *vc)
 	conn_rest(vc);
 }
 
+/* Sends what is said in the handshake, as it is or sealed; as stream_send_copy(). */
+static int say(struct volume_conn *vc, const uint8_t *bytes, size_t len)
+{
+	return volume_tls_is_on(vc) ? volume_tls_send(vc, bytes, (uint32_t)len)
+				    : stream_send_copy(vc->stream, bytes, len);
+}
+
 void volume_conn_flush(struct volume_conn *vc)
 {
+	size_t max = volume_tls_is_on(vc) ? TLS_SMALL_BYTES : STREAM_INLINE_BYTES_MAX, len;
 	const uint8_t *bytes;
-	size_t len;
 
+	if (volume_tls_is_shaking(vc))
+		return; /* the stream is TLS's */
 	while ((bytes = nbd_conn_output(&vc->nbd, &len)), len > 0) {
-		if (len > STREAM_INLINE_BYTES_MAX)
-			len = STREAM_INLINE_BYTES_MAX;
-		if (stream_send_copy(vc->stream, bytes, len) < 0)
+		if (len > max)
+			len = max;
+		if (say(vc, bytes, len) < 0)
 			return; /* full: next turn; dead: the event says so */
 		nbd_conn_sent(&vc->nbd, len);
 	}

@@ -196,6 +196,8 @@ void volume_export_adopt(struct volume *v, const struct nbd_export *x)
 	v->write_piece_bytes = l->io_bytes_max;
 	if (v->cfg.staging && v->write_piece_bytes > v->cfg.staging_bytes)
 		v->write_piece_bytes = v->cfg.staging_bytes / block * block;
+	if (v->cfg.tls && v->write_piece_bytes > TLS_WRITE_BYTES_MAX)
+		v->write_piece_bytes = TLS_WRITE_BYTES_MAX / block * block;
 	if (l->size_bytes < x->size_bytes)
 		volume_event_add(v, VOLUME_EVENT_SERVER, 0,
 			"%s:%u: the last %u bytes of the export are not served: its size is no "

@@ -17,6 +17,8 @@
  *   volume_probe.c   what a probe finds
  *   volume_policy.c  what an export must be, who it is, what giving up means
  *   volume_silence.c deadlines of requests, when to give up, slow servers
+ *   volume_tls.c     the handshake of TLS carried, records opened
+ *   volume_tls_tx.c  records sealed, and where they rest
  */
 #ifndef NBD_CLIENT_VOLUME_PRIV_H
 #define NBD_CLIENT_VOLUME_PRIV_H
@@ -61,6 +63,7 @@ struct volume_io {
 };
 
 struct volume_conn;
+struct conn_tls; /* volume_tls.h */
 
 struct volume_sub {
 	struct nbd_req nbd;	      /* first: an event's req is the sub */
@@ -110,6 +113,7 @@ struct volume_conn {
 	} again; /* what the next connection replaces */
 	uint32_t misdirected_tries; /* local ports given up because replies arrived elsewhere */
 	bool is_misdirected;	    /* … and this one was kept although they do */
+	struct conn_tls *tls; /* NULL: a plain connection */
 	uint32_t event_bits;  /* seen and not yet acted upon: EOF, DEAD */
 	bool is_readable;
 	struct nbd_conn nbd;
@@ -213,6 +217,10 @@ void volume_where(const struct volume *v, char out[VOLUME_WHERE_BYTES]);
 
 /* ---- volume_conn.c ---- */
 void volume_conn_turn(struct volume_conn *vc);
+/* Is what the server says still parsed? */
+bool volume_conn_is_heard(const struct volume_conn *vc);
+/* Plaintext from the server, to the protocol machine and on. Out: bytes taken. */
+size_t volume_conn_feed(struct volume_conn *vc, const uint8_t *bytes, size_t len);
 uint64_t volume_conn_deadline(const struct volume_conn *vc);
 
 /* ---- volume_probe.c ---- */

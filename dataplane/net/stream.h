@@ -68,9 +68,12 @@ struct stream_event {
 	uint32_t bits;
 };
 
-/* A piece of received payload, valid until the stream_consume() that covers it. */
+/*
+ * A piece of received payload, valid until the stream_consume() that covers it. Until then the
+ * owner may write to it: nobody else reads these bytes again.
+ */
 struct stream_span {
-	const uint8_t *bytes;
+	uint8_t *bytes;
 	uint32_t len;
 };
 

@@ -16,11 +16,15 @@
 #include <time.h>
 #include "nbd_client/bench/bench.h"
 #include "nbd_client/nbd_client.h"
+#include "nbd_client/tls/tls_creds.h"
 #include "tests/net/stream_socket.h"
 
 struct options {
 	struct volume_config volume;
 	struct bench_config bench;
+	bool has_tls;
+	struct tls_creds_files tls;
+	const char *tls_host;
 };
 
 struct run {
@@ -30,6 +34,10 @@ struct run {
 	struct volume *volume;
 	struct bench *bench;
 	struct stream_buf buf;
+	struct volume_tls_config tls;
+	struct tls_creds *creds;
+	struct stream_buf tls_bufs[VOLUME_CONN_MAX * TLS_TX_BUFS];
+	struct stream_buf *tls_list[VOLUME_CONN_MAX * TLS_TX_BUFS];
 	bool is_failed;
 };
 
@@ -79,6 +87,12 @@ enum option_id {
 	OPT_PROBE,
 	OPT_SEED,
 	OPT_CONNECT_MS,
+	OPT_TLS_PSK,
+	OPT_TLS_USER,
+	OPT_TLS_CA,
+	OPT_TLS_CERT,
+	OPT_TLS_KEY,
+	OPT_TLS_HOST,
 };
 
 static const struct option long_options[] = {
@@ -96,6 +110,12 @@ static const struct option long_options[] = {
 	{"probe", no_argument, NULL, OPT_PROBE},
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"connect-ms", required_argument, NULL, OPT_CONNECT_MS},
+	{"tls-psk", required_argument, NULL, OPT_TLS_PSK},
+	{"tls-user", required_argument, NULL, OPT_TLS_USER},
+	{"tls-ca", required_argument, NULL, OPT_TLS_CA},
+	{"tls-cert", required_argument, NULL, OPT_TLS_CERT},
+	{"tls-key", required_argument, NULL, OPT_TLS_KEY},
+	{"tls-host", required_argument, NULL, OPT_TLS_HOST},
 	{0},
 };
 
@@ -119,10 +139,31 @@ static void bs_parse(struct bench_config *b, char *text)
 	b->bs_max = dash ? (uint32_t)size_of(dash) : b->bs_min;
 }
 
+/* True: it was one of TLS's. */
+static bool tls_option_apply(struct options *o, int id, const char *arg)
+{
+	const char **to[] = {
+		[OPT_TLS_PSK] = &o->tls.psk,
+		[OPT_TLS_USER] = &o->tls.username,
+		[OPT_TLS_CA] = &o->tls.ca,
+		[OPT_TLS_CERT] = &o->tls.cert,
+		[OPT_TLS_KEY] = &o->tls.key,
+		[OPT_TLS_HOST] = &o->tls_host,
+	};
+
+	if (id < OPT_TLS_PSK || id > OPT_TLS_HOST)
+		return false;
+	*to[id] = arg;
+	o->has_tls = true;
+	return true;
+}
+
 static void option_apply(struct options *o, int id, char *arg)
 {
 	struct error err;
 
+	if (tls_option_apply(o, id, arg))
+		return;
 	switch ((enum option_id)id) {
 	case OPT_RW:
 		if (bench_rw_parse(arg, &o->bench.rw, &err) < 0)
@@ -168,6 +209,8 @@ static void option_apply(struct options *o, int id, char *arg)
 	case OPT_SEED:
 		o->bench.seed = strtoull(arg, NULL, 10);
 		return;
+	default:
+		break;
 	}
 	die("usage: nbd_bench_socket [OPTION]... URI...");
 }
@@ -215,6 +258,7 @@ static void turn(struct run *r)
 
 	net_socket_turn(r->net, is_busy || nbd_client_deadline(r->nc) <= now_us() ? 0 : 1);
 	nbd_client_turn(r->nc, now_us());
+	(void)volume_tls_serve(r->volume);
 	events_print(r);
 }
 
@@ -283,6 +327,33 @@ static int probe_print(const struct run *r)
 	return p->has_export ? 0 : 1;
 }
 
+static void tls_begin(struct run *r)
+{
+	struct error err;
+
+	if (!r->opt.has_tls)
+		return;
+	r->creds = tls_creds_load(&r->opt.tls, &err);
+	if (!r->creds)
+		die(err.text);
+	for (unsigned i = 0; i < r->opt.volume.connections * TLS_TX_BUFS; i++) {
+		r->tls_bufs[i].bytes = TLS_TX_BUF_BYTES;
+		r->tls_bufs[i].base = aligned_alloc(4096, TLS_TX_BUF_BYTES);
+		assert(r->tls_bufs[i].base);
+		r->tls_list[i] = &r->tls_bufs[i];
+	}
+	r->tls = (struct volume_tls_config){
+		.creds = r->creds, .hostname = r->opt.tls_host, .bufs = r->tls_list};
+	r->opt.volume.tls = &r->tls;
+}
+
+static void tls_end(struct run *r)
+{
+	for (unsigned i = 0; r->creds && i < r->opt.volume.connections * TLS_TX_BUFS; i++)
+		free(r->tls_bufs[i].base);
+	tls_creds_free(r->creds);
+}
+
 int main(int argc, char **argv)
 {
 	struct run r = {0};
@@ -290,6 +361,7 @@ int main(int argc, char **argv)
 	int rc = 1;
 
 	options_parse(&r.opt, argc, argv);
+	tls_begin(&r);
 	r.net = net_socket_create();
 	r.nc = nbd_client_create(r.net, now_us());
 	r.volume = volume_create(&r.opt.volume, &err);
@@ -316,6 +388,7 @@ int main(int argc, char **argv)
 	volume_destroy(r.volume);
 	nbd_client_destroy(r.nc);
 	net_socket_destroy(r.net);
+	tls_end(&r);
 	free(r.buf.base);
 	return rc;
 }

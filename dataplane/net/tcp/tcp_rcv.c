@@ -173,8 +173,8 @@ unsigned tcp_rcv_peek(const struct tcp_rcv *r, struct stream_span *spans, unsign
 {
 	unsigned n = 0;
 
-	for (const struct rte_mbuf *m = r->chain.head; m && n < max; m = m->next, n++) {
-		spans[n].bytes = rte_pktmbuf_mtod(m, const uint8_t *);
+	for (struct rte_mbuf *m = r->chain.head; m && n < max; m = m->next, n++) {
+		spans[n].bytes = rte_pktmbuf_mtod(m, uint8_t *);
 		spans[n].len = m->data_len;
 	}
 	return n;

@@ -45,8 +45,10 @@ unsigned fake_server_count(const struct fake_server *srv, uint16_t type)
 
 static const uint8_t *unread(const struct stream *s, size_t *len)
 {
-	*len = s->to_server.len - s->server_at;
-	return s->to_server.bytes + s->server_at;
+	const struct fake_pipe *p = s->seal ? &s->plain : &s->to_server;
+
+	*len = p->len - s->server_at;
+	return p->bytes + s->server_at;
 }
 
 /* ---- handshake ---- */
@@ -160,6 +162,9 @@ static bool option(struct fake_server *srv, struct stream *s, unsigned idx)
 		srv->phase[idx] = SERVE;
 	} else if (srv->every_option_error) {
 		opt_reply(s, opt, srv->every_option_error, NULL, 0);
+	} else if (opt == NBD_OPT_STARTTLS && srv->tls_begin) {
+		opt_reply(s, opt, NBD_REP_ACK, NULL, 0);
+		srv->tls_begin(srv, s);
 	} else if (opt == NBD_OPT_STRUCTURED_REPLY && srv->knows_structured) {
 		srv->is_structured[idx] = true;
 		opt_reply(s, opt, NBD_REP_ACK, NULL, 0);
@@ -495,6 +500,8 @@ static void stream_turn(struct fake_server *srv, struct stream *s, unsigned idx)
 	bool goes_on = true;
 	size_t len;
 
+	if (s->seal)
+		srv->tls_turn(srv, s);
 	if (srv->phase[idx] == GREET)
 		greet(srv, s, &srv->phase[idx]);
 	while (goes_on) {

@@ -89,6 +89,10 @@ struct fake_server {
 	bool tells_size_by_go_only;
 	unsigned listed_count; /* exports LIST tells of, of fake_name_bytes() each; 0: two */
 	bool holds_options; /* reads none until let go */
+	/* Has TLS: puts it on the stream, and goes on with it each turn; NULL: it has none. */
+	void (*tls_begin)(struct fake_server *srv, struct stream *s);
+	void (*tls_turn)(struct fake_server *srv, struct stream *s);
+	void *tls_arg;
 	/* what it saw */
 	uint8_t *disk;
 	struct fake_cmd cmds[FAKE_CMD_MAX];

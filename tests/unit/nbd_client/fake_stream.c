@@ -33,11 +33,12 @@ void fake_net_destroy(struct net *net)
 	for (unsigned i = 0; i < FAKE_STREAM_MAX; i++) {
 		free(net->streams[i].to_server.bytes);
 		free(net->streams[i].to_client.bytes);
+		free(net->streams[i].plain.bytes);
 	}
 	free(net);
 }
 
-static void pipe_put(struct fake_pipe *p, const void *bytes, size_t len)
+void fake_pipe_put(struct fake_pipe *p, const void *bytes, size_t len)
 {
 	if (p->len + len > p->room) {
 		p->room = (p->len + len) * 2;
@@ -88,9 +89,9 @@ static void ring_send(struct net *net)
 
 	memmove(net->ring, net->ring + 1, --net->ring_count * sizeof(net->ring[0]));
 	f.stream->is_aborted |= f.is_reset;
-	pipe_put(&f.stream->to_server, f.hdr, f.hdr_len);
+	fake_pipe_put(&f.stream->to_server, f.hdr, f.hdr_len);
 	if (f.len > 0)
-		pipe_put(&f.stream->to_server, f.bytes, f.len);
+		fake_pipe_put(&f.stream->to_server, f.bytes, f.len);
 }
 
 static void deliver(struct stream *s)
@@ -151,9 +152,17 @@ void fake_net_turn(struct net *net)
 	}
 }
 
+void fake_stream_write_raw(struct stream *s, const void *bytes, size_t len)
+{
+	fake_pipe_put(&s->to_client, bytes, len);
+}
+
 void fake_stream_write(struct stream *s, const void *bytes, size_t len)
 {
-	pipe_put(&s->to_client, bytes, len);
+	if (s->seal)
+		s->seal(s, bytes, len);
+	else
+		fake_stream_write_raw(s, bytes, len);
 }
 
 void fake_stream_close(struct stream *s)
@@ -222,12 +231,12 @@ uint32_t stream_rtt_us(const struct stream *s)
 
 unsigned stream_peek(struct stream *s, struct stream_span *spans, unsigned max)
 {
-	size_t at = s->consumed;
+	size_t at = s->consumed, most = s->net->span_bytes ? s->net->span_bytes : SPAN_BYTES;
 	unsigned n = 0;
 
 	assert(!s->is_released);
 	while (n < max && at < s->visible) {
-		size_t len = s->visible - at < SPAN_BYTES ? s->visible - at : SPAN_BYTES;
+		size_t len = s->visible - at < most ? s->visible - at : most;
 
 		spans[n++] = (struct stream_span){s->to_client.bytes + at, (uint32_t)len};
 		at += len;
@@ -261,7 +270,7 @@ int stream_send_copy(struct stream *s, const void *bytes, size_t len)
 	if (rc == 0 && is_ring_used(s->net))
 		ring_push(s, bytes, len, NULL, 0);
 	else if (rc == 0)
-		pipe_put(&s->to_server, bytes, len);
+		fake_pipe_put(&s->to_server, bytes, len);
 	return rc;
 }
 
@@ -279,12 +288,19 @@ int stream_send_pair(struct stream *s, const void *hdr, size_t hdr_len, struct s
 		ring_push(s, hdr, hdr_len, bytes, len);
 		return 0;
 	}
-	pipe_put(&s->to_server, hdr, hdr_len);
-	pipe_put(&s->to_server, bytes, len);
+	fake_pipe_put(&s->to_server, hdr, hdr_len);
+	fake_pipe_put(&s->to_server, bytes, len);
+	if (s->net->is_wire_fast)
+		return 0;
 	buf->refs++;
 	s->attached[s->attached_count] = buf;
 	s->attached_end[s->attached_count++] = s->to_server.len;
 	return 0;
+}
+
+int stream_send_buf(struct stream *s, struct stream_buf *buf, const void *bytes, uint32_t len)
+{
+	return stream_send_pair(s, NULL, 0, buf, bytes, len);
 }
 
 uint64_t stream_queued(const struct stream *s)

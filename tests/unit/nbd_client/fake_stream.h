@@ -24,7 +24,12 @@ struct stream {
 	int error;
 	struct stream_target target;
 	struct fake_pipe to_server, to_client;
-	size_t server_at;	       /* to_server read by the server so far */
+	size_t server_at;	       /* to_server, or plain, read by the server so far */
+	/* The server's TLS: what it writes goes there, what it reads is in plain; NULL: none. */
+	void (*seal)(struct stream *s, const void *bytes, size_t len);
+	void *seal_arg;
+	struct fake_pipe plain;
+	size_t opened_at; /* to_server opened into plain so far */
 	size_t visible, consumed;      /* of to_client */
 	bool is_eof_sent, is_eof_told; /* the server closed; the client was told */
 	uint64_t acked;
@@ -54,8 +59,10 @@ struct net {
 	unsigned misdirected_next; /* replies to the next connections arrive elsewhere */
 	bool is_port_taken;	/* whichever is asked for */
 	bool is_deaf;		/* SYNs are never answered */
+	uint32_t span_bytes;	/* pieces received bytes lie in; 0 = some */
 	size_t drip_bytes;	/* delivered to the client per turn and stream; 0 = all */
 	bool holds_acks;	/* what is sent is not acknowledged */
+	bool is_wire_fast;	/* no mbuf refers to what was sent, acknowledged or not */
 	uint32_t refused_sends; /* the next sends answer -EAGAIN */
 	size_t cut_to_client;	/* the first stream ends after so many bytes; SIZE_MAX = never */
 	size_t cut_to_server;
@@ -73,6 +80,9 @@ void fake_net_turn(struct net *net);
 /* The server's side. */
 void fake_stream_write(struct stream *s, const void *bytes, size_t len);
 void fake_stream_close(struct stream *s);
+/* The same past its TLS. */
+void fake_stream_write_raw(struct stream *s, const void *bytes, size_t len);
+void fake_pipe_put(struct fake_pipe *p, const void *bytes, size_t len);
 /* Bytes a stream is holding for the client: delivered and not consumed. */
 size_t fake_stream_held(const struct stream *s);
 

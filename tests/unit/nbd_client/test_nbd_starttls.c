@@ -183,7 +183,7 @@ static void the_end_during_tls_is_a_loss(void **state)
 	nbd_conn_eof(c);
 	assert_int_equal(c->state, NBD_DEAD);
 	assert_int_equal(c->fault, NBD_FAULT_LOST);
-	assert_has(c->error, "in the handshake");
+	assert_has(c->error, "ended the TLS handshake");
 	free(c);
 }
 

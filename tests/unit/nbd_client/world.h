@@ -35,6 +35,7 @@ struct world {
 	unsigned slow_count; /* lines that call the server slow */
 	unsigned exposed_count; /* … that say what was not flushed */
 	bool uses_copy; /* requests have no buf */
+	bool is_control_busy; /* the control thread answers no TLS mail */
 	const struct world *first; /* the channel this one follows; NULL: it goes by itself */
 };
 
