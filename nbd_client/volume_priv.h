@@ -165,6 +165,7 @@ struct volume {
 	struct block_limits limits;
 	uint32_t read_piece_bytes, write_piece_bytes, trim_piece_bytes;
 	uint64_t lost_us;   /* no connection, or none that answers, since then; 0 = all is well */
+	uint64_t heard_us; /* the turn of the last reply of any kind */
 	uint64_t wait_us;   /* a request has been waiting since then, if any is */
 	bool is_slow_told;
 	uint64_t

@@ -110,7 +110,7 @@ void volume_due_set(struct volume_conn *vc, const struct volume_sub *sub)
 
 void volume_due_move(struct volume_conn *vc, const struct volume_sub *sub)
 {
-	if (sub == TAILQ_FIRST(&vc->in_flight))
+	if (vc->volume->cfg.request_us && sub == TAILQ_FIRST(&vc->in_flight))
 		vc->moved_us = vc->volume->now_us;
 }
 
@@ -136,6 +136,9 @@ bool volume_is_due(struct volume_conn *vc)
 void volume_heard(struct volume *v)
 {
 	v->lost_us = 0;
+	if (v->heard_us == v->now_us)
+		return; /* in this turn already: a READ is answered in many pieces */
+	v->heard_us = v->now_us;
 	volume_sync_heard(v);
 }
 
