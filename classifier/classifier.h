@@ -64,8 +64,8 @@ static inline bool pkt_is_alike(const struct pkt_info *a, const struct pkt_info 
 }
 
 /*
- * A classifier belongs to one worker: all calls are the worker's, or the control thread's before it
- * starts; classifier_stats() is anybody's.
+ * A classifier belongs to one worker: all calls are the worker's, or the control thread's before
+ * it starts; classifier_stats() may be called by any thread.
  *
  * Exact 5-tuple as an arriving packet carries it: remote is the source. Network order
  * throughout. TCP only.

@@ -30,7 +30,7 @@
 
 /* What the last pass needs to know of a packet. */
 struct lookup {
-	const struct pkt_info *like; /* its verdict is that one's; NULL: it wants one of its own */
+	const struct pkt_info *like; /* its verdict is that one's; NULL: classified by itself */
 	bool is_flow;		     /* … and may be of the flow of this key */
 	struct flow_key key;
 	uint32_t tag;

@@ -2,9 +2,9 @@
  * flow.c - a fixed table from 5-tuples to cookies
  *
  * Open addressing with linear probing, never more than half full, so a look-up ends after a few
- * steps in one or two cache lines. The probe runs over an array of 32-bit tags; the entry itself is
- * touched only when its whole tag agrees. Most packets under a flood belong to nobody, and for them
- * the tags alone say so.
+ * steps in one or two cache lines. The probe runs over an array of 32-bit tags; the entry itself
+ * is touched only when its whole tag agrees. Most packets under a flood belong to no flow, and for
+ * them the tags alone say so.
  *
  * Removal shifts later entries of the run back instead of leaving a tombstone: connections come and
  * go for months and the table must not get slower by it.

@@ -6,9 +6,10 @@
  * header that reaches past that contradicts the length above it. Bytes after `end` are padding and
  * are never looked at.
  *
- * What is not Ethernet, ARP, IP, TCP, UDP or ICMP is not an error: it has no ports and is somebody
- * else's. Tunnels are not entered. IPv6 chains are walked for at most EXT_MAX headers, and not past
- * a routing header that still has somewhere to go, since the address in front is not the last one.
+ * What is not Ethernet, ARP, IP, TCP, UDP or ICMP is not an error: it has no ports and is other
+ * traffic. Tunnels are not entered. IPv6 chains are walked for at most EXT_MAX headers, and not
+ * past a routing header that still has somewhere to go, since the address in front is not the last
+ * one.
  *
  * RFC 791, 8200, 826, 9293, 768, 792, 4443; 6946 (atomic fragments), 7112 and 1858 (the first
  * fragment holds the whole chain of headers), IEEE 802.1Q.
@@ -98,7 +99,7 @@ static enum parse_result parse_ethernet(const struct span *s, struct pkt_info *o
 	return PARSE_OK;
 }
 
-/* Ethernet and IPv4 addresses, as we use them; any other ARP is somebody else's. */
+/* Ethernet and IPv4 addresses, as we use them; any other ARP is other traffic. */
 static enum parse_result parse_arp(const struct span *s, struct pkt_info *out)
 {
 	const uint8_t *p = s->bytes + out->l3_off;

@@ -4,8 +4,8 @@
  * Essential is what keeps our flows alive though it is not of them: address resolution for our own
  * addresses, the gateways and the remotes, errors about a flow of ours, and pings to us, so that a
  * machine under pressure still answers the person who asks. Router advertisements, redirects and
- * echo replies are the kernel's. An error counts only with a quotation we can look up, or anyone
- * could call his packets essential.
+ * echo replies are the kernel's. An error counts only with a quotation we can look up, or any
+ * sender could make its packets essential.
  *
  * Rules protect what the kernel's stack owns. They see the packet last, so a rule cannot take away
  * what the stack here needs.

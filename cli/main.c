@@ -1,11 +1,11 @@
 /*
  * main.c - sluice: the control client
  *
- * A table of commands; each says which options it knows and how many arguments it wants, so a
- * wrong command line is refused here, with status 2, before anybody is asked. Most commands are one
- * question to the daemon and one way to print the answer. `doctor` also works without a daemon,
- * because it is needed most when there is none, and `bench` hands over to sluiced, because this
- * program links no DPDK.
+ * A table of commands; each says which options it knows and how many arguments it takes, so a
+ * wrong command line is refused here, with status 2, before the daemon is contacted. Most commands
+ * are one question to the daemon and one way to print the answer. `doctor` also works without a
+ * daemon, because it is needed most when there is none, and `bench` hands over to sluiced, because
+ * this program links no DPDK.
  */
 #include <assert.h>
 #include <getopt.h>

@@ -85,7 +85,7 @@ struct config {
 	char volumes_dir[256]; /* default /etc/sluice/volumes.d: a file for each volume that
 				  `--save` wrote */
 	uint32_t memory_mib; /* DPDK memory; 0 = computed */
-	uint32_t memory_plan_mib; /* what the daemon has computed, for checks; 0 = nobody has. Not
+	uint32_t memory_plan_mib; /* what the daemon has computed, for checks; 0 = not computed. Not
 				     of the file */
 	bool use_hugepages;  /* where the machine has them free; default true */
 	bool is_hugepages_given; /* the file says so; else a PCI port asks for them by itself */

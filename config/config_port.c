@@ -134,7 +134,7 @@ static int address_store(
 	return 0;
 }
 
-/* Is @gateway on a network the port is on? With no addresses given nobody can tell yet. */
+/* Is @gateway on a network the port is on? Without addresses in the file this is not known yet. */
 static bool gateway_is_near(const struct config_port *port, uint8_t family, const uint8_t *gateway)
 {
 	bool has_family = false;

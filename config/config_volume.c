@@ -272,7 +272,7 @@ static void names_fill(struct config *cfg)
 			continue;
 		(void)uri_check(volume->uris[0], &uri, NULL); /* it was good when it was stored */
 		name_from_uri(&uri, i, name);
-		/* Somebody may be called vol3 on purpose: there are only volume_count names. */
+		/* A user may have chosen the name vol3: there are only volume_count names. */
 		for (unsigned n = i; name_is_taken(cfg, name, &other) && n < i + VOLUME_MAX + 1;
 			n++)
 			snprintf(name, sizeof(name), "vol%u", n);

@@ -150,7 +150,9 @@ static const struct schema_value *expected(struct pass *pass, const yaml_event_t
 	return note_line(pass, event) == 0 ? top->value->entry : NULL;
 }
 
-/* A value is complete: the path is that of the enclosing node again, and a mapping wants a key. */
+/*
+ * A value is complete: the path is that of the enclosing node again, and a mapping expects a key.
+ */
 static void value_end(struct pass *pass)
 {
 	if (pass->depth == 0)

@@ -30,7 +30,7 @@ static const struct error_code codes[] = {
 	{-32011, "server", -ENETUNREACH},
 	{-32012, "changed", -ESTALE},
 	{-32013, "no-device", -ENODEV},
-	{-32020, "no-daemon", -ENOTCONN}, /* of `sluice`: nobody answers at the socket */
+	{-32020, "no-daemon", -ENOTCONN}, /* of `sluice`: no process answers at the socket */
 	{-32602, "invalid", -EINVAL},
 };
 

@@ -117,7 +117,7 @@
 #define NBD_EVENT_MAX	    64	/* volume events waiting for the control thread */
 #define NBD_KEEPALIVE_US    60000000u /* idle: a probe; firewalls forget in 2 to 5 minutes */
 #define NBD_KEEPALIVE_BUSY_US 5000000u /* while replies are awaited; <= dead_peer_timeout / 3 */
-#define NBD_SLOW_US	    10000000u /* a request that waits for so long is told */
+#define NBD_SLOW_US	    10000000u /* a request that waits for so long is logged */
 #define NBD_SEND_BYTES_MIN  (4u << 20) /* send queue of a connection, at least */
 #define BENCH_BLOCK_MAX	    (1u << 26) /* blocks bench keeps a generation of: 256 MiB of table */
 
@@ -132,12 +132,12 @@
 
 /* ---- ublk ---- */
 #define UBLK_QUEUE_MAX	    WORKER_MAX /* hardware queues of one device: one a worker */
-#define UBLK_CTL_US_MAX	    (10u * 1000 * 1000) /* a command that waits for nobody */
+#define UBLK_CTL_US_MAX	    (10u * 1000 * 1000) /* a command that waits for no other process */
 #define UBLK_START_US_MAX   (60u * 1000 * 1000) /* START_DEV: partition scan over the network */
 #define UBLK_STOP_US_MAX    (60u * 1000 * 1000) /* STOP_DEV: what is in flight must be answered */
 #define UBLK_TRY_STOP_US_MAX (3600u * 1000 * 1000) /* TRY_STOP_DEV: it cannot be taken back */
 #define UBLK_CANCEL_US_MAX  (500u * 1000)       /* a cancelled command comes back, or never will */
-#define UBLK_RECOVER_US_MAX (20u * 1000 * 1000) /* until the kernel let go of the dead daemon */
+#define UBLK_RECOVER_US_MAX (20u * 1000 * 1000) /* until the kernel releases the dead daemon */
 #define UBLK_RECOVER_US_STEP (20u * 1000)
 
 static_assert((EXCEPTION_RING_COUNT & (EXCEPTION_RING_COUNT - 1)) == 0, "ring index is masked");

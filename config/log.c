@@ -3,8 +3,8 @@
  *
  * A line is formatted on the stack and handed to the log's thread, or written with one write(2)
  * where there is none, so lines of several threads do not mix and logging allocates nothing. What
- * does not fit is cut; newlines inside a line (a server's words, say) become spaces, so nobody can
- * forge a second line. What stands in front of it depends on what stderr is (log_prefix.c).
+ * does not fit is cut; newlines inside a line (a server's error text, for example) become spaces,
+ * so that no second line can be forged. Its prefix depends on the kind of stderr (log_prefix.c).
  */
 #include <assert.h>
 #include <errno.h>

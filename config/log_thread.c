@@ -28,7 +28,7 @@
 #include "config/log_prefix.h"
 
 #define LOG_RING_LINES 256
-#define RETRY_MS       100 /* a descriptor that somebody made O_NONBLOCK is tried again so often */
+#define RETRY_MS       100 /* a descriptor that is O_NONBLOCK is tried again at this interval */
 
 enum log_state { LOG_DIRECT, LOG_THREAD, LOG_ENDING, LOG_STUCK };
 

@@ -318,8 +318,7 @@ static int run_load(struct engine *e, const struct bench_args *a, struct error *
 static int volumes_attach(
 	struct engine *e, const struct bench_args *a, const struct config *cfg, struct error *err)
 {
-	static struct wait
-		waits[VOLUME_MAX]; /* an attach under way writes into it whatever becomes of us */
+	static struct wait waits[VOLUME_MAX]; /* an attach in progress may still write into it */
 	struct bench_config bench = a->cfg;
 	unsigned i;
 	int rc = 0;

@@ -8,8 +8,8 @@
  *
  * At SIGTERM volumes are detached in order, but for those whose device is mounted, swapped on or
  * open: what is answered is answered, and the device stays with its requests held, for the next
- * daemon (takeover.c). So an upgrade is a restart, and nobody loses a page by it. With --keep every
- * device stays. What does not end by itself, the second signal or END_MS_MAX ends.
+ * daemon (takeover.c). So an upgrade is a restart, and no data is lost. With --keep every device
+ * stays. What does not end by itself, the second signal or END_MS_MAX ends.
  */
 #include "daemon/daemon.h"
 
@@ -160,8 +160,10 @@ static void serve(struct daemon_state *d, struct notify *n, int sigfd)
 	}
 }
 
-/* A worker or the kernel holds a volume for ever. Devices that outlive a process are the next
- * one's. */
+/*
+ * A worker or the kernel never releases a volume. Devices that outlive a process are the next
+ * one's.
+ */
 static void give_up(const struct daemon_state *d)
 {
 	log_error("ending, but %u volume(s) are not detached: their devices are left to the next "

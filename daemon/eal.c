@@ -1,11 +1,11 @@
 /*
  * eal.c - DPDK's environment, started from our configuration and hidden behind it
  *
- * Users write YAML; nobody should have to learn EAL arguments to mount a disk. We build the
- * argument vector ourselves: the PCI devices that are ours and no others (a bare EAL grabs every
- * NIC bound to vfio), a vdev for each af_xdp interface, IOVA as VA so that one address
- * is good for us and for the IOMMU, no shared files (two daemons must not meet in /dev/hugepages).
- * Of its drivers only those are loaded that our devices need (eal_drivers.c).
+ * Users write YAML; EAL arguments should not be needed to mount a disk. We build the argument
+ * vector ourselves: the PCI devices that are ours and no others (a bare EAL grabs every NIC bound
+ * to vfio), a vdev for each af_xdp interface, IOVA as VA so that one address is good for us and
+ * for the IOMMU, no shared files (two daemons must not meet in /dev/hugepages). Of its drivers
+ * only those are loaded that our devices need (eal_drivers.c).
  *
  * Hugepages are used when there are enough of them; without, ordinary memory, which mlockall keeps
  * resident. The main lcore floats over all CPUs we may use: it is the control thread, workers are

@@ -6,10 +6,11 @@
  * machine does not have. All memory of the daemon is locked, so each page of them counts: 54 MiB on
  * Debian 12, a quarter of a daemon with one volume.
  *
- * There is no option to switch that off. So the drivers that are needed are loaded here, first, and
- * while rte_eal_init() runs an empty file system lies over the directory, in the daemon's own mount
- * namespace, where nobody else sees it. The buses and mempool ops are needed always; af_xdp has its
- * driver; for a PCI device it is the network driver whose PMD_INFO_STRING lists the device's id.
+ * There is no option to switch that off. So the drivers that are needed are loaded here, first,
+ * and while rte_eal_init() runs an empty file system lies over the directory, in the daemon's own
+ * mount namespace, where no other process sees it. The buses and mempool ops are needed always;
+ * af_xdp has its driver; for a PCI device it is the network driver whose PMD_INFO_STRING lists the
+ * device's id.
  *
  * When anything is in doubt nothing is hidden, and DPDK does what it does by itself.
  */

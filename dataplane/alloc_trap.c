@@ -2,10 +2,10 @@
  * alloc_trap.c - proof that a worker allocates nothing
  *
  * "Nothing allocates once worker_run() starts" is the promise the whole design stands on: an
- * allocation under memory pressure may wait for writeback, and writeback waits for us. A promise
- * like that wants a tripwire, not a review. malloc, calloc, realloc, aligned_alloc and
- * posix_memalign are interposed; on an armed thread they write one line and abort. Free is harmless
- * and stays libc's.
+ * allocation under memory pressure may wait for writeback, and writeback waits for us. Such a rule
+ * needs a check at run time in addition to review. malloc, calloc, realloc, aligned_alloc and
+ * posix_memalign are interposed; on an armed thread they write one line and abort. Free is
+ * harmless and stays libc's.
  *
  * Sanitizers bring allocators of their own, so there the trap is left out.
  */

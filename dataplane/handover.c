@@ -5,7 +5,7 @@
  * may not be the queue of the worker whose connection it is: at the first reply to a SYN, after a
  * flow was idle for long, and where replies carry no ports, as ARP does. An mbuf belongs to the
  * pool of the queue it arrived at and must not leave its worker (docs/adr/0002). So what goes over
- * is bytes: copied into a ring of pieces, and out of it into mbufs of the worker that wanted them.
+ * is bytes: copied into a ring of pieces, and out of it into mbufs of the worker they are for.
  *
  * A ring for each pair of workers, written by one and read by the other, of HANDOVER_SLOT_MAX
  * pieces; a packet takes as many as it needs, all or none. When it is full the packet is lost as it

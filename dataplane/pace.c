@@ -3,9 +3,9 @@
  * work
  *
  * A worker that spins after each packet never sleeps under a flood: it takes a whole processor,
- * from the very programs that wait for the storage, to look at packets one by one as they come. The
- * interrupt is no help, since it is raised for those packets too. What helps is to look less often:
- * a nap, after which what has come meanwhile is taken in one burst.
+ * from the very programs that wait for the storage, to look at packets one by one as they come.
+ * The interrupt is no help, since it is raised for those packets too. What helps is to look less
+ * often: a nap, after which the packets that arrived are taken in one burst.
  *
  * The price is that an answer of the storage may wait out the nap. So it is a quarter of the time
  * that lies between one turn of storage work and the next, as it was of late: a request then takes
@@ -20,9 +20,9 @@
  * rests for a part of a round trip only, and not at all while they come slowly, for so they do when
  * the server has little leave to send.
  *
- * With few requests under way each counts; but none is answered long before its time, and looking
- * for it meanwhile takes the processor from who asked. So the worker rests for a quarter of what
- * lies between one answer and the next, and not at all when a part of an answer has come.
+ * With few requests in flight each counts; but none is answered much before its time, and polling
+ * takes the processor from the requesting program. So the worker rests for a quarter of what lies
+ * between one answer and the next, and not at all when a part of an answer has come.
  *
  * Pure: packets and times go in, and a time comes out.
  */
@@ -82,7 +82,7 @@ uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us)
 
 	if (now_us - p->window_us >= 2 * WINDOW_US || rate < FLOOD_COUNT)
 		return 0;
-	/* Nothing for a long time: whatever the gap was then, nobody counts on it now. */
+	/* Nothing for a long time: the gap of that time does not matter now. */
 	if (now_us - p->storage_us > GAP_US_MAX)
 		gap_us = GAP_US_MAX;
 	nap_us = smaller(gap_us / NAP_SHARE, NAP_US_MAX);

@@ -22,7 +22,7 @@ struct pace {
 void pace_turn(struct pace *p, unsigned exceptions, unsigned storage, uint64_t now_us);
 /* How long the NIC may be left alone now; 0: not at all. */
 uint64_t pace_nap_us(const struct pace *p, unsigned ring_count, uint64_t now_us);
-/* How long it may be, when nothing came and @load is under way; 0: not at all. */
+/* How long it may be, when nothing came and @load is in flight; 0: not at all. */
 uint64_t pace_rest_us(
 	const struct pace *p, const struct nbd_client_load *load, unsigned ring_count);
 

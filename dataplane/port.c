@@ -7,13 +7,14 @@
  *  - No MBUF_FAST_FREE: it returns mbufs of one TX ring to one pool, and our packets are chains
  *  from
  *    three (headers, attached payload, forwarded RX).
- *  - Small rings: each RX slot is an mbuf of the reserve for ever.
+ *  - Small rings: each RX slot permanently holds an mbuf of the reserve.
  *  - rx_burst is the one place where a refill may dip (reserve_entitle), whatever the PMD's refill
  *    looks like inside.
  *  - Offloads are asked for when the port has them; software does the same where not. LRO needs
  *    scattered RX; a PMD that names LRO but refuses it falls back to plain RX.
  *
- * A port on a packet socket is no ethdev (port_packet.c); it is told apart here, and nowhere above.
+ * A port on a packet socket is no ethdev (port_packet.c); the difference is handled here, and
+ * nowhere above.
  *
  * A port is opened and closed by the control thread; a queue pair is used by its worker alone.
  */
@@ -306,10 +307,10 @@ int port_queue_setup(struct port *p, uint16_t q, struct reserve *rx, struct erro
 }
 
 /*
- * Whether a NIC could mark the storage's packets, and so spare us their look-up, no capability bit
- * tells: one asks about a rule. So we ask, about the one that a connection would need, and pass the
- * answer on. Nothing is programmed: the look-up costs less than the packet (bench/cost), and it
- * must be there anyhow, for the NICs that refuse.
+ * Whether a NIC could mark the storage's packets, and so save their look-up, is shown by no
+ * capability bit: one asks about a rule. So we ask, about the one that a connection would need,
+ * and pass the answer on. Nothing is programmed: the look-up costs less than the packet
+ * (bench/cost), and it must be there anyhow, for the NICs that refuse.
  */
 static void flow_ask(struct port_facts *f)
 {
@@ -350,8 +351,7 @@ static int ethdev_start(struct port *p, struct error *err)
 	int rc = rte_eth_dev_start(p->facts.id);
 	uint16_t q;
 
-	if (rc && p->conf.intr_conf
-			  .rxq) { /* some PMDs notice only here that interrupts are not to be had */
+	if (rc && p->conf.intr_conf.rxq) { /* some PMDs find only here that they have none */
 		p->conf.intr_conf.rxq = 0;
 		p->facts.has_rx_interrupt = false;
 		rc = rte_eth_dev_configure(p->facts.id, p->facts.queues, p->facts.queues, &p->conf);

@@ -30,8 +30,8 @@ struct port_facts {
 	bool has_lro, has_rx_interrupt;
 	bool has_half_sums; /* a checksum may be only begun, and the driver cannot tell which */
 	bool has_rss; /* the NIC spreads flows over the queues by their hash, as we told it to */
-	char flow_rules[128]; /* how protected flows are told from others, and what the NIC answers
-				 to a rule for one */
+	char flow_rules[128]; /* how protected flows are recognised, and the NIC's answer to a rule
+				 for one */
 	bool is_full_guarantee; /* the kernel allocates nothing for its packets */
 };
 
@@ -48,8 +48,7 @@ void port_stop(struct port *p);
 void port_close(struct port *p); /* NULL is fine */
 
 const struct port_facts *port_facts(const struct port *p);
-/* What of them memory depends on, as far as it can be told
- * before the device is there: at the most. */
+/* What of them memory depends on, as far as it is known before the device exists: at the most. */
 void port_facts_plan(const struct config_port *cfg, struct port_facts *out);
 bool port_link_up(const struct port *p); /* control thread */
 void port_multicast_all(struct port *p); /* as far as the driver can */

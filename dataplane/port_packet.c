@@ -77,8 +77,9 @@ static int queue_options_set(struct packet_queue *q)
 {
 	int bytes = SOCKET_BYTES, rc = option_set(q->fd, PACKET_VNET_HDR, 1);
 
-	/* Before Linux 4.20 we see what the kernel itself
-	 * sends, which costs time and is nobody's. */
+	/*
+	 * Before Linux 4.20 we see what the kernel itself sends, which costs time and is of no use.
+	 */
 	option_set(q->fd, PACKET_IGNORE_OUTGOING, 1);
 	setsockopt(q->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	setsockopt(q->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));

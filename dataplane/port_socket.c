@@ -1,11 +1,11 @@
 /*
  * port_socket.c - finds the sockets that DPDK's af_xdp driver receives on
  *
- * af_xdp offers no RX interrupt in DPDK 22.11, so an idle worker could only nap and look. But
- * what it receives on is a socket of this process, and the kernel tells whoever polls a socket that
- * a packet came, whichever way it is then taken out of the ring. The driver keeps the descriptor to
- * itself; what a process has open can be listed, though, and a socket tells its own domain. We only
- * wait on it and neither read nor close it.
+ * af_xdp offers no RX interrupt in DPDK 22.11, so an idle worker could only nap and look. But what
+ * it receives on is a socket of this process, and polling a socket shows that a packet arrived,
+ * whichever way it is then taken out of the ring. The driver keeps the descriptor to itself; what
+ * a process has open can be listed, though, and a socket's domain can be read. We only wait on it
+ * and neither read nor close it.
  *
  * Where none is found the worker naps as before: nothing here may fail.
  */

@@ -119,7 +119,7 @@ static void cmd_run(struct worker *w, const struct worker_cmd *cmd, uint64_t now
 	}
 }
 
-/* At most one queue's worth: what is posted meanwhile waits for the next turn. */
+/* At most one queue's worth: what is posted during it waits for the next turn. */
 static unsigned cmds_run(struct worker *w, uint64_t now_us)
 {
 	struct worker_cmd cmd;

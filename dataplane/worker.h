@@ -108,7 +108,7 @@ struct worker_stats {
 	uint64_t rx_packets, tx_packets; /* of this worker's queue */
 	uint64_t misdirected_out;	/* handed to the worker they were for */
 	uint64_t misdirected_in;	/* taken from others */
-	uint64_t misdirected_lost;	/* … not handed over, for want of room */
+	uint64_t misdirected_lost;	/* … not handed over, for lack of room */
 	uint64_t clock_back;		 /* times the TSC went back */
 };
 void worker_stats(const struct worker *w, struct worker_stats *out);

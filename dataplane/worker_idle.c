@@ -14,7 +14,7 @@
  * SLEEP_US_MAX while nothing comes; and to SLEEP_US_LAZY where nothing has for long and no request
  * waits, when all a packet can be is another's.
  *
- * While requests are under way it does not spin either, but rests for a part of the time they take
+ * While requests are in flight it does not spin either, but rests for a part of the time they take
  * (pace.c): with many it finds several answers at once, and with few the processor is left to who
  * asked.
  *
@@ -60,7 +60,7 @@ int idle_init(struct worker *w)
 	w->idle.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->idle.epoll_fd < 0 || w->idle.wake_fd < 0)
 		return -errno;
-	/* Edge-triggered throughout: nobody needs to read a counter to clear it. */
+	/* Edge-triggered throughout: no counter needs to be read to clear it. */
 	if (watch(w, w->idle.wake_fd, EPOLLIN | EPOLLET))
 		return -errno;
 	return port_rx_is_socket(w->cfg.port) ? 0 :
@@ -196,7 +196,7 @@ void idle_end(struct worker *w)
 		rx_disarm(w);
 }
 
-/* How long to sleep where nothing tells of a packet. */
+/* How long to sleep where nothing signals a packet. */
 static uint64_t blind_us(const struct worker *w, uint64_t idle_us)
 {
 	struct nbd_client_load load;

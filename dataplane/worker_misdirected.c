@@ -10,12 +10,12 @@
  *
  *   - TCP to a local port that is a sibling's goes to that sibling.
  *   - Answers that any worker may have asked for (ARP and ND replies, ICMP errors) go to every
- *     sibling as well, and each decides whether they concern it; so does an announcement, which a
+ *     sibling too, and each decides whether they concern it; so does an announcement, which a
  *     server that failed over makes but once. Questions (other ARP requests, pings) are answered
  *     where they arrive, once.
  *
  * What was handed over is classified like any packet, BURST_MAX at most a turn, so the bound on
- * unclassified mbufs holds; what turns out to be nobody's is dropped there, never handed on.
+ * unclassified mbufs holds; what belongs to no worker is dropped there, never handed on.
  */
 #include <assert.h>
 #include <netinet/in.h>
@@ -35,8 +35,10 @@
 #define ARP_BYTES      28
 #define PACKETS_A_TURN 8 /* each may be as long as LRO makes it */
 
-/* A reply, or an announcement: who asks about himself tells everybody (RFC 5227 2.3), each worker's
- * cache as well. */
+/*
+ * A reply, or an announcement: a request for the sender's own address is an announcement (RFC 5227
+ * 2.3), also for each worker's cache.
+ */
 static bool arp_is_for_everybody(const struct rte_mbuf *m, uint32_t off)
 {
 	uint8_t buf[ARP_BYTES];
@@ -50,7 +52,7 @@ static bool arp_is_for_everybody(const struct rte_mbuf *m, uint32_t off)
 	       memcmp(arp + ARP_SENDER_OFF, arp + ARP_TARGET_OFF, 4) == 0;
 }
 
-/* Did somebody of this host ask for it, and only its addressee can tell who? */
+/* Is it a reply to a request of this host, of which only the requester can tell? */
 static bool is_for_everybody(const struct rte_mbuf *m, const struct pkt_info *info)
 {
 	const uint8_t *at;

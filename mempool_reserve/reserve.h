@@ -9,9 +9,9 @@
  *
  *   free > floor : normal           free <= floor : only the entitled are served ("a dip")
  *
- * Every mbuf of the pool has one owner at any time. A free mbuf belongs to nobody, one taken by the
- * driver belongs to OWNER_RING until reserve_move() hands it on, and the free path uncharges
- * whoever holds it. Always: free + sum of used == total.
+ * Every mbuf of the pool has one owner at any time. A free mbuf has no owner, one taken by the
+ * driver belongs to OWNER_RING until reserve_move() hands it on, and the free path uncharges its
+ * owner. Always: free + sum of used == total.
  */
 #ifndef MEMPOOL_RESERVE_RESERVE_H
 #define MEMPOOL_RESERVE_RESERVE_H
@@ -41,7 +41,7 @@ enum reserve_owner_id {
 
 struct reserve_config {
 	const char *name;	/* of the mempool, unique */
-	uint32_t total_count;	/* mbufs, normal and reserve together; fixed for ever */
+	uint32_t total_count;	/* mbufs, normal and reserve together; fixed */
 	uint32_t floor_count;	/* of those, the reserve */
 	uint32_t data_bytes;	/* data room, headroom included */
 	bool is_sent;		/* no mbuf crosses a page, which not every device could read from */

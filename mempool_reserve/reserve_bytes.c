@@ -3,8 +3,8 @@
  *
  * DPDK's memory must be there when the first pool is made, so its size is computed from the
  * configuration before there is one; and what was computed must be what is taken, or `sluice
- * reserve explain` tells a tale. So the room of the mbufs comes from the function that the pool's
- * own ops ask, and an mbuf's size from DPDK, which adds a header and aligns.
+ * reserve explain` would be wrong. So the room of the mbufs comes from the function that the
+ * pool's own ops ask, and an mbuf's size from DPDK, which adds a header and aligns.
  */
 #include "mempool_reserve/reserve_impl.h"
 

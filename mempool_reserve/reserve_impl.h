@@ -70,7 +70,7 @@ struct reserve {
 	bool is_tagged; /* the objects are mbufs by now, their tags may be read */
 	bool is_starved;
 	uint32_t floor;
-	uint32_t hidden; /* while starved: normal mbufs nobody gets */
+	uint32_t hidden; /* while starved: normal mbufs that are not allocated */
 
 	/* trouble */
 	uint32_t emergency, emergency_peak;
@@ -124,7 +124,7 @@ static inline void owner_uncharge(struct reserve *r, uint16_t owner, uint32_t n)
 	}
 }
 
-/* Free mbufs somebody could get: all, but for the starved. */
+/* Free mbufs that can be allocated: all, but for the starved. */
 static inline uint32_t reachable(const struct reserve *r)
 {
 	return relaxed_load(&r->free) - relaxed_load(&r->hidden);

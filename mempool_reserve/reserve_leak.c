@@ -1,12 +1,12 @@
 /*
  * reserve_leak.c - who holds mbufs, and since when
  *
- * A leak is an mbuf nobody will free; nothing can prove that, but its age and its owner give it
- * away. The walk marks what lies in the stack as free, because a free mbuf and one in a ring carry
- * the same tag, and then counts every other mbuf of the pool by the owner in its tag.
+ * A leak is an mbuf that will never be freed; nothing can prove that, but its age and its owner
+ * give it away. The walk marks what lies in the stack as free, because a free mbuf and one in a
+ * ring carry the same tag, and then counts every other mbuf of the pool by the owner in its tag.
  *
  * Runs beside the worker: an mbuf that moves during the walk may be counted at either place. It
- * allocates nothing, since it is wanted most when memory is gone; two reports at once take turns.
+ * allocates nothing, since it is needed most when memory is short; two reports at once take turns.
  */
 #include <assert.h>
 #include <string.h>

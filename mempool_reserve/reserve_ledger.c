@@ -1,8 +1,8 @@
 /*
  * reserve_ledger.c - who holds each mbuf, and how many more they may
  *
- * A tree of named owners. An mbuf that leaves the pool is charged to the ring; each hand-over moves
- * the charge with it, and the free path takes it off whoever has it, so no caller can forget. A
+ * A tree of named owners. An mbuf that leaves the pool is charged to the ring; each hand-over
+ * moves the charge with it, and the free path takes it off the owner, so no caller can forget. A
  * charge counts for the owner and for everyone above it, and a limit anywhere on that way refuses.
  *
  * A move first takes the whole chain off its old owners and then asks the new one for room, because
@@ -405,7 +405,7 @@ void reserve_check(const struct reserve *r)
 	uint16_t end = relaxed_load(&r->owner_end);
 	uint64_t at_root = 0;
 
-	/* Owners may come and go meanwhile, but only such as hold nothing. */
+	/* Owners may be added and removed at the same time, but only those that hold nothing. */
 	for (uint16_t id = 0; id < end; id++) {
 		uint16_t parent = relaxed_load(&r->owners[id].parent);
 		uint32_t used = relaxed_load(&r->owners[id].used);

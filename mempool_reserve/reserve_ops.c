@@ -2,9 +2,9 @@
  * reserve_ops.c - how mbufs leave and enter the pool
  *
  * Every driver takes and gives its mbufs through rte_mempool ops, so this is the one place that no
- * path goes around. The pool is a stack and a floor. Whoever gives back raises the stack, and what
- * lies below the floor is the reserve: it is refilled first because there is nothing else to fill.
- * Last in, first out hands the mbuf that is still in the cache to the next packet.
+ * path goes around. The pool is a stack and a floor. A free raises the stack, and what lies below
+ * the floor is the reserve: it is refilled first because there is nothing else to fill. Last in,
+ * first out hands the mbuf that is still in the cache to the next packet.
  *
  * One comparison decides whether a dequeue is plain: enough is free that the guard stays untouched.
  * The guard is the floor, or the highest number there is while anything unusual is going on (a
@@ -122,7 +122,7 @@ static int refuse(struct reserve *r, uint32_t n)
 	return -ENOBUFS;
 }
 
-/* True if a planted fault wants this dequeue to fail. */
+/* True if an injected fault makes this dequeue fail. */
 static bool fault_hits(struct reserve *r)
 {
 	uint32_t skip = relaxed_load(&r->fail_skip), count = relaxed_load(&r->fail_count);
@@ -164,7 +164,7 @@ static int ops_dequeue(struct rte_mempool *mp, void **obj_table, unsigned n)
 	return 0;
 }
 
-/* Takes @n mbufs from whoever holds them; neighbours in a burst mostly share an owner. */
+/* Takes @n mbufs from their owners; neighbours in a burst mostly share an owner. */
 static inline void untag(struct reserve *r, void *const *obj_table, uint32_t n)
 {
 	uint32_t owner = OWNER_RING, run = 0, emergency = 0;

@@ -1,9 +1,9 @@
 /*
  * reserve_pool.c - a pool from its birth to its end
  *
- * An mbuf pool whose ops are ours, without a per-lcore cache: a cache asks for more than was
- * wanted, so it would drain the reserve and serve it to anybody, and it would hide frees from the
- * ledger.
+ * An mbuf pool whose ops are ours, without a per-lcore cache: a cache takes more than was
+ * requested, so it would drain the reserve and give it to any caller, and it would hide frees from
+ * the ledger.
  *
  * Life: create (objects arrive before they are mbufs, nothing is counted), tag (each mbuf learns
  * its place), set-up (drivers fill their rings, everybody is served), arm (the floor holds).

@@ -2,8 +2,8 @@
  * host.c - an interface as the kernel sees it, by netlink
  *
  * One snapshot: link, addresses, default routes. It is taken at start-up, and by the control
- * thread when the kernel tells of a change; the datapath never asks. The only files that know
- * libnl are config/host*.c.
+ * thread when the kernel reports a change; the datapath never asks. The only files that know libnl
+ * are config/host*.c.
  *
  * Addresses come global scope first, because the first of a family is the one connections are
  * made from. A default route counts only in the main table and by the interface of a next hop,

@@ -1,8 +1,8 @@
 /*
  * host.h - what the kernel knows about a device, asked by libnl and sysfs
  *
- * All set-up and control-thread code. Every failure a user can mend comes with the sentence that
- * tells how.
+ * All set-up and control-thread code. Every failure that a user can fix has a message that says
+ * how.
  */
 #ifndef CONFIG_HOST_HOST_H
 #define CONFIG_HOST_HOST_H
@@ -120,7 +120,7 @@ void host_hugepages_command(uint32_t mib, char *out, unsigned bytes);
  * there, the nearest directory above it. Changes the working directory to "/". 0 or -errno.
  */
 int host_mounts_leave(const char *const paths[], unsigned count);
-/* Has it succeeded? Then a mount of the process is seen by nobody else. Any thread, after it. */
+/* Has it succeeded? Then no other process sees a mount made by this one. Any thread, after it. */
 bool host_mounts_are_own(void);
 /*
  * PR_SET_IO_FLUSHER, OOM score -1000, host_mounts_leave(@paths): for the calling process, once,
@@ -151,8 +151,10 @@ int host_stacks_fit(void);
 int host_thread_protect(void);
 /* The calling thread runs before ordinary programs do. 0 or -errno */
 int host_thread_hurry(void);
-/* The calling thread's sleeps end when they shall; else one of 50 us may take 100. It asks for no
- * privilege. */
+/*
+ * The calling thread's sleeps end on time; else one of 50 us may take 100. It asks for no
+ * privilege.
+ */
 void host_thread_punctual(void);
 
 #define HOST_CPU_MAX 1024

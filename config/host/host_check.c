@@ -106,7 +106,7 @@ static uint32_t own_hugepages_mib(void)
 }
 
 /*
- * Wanted because the file says so, or because the NIC's DMA deserves memory that stays put. With
+ * Required by the file, or preferred because the NIC's DMA needs memory that does not move. With
  * fewer than the sum the daemon would run on ordinary memory, and its guarantee be partial: only
  * the file may say that this will do.
  */

@@ -4,8 +4,8 @@
  * A PCI port is taken from the kernel altogether, so its checks come in the order in which a
  * person would set it up: the device, the IOMMU, is it the machine's own way out, its driver, its
  * IOMMU group. The default route comes before the driver on purpose: the remedy for a wrong driver
- * is a command that unbinds the NIC, and nobody shall be told to run that on the NIC his shell
- * comes in by.
+ * is a command that unbinds the NIC, which must not be suggested for the NIC that carries the
+ * user's ssh session.
  *
  * af_packet and af_xdp ports leave the NIC with the kernel; af_xdp takes all its packets, though,
  * so it is as bad for a default route. A Mellanox NIC keeps its kernel driver under DPDK.
@@ -29,7 +29,7 @@ static bool has_iommu(const struct host_pci *pci)
 
 	if (pci->has_iommu_group)
 		return true;
-	/* The kernel's way of doing without, switched on by somebody who knows what he risks. */
+	/* The kernel's mode without an IOMMU, which an administrator must enable explicitly. */
 	return host_file_read(NOIOMMU_FILE, mode, sizeof(mode)) == 0 && mode[0] == 'Y';
 }
 

@@ -2,8 +2,8 @@
  * host_cpu.c - the processors this process may run on
  *
  * A cpuset, a unit's CPUAffinity= or taskset leaves a process some processors of the machine, and
- * their numbers need neither begin at 0 nor be without gaps. The number of processors that are on
- * tells nothing of that, so nothing here asks for it. Control thread, before workers are made.
+ * their numbers need neither begin at 0 nor be without gaps. The number of online processors does
+ * not show this, so it is not used here. Control thread, before workers are made.
  * sched_getaffinity(2), cpuset(7).
  */
 #include <errno.h>
@@ -17,7 +17,7 @@ unsigned host_cpus(uint16_t *out, unsigned max)
 	unsigned count = 0;
 
 	if (sched_getaffinity(0, sizeof(set), &set))
-		return 0; /* more than 1024: nobody is pinned */
+		return 0; /* more than 1024: no thread is pinned */
 	for (unsigned cpu = 0; cpu < CPU_SETSIZE && count < max; cpu++)
 		if (CPU_ISSET(cpu, &set))
 			out[count++] = (uint16_t)cpu;

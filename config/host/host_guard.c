@@ -1,8 +1,8 @@
 /*
  * host_guard.c - keeps the kernel's TCP away from ports that are ours, on an interface both hear
  *
- * Under af_packet the kernel receives what we receive. Where it has the port's address too, its TCP
- * knows nothing of our connections and answers their packets with a reset. The ports are ours
+ * Under af_packet the kernel receives what we receive. Where it has the port's address too, its
+ * TCP has no record of our connections and answers their packets with a reset. The ports are ours
  * already (a kernel socket is bound to each, so no program can use one); what comes in for them is
  * dropped in a netfilter table of our own, at the interface's ingress hook. There a packet socket
  * has its copy already, and neither connection tracking nor routing has seen the packet.
@@ -11,9 +11,9 @@
  * before the bridge receives them, so on a bridge it dropped our packets before the packet socket
  * saw them, and other machines' frames that only pass through the bridge.
  *
- * The table has the owner flag (Linux 5.12): nobody else can change it, and the kernel removes it
- * when the netlink socket in libnftables' context is closed, by us or by the end of the process,
- * whichever way that comes. Nothing is left behind after a kill -9.
+ * The table has the owner flag (Linux 5.12): no other process can change it, and the kernel
+ * removes it when the netlink socket in libnftables' context is closed, by us or by the end of the
+ * process, whichever way that comes. Nothing is left behind after a kill -9.
  *
  * Control thread. nft(8), libnftables(3).
  */

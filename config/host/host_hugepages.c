@@ -3,7 +3,7 @@
  *
  * DPDK takes its memory from pages of any size, the largest first, and one more of a large size
  * where small ones do not make up the rest. So what counts is the sum. A machine started with
- * default_hugepagesz=1G has none of 2 MiB, and they do as well. sysfs:
+ * default_hugepagesz=1G has none of 2 MiB; the larger ones are used then. sysfs:
  * Documentation/admin-guide/mm/hugetlbpage.rst. Any thread.
  */
 #include <stdio.h>

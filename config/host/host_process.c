@@ -48,7 +48,7 @@ int host_thread_hurry(void)
 	return setpriority(PRIO_PROCESS, 0, NICE_FIRST) ? -errno : 0; /* in Linux: of this thread */
 }
 
-/* Whether the workers may, asked here, where somebody can be told. */
+/* Whether the workers may set their priority, checked here, where the result can be reported. */
 static int hurry_try(void)
 {
 	int before = getpriority(PRIO_PROCESS, 0), rc = host_thread_hurry();
@@ -200,7 +200,7 @@ uint64_t host_memory_files(void)
 	return sum;
 }
 
-/* Who holds the lock, as he wrote it; "?" if he did not get that far. */
+/* The pid of the lock's holder, from the file; "?" if it is not written yet. */
 static void holder_read(int fd, char *pid, size_t pid_bytes)
 {
 	ssize_t got = pread(fd, pid, pid_bytes - 1, 0);

@@ -2,10 +2,10 @@
  * host_route.c - default routes: does the machine's way out leave by this NIC
  *
  * The default route names an interface, and that may be a bridge, a bond or a VLAN on top of the
- * NIC, or one on top of another. Whoever takes the NIC cuts all of them off. So from the NIC
- * upwards every interface is found that is on it: its master (bridge, bond), and what names it as
- * its lower link (VLAN, macvlan), until nothing is added. A veth names its peer as link, which is
- * not below it.
+ * NIC, or one on top of another. Taking the NIC cuts all of them off. So from the NIC upwards
+ * every interface is found that is on it: its master (bridge, bond), and what names it as its
+ * lower link (VLAN, macvlan), until nothing is added. A veth names its peer as link, which is not
+ * below it.
  *
  * Asked of the kernel by netlink; nothing is changed. A router's table may have a million routes:
  * only default routes are kept.

@@ -35,7 +35,7 @@ static int change(
 	if (rc >= 0)
 		rc = fn(sock, index, arg);
 	nl_socket_free(sock);
-	if (rc >= 0 || rc == -NLE_EXIST) /* it is as we wanted it */
+	if (rc >= 0 || rc == -NLE_EXIST) /* it is as requested */
 		return 0;
 	return error_set(err, host_nl_errno(rc), "%s: %s: %s", name, what, nl_geterror(rc));
 }

@@ -2,11 +2,12 @@
  * control.c - the control socket: JSON-RPC 2.0, a request a line, on a Unix socket
  *
  * One poll() over the listener, the clients and whatever else the daemon watches. A client sends a
- * line, gets a line; while a long call of its is under way its next line waits in its buffer, so
+ * line, gets a line; while a long call of a client runs, its next line waits in its buffer, so
  * answers keep the order of requests. Bounds: CONTROL_CLIENT_MAX clients, CONTROL_LINE_BYTES_MAX
  * bytes in, CONTROL_OUT_BYTES_MAX unsent bytes out, IDLE_MS_MAX from one whole line or answer to
  * the next: single bytes buy no time, so a client that dribbles them ends like a silent one. The
- * parser is jansson's; what is ours is that a hostile client costs a slot for a while, and no more.
+ * parser is jansson's; what is ours is that a hostile client costs a slot for a while, and no
+ * more.
  *
  * Control thread only; this is the one part of the daemon that allocates as it goes.
  */
@@ -210,7 +211,7 @@ static void line_run(struct control *c, struct client *cl, const char *line, siz
 	json_decref(request);
 }
 
-/* Runs whole lines that lie in the buffer; stops while a call is under way. */
+/* Runs whole lines that lie in the buffer; stops while a call is running. */
 static void lines_run(struct control *c, struct client *cl)
 {
 	char *end;
@@ -236,13 +237,13 @@ static void client_read(struct client *cl)
 	ssize_t n;
 
 	if (cl->in_bytes == CONTROL_LINE_BYTES_MAX)
-		return; /* full of lines behind a call under way */
+		return; /* full of lines behind a running call */
 	n = recv(
 		cl->fd, cl->in + cl->in_bytes, CONTROL_LINE_BYTES_MAX - cl->in_bytes, MSG_DONTWAIT);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		client_close(cl);
 	else if (n == 0)
-		cl->is_ended = true; /* `echo … | nc -N`: it still wants to hear the answer */
+		cl->is_ended = true; /* `echo … | nc -N`: it still reads the answer */
 	else if (n > 0)
 		cl->in_bytes += (size_t)n;
 }
@@ -342,7 +343,7 @@ int control_watch(struct control *c, int fd)
 
 /* ---- life ---- */
 
-/* Only a socket can be a dead daemon's; a file under that name is somebody's mistake. */
+/* Only a socket can be a dead daemon's; another file of that name is not removed. */
 static int stale_remove(const char *path)
 {
 	struct stat st;

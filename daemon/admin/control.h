@@ -50,8 +50,8 @@ int control_watch(struct control *c, int fd);
 void control_poll(struct control *c, int timeout_ms);
 
 /*
- * Answers a call that returned -EINPROGRESS; frees it. Eats @result. A client that has gone
- * meanwhile is no error.
+ * Answers a call that returned -EINPROGRESS; frees it. Eats @result. A client that has
+ * disconnected is not an error.
  */
 void control_reply(struct control_call *call, int rc, json_t *result, const struct error *err);
 

@@ -1,12 +1,12 @@
 /*
  * registry.c - one registry of counters, for JSON and OpenMetrics alike
  *
- * A table of series, each a pointer to its family and a reader. Nothing is copied until somebody
- * asks, so counting costs the workers what it always did: an add to their own memory.
+ * A table of series, each a pointer to its family and a reader. Nothing is copied before a report
+ * is requested, so counting costs the workers nothing more: an add to their own memory.
  *
- * OpenMetrics wants all samples of one metric together, with its type and help once above them;
- * JSON wants all metrics of one bearer together. Both walk the same table: families in the order
- * in which they first came, series in the order of adding.
+ * OpenMetrics requires all samples of one metric together, with its type and help once above them;
+ * JSON has all metrics of one bearer together. Both walk the same table: families in the order in
+ * which they first came, series in the order of adding.
  */
 #include "daemon/admin/registry.h"
 

@@ -2,8 +2,8 @@
  * registry.h - one registry of counters, for JSON and OpenMetrics alike
  *
  * A family is what counters of one kind have in common: their names, helps and types. A series is
- * one bearer of them: a worker, a volume, a pool. Whoever makes a bearer adds its series and
- * deletes it again. Control thread only; readers read counters that workers write.
+ * one bearer of them: a worker, a volume, a pool. The code that creates a bearer adds its series
+ * and deletes them again. Control thread only; readers read counters that workers write.
  */
 #ifndef DAEMON_ADMIN_REGISTRY_H
 #define DAEMON_ADMIN_REGISTRY_H

@@ -23,7 +23,7 @@
 #include "daemon/admin/methods.h"
 #include "daemon/engine/takeover.h"
 
-/* One detach under way, and what is attached in its place. */
+/* One detach in progress, and what is attached in its place. */
 struct change {
 	struct daemon_state *daemon;
 	bool has_next;

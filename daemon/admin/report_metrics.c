@@ -1,8 +1,8 @@
 /*
  * report_metrics.c - all counters as OpenMetrics text, and those of what was lost
  *
- * A registry is filled for the question and thrown away after it. So volumes may come and go with
- * nobody keeping score, and two bearers that share a name (a volume that is being detached and its
+ * A registry is filled for the question and thrown away after it. So volumes may come and go
+ * without bookkeeping, and two bearers that share a name (a volume that is being detached and its
  * successor) cost a sample, not an error.
  */
 #include <stdio.h>

@@ -5,7 +5,7 @@
  * Giving a frame to the kernel makes the kernel allocate memory for it. When memory is short that
  * call sleeps until pages are written out, and they may be written out through this very daemon: a
  * worker that makes the call waits for itself. So no worker makes it. Between a worker and its
- * queue of the tap stands a thread that nobody waits for, and between the two four rings, as
+ * queue of the tap is a thread that no worker waits for, and between the two are four rings, as
  * between a driver and a NIC:
  *
  *	          ── down ──▶        ── write ──▶
@@ -153,7 +153,7 @@ bool exception_has_news(const struct exception_queue *q)
 	return !rte_ring_empty(q->up) || !rte_ring_empty(q->done);
 }
 
-/* Word by word: two threads count meanwhile. */
+/* Word by word: two threads count at the same time. */
 void exception_stats(const struct exception_queue *q, struct exception_stats *out)
 {
 	const uint64_t *from = (const uint64_t *)&q->stats;

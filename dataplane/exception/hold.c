@@ -7,7 +7,7 @@
  * HOLD_US_MAX is dropped, since its sender has sent it again by then. The mbufs are copies in
  * memory of the exception port's own: a packet that waits keeps nothing of the reserve.
  *
- * When it is full somebody must go, and that is not whoever comes last: a flood would then lock
+ * When it is full a packet must be dropped, and not the last to arrive: a flood would then lock
  * everybody else out. It is the newest packet of the largest flow; of flows about as large (within
  * a factor of two), the newest flow's. So a flood sheds itself, a thousand strangers shed each
  * other, and the session that was there before, with its few packets, goes on. A flow's newest

@@ -29,7 +29,7 @@ void hold_see(struct hold *h, uint32_t flow, uint64_t now_us);
  */
 bool hold_make_room(struct hold *h, uint32_t mbufs, uint32_t flow);
 /*
- * Eats @m, which is charged to nobody's reserve: takes it in behind all others, having made room.
+ * Eats @m, which is not charged to a reserve: takes it in behind all others, having made room.
  * Out: false if @m itself had to go.
  */
 bool hold_push(struct hold *h, struct rte_mbuf *m, uint32_t flow, uint64_t now_us);

@@ -12,8 +12,8 @@
  * And while the kernel is short of memory (shortage.c), no more than takes a twentieth of a
  * processor: each frame takes memory there, and time from who makes some free.
  *
- * What a turn does not let through waits in the hold queue (hold.c), and goes on in order; whoever
- * comes later waits behind it.
+ * What a turn does not let through waits in the hold queue (hold.c), and goes on in order; later
+ * packets wait behind it.
  *
  * A buffer that was taken from the reserve is given back in the turn it came in: if its packet is
  * to reach the kernel, it goes as a copy in the exception port's own memory. A normal one may rest
@@ -226,7 +226,7 @@ static void hold(struct slow_path *o, struct rte_mbuf *m, const struct pkt_info 
 		reserve_force(c, OWNER_HOLD, now_us);
 }
 
-/* How many frames of nobody's in particular may join those on their way to the kernel. */
+/* How many unprotected frames may join those queued for the kernel. */
 static unsigned room(const struct slow_path *o)
 {
 	unsigned all = exception_room(o->cfg.exception);
@@ -234,7 +234,7 @@ static unsigned room(const struct slow_path *o)
 	return all > RULE_ROOM ? all - RULE_ROOM : 0;
 }
 
-/* Traffic of nobody's in particular, not at red. Eats @m. */
+/* Unprotected traffic, not at red. Eats @m. */
 static void pass(
 	struct slow_path *o, struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
 {
@@ -270,7 +270,7 @@ static void release(struct slow_path *o, uint64_t now_us)
 	}
 }
 
-/* ARP and ND that somebody else than our stack may be waiting for. Borrows @m. */
+/* ARP and ND that the kernel may be waiting for. Borrows @m. */
 static void kernel_tell(
 	struct slow_path *o, const struct rte_mbuf *m, const struct pkt_info *info, uint64_t now_us)
 {

@@ -39,9 +39,9 @@ void slow_path_destroy(struct slow_path *o); /* NULL is fine */
 /* ---- worker ---- */
 
 /*
- * Takes what is the kernel's out of a classified burst: eats packets of class EXCEPTION and BAD and
- * those a rule protects, and sets their entries to NULL; of essential ones that concern the kernel
- * as well it gives the kernel a copy.
+ * Takes what is the kernel's out of a classified burst: eats packets of class EXCEPTION and BAD
+ * and those a rule protects, and sets their entries to NULL; of essential ones that concern the
+ * kernel too it gives the kernel a copy.
  */
 void slow_path_rx(struct slow_path *o, struct rte_mbuf **m, const struct pkt_info *info, unsigned n,
 	uint64_t now_us);
@@ -53,8 +53,7 @@ void slow_path_rx(struct slow_path *o, struct rte_mbuf **m, const struct pkt_inf
  */
 unsigned slow_path_tx(struct slow_path *o, struct rte_mbuf ***frames, uint64_t now_us);
 void slow_path_tx_done(struct slow_path *o, unsigned n);
-/* Once a turn, last: lets go of what is held, and hands
- * over to the kernel what the turn collected. */
+/* Once a turn, last: releases held packets, and passes to the kernel what the turn collected. */
 void slow_path_turn(struct slow_path *o, uint64_t now_us);
 void slow_path_sleep(struct slow_path
 		*o); /* before the worker sleeps: nothing is kept back for company any more */

@@ -8,7 +8,8 @@
  * From the kernel we ask for frames ready for any wire: whole checksums, no longer than the MTU.
  *
  * A write allocates kernel memory, which under pressure may wait for writeback, which may wait for
- * us. So tap_write() and tap_read() are for a thread that nobody waits for; a worker only prepares.
+ * us. So tap_write() and tap_read() are for a thread that no worker waits for; a worker only
+ * prepares.
  */
 #include "dataplane/exception/tap.h"
 

@@ -23,7 +23,7 @@ static inline bool ip_equal(const struct net_ip *a, const struct net_ip *b)
 }
 bool ip_is_ours(const struct net *net, const struct net_ip *ip);
 bool ip_is_multicast(const struct net_ip *ip);
-/* False for what no other host sends from: nobody, a group, loopback, a whole subnet, ourselves. */
+/* False for what no other host sends from: unspecified, multicast, loopback, broadcast, our own. */
 bool ip_is_possible_source(const struct net *net, const struct net_ip *ip);
 /* From four bytes in network order. */
 static inline struct net_ip ip4_addr(const void *bytes)

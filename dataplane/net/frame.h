@@ -52,7 +52,7 @@ void net_ether_prepend(const struct net *net, struct rte_mbuf *m, const uint8_t 
 
 /* Queues a finished frame for net_output. Eats @m: when the queue is full it is freed. */
 void net_control_push(struct net *net, struct rte_mbuf *m);
-/* The same for what somebody asked us: there is less room for it. */
+/* The same for replies to requests: there is less room for it. */
 void net_answer_push(struct net *net, struct rte_mbuf *m);
 
 /*

@@ -1,11 +1,11 @@
 /*
  * net.c - the room's door: bursts in, bursts out
  *
- * Holds what the parts below share, and the order of a turn. Packets come in and are handed down by
- * their kind; timers run; output is pulled, first what we owe the link (ARP, ND, pings, packets a
- * neighbour released), because TCP can go nowhere before, then TCP's, as much as the caller takes.
- * The first has half of what the caller takes while TCP has anything: who floods us with questions
- * shall not have the NIC's ring for the answers alone.
+ * Holds what the parts below share, and the order of a turn. Packets come in and are handed down
+ * by their kind; timers run; output is pulled, first what we owe the link (ARP, ND, pings, packets
+ * a neighbour released), because TCP can go nowhere before, then TCP's, as much as the caller
+ * takes. The first has half of what the caller takes while TCP has anything: replies to a flood of
+ * requests must not fill the NIC's ring.
  *
  * Everything here belongs to one worker and nothing allocates after net_create().
  */

@@ -269,8 +269,10 @@ int stream_option(struct stream *s, enum stream_option option, uint64_t value)
 			return -EINVAL;
 		conn->user_timeout_us = value ? (uint32_t)value : TCP_USER_TIMEOUT_US;
 		tcp_timer_user_update(conn);
-		/* Who names his patience means the open as well (RFC 9293 3.8.3 lets him give up
-		 * sooner). */
+		/*
+		 * A timeout given by the caller also applies to the open (RFC 9293 3.8.3 allows
+		 * giving up sooner).
+		 */
 		if (value && !tcp_is_synchronized(conn))
 			tcp_timer_set(conn, TIMER_USER, conn->progress_us + value);
 		break;

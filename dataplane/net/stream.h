@@ -78,9 +78,9 @@ struct stream_span {
 };
 
 /*
- * DMA-able memory that attached pieces point into. iova is what the NIC must be told for base
- * (the same as base where IOVA is VA). refs counts mbufs that refer into the buffer; it is touched
- * by the owning worker only, and a driver that frees on another thread is not supported.
+ * DMA-able memory that attached pieces point into. iova is the address of base for the NIC (the
+ * same as base where IOVA is VA). refs counts mbufs that refer into the buffer; it is touched by
+ * the owning worker only, and a driver that frees on another thread is not supported.
  *
  * No mbuf crosses a multiple of page_bytes, a power of two (0: all may). The IOMMU makes pages
  * contiguous for the device, but not every device reads on over their edge: QEMU's e1000e drops a

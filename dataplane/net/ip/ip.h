@@ -52,11 +52,11 @@ int ip_path_find(struct net *net, const struct net_ip *remote, struct ip_path *o
  * Finishes a packet. @m's data begins at the L4 header, whose checksum field is zero; the first
  * segment holds the whole L4 header and 64 bytes of headroom; later segments may be attached
  * (external) and are not written to. @tos_ecn is the whole TOS / traffic class octet. @tso_segsz 0
- * = one packet as it is; else payload bytes of each packet the NIC shall cut it into (only when
- * offload.tx_tso). IPv4 TCP has DF set. Eats @m on every path.
- * Out: 0 with *out = the finished frame; -EINPROGRESS: kept until the neighbour answers, then sent
- * by net_output, or dropped where payload is attached; -EHOSTUNREACH: the neighbour failed;
- * -ENOBUFS: no neighbour slot.
+ * = one packet as it is; else payload bytes of each packet into which the NIC segments it (only
+ * when offload.tx_tso). IPv4 TCP has DF set. Eats @m on every path. Out: 0 with *out = the
+ * finished frame; -EINPROGRESS: kept until the neighbour answers, then sent by net_output, or
+ * dropped where payload is attached; -EHOSTUNREACH: the neighbour failed; -ENOBUFS: no neighbour
+ * slot.
  */
 int ip_output(struct net *net, struct ip_path *path, struct rte_mbuf *m, uint8_t proto,
 	uint8_t tos_ecn, uint16_t tso_segsz, uint64_t now_us, struct rte_mbuf **out);

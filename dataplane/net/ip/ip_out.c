@@ -7,9 +7,9 @@
  * have TSO without the IPv4 header checksum (virtio): then the sum is that of the uncut packet, as
  * such ports expect.
  *
- * IPv4 packets of TCP have DF set, so their ID says nothing (RFC 6864 4.1); it counts nevertheless,
- * for the routers that fragment them all the same and for paths that TCP lets fragment, as they are
- * narrower than its smallest packet. Other packets get one by chance.
+ * IPv4 packets of TCP have DF set, so their ID says nothing (RFC 6864 4.1); it still counts, for
+ * routers that fragment them anyway and for paths that TCP lets fragment, as they are narrower
+ * than its smallest packet. Other packets get one by chance.
  *
  * Packets are eaten; those that wait for a neighbour are held by neigh.c. One worker.
  */
@@ -28,7 +28,7 @@
 #define TCP_CSUM_OFF  16
 #define ICMP_CSUM_OFF 2
 
-/* The path's slot may have gone to somebody else. Out: false when no slot is to be had. */
+/* The path's slot may have been given to another path. Out: false when no slot is free. */
 static bool path_refresh(struct net *net, struct ip_path *path)
 {
 	if (path->neigh_idx != NEIGH_NONE &&

@@ -1,10 +1,10 @@
 /*
  * arp.c - ARP on Ethernet for IPv4
  *
- * Answers who asks for one of our addresses, asks for the next hops the neighbour cache wants, and
- * lets every packet's sender part teach the cache (RFC 826: merge first, whatever the question
- * was). What a claim is worth is neigh.c's decision. Somebody who claims an address of ours teaches
- * nothing; he is told that it is taken, at most once in ten seconds (RFC 5227 2.4 b).
+ * Answers who asks for one of our addresses, asks for the next hops that the neighbour cache
+ * needs, and updates the cache from every packet's sender fields (RFC 826: merge first, whatever
+ * the question was). What a claim is worth is neigh.c's decision. A claim of one of our addresses
+ * updates nothing; it is answered with a defence, at most once in ten seconds (RFC 5227 2.4 b).
  *
  * Questions and answers are header mbufs in the control queue; there is no state here.
  */
@@ -80,7 +80,7 @@ static void defend(struct net *net, const struct net_ip *ip, uint64_t now_us)
 	arp_announce(net, ip);
 }
 
-/* Only the answer to one of us is solicited; whatever else he says, he may have a new card. */
+/* Only the answer to one of us is solicited; whatever else it says, it may have a new NIC. */
 static enum neigh_claim claim_of(const struct rte_arp_hdr *arp, bool is_to_us)
 {
 	if (arp->arp_opcode == rte_cpu_to_be_16(RTE_ARP_OP_REPLY) && is_to_us)

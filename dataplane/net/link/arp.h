@@ -18,7 +18,10 @@ void arp_input(struct net *net, struct rte_mbuf *m, const struct pkt_info *info,
  * 0, -ENOBUFS, or -EADDRNOTAVAIL (we have no IPv4 address to ask from). */
 int arp_ask(struct net *net, const struct net_ip *ip, const uint8_t *mac);
 
-/* Tells the link that @ip is at our MAC (RFC 5227 3): after start and after an address change. */
+/*
+ * Announces on the link that @ip is at our MAC (RFC 5227 3): after start and after an address
+ * change.
+ */
 void arp_announce(struct net *net, const struct net_ip *ip);
 
 #endif

@@ -167,7 +167,10 @@ static bool read_message(const struct rte_mbuf *m, const struct ip_in *in, struc
 	return true;
 }
 
-/* RFC 4861 7.2.3, 7.2.4. Who has no address yet (he looks for duplicates) is told by all-nodes. */
+/*
+ * RFC 4861 7.2.3, 7.2.4. A sender without an address (duplicate address detection) is answered by
+ * all-nodes.
+ */
 static void solicit_input(struct net *net, const struct rte_mbuf *m, const struct ip_in *in,
 	const struct nd_message *msg, uint64_t now_us)
 {
@@ -196,7 +199,7 @@ static void advert_input(struct net *net, const struct nd_message *msg, uint64_t
 	enum neigh_claim claim;
 
 	if (ip_is_ours(net, &msg->target))
-		return; /* somebody has our address: the kernel's duplicate detection says so */
+		return; /* another host has our address: the kernel's duplicate detection says so */
 	if (msg->flags & ADVERT_SOLICITED)
 		claim = is_override ? NEIGH_CLAIM_ANSWER : NEIGH_CLAIM_ANSWER_WEAK;
 	else

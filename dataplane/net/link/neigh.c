@@ -264,9 +264,9 @@ static bool has_mac(const struct neigh *n)
 }
 
 /*
- * We asked and still wait; only then is an answer an answer. A probe goes by unicast, so nobody but
- * the known address was asked: else a claim that makes us doubt and a reply that ends the doubt
- * would be enough to steal a fresh address.
+ * We asked and still wait; only then is an answer an answer. A probe goes by unicast, so only the
+ * known address was asked: else a claim that makes us doubt and a reply that ends the doubt would
+ * be enough to steal a fresh address.
  */
 static bool was_asked(const struct neigh *n, const uint8_t *mac)
 {
@@ -297,7 +297,7 @@ static void learn_change(struct net *net, struct neigh *n, const uint8_t mac[6],
 	}
 }
 
-/* A multicast or all-zero address is nobody's. */
+/* A multicast or all-zero address belongs to no host. */
 static bool is_unicast(const uint8_t mac[6])
 {
 	static const uint8_t zero[6];
@@ -372,7 +372,7 @@ static void incomplete_due(struct net *net, struct neigh *n, uint64_t now_us)
 	}
 	queue_drop_all(n);
 	set_state(n, NEIGH_FAILED);
-	n->deadline_us = now_us + NEIGH_HOLDOFF_US; /* judged at the next send, wakes nobody */
+	n->deadline_us = now_us + NEIGH_HOLDOFF_US; /* checked at the next send, sets no timer */
 	net->stats.neigh_failed++;
 }
 

@@ -1,10 +1,10 @@
 /*
  * neigh.h - who lives behind an address on the link: the cache ARP and ND share
  *
- * An entry is made when a path to a next hop is asked for, never because a stranger spoke to us,
- * so nobody outside can fill the table. States are those of RFC 4861 7.3.2 with DELAY folded into
- * PROBE's first wait; IPv4 runs through the same machine, with unicast ARP as the probe
- * (RFC 1122 2.3.2.1). Packets wait in the entry, at most NEIGH_QUEUE_MAX, the oldest dropped.
+ * An entry is made when a path to a next hop is asked for, never because of a packet from another
+ * host, so no other host can fill the table. States are those of RFC 4861 7.3.2 with DELAY folded
+ * into PROBE's first wait; IPv4 runs through the same machine, with unicast ARP as the probe (RFC
+ * 1122 2.3.2.1). Packets wait in the entry, at most NEIGH_QUEUE_MAX, the oldest dropped.
  */
 #ifndef DATAPLANE_NET_LINK_NEIGH_H
 #define DATAPLANE_NET_LINK_NEIGH_H
@@ -28,11 +28,11 @@ struct rte_mbuf;
 
 enum neigh_state {
 	NEIGH_FREE,	  /* the slot is empty */
-	NEIGH_IDLE,	  /* wanted, but nothing was sent to it yet */
+	NEIGH_IDLE,	  /* requested, but nothing was sent to it yet */
 	NEIGH_INCOMPLETE, /* asked, no answer yet; packets wait */
 	NEIGH_REACHABLE,
-	NEIGH_STALE, /* the address is used, and doubted at the next use */
-	NEIGH_PROBE, /* the address is used while we ask it by unicast */
+	NEIGH_STALE,  /* the address is used, and doubted at the next use */
+	NEIGH_PROBE,  /* the address is used while we ask it by unicast */
 	NEIGH_FAILED, /* three questions, no answer: sends fail until the hold-off ends */
 };
 
@@ -61,8 +61,8 @@ void neigh_fini(struct net *net); /* frees what waits */
 /* Finds or makes the entry of @ip. Out: slot index, or NEIGH_NONE when each slot is in use. */
 uint16_t neigh_want(struct net *net, const struct net_ip *ip);
 /*
- * The kernel has @ip at @mac. Takes a free slot at most, which goes first when one is wanted: any
- * host of the link can make the kernel know it.
+ * The kernel has @ip at @mac. Takes a free slot at most, which is the first to be reused: any host
+ * of the link can make the kernel know it.
  */
 void neigh_hint(struct net *net, const struct net_ip *ip, const uint8_t mac[6]);
 /* Finds only. Out: slot index, or NEIGH_NONE. */
@@ -79,14 +79,15 @@ int neigh_send(struct net *net, uint16_t idx, struct rte_mbuf *m, uint64_t now_u
 /* How an answer or a claim arrived. */
 enum neigh_claim {
 	NEIGH_CLAIM_ANSWER,	 /* solicited, and may replace a known address */
-	NEIGH_CLAIM_ANSWER_WEAK, /* solicited, but speaks for somebody else (ND without override) */
+	NEIGH_CLAIM_ANSWER_WEAK, /* solicited, but on behalf of another host (ND without override)
+				  */
 	NEIGH_CLAIM_OVERRIDE,	 /* unsolicited, may replace a known address */
 	NEIGH_CLAIM_UNSOLICITED	 /* unsolicited, only fills in what we do not know */
 };
 /*
- * Someone says @ip is at @mac; NULL: he names none, and the known one stands. Ignored when we never
- * wanted @ip. A claim that contradicts an address which answered within NEIGH_LOCK_US is not
- * believed: the known address is asked instead.
+ * A host claims that @ip is at @mac; NULL: it names none, and the known one is kept. Ignored when
+ * @ip was never requested. A claim that contradicts an address which answered within NEIGH_LOCK_US
+ * is not believed: the known address is asked instead.
  */
 void neigh_learn(struct net *net, const struct net_ip *ip, const uint8_t mac[6],
 	enum neigh_claim claim, uint64_t now_us);

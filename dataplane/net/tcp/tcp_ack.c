@@ -120,8 +120,8 @@ static void rate_update(struct tcp_conn *conn, uint32_t delivered, uint64_t now_
 }
 
 /*
- * RFC 5961 5.2: neither from the future nor older than the largest window. Nor does anybody
- * acknowledge what was there before our first byte: who does, guesses.
+ * RFC 5961 5.2: neither from the future nor older than the largest window. Nor can anything before
+ * our first byte be acknowledged: a sender that does is guessing.
  */
 static bool is_plausible(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us)
 {

@@ -1,7 +1,7 @@
 /*
  * tcp_cc.h - congestion control: how much may be in flight, decided by one small table of functions
  *
- * The connection tells what happened; the algorithm moves cwnd and ssthresh, in bytes. During fast
+ * The connection reports events; the algorithm moves cwnd and ssthresh, in bytes. During fast
  * recovery the window belongs to PRR (RFC 9937), which only reads ssthresh from here; the
  * algorithm's on_ack is not called until tcp_cc_exit_recovery(). Memory is the caller's, no clock
  * is read, arithmetic is integer only.
@@ -29,7 +29,7 @@ struct tcp_cc_ack {
 	uint32_t rtt_us;	  /* sample, 0 = none */
 	uint32_t srtt_us, min_rtt_us; /* 0 = unknown */
 	bool is_round_start;	  /* the first ACK of data sent after the last round began */
-	bool is_cwnd_limited;	  /* the sender wanted to send more than cwnd let it */
+	bool is_cwnd_limited;	  /* the sender had more to send than cwnd allowed */
 };
 
 struct tcp_cc_ops {

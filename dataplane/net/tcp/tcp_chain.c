@@ -4,11 +4,11 @@
  * The receive quota is counted in mbufs while the window is promised in bytes, so a held mbuf must
  * carry a known minimum on average. Packing gives that: of any two neighbours in a chain the
  * second is either at least TCP_MBUF_PAYLOAD_MIN long or did not fit behind the first, which then
- * is nearly full. A small segment that finds nobody before it is moved to the start of its own
- * buffer (it may be the last byte of a frame whose rest was a duplicate), or a flood of overlapping
+ * is nearly full. A small segment without a predecessor is moved to the start of its own buffer
+ * (it may be the last byte of a frame whose rest was a duplicate), or a flood of overlapping
  * segments would leave one byte at the end of each buffer and no tail room anywhere.
  *
- * Only mbufs nobody else refers to are written to. One worker.
+ * Only mbufs without other references are written to. One worker.
  */
 #include "dataplane/net/tcp/tcp_chain.h"
 

@@ -5,7 +5,7 @@
  * changes and it refuses arcs RFC 9293 figure 5 does not have. A connection has two holders, the
  * protocol and the owner of the stream handle; its slot is free when the state is CLOSED and the
  * handle is released, whichever comes last. A failed connection keeps its unread in-order text for
- * the owner, and lets go of everything else at once.
+ * the owner, and frees everything else at once.
  *
  * The flow stands in the classifier from open to CLOSED, TIME-WAIT included.
  */

@@ -43,7 +43,7 @@ enum tcp_state {
 #define TCP_MSL_US	       30000000u  /* TIME-WAIT lasts two of them */
 #define TCP_USER_TIMEOUT_US    300000000u /* RFC 9293 3.9.1.1: five minutes */
 #define TCP_CONNECT_US	       180000000u /* RFC 9293 3.8.3: R2 of a SYN, three minutes */
-#define TCP_FIN_WAIT_2_US      60000000u  /* nobody holds the handle any more */
+#define TCP_FIN_WAIT_2_US      60000000u  /* no caller holds the handle any more */
 #define TCP_DELACK_US	       40000u	  /* RFC 9293 3.8.6.3: below half a second */
 #define TCP_SEND_BYTES_DEFAULT (4u << 20)
 #define TCP_R1_RETRIES	       3 /* RFC 9293 3.8.3: then the path is looked up again */

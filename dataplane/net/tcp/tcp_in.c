@@ -93,8 +93,8 @@ static bool step_sequence(struct tcp_conn *conn, const struct tcp_seg *seg, uint
 	if (seg->flags & TCP_RST)
 		return false;
 	if (len == 0) {
-		tcp_conn_challenge(conn,
-			now_us); /* a keep-alive; limited, or two stacks could talk for ever */
+		tcp_conn_challenge(conn, now_us); /* a keep-alive; limited, or two stacks could
+						     answer each other without end */
 		return false;
 	}
 	if (seq_lt(seg->seq, conn->rcv.nxt) && seg->payload_bytes > 0)
@@ -255,7 +255,7 @@ static bool step_text(
 		return true;
 	}
 	if (conn->stream.is_released && seq_gt(seg->seq + seg->payload_bytes, r->nxt)) {
-		/* RFC 9293 3.6.1: nobody will ever read it, and the peer should know. */
+		/* RFC 9293 3.6.1: it will never be read, and the peer should know. */
 		rte_pktmbuf_free(m);
 		tcp_conn_reset(conn, -ECONNABORTED);
 		return false;

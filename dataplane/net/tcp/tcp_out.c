@@ -148,7 +148,7 @@ static enum tcp_out out_tail(struct tcp_conn *conn, struct rte_mbuf **out, uint6
 	return rc;
 }
 
-/* RFC 9293 3.8.6.2.1 and, where it is wanted, 3.7.4 (Nagle). @unsent counts the FIN out. */
+/* RFC 9293 3.8.6.2.1 and, where it is enabled, 3.7.4 (Nagle). @unsent counts the FIN out. */
 static bool is_worth_it(const struct tcp_conn *conn, uint32_t len, uint32_t unsent, uint32_t mss)
 {
 	bool has_flight = tcp_rtx_flight(&conn->rtx) > 0;
@@ -176,7 +176,7 @@ static void restart_after_idle(struct tcp_conn *conn, uint64_t now_us)
 		((uint64_t)srtt_us * 4 / 5 << TCP_PACE_SHIFT) / RTE_MAX(conn->cc.cwnd_bytes, 1u);
 }
 
-/* Bytes the pacer lets go: all, outside the first round trip after a pause. */
+/* Bytes the pacer releases: all, outside the first round trip after a pause. */
 static uint32_t pace_room(struct tcp_conn *conn, uint64_t now_us)
 {
 	uint32_t flight = tcp_rtx_flight(&conn->rtx), at_once;

@@ -43,7 +43,7 @@ void tcp_rack_recovered(struct tcp_rack *rack);
 bool tcp_rack_tlp_arm(struct tcp_conn *conn, uint64_t now_us);
 /* The probe timer went off: picks what is sent (7.3). */
 void tcp_rack_tlp_fire(struct tcp_conn *conn, uint64_t now_us);
-/* Did the probe repair a loss nobody noticed (7.4)? Then congestion control must hear of it. */
+/* Did the probe repair an undetected loss (7.4)? Then congestion control must hear of it. */
 bool tcp_rack_tlp_ack(
 	struct tcp_conn *conn, const struct tcp_seg *seg, const struct tcp_delivery *d);
 

@@ -56,7 +56,7 @@ void tcp_rcv_dsack(struct tcp_rcv *r, uint32_t start, uint32_t end)
 {
 	if (r->has_dsack || seq_ge(start, end))
 		return;
-	/* Old by its number is not yet received: what lies before the SYN is somebody's guess. */
+	/* Old by its number is not yet received: what lies before the SYN is a guess. */
 	if (seq_lt(start, r->nxt) && r->nxt - start > r->received + 1)
 		return;
 	r->has_dsack = true;

@@ -2,7 +2,7 @@
  * tcp_rcv.h - the receiving half of a connection: queues, window, SACK blocks
  *
  * Counts mbufs, never bytes: what a peer sends in one-byte segments costs as many buffers as it
- * would with full ones, unless somebody copies. Knows no connection state. Worker only.
+ * would with full ones, unless they are copied together. Knows no connection state. Worker only.
  */
 #ifndef DATAPLANE_NET_TCP_TCP_RCV_H
 #define DATAPLANE_NET_TCP_TCP_RCV_H

@@ -182,7 +182,7 @@ static void tell_cc(struct tcp_conn *conn, const struct tcp_delivery *d,
 	tcp_cc_on_ack(&conn->cc, &ack);
 }
 
-/* The tail loss probe repaired a loss alone: the reduction is due all the same (RFC 8985 7.4). */
+/* The tail loss probe repaired a loss alone: the reduction is due nevertheless (RFC 8985 7.4). */
 static void tlp_repaired(struct tcp_conn *conn, const struct tcp_ack_info *info)
 {
 	if (conn->recovery.phase != RECOVERY_NONE)
@@ -261,7 +261,7 @@ void tcp_recovery_rto(struct tcp_conn *conn, uint64_t now_us)
 
 	assert(head);
 	if (head->flags & REC_SACKED)
-		tcp_rtx_renege(&conn->rtx); /* RFC 2018 8: what is not acknowledged was let go of */
+		tcp_rtx_renege(&conn->rtx); /* RFC 2018 8: what is not acknowledged was discarded */
 	if (r->phase != RECOVERY_FAST && is_first)
 		undo_prepare(conn);
 	tcp_cc_on_rto(&conn->cc, tcp_rtx_flight(&conn->rtx), is_first, now_us);

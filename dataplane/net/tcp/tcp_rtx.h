@@ -67,7 +67,7 @@ struct tcp_delivery {
 	bool has_first_rtt;
 	uint64_t first_sent_us; /* … and the earliest of those cumulatively acknowledged */
 	bool is_reordered;	/* delivered below fack without a retransmission */
-	bool is_reneged;	/* the peer let go of SACKed data */
+	bool is_reneged;	/* the peer discarded SACKed data */
 	bool has_dsack;
 	struct tcp_sack dsack;
 };

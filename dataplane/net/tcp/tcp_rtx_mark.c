@@ -1,5 +1,5 @@
 /*
- * tcp_rtx_mark.c - the scoreboard's verdicts: lost, retransmitted, let go of by the peer
+ * tcp_rtx_mark.c - the scoreboard's verdicts: lost, retransmitted, discarded by the peer
  *
  * tcp_rtx.c takes in what the peer says; here is what the sender concludes. Kept apart because
  * these are called by RACK, by the retransmission timer and by the output path, never by the

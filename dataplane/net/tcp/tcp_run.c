@@ -103,7 +103,7 @@ static bool is_same_tcp(
 		       memcmp(tcp + TCP_HDR_BYTES, was + TCP_HDR_BYTES, TS_BYTES) == 0);
 }
 
-/* Most often the NIC found both good, which one look tells. */
+/* Mostly the NIC found both good, which one comparison shows. */
 static bool sums_are_good(struct net *net, const struct rte_mbuf *m, const struct pkt_info *info)
 {
 	const uint64_t both = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;

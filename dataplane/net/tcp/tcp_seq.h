@@ -1,8 +1,8 @@
 /*
  * tcp_seq.h - every comparison of TCP sequence numbers and timestamps (RFC 9293 3.4)
  *
- * Numbers live on a circle of 2^32; a is before b when the signed difference is negative. Nobody
- * else compares them with < or >.
+ * Numbers live on a circle of 2^32; a is before b when the signed difference is negative. No other
+ * file compares them with < or >.
  */
 #ifndef DATAPLANE_NET_TCP_TCP_SEQ_H
 #define DATAPLANE_NET_TCP_TCP_SEQ_H
@@ -61,7 +61,7 @@ static inline bool seq_acks(uint32_t seq, uint32_t start, uint32_t end)
 /*
  * RFC 9293 3.10.7.4, table 6: does a segment of @len (SYN and FIN counted) at @seq touch the
  * receive window of @wnd bytes at @nxt? One that covers the window on both sides does: the table
- * would have it answered and dropped for ever, although its middle is what we wait for.
+ * would have it answered and dropped each time, although its middle is what we wait for.
  */
 static inline bool seq_acceptable(uint32_t seq, uint32_t len, uint32_t nxt, uint32_t wnd)
 {

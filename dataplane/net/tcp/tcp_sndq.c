@@ -3,10 +3,10 @@
  *
  * What is sent once may have to be sent again, so the queue never gives a byte away: a packet only
  * refers to it. Large pieces are attached to mbufs of ext_pool. Each such mbuf carries the shared
- * info DPDK wants in its own private area with a count of one, so freeing the mbuf on any path
- * runs buf_release() exactly once, without an atomic, and stream_buf.refs is the exact number of
- * mbufs that point into the buffer. Small pieces are copied behind the header, where the NIC reads
- * them in the same cache line; an mbuf for 28 bytes would cost more than the copy.
+ * info that DPDK requires in its own private area with a count of one, so freeing the mbuf on any
+ * path runs buf_release() exactly once, without an atomic, and stream_buf.refs is the exact number
+ * of mbufs that point into the buffer. Small pieces are copied behind the header, where the NIC
+ * reads them in the same cache line; an mbuf for 28 bytes would cost more than the copy.
  *
  * The chunk ring is allocated with the connection table. Always: the chunks from head on are
  * contiguous in offset and cover exactly [start, end), the first one perhaps from its middle.

@@ -31,9 +31,9 @@ void tcp_table_destroy(struct tcp_table *table); /* every mbuf back to its pool;
 void tcp_packet(struct net *net, struct rte_mbuf *m, const struct ip_in *in, uint64_t now_us);
 
 /*
- * A burst, packet by packet: tcp_run_next() takes @m when it is the next text of the connection the
- * packet before it was predicted for (tcp_run.c), and then eats it; else it is for the protocols,
- * and tcp_run_begin() is told afterwards where its frame lay. tcp_run_end() ends the burst.
+ * A burst, packet by packet: tcp_run_next() takes @m when it is the next text of the connection
+ * the packet before it was predicted for (tcp_run.c), and then eats it; else the protocols process
+ * it, and tcp_run_begin() gets the place of its frame afterwards. tcp_run_end() ends the burst.
  */
 bool tcp_run_next(struct net *net, struct rte_mbuf *m, const struct pkt_info *info);
 void tcp_run_begin(struct net *net, const uint8_t *frame, const struct pkt_info *info);

@@ -70,7 +70,7 @@ void tcp_timer_user_update(struct tcp_conn *conn)
 		tcp_timer_stop(conn, TIMER_USER);
 }
 
-/* Nobody sends while the window is shut, or too narrow to be worth it: ask now and then. */
+/* Nothing is sent while the window is closed, or too small: ask now and then. */
 void tcp_timer_persist_update(struct tcp_conn *conn, uint64_t now_us)
 {
 	bool has_flight = tcp_rtx_flight(&conn->rtx) > 0;
@@ -116,8 +116,8 @@ void tcp_timer_rearm(struct tcp_conn *conn, uint64_t now_us)
 
 /*
  * RFC 9293 3.8.3, 6298 5.5-5.7 for the SYN. At R1 the way is in doubt (RFC 1122 3.3.1.4): a router
- * that was replaced would keep its old link address for the neighbour cache's 45 s, and nobody else
- * would ask.
+ * that was replaced would keep its old link address for the neighbour cache's 45 s, and nothing
+ * else would probe it.
  */
 static void syn_timeout(struct tcp_conn *conn, uint64_t now_us)
 {

@@ -110,8 +110,10 @@ static void read_option(const uint8_t *opt, uint8_t len, struct tcp_seg *seg)
 	}
 }
 
-/* RFC 9293 3.1, MUST-7: behind an illegal length nobody knows where the next option is; what was
- * read counts. */
+/*
+ * RFC 9293 3.1, MUST-7: after an illegal length the start of the next option is unknown; what was
+ * read counts.
+ */
 static void read_options(const uint8_t *opt, uint32_t len, struct tcp_seg *seg)
 {
 	uint32_t at = 0;
