@@ -171,7 +171,7 @@ static int fail(bool json, int rc, const struct error *err)
 {
 	if (json)
 		bench_print_failure(rc, err);
-	if (!log_thread_is_stuck()) /* nobody would read it, and the process would not end */
+	if (!log_thread_is_stuck()) /* it would not be read, and the process would not end */
 		fprintf(stderr, "sluiced: %s\n", err->text);
 	return EXIT_FAILURE;
 }

@@ -1,5 +1,5 @@
 /*
- * block.h - the seam between NBD and whoever wants block I/O
+ * block.h - the interface between NBD and a source of block I/O
  *
  * A front end (ublk, bench) hands requests in and gets each back exactly once. Everything runs on
  * the worker's own turn: the volume asks the front end for requests, up to the credits it has, and
@@ -42,7 +42,7 @@ struct block_req {
 	void *volume_priv; /* the volume's own while it holds the request */
 };
 
-/* What the export can do and what it insists on; set before a front end starts. */
+/* What the export supports and requires; set before a front end starts. */
 struct block_limits {
 	uint64_t size_bytes;
 	uint32_t block_min, block_pref; /* bytes, powers of two */
@@ -78,7 +78,7 @@ struct block_front_ops {
 /*
  * While it is barred, no new bytes may come into the buffers of requests that were completed:
  * frames of WRITEs that were failed may still wait in the NIC's ring, and are sent from there
- * (volume_done.c). The volume bars and unbars; it answers what it takes meanwhile with an error.
+ * (volume_done.c). The volume bars and unbars; until then it answers what it takes with an error.
  */
 struct block_front {
 	const struct block_front_ops *ops;

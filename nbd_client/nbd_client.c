@@ -61,7 +61,9 @@ int nbd_client_add(struct nbd_client *nc, struct volume *v, uint64_t now_us)
 	return 0;
 }
 
-/* Each stream's ctx is its connection; one that has let go of the stream hears no more of it. */
+/*
+ * Each stream's ctx is its connection; one that has released the stream gets no more of its events.
+ */
 static void stream_events_note(struct nbd_client *nc)
 {
 	struct stream_event events[BURST_MAX];

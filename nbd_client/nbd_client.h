@@ -105,8 +105,7 @@ void volume_destroy(struct volume *v); /* after VOLUME_GONE */
 
 /*
  * A device served by several workers is several volumes, one a worker. The first channel alone
- * finds out what the export is; the others are told, before nbd_client_add(), and insist on the
- * same.
+ * finds out what the export is; the others get it before nbd_client_add(), and require the same.
  */
 struct volume_group *volume_group_create(void); /* NULL: no memory */
 void volume_group_destroy(struct volume_group *g); /* after its volumes; NULL is fine */
@@ -114,7 +113,7 @@ void volume_follow(struct volume *v, const struct volume *first); /* @first was 
 
 enum volume_state {
 	VOLUME_IDLE,	   /* created, not given to a worker */
-	VOLUME_CONNECTING, /* TCP or negotiation under way, never been ready */
+	VOLUME_CONNECTING, /* TCP or negotiation in progress, never been ready */
 	VOLUME_READY,	   /* at least one connection serves */
 	VOLUME_LOST,	   /* was ready, no connection now: reconnecting, requests held */
 	VOLUME_FAILED, /* given up: requests answered with -EIO (policy fail), or never became ready
@@ -138,7 +137,8 @@ void volume_stop(struct volume *v, bool force, uint64_t deadline_us);
 /*
  * Replaces the addresses of a volume that has no connection: its names were resolved again.
  * @servers is copied. A volume that serves keeps the list it has, and an address that is tried at
- * this moment and is in both lists goes on. Of a group the leader is told, and tells the others.
+ * this moment and is in both lists goes on. In a group the leader gets it, and passes it to the
+ * others.
  */
 void volume_servers_set(struct volume *v, const struct volume_servers *servers);
 /*
@@ -148,7 +148,7 @@ void volume_servers_set(struct volume *v, const struct volume_servers *servers);
 void volume_fail(struct volume *v);
 /*
  * As volume_stop(), but what is not answered by @deadline_us is forgotten instead of failed: its
- * front end's device outlives us, and the kernel issues it again to whoever takes the device over.
+ * front end's device outlives us, and the kernel issues it again to the next daemon.
  */
 void volume_leave(struct volume *v, uint64_t deadline_us);
 
@@ -212,8 +212,9 @@ struct volume_info {
 };
 void volume_info(const struct volume *v, struct volume_info *out);
 /*
- * Its state alone. VOLUME_GONE is the worker's last store: whoever reads it may destroy the volume.
- * Unlike an event it cannot get lost, so this is what the control thread's decisions rest on.
+ * Its state alone. VOLUME_GONE is the worker's last store: after reading it the volume may be
+ * destroyed. Unlike an event it cannot get lost, so this is what the control thread's decisions
+ * rest on.
  */
 enum volume_state volume_state_of(const struct volume *v);
 

@@ -6,9 +6,9 @@
  * it lies. One call makes at most one event, so that the owner can act on each before the next
  * byte is looked at, and nothing is called back.
  *
- * A cookie is the slot number and a generation that grows with every request of the connection
- * (48 bits: never again the same). So a cookie names one request for ever, a reply sent twice or
- * made up finds no match, and the server that sent it is a liar: it is cut off, not believed.
+ * A cookie is the slot number and a generation that grows with every request of the connection (48
+ * bits: never again the same). So a cookie names one request only, a reply sent twice or invented
+ * finds no match, and its server breaks the protocol: it is cut off, not believed.
  *
  * Always: in_flight == number of slots in use == NBD_SLOT_MAX - number of free slots.
  */

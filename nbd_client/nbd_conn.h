@@ -3,8 +3,9 @@
  *
  * Bytes from the server go in by nbd_conn_feed(), events come out; bytes for the server are taken
  * from nbd_conn_output() (negotiation) or built by nbd_conn_request() (transmission). No I/O, no
- * clock, no allocation: arrays test it. Whoever owns the machine owns the requests too; the machine
- * borrows one from nbd_conn_request() until the event that says is_done, or nbd_conn_forget().
+ * clock, no allocation: arrays test it. The owner of the machine owns the requests too; the
+ * machine borrows one from nbd_conn_request() until the event that says is_done, or
+ * nbd_conn_forget().
  */
 #ifndef NBD_CLIENT_NBD_CONN_H
 #define NBD_CLIENT_NBD_CONN_H
@@ -117,7 +118,7 @@ struct nbd_conn {
 	bool is_option_open; /* an option waits for its last reply: nothing may be said before it */
 	bool is_closing;     /* … and then ABORT or DISC is */
 	bool is_abort_said;  /* ABORT is in the output, or was */
-	bool is_tls_refused; /* the refusal was for want of TLS */
+	bool is_tls_refused; /* the refusal was for lack of TLS */
 	bool wants_tls;	     /* nothing is asked for before STARTTLS */
 	bool is_secured;     /* … and what is said now is said in TLS */
 	bool is_soft;	 /* dead, and ABORT or DISC is in the output: flush before FIN, no reset */

@@ -12,7 +12,7 @@
  * it asks GO too, for some servers tell the size only then. Whatever is refused, by the server or
  * by us, ends softly: ABORT between two options, never while one is unanswered, DISC in
  * transmission. A server that is not fixed newstyle may be asked for nothing but EXPORT_NAME. One
- * option is under way at a time, and a reply must name it. Block sizes are asked for, so they are
+ * option is pending at a time, and a reply must name it. Block sizes are asked for, so they are
  * obeyed.
  *
  * Faults are of three kinds, because what follows differs: LOST is worth another try, LIE means it

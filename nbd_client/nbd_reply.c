@@ -2,13 +2,13 @@
  * nbd_reply.c - replies in transmission, simple and structured, believed in nothing
  *
  * Either kind begins with 16 bytes that hold magic and cookie. A cookie must name a request in
- * flight, a READ must get exactly the bytes it asked for, nobody else gets any. Chunks of a
- * structured READ may come in any order, number and size: nbd_range.c keeps what arrived, so a byte
- * told twice or never told is seen, and what it had no place for is asked for again. Unknown flags
- * of a chunk are ignored, as the protocol wants.
+ * flight, a READ must get exactly the bytes it asked for, other requests get none. Chunks of a
+ * structured READ may come in any order, number and size: nbd_range.c keeps what arrived, so a
+ * byte told twice or never told is seen, and what it had no place for is asked for again. Unknown
+ * flags of a chunk are ignored, as the protocol requires.
  *
- * Errors: the first error of a reply is its result, later chunks are checked all the same. Error
- * chunks of unknown type are errors, as the protocol wants; any other unknown chunk ends the
+ * Errors: the first error of a reply is its result, later chunks are still checked. Error chunks
+ * of unknown type are errors, as the protocol requires; any other unknown chunk ends the
  * connection. A simple reply to a READ where structured replies were agreed on is tolerated only
  * when it is an error, since then it cannot be mistaken for data.
  */
@@ -30,8 +30,8 @@ static struct nbd_req *req_lookup(const struct nbd_conn *c, uint64_t cookie)
 }
 
 /*
- * The answer to what was asked for has ended without an error. False: it lacks bytes of a READ that
- * were not merely forgotten for want of a place.
+ * The answer to what was asked for has ended without an error. False: it lacks bytes of a READ
+ * that were not merely forgotten for lack of room.
  */
 static bool answer_account(struct nbd_req *req)
 {
@@ -165,7 +165,7 @@ static void chunk_header(struct nbd_conn *c, struct nbd_event *ev)
 	}
 }
 
-/* Checks that a data or hole chunk lies inside what was asked for and tells nothing twice. */
+/* Checks that a data or hole chunk lies inside the request and repeats no byte. */
 static bool payload_fits(struct nbd_conn *c, uint64_t offset, uint32_t len, struct nbd_event *ev)
 {
 	struct nbd_req *req = c->cur;

@@ -142,7 +142,7 @@ static void conn_ready(struct volume_conn *vc, struct nbd_event *ev)
 	else
 		volume_export_adopt(v, x);
 	if (v->conn_ready == (v->limits.can_multi_conn ? v->cfg.connections : 1u))
-		v->error[0] = '\0'; /* the outage it tells of is over */
+		v->error[0] = '\0'; /* the outage it reports is over */
 	if (v->in_flight == 0)
 		volume_progress(v);
 	if (v->state == VOLUME_READY || v->state == VOLUME_DRAINING)
@@ -312,7 +312,7 @@ static bool conn_waits_itself(const struct volume_conn *vc)
 	       vc->state == CONN_PARTING;
 }
 
-/* When the server has taken too long, whatever it is sending meanwhile. */
+/* When the server has taken too long, whatever it is sending. */
 static uint64_t conn_due_us(const struct volume_conn *vc)
 {
 	if (conn_waits_itself(vc))
@@ -335,10 +335,10 @@ uint64_t volume_conn_deadline(const struct volume_conn *vc)
 }
 
 /*
- * Replies that arrive at another worker's queue are handed over, at the cost of a copy. Which queue
- * it is, the NIC decides from addresses and ports, by a hash nobody tells us; so another local port
- * may bring them here, and as no request was sent yet the attempt costs a round trip. True: the
- * connection was given up for another.
+ * Replies that arrive at another worker's queue are handed over, at the cost of a copy. Which
+ * queue it is, the NIC decides from addresses and ports, by a hash that is not known here; so
+ * another local port may bring them here, and as no request was sent yet the attempt costs a round
+ * trip. True: the connection was given up for another.
  */
 static bool conn_try_elsewhere(struct volume_conn *vc)
 {

@@ -9,14 +9,13 @@
  *
  *	rate	the best of the last windows, in mbufs at worst, the unit of everything
  *	delay	the shortest of the last ten seconds, of READs at least half as long as usual (the
- *		time of a short one says nothing of a long one) that were sent when next to none
- *		was in flight: the others wait behind each other, and a queue of our own making
- *		is no reason for a longer one
+ *		time of a short one says nothing of a long one) that were sent when next to none was
+ *in flight: the others wait behind each other, and the volume's own queue must not count as delay
  *
- * Twice the product is wanted. So a volume that its credits hold back wants more, and again more,
- * until its rate rises no further.
+ * Twice the product is requested. So a volume that is limited by its credits requests more, and
+ * again more, until its rate rises no further.
  *
- * What is wanted is not taken. The control thread grants it where the sum of the port has room
+ * A request is not a grant. The control thread grants it where the sum of the port has room
  * (device_credit.c), never less than quota_least_mbufs, into which the largest request fits, and
  * never more than quota_mbufs. WRITEs have their part whatever is granted, and READs theirs.
  *

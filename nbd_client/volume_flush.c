@@ -7,7 +7,7 @@
  *
  * - A device has one FLUSH in flight, whichever channel (volume_group.c) sends it. The right to
  * send is a token, taken by compare-and-swap and given back when the FLUSH is settled or its
- * connection ends. Requests of the same channel that this FLUSH covers as well ride on it and share
+ * connection ends. Requests of the same channel that this FLUSH also covers ride on it and share
  * its result.
  * - A FLUSH answered with success is held back until every FUA that was open beside it, on any
  * channel,
@@ -159,7 +159,7 @@ bool volume_flush_begin(struct volume *v, const struct volume_sub *sub)
 	struct volume_sync *s = v->sync;
 
 	if (v->flush.has_token || (v->flush.sub && v->flush.sub != sub))
-		return false; /* one of this channel's is under way, and its end comes by here */
+		return false; /* one of this channel's is in flight, and its end comes by here */
 	if ((atomic_load(&s->owner_last) == me && others_wait(v)) ||
 		!atomic_compare_exchange_strong(&s->owner, &nobody, me)) {
 		v->flush.is_waiting = true;
@@ -315,7 +315,7 @@ void volume_unstable_expose(struct volume *v)
 	const struct sync_channel *p = channel_of(v);
 	uint64_t answered = atomic_load(&p->answered_bytes), from = atomic_load(&p->stable_bytes);
 
-	/* What was told at an earlier loss is not told again. */
+	/* What was reported at an earlier loss is not reported again. */
 	from = from > v->flush.exposed_bytes ? from : v->flush.exposed_bytes;
 	v->flush.exposed_bytes = answered;
 	if (answered == from)

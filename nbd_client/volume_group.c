@@ -6,11 +6,11 @@
  * channels must nevertheless agree on, and this is all they share:
  *
  * FLUSH. It covers what was written through every channel. Each channel publishes two numbers of
- *its own count of requests: the newest WRITE it has taken, and the oldest that is still open. A
- *FLUSH notes, when it is taken, the newest of each sibling, and may be sent when each sibling's
- *oldest open one is younger than that. A channel that lost its server keeps its WRITEs open until
- *they were replayed, so the FLUSH waits for that too. WRITEs never wait for a FLUSH, so there is no
- *circle.
+ * its own count of requests: the newest WRITE it has taken, and the oldest that is still open. A
+ * FLUSH notes, when it is taken, the newest of each sibling, and may be sent when each sibling's
+ * oldest open one is younger than that. A channel that lost its server keeps its WRITEs open until
+ * they were replayed, so the FLUSH waits for that too. WRITEs never wait for a FLUSH, so there is
+ *no circle.
  *
  *	taking:  oldest = seq (if none is open), then newest = seq (release)
  *	asking:  newest (acquire), later oldest (acquire): who saw the WRITE taken sees it open
@@ -21,13 +21,13 @@
  * then look at the other (sequentially consistent): at least one of them sees the other and waits.
  *
  * An address is named by its place in the list of addresses and by the list's generation, so
- *channels that have different lists never take one another's place for the same server. Names are
- *resolved again only while no channel has a connection; the leader gets the new list and copies it
- *here, and a follower fetches it when the leader's place is of another generation than its own
- *list. Writing is guarded by a sequence number; a follower that meets a write looks again in its
- *next turn.
+ * channels that have different lists never take one another's place for the same server. Names are
+ * resolved again only while no channel has a connection; the leader gets the new list and copies it
+ * here, and a follower fetches it when the leader's place is of another generation than its own
+ * list. Writing is guarded by a sequence number; a follower that meets a write looks again in its
+ * next turn.
  *
- * Each channel writes its own cache line and reads the others'. No locks; nobody waits in here.
+ * Each channel writes its own cache line and reads the others'. No locks; nothing waits in here.
  */
 #include "nbd_client/volume_priv.h"
 #include <assert.h>
@@ -51,7 +51,7 @@ struct channel {
 
 struct volume_group {
 	struct channel channels[DEVICE_CHANNEL_MAX];
-	_Alignas(64) _Atomic uint32_t place; /* where the leader is, or wants to be: place_of() */
+	_Alignas(64) _Atomic uint32_t place; /* where the leader is, or is connecting: place_of() */
 	_Atomic bool is_led;		     /* the leader serves there */
 	/* The leader's list, and how often it was replaced, twice; odd: it is being written. */
 	_Atomic uint32_t list_seq, list[LIST_WORDS];

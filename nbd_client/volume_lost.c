@@ -8,8 +8,8 @@
  * a request is answered, not when a handshake succeeds.
  *
  * Before the volume was ever ready every address gets one try, and the last refusal is the answer
- * to whoever wanted the device. Afterwards the volume never stops trying: policy decides what its
- * requests meet with meanwhile (volume_policy.c), not whether the server is looked for.
+ * to the attach. Afterwards the volume never stops trying: policy decides what happens to its
+ * requests until then (volume_policy.c), not whether it reconnects.
  *
  * Always: a connection without a stream is IDLE, holds no sub and no credit.
  */
@@ -103,7 +103,7 @@ void volume_conn_unserve(struct volume_conn *vc)
 	in_flight_recall(vc);
 }
 
-/* Without a stream, and without a word to anybody. */
+/* Without a stream, and without an event. */
 static void conn_rest(struct volume_conn *vc)
 {
 	volume_conn_unserve(vc);

@@ -20,7 +20,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Bytes an mbuf surely carries if nobody said otherwise: a quarter of its room (compaction). */
+/* Bytes an mbuf carries at least by default: a quarter of its room (compaction). */
 #define PAYLOAD_MIN_DEFAULT (MBUF_DATA_BYTES / 4)
 /* The reply's own header, and payload that begins in the middle of an mbuf. */
 #define COST_SLACK	   2u

@@ -100,7 +100,7 @@ struct volume_conn {
 	uint32_t read_used_mbufs, write_used_mbufs;
 	uint64_t in_flight_bytes;
 	uint64_t deadline_us; /* OPENING, NEGOTIATING and PARTING */
-	int part_err;	      /* PARTING: -errno to be told at its end, 0 = none */
+	int part_err;	      /* PARTING: -errno to be reported at its end, 0 = none */
 	bool is_shut;	      /* PARTING: our FIN was sent */
 	bool was_serving;     /* until it was taken out of service */
 	uint64_t due_us;      /* no deadline of a request in flight is earlier */
@@ -154,7 +154,7 @@ struct volume {
 	bool is_stopping, is_forced, has_identity;
 	bool is_ending; /* stopped, its connections are parting */
 	bool is_given_up; /* by a person: no server is looked for any more */
-	bool is_left; /* what is held is nobody's to fail: another daemon answers it */
+	bool is_left;	  /* held requests must not be failed: another daemon answers it */
 	uint64_t stop_us;
 	uint64_t now_us;
 
@@ -228,13 +228,13 @@ uint64_t volume_conn_deadline(const struct volume_conn *vc);
 void volume_probe_text(
 	struct volume *v, const struct nbd_event *ev); /* EXPORT, NAME or DESCRIPTION */
 void volume_probe_ready(struct volume *v, const struct nbd_export *x);
-/* @c is dead. True: it told all the same what was asked for, and the volume is stopping. */
+/* @c is dead. True: it delivered what was requested nevertheless, and the volume is stopping. */
 bool volume_probe_is_enough(struct volume *v, const struct nbd_conn *c);
 
 /* ---- volume_lost.c ---- */
 /* What a stream's error means, with the remedy. */
 const char *volume_stream_reason(int err);
-/* Hands what the handshake wants to say to the stream. */
+/* Hands the handshake's output to the stream. */
 void volume_conn_flush(struct volume_conn *vc);
 /* Ends the connection at once; what was in flight waits for replay. @why goes to log and status. */
 void volume_conn_lose(struct volume_conn *vc, int err, const char *why);
@@ -245,8 +245,8 @@ void volume_conn_unserve(struct volume_conn *vc);
 
 /* ---- volume_soft.c ---- */
 /*
- * Begins a soft disconnect; @err, -errno, is told at its end with nbd.error or ESHUTDOWN's words,
- * 0: nothing is. What is not even open yet is aborted. Bounded by NBD_PART_US.
+ * Begins a soft disconnect; @err, -errno, is reported at its end with nbd.error or ESHUTDOWN's
+ * words, 0: nothing is. What is not even open yet is aborted. Bounded by NBD_PART_US.
  */
 void volume_conn_part(struct volume_conn *vc, int err);
 void volume_conn_part_turn(struct volume_conn *vc); /* what was read is consumed already */
@@ -310,7 +310,7 @@ void volume_flush_drop(struct volume *v);
  */
 void volume_unstable_add(struct volume *v, uint64_t bytes);
 uint64_t volume_unstable_bytes(const struct volume *v);
-/* The server may have restarted: counts and tells what is unstable. */
+/* The server may have restarted: counts and reports what is unstable. */
 void volume_unstable_expose(struct volume *v);
 
 /* ---- volume_again.c ---- */
@@ -357,7 +357,7 @@ uint32_t volume_read_least(const struct volume *v); /* of that, what is never ta
 /* @io was taken from the front end, and will be given back. */
 void volume_wait_begin(struct volume *v, struct volume_io *io);
 void volume_wait_end(struct volume *v, struct volume_io *io);
-/* Tells of a request that is older than NBD_SLOW_US, and when it would. */
+/* Reports a request that is older than NBD_SLOW_US, and when that will be. */
 void volume_slow_turn(struct volume *v);
 uint64_t volume_slow_us(const struct volume *v);
 /* Sets the deadline of @sub, just sent; it was lost in flight; is any of @vc's requests overdue? */
@@ -368,7 +368,7 @@ void volume_due_again(struct volume_sub *sub);
 bool volume_is_due(struct volume_conn *vc);
 /* A reply, or payload of one, came. */
 void volume_heard(struct volume *v);
-/* A connection serves, and nobody waits. */
+/* A connection is ready, and no request waits. */
 void volume_progress(struct volume *v);
 /* A connection was lost: starts the clock of on_dead if none serves. */
 void volume_lost(struct volume *v);

@@ -1,14 +1,15 @@
 /*
  * volume_probe.c - what a probe found: the server's list of exports, and the facts of one of them
  *
- * Names and descriptions have up to 4096 bytes each and are kept whole, one behind the other in one
- * buffer, so that a list of many short names fits as well as one of few long ones. What does not
- * fit is counted: export_total says how many there are, and who shows the list says that it is cut.
+ * Names and descriptions have up to 4096 bytes each and are kept whole, one behind the other in
+ * one buffer, so that a list of many short names fits and one of few long ones too. What does not
+ * fit is counted: export_total says how many there are, and who shows the list says that it is
+ * cut.
  *
  * Many servers have no export without a name. A probe of a URI without one asks what there is, so a
  * list is a good answer although the export of no name is refused.
  *
- * The worker writes while the probe runs; after VOLUME_GONE or FAILED anybody may read.
+ * The worker writes while the probe runs; after VOLUME_GONE or FAILED any thread may read.
  */
 #include "nbd_client/volume_priv.h"
 #include <string.h>

@@ -8,7 +8,7 @@
  * Then it is replaced here, between two turns.
  *
  * The list is replaced only while no connection serves, so a volume never changes its server
- * because a name server said so. An attempt under way to an address that is still in the list goes
+ * because a name server said so. A connection attempt to an address that is still in the list goes
  * on, and the place of that address is where the volume is.
  *
  * Worker thread.

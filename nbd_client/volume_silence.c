@@ -2,21 +2,21 @@
  * volume_silence.c - silence is not death: deadlines of requests, the clock of on_dead, slow
  * servers
  *
- * A server whose TCP answers is waited for, however long a request takes: one that is told to give
- * a request up and send it again may carry both out, the old one after a newer write. So a
- * connection is lost when its TCP is dead (dead_peer_timeout: user timeout while bytes are
- * unacknowledged, keep-alive while replies are awaited), and a request has a deadline only where
- * request_timeout is set. There a request that is sent again gets twice the time it had. That time
- * begins when the oldest request of the connection was answered last: behind a queue a request
- * waits for the others, and a server that works through them is not silent.
+ * A server whose TCP answers is waited for, however long a request takes: if a request is given up
+ * and sent again, the server may carry both out, the old one after a newer write. So a connection
+ * is lost when its TCP is dead (dead_peer_timeout: user timeout while bytes are unacknowledged,
+ * keep-alive while replies are awaited), and a request has a deadline only where request_timeout
+ * is set. There a request that is sent again gets twice the time it had. That time begins when the
+ * oldest request of the connection was answered last: behind a queue a request waits for the
+ * others, and a server that works through them is not silent.
  *
- * on_dead: fail gives up dead_timeout after the last reply of any kind to any channel of the device
- * while a request waits, or after the last connection was lost. A handshake is no reply: a server
- * that negotiates again and again and answers nothing is as dead as one that is switched off. A
- * frozen process's kernel acknowledges for ever, so this clock does not ask TCP. on_dead: hold
- * never gives up.
+ * on_dead: fail gives up dead_timeout after the last reply of any kind to any channel of the
+ * device while a request waits, or after the last connection was lost. A handshake is no reply: a
+ * server that negotiates again and again and answers nothing is as dead as one that is switched
+ * off. A frozen process's kernel goes on acknowledging, so this clock does not ask TCP. on_dead:
+ * hold never gives up.
  *
- * A request older than NBD_SLOW_US is told once, until none is as old.
+ * A request older than NBD_SLOW_US is reported once, until none is as old.
  *
  * Worker thread. Always: ios_open holds the ios taken and not ended, oldest first.
  */

@@ -49,7 +49,7 @@ void channels_post(struct devices *ds, struct device *d, struct worker_cmd cmd)
 		channel_post(ds, d, &d->channels[i], cmd);
 }
 
-/* Why the volume was given up before it ever served, for whoever attaches it. */
+/* Why the volume was given up before it was ready, for the answer to the attach. */
 static void first_failed(struct device *d)
 {
 	struct volume_info info;

@@ -3,12 +3,12 @@
  *
  * A worker measures how many credits its channel of a volume could use
  * (nbd_client/volume_credit.c); here they are granted. More: first the floor and the limits of the
- * owners rise, then the worker is told, so that what it asks for was there before. Less: the worker
- * is told first, and the floor falls when what is in flight fits. So at no time is more asked for
- * than the sum holds.
+ * owners rise, then the worker gets the credits, so that the memory is there before. Less: the
+ * worker's credits fall first, and the floor when the requests in flight fit. So at no time is
+ * more asked for than the sum holds.
  *
  * A channel that does nothing for a while goes back to the least. Growth leaves half of the normal
- * mbufs, and room for two volumes more: nobody grows at the cost of an attach.
+ * mbufs, and room for two volumes more: no volume grows at the cost of an attach.
  *
  * Control thread. Looked at ten times a second, so a growing volume doubles within a blink.
  */
@@ -18,7 +18,7 @@
 #include "daemon/engine/device_steps.h"
 
 #define LOOK_US	  100000ull
-#define SHRINK_US 10000000ull /* it has wanted less for so long */
+#define SHRINK_US 10000000ull /* it has requested less for this long */
 #define GRAIN	  64u	      /* mbufs; a finer change is not worth a line in the log */
 
 static bool is_told(const struct ports_queue *q, const struct channel *ch)
@@ -54,7 +54,7 @@ static void grow(struct devices *ds, const struct device *d, struct channel *ch,
 	tell(ports_queue(ds->ports, d->port, ch->share.queue), ch, mbufs);
 }
 
-/* Wants the least while nothing is read. */
+/* Requests the minimum while nothing is read. */
 static uint32_t wanted(
 	const struct device *d, struct channel *ch, const struct volume_info *info, uint64_t now_us)
 {

@@ -41,7 +41,7 @@ struct channel {
 	struct budget_share share; /* its queue, and so which worker; its connections and quota */
 	int owner, owner_in[VOLUME_CONN_MAX], owner_ooo[VOLUME_CONN_MAX];
 	struct backlog backlog; /* of commands about this channel */
-	/* device_credit.c: what the worker was told, and since when … */
+	/* device_credit.c: the worker's credits, and since when … */
 	uint32_t told;
 	bool is_shrinking;
 	uint64_t credit_ticket, reads_seen, read_us, low_us;
@@ -65,7 +65,7 @@ struct device {
 	enum engine_front front_kind;
 	struct bench_config bench_cfg;
 	struct volume_config *plan; /* what all channels have in common */
-	struct volume_group *group; /* NULL: one channel was wanted */
+	struct volume_group *group; /* NULL: one channel was requested */
 	struct channel channels[DEVICE_CHANNEL_MAX];
 	unsigned channel_count, channel_want;
 	uint64_t spread_us; /* channels that are not ready by then are left out */
@@ -96,7 +96,7 @@ struct device {
 	bool is_forced,
 		is_added; /* added: the kernel has the device, and the run directory its file */
 	bool is_stop_due; /* the kernel did not take STOP_DEV yet */
-	bool is_late; /* a worker missed the deadline of STEP_DRAIN; whoever asked has the answer */
+	bool is_late;	  /* a worker missed the deadline of STEP_DRAIN; the request is answered */
 	int result;   /* of the attach, when it ends in teardown */
 	struct error error;
 	engine_done_fn *done;

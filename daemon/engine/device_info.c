@@ -10,7 +10,7 @@
 
 static void info_add(struct volume_info *sum, const struct volume_info *channel)
 {
-	/* What a person wants to know is the worst of it. */
+	/* The worst state is shown. */
 	static const uint8_t rank[] = {[VOLUME_READY] = 1,
 		[VOLUME_IDLE] = 0,
 		[VOLUME_CONNECTING] = 2,

@@ -2,13 +2,14 @@
  * device_ublk.c - a volume's block device: made, taken over, given back, or left to the next daemon
  *
  * A device is made recoverable wherever the kernel can, and a file in the run directory says what
- * it is (ublk_state.h), written before the device starts and removed after it is deleted. So at any
- * moment this process may end, by a signal nobody can catch too: the kernel keeps the disk, takes
- * back what was in flight, and the next daemon finds both (takeover.c).
+ * it is (ublk_state.h), written before the device starts and removed after it is deleted. So at
+ * any moment this process may end, by SIGKILL too: the kernel keeps the disk, takes back what was
+ * in flight, and the next daemon finds both (takeover.c).
  *
- * Copies. In default copy each tag has its own piece of staging memory, for ever: depth times the
- * largest request. In user copy only WRITEs need any, while they are in flight, in pieces that
- * requests are cut to; that is why the mode is chosen before the volume is made.
+ * Copies. In default copy each tag has its own piece of staging memory, as long as the device
+ * lives: depth times the largest request. In user copy only WRITEs need any, while they are in
+ * flight, in pieces that requests are cut to; that is why the mode is chosen before the volume is
+ * made.
  *
  * Control thread only.
  */
@@ -200,7 +201,7 @@ bool device_ublk_may_stay(const struct device *d)
 	return info.is_recoverable;
 }
 
-/* The kernel may write to them until we end, so nobody else may have them. */
+/* The kernel may write to them until the process ends, so nothing else may use them. */
 static void buffers_give_up(struct device *d)
 {
 	for (unsigned i = 0; i < d->channel_count; i++)

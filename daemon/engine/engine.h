@@ -58,16 +58,18 @@ const char *engine_name_at(const struct engine *e, unsigned idx);
 /* The name of the volume whose block device is /dev/ublkb@dev_id; the engine's, until the volume is
  * gone. NULL: none. */
 const char *engine_name_of_device(const struct engine *e, int dev_id);
-/* Gives every worker the rules of cfg->protect. 0; -EAGAIN: earlier commands are still under way,
- * ask again. */
+/*
+ * Gives every worker the rules of cfg->protect. 0; -EAGAIN: earlier commands are still being
+ * carried out, try again.
+ */
 int engine_protect_set(struct engine *e, const struct config *cfg);
 
 /* Detaches all, with @force also those on their way out; engine_device_count() says when it is
  * done. */
 void engine_detach_all(struct engine *e, bool force);
 /*
- * Before engine_detach_all(): lets go of volumes whose block device is in use, or of @all that have
- * one. The device stays, its requests held, for the next daemon.
+ * Before engine_detach_all(): leaves volumes whose block device is in use, or @all that have one,
+ * to the next daemon. The device stays, its requests held, for the next daemon.
  */
 void engine_leave_all(struct engine *e, bool all);
 /*

@@ -8,7 +8,7 @@
 
 /* Control thread. -ENOTSUP: built without fault injection. */
 int engine_starve(struct engine *e, bool on); /* 0, -ENOTSUP */
-/* Holds every pool at level "green", "yellow" or "red"; "off" lets go. 0, or -errno with @err. */
+/* Holds every pool at level "green", "yellow" or "red"; "off" ends it. 0, or -errno with @err. */
 int engine_level(struct engine *e, const char *level, struct error *err);
 /* Loses @count mbufs in the name of @owner. 0, -ENOENT, -ENOTSUP; -EAGAIN: the worker's command
  * ring is full */

@@ -1,9 +1,9 @@
 /*
  * port_exception.c - does a port share its NIC with the kernel, and the kernel's end of it
  *
- * The end is an interface of the kernel's, sluiceN, that comes up with what a person expects who
- * has bound his NIC to vfio-pci: its MAC, its MTU, the port's addresses and, if a gateway is
- * configured, a default route behind all others. So ssh to the port's address goes on working.
+ * The end is an interface of the kernel's, sluiceN, that comes up with what the NIC had before it
+ * was bound to vfio-pci: its MAC, its MTU, the port's addresses and, if a gateway is configured, a
+ * default route behind all others. So ssh to the port's address goes on working.
  *
  * On af_packet the kernel sees the interface's packets anyway, and an af_xdp interface that carries
  * addresses would meet itself; there `auto` means off, and status says why. Where `auto` cannot

@@ -1,14 +1,15 @@
 /*
  * port_follow.c - what changes on the kernel's end of a port, while everything runs
  *
- * The control thread hears the kernel's news (config/host/host_follow.c), reads the interface
- * again, and tells the workers what is different: addresses and gateways, the MTU, neighbours. And
- * the other way round: when the NIC loses its link, the kernel's end loses its carrier.
+ * The control thread gets the kernel's notifications (config/host/host_follow.c), reads the
+ * interface again, and posts the differences to the workers: addresses and gateways, the MTU,
+ * neighbours. And the other way round: when the NIC loses its link, the kernel's end loses its
+ * carrier.
  *
- * Addresses of the configuration stay, whatever is done to the interface: what people put swap on
- * does not hang on somebody's `ip addr flush`. Global addresses that the interface has besides
- * become ours too, and go with it. A larger MTU than the port was opened with is set back, because
- * no buffer would hold such a frame.
+ * Addresses of the configuration stay, whatever is done to the interface: an `ip addr flush` must
+ * not take swap offline. Global addresses that the interface has besides become ours too, and go
+ * with it. A larger MTU than the port was opened with is set back, because no buffer would hold
+ * such a frame.
  */
 #include <stdio.h>
 #include <string.h>
@@ -195,8 +196,10 @@ static void port_follow(struct ports *ps, unsigned port)
 	p->iface = now;
 }
 
-/* With many routes and addresses a reading takes long: then the next waits, and changes that come
- * meanwhile are one. */
+/*
+ * With many routes and addresses a reading takes long: then the next waits, and changes that arrive
+ * until then are combined.
+ */
 static void all_follow(struct ports *ps, uint64_t now_us)
 {
 	for (unsigned i = 0; i < ps->count; i++)

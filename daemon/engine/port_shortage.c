@@ -1,7 +1,7 @@
 /*
- * port_shortage.c - while the kernel is short of memory its frames are rationed
+ * port_shortage.c - limits frames passed to the kernel while it is short of memory
  *
- * The control thread looks twice a second, and tells the exception ports what it finds; what comes
+ * The control thread checks twice a second, and tells the exception ports the result; what comes
  * of that is in slow_path.c.
  */
 #include "config/log.h"

@@ -51,8 +51,10 @@ void ports_floor_update(struct ports *ps, unsigned port, unsigned queue, const c
 
 /* Posts to the worker of every queue of every port; what a full ring refuses follows later. */
 void ports_post_all(struct ports *ps, const struct worker_cmd *cmd);
-/* Gives every worker the rules of cfg->protect. 0; -EAGAIN: earlier commands are still under way,
- * ask again. */
+/*
+ * Gives every worker the rules of cfg->protect. 0; -EAGAIN: earlier commands are still being
+ * carried out, try again.
+ */
 int ports_protect_set(struct ports *ps, const struct config *cfg);
 
 /* How @port reaches @ip: 2, in a network of its own; 1, by its gateway; 0, not. */

@@ -34,7 +34,7 @@ struct engine_port {
 	bool is_follow_due, is_link_up;
 	uint16_t stack_mtu;	  /* what the workers were told last */
 	struct host_guard *guard; /* af_packet: NULL elsewhere, and where the kernel refused it */
-	struct exception *exception; /* NULL: none, and exception_why tells why */
+	struct exception *exception; /* NULL: none, and exception_why has the reason */
 	char exception_iface[IF_NAMESIZE], exception_why[ERROR_TEXT_BYTES];
 	struct engine_queue queues[WORKER_MAX];
 	struct worker *workers[WORKER_MAX];
@@ -67,15 +67,15 @@ void ports_gateway_set(
 /* ports_pools.c */
 int ports_pools_create(struct ports *ps, unsigned port, struct error *err);
 void ports_pools_destroy(struct engine_port *p);
-/* Tells the log when a ring goes without refills, and when it is over. */
+/* Logs when a ring's refills fail, and when they succeed again. */
 void ports_alarm_poll(struct ports *ps);
 
 /* protect.c: what cfg->protect means to a worker. */
 void ports_rules_of(const struct config *cfg, struct worker_rules *out);
 
 /*
- * port_exception.c: makes the kernel's end of @p if it is to have one. 0, or -errno with @err where
- * the configuration insists.
+ * port_exception.c: makes the kernel's end of @p if it is to have one. 0, or -errno with @err
+ * where the configuration requires it.
  */
 int ports_exception_open(struct engine_port *p, unsigned idx, struct error *err);
 

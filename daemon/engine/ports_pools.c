@@ -2,8 +2,8 @@
  * ports_pools.c - the pools of a port's queues, and where the floor of each stands
  *
  * How large they are, budget.c computes. A pool belongs to its queue's worker once that runs, so a
- * floor that moves is a command to it. An RX ring that finds no memory to refill itself is told to
- * the log, once for each run of failures.
+ * floor that moves is a command to it. An RX ring that finds no memory to refill itself is logged,
+ * once for each run of failures.
  *
  * Control thread.
  */

@@ -215,8 +215,8 @@ static bool kernel_has_address(const struct engine_port *p)
 
 /*
  * Under af_packet the kernel hears our packets too, and resets our connections if it has our
- * address. It may be given the address later, so the guard is wanted always, and needed only where
- * it has it now.
+ * address. It may be given the address later, so the guard is always requested, and required only
+ * where it has the address now.
  */
 static int guard_make(struct engine_port *p, struct error *err)
 {

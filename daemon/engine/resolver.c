@@ -1,12 +1,12 @@
 /*
  * resolver.c - host names to addresses, off the control thread
  *
- * getaddrinfo() waits for a name server, for minutes if it is configured so, and cannot be told to
- * stop. So up to RESOLVER_THREAD_MAX threads call it, and the control thread looks for answers when
- * the event descriptor says so. It has its own deadline for each question; a question given up is
- * forgotten, and the thread that still waits for its answer throws that away when it comes. Threads
- * that hang keep a place each; further questions wait in the bounded table for a thread, and their
- * askers' deadlines go on.
+ * getaddrinfo() waits for a name server, for minutes if it is configured so, and cannot be
+ * cancelled. So up to RESOLVER_THREAD_MAX threads call it, and the control thread looks for
+ * answers when the event descriptor says so. It has its own deadline for each question; a question
+ * given up is forgotten, and the thread that still waits for its answer throws that away when it
+ * comes. Threads that hang keep a place each; further questions wait in the bounded table for a
+ * thread, and their askers' deadlines go on.
  *
  * The last good addresses of each name are remembered, for a name server is often lost together
  * with what it names: a volume that reconnects must not depend on it.
@@ -16,7 +16,7 @@
  * control thread's alone.
  *
  * Always: a job is FREE, QUEUED, RUNNING or ANSWERED; a RUNNING one is its thread's to finish,
- * ABANDONED says that nobody waits for it.
+ * ABANDONED means that its result is not needed.
  */
 #include "daemon/engine/resolver.h"
 
@@ -35,7 +35,7 @@
 #include "config/host/host.h"
 
 #define HOST_BYTES 256
-/* For look-ups under way at the end: a name server that answers does so by then. */
+/* For look-ups that run at the end: a name server that answers does so by then. */
 #define END_MS_MAX 200
 
 enum job_state { JOB_FREE, JOB_QUEUED, JOB_RUNNING, JOB_ABANDONED, JOB_ANSWERED };
@@ -319,7 +319,7 @@ uint64_t resolver_ask(struct resolver *r, const char *host)
 		thread_add(p);
 		pthread_cond_signal(&p->has_work);
 	}
-	if (ticket && p->thread_count == 0) { /* nobody would ever answer */
+	if (ticket && p->thread_count == 0) { /* it would never be answered */
 		free_job->state = JOB_FREE;
 		ticket = 0;
 	}

@@ -32,14 +32,14 @@ typedef int resolver_lookup_fn(const char *host, struct resolver_ips *ips, struc
 
 /* getaddrinfo(3), IPv4 and IPv6. */
 resolver_lookup_fn resolver_lookup;
-/* @host is an address already: 0 with it, without asking anybody, or -EINVAL. Any thread. */
+/* @host is an address already: 0 with it, without a look-up, or -EINVAL. Any thread. */
 int resolver_numeric(const char *host, struct net_ip *ip);
 
 /* No thread is started before the first question. NULL with @err. */
 struct resolver *resolver_create(resolver_lookup_fn *lookup, struct error *err);
 /*
- * Waits a moment for look-ups under way and abandons those that do not end: their threads and
- * memory stay until the process ends. NULL is fine.
+ * Waits a moment for running look-ups and abandons those that do not end: their threads and memory
+ * stay until the process ends. NULL is fine.
  */
 void resolver_destroy(struct resolver *r);
 

@@ -1,8 +1,8 @@
 /*
  * shortage.c - is the machine short of memory
  *
- * Our own packets lie in hugepages that nobody takes from us, so how deep we are in our reserve
- * says nothing of the kernel's memory. The kernel does. Pressure stall information
+ * Packets lie in hugepages that the kernel does not reclaim, so the depth of the reserve does not
+ * show the kernel's memory. The kernel does. Pressure stall information
  * (Documentation/accounting/psi.rst) is the time in which some task could not go on because it
  * waited for memory: for a page to be made free, or for one that was pushed out too early to be
  * read back. A tenth of the time is a shortage. But a task in a cgroup at its own limit waits just

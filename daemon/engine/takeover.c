@@ -1,22 +1,22 @@
 /*
  * takeover.c - the devices an earlier daemon left, and the volumes the file names
  *
- * A daemon that was killed, or was told to end while its devices were in use, leaves them in the
- * kernel with their requests held, and a file for each in the run directory. Each is served again:
- * connect to where it was served from, see that the export is the same, put our queue in the place
- * of the dead one. Devices made by `sluice attach` come back like those the configuration names.
+ * A daemon that was killed, or ended while its devices were in use, leaves them in the kernel with
+ * their requests held, and a file for each in the run directory. Each is served again: connect to
+ * where it was served from, see that the export is the same, put our queue in the place of the
+ * dead one. Devices made by `sluice attach` come back like those the configuration names.
  *
- * Nobody above the device sees an error, however long it takes: a server that is away is tried
+ * No program above the device sees an error, however long it takes: a server that is away is tried
  * again, with a pause that grows to RETRY_US_MAX. What cannot be taken over (another size, another
- * daemon's) stays as it is, is shown in `status` with the reason, and `sluice detach --force` gives
- * it up, because only a person may decide that.
+ * daemon's) stays as it is, is shown in `status` with the reason, and `sluice detach --force`
+ * gives it up, because only a person may decide that.
  *
  * A volume of the file whose server is not there yet waits here too, in the same way but for the
  * longer pauses: after a power cut the machines of a site do not come back in order.
  *
  * Where the file names a volume of that name it decides how the volume is served, as long as it
- * still means the same export; otherwise the device keeps what it had, with a warning: nobody
- * changes a disk below a mounted file system by editing a file.
+ * still means the same export; otherwise the device keeps what it had, with a warning: editing a
+ * file must not change the disk below a mounted file system.
  *
  * Control thread. Always: an item is here until its device is served, gone or given up. Each name
  * is here once.
@@ -35,8 +35,8 @@
 #define ATTACH_MS    30000
 #define RETRY_US_MIN 1000000u
 #define RETRY_US_MAX 10000000u
-#define WAIT_US_MAX  60000000u /* nobody's requests are held meanwhile */
-/* A predecessor that has let go of the lock is gone from the kernel by then. */
+#define WAIT_US_MAX  60000000u /* no requests are held during it */
+/* A predecessor that has released the lock is gone from the kernel by then. */
 #define FOREIGN_US 5000000u
 #define DEVICE_MAX 256
 #define ITEM_MAX   (2 * VOLUME_MAX) /* all an earlier daemon left, all the file names */
@@ -50,7 +50,7 @@ struct item {
 	uint64_t retry_us;
 	uint32_t pause_us;
 	int foreign_pid;     /* it serves the device … */
-	uint64_t foreign_us; /* … since then at least; 0: nobody does */
+	uint64_t foreign_us; /* … since then at least; 0: no process does */
 	struct error error;
 };
 

@@ -37,9 +37,9 @@ void takeover_forget(struct takeover *t, const char *name);
  * until it is served or gone. NULL: none. */
 const char *takeover_name_of_device(const struct takeover *t, int dev_id);
 /*
- * Gives up a device that nobody serves, known here as volume @name, or, by its number, not known
- * here: what it holds fails. 0; -ENOENT: no such volume; -EBUSY: it is served, or being taken over;
- * -errno with @err.
+ * Gives up a device that no process serves, known here as volume @name, or, by its number, not
+ * known here: what it holds fails. 0; -ENOENT: no such volume; -EBUSY: it is served, or being
+ * taken over; -errno with @err.
  */
 int takeover_drop(struct takeover *t, const char *name, bool lose_swap, struct error *err);
 int takeover_drop_device(struct takeover *t, int dev_id, bool lose_swap, struct error *err);

@@ -305,7 +305,7 @@ static void front_kick(struct block_front *f)
 {
 	struct bench *b = (struct bench *)f;
 
-	/* The last completion may be what the end waits for, and nobody asks after it. */
+	/* The last completion may be what the end waits for, and nothing else polls for it. */
 	if (b->phase != PHASE_LOAD && b->free_count == b->cfg.iodepth)
 		(void)phase_update(b, 0);
 }

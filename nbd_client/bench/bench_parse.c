@@ -1,8 +1,7 @@
 /*
- * bench_parse.c - fio's words and units, as numbers
- *
- * Pure functions for whoever reads a command line or a control request. Units are binary, as fio's
- * are by default: 4k is 4096. Results are written on success only.
+ * bench_parse.c - fio's words and units, as numbers * Pure functions for a command line or a
+ * control request. Units are binary, as fio's are by default: 4k is 4096. Results are written on
+ * success only.
  */
 #include <ctype.h>
 #include <errno.h>

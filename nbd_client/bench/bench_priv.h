@@ -24,7 +24,7 @@ double bench_hist_us(const struct bench_hist *h, double share);
 
 /* ---- bench_think.c: pauses, and who ends them ---- */
 struct bench_think {
-	int event_fd; /* wakes the worker; closed by whoever has the front end */
+	int event_fd;		  /* wakes the worker; closed by the owner of the front end */
 	uint64_t due_ns, due;	  /* the worker's: when the next request is due, and its number */
 	uint64_t asked_ns, asked; /* the application's: when it asked, and for which */
 };
@@ -56,7 +56,7 @@ bool bench_blocks_is_free(const struct bench_blocks *t, uint64_t first, uint64_t
 bool bench_blocks_is_known(const struct bench_blocks *t, uint64_t block);
 /* Marks blocks in flight; a write also gives each its next generation. */
 void bench_blocks_begin(struct bench_blocks *t, uint64_t first, uint64_t count, bool is_write);
-/* @is_lost: a write failed, nobody knows what the blocks hold. */
+/* @is_lost: a write failed, the content of the blocks is unknown. */
 void bench_blocks_end(struct bench_blocks *t, uint64_t first, uint64_t count, bool is_lost);
 
 /* Fills @bytes bytes at @offset with what their blocks' generations ask for. */

@@ -1,11 +1,11 @@
 /*
  * bench_think.c - pauses between the requests of a bench, and the application that ends them
  *
- * A request to a block device is made by somebody who is awake: an application submits it, and the
+ * A request to a block device is made by a running program: an application submits it, and the
  * kernel wakes the worker by the front end's eventfd. So it is here. The worker says when the next
- * request is due, and whoever plays the application, the control thread, asks for it then; latency
- * counts from there, and waking the worker is part of it. How late the application itself was woken
- * is not: a timer of a virtual machine was seen 180 us late, which says nothing of us.
+ * request is due, and the control thread, in the place of the application, submits it then;
+ * latency counts from there, and waking the worker is part of it. How late the application itself
+ * was woken is not: a timer of a virtual machine was seen 180 us late, which says nothing of us.
  *
  * One writer for each field: the worker's are due_ns and due, the application's asked_ns and asked.
  * The next request may be made when asked has caught up with due.

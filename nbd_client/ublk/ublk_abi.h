@@ -26,7 +26,7 @@
 #define UBLK_NR_QUIESCE_DEV  0x16
 #define UBLK_NR_TRY_STOP_DEV 0x17
 
-/* How GET_FEATURES wants its buffer. */
+/* How GET_FEATURES takes its buffer. */
 #define UBLK_FEATURES_BYTES 8
 
 #ifndef UBLK_F_UNPRIVILEGED_DEV

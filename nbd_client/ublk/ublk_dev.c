@@ -8,12 +8,13 @@
  * work item, after START_DEV returned: a live device promises no partitions.
  *
  * Going down is the reverse: STOP_DEV while the worker still serves (it waits for what is in
- * flight, then removes the disk, then aborts every fetch), then the worker lets go, then the
+ * flight, then removes the disk, then aborts every fetch), then the worker releases it, then the
  * mapping, the ring and the file, and only then DEL_DEV, which waits for the last reference to
  * them. Any other order waits for something only we could end.
  *
- * The kernel never times a privileged server out: a request nobody answers wedges whoever waits for
- * it until reboot. So every command has a deadline and a failure says what it waited for.
+ * The kernel never times a privileged server out: a request that is never answered blocks the
+ * processes that wait for it until reboot. So every command has a deadline and a failure says what
+ * it waited for.
  *
  * Control thread only. Owns the queue until the worker starts it and after the worker let it go. A
  * command that never came back keeps its struct ublk allocated, because the kernel may yet write
@@ -270,7 +271,7 @@ int ublk_start_poll(struct ublk *u, struct error *err)
 /*
  * Ring, file and mapping stay until the process ends. Closed while the worker's thread lived, the
  * ring was seen to leave requests that the driver (6.12) then waited for, holding the device's
- * lock, for ever; a thread that exits takes them back.
+ * lock, without end; a thread that exits takes them back.
  */
 void ublk_leave(struct ublk *u)
 {

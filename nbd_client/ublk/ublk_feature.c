@@ -1,12 +1,13 @@
 /*
  * ublk_feature.c - is ublk there, and what can this kernel's do?
  *
- * From 6.5 on the kernel answers GET_FEATURES. An older one does not know the command, and then its
- * version tells: what 6.1 and 6.4 brought is a matter of record, and nothing later is assumed. A
- * vendor's kernel that carries a newer driver under an old number answers the question itself.
+ * From 6.5 on the kernel answers GET_FEATURES. An older one does not know the command, and then
+ * its version decides: what 6.1 and 6.4 brought is a matter of record, and nothing later is
+ * assumed. A vendor's kernel that carries a newer driver under an old number answers the question
+ * itself.
  *
  * What is missing never stops us here; it is said in one line, which `status` shows. A feature
- * somebody insists on (copy: user) is refused where the device is made.
+ * that the configuration requires (copy: user) is refused where the device is made.
  *
  * Control thread, at start. Opens a control ring of its own and closes it again.
  */

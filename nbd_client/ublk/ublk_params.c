@@ -8,7 +8,7 @@
  *   safe. It is set exactly when the server has FLUSH. FUA counts only together with it; without
  * FUA the block layer makes a FUA write of a write and a flush.
  * - Without TYPE_DISCARD neither discard nor write-zeroes is offered, whatever the maxima say. The
- *   driver insists on a granularity and on at most one segment.
+ *   driver requires a granularity and at most one segment.
  * - A block larger than a page cannot be a logical block (before 6.15): refused in words, because
  * the kernel's EINVAL would not say why.
  * - Sectors are 512 bytes everywhere in this interface, whatever the block size.

@@ -1,5 +1,5 @@
 /*
- * ublk_priv.h - what the ublk_*.c files share and nobody else sees
+ * ublk_priv.h - what only the ublk_*.c files share
  */
 #ifndef NBD_CLIENT_UBLK_UBLK_PRIV_H
 #define NBD_CLIENT_UBLK_UBLK_PRIV_H
@@ -74,7 +74,7 @@ int ublk_features_ask(struct ublk_ctl *c, struct ublk_features *out);
 
 /* Export's limits → what SET_PARAMS gets. 0, or -EINVAL with what cannot be served. */
 int ublk_params_fill(const struct ublk_config *cfg, struct ublk_params *out, struct error *err);
-/* Does a device that runs with @have fit an export that wants @want? 0, or -EINVAL with @err. */
+/* Does a device that runs with @have fit an export that requires @want? 0, or -EINVAL with @err. */
 int ublk_params_match(
 	const struct ublk_params *have, const struct ublk_params *want, struct error *err);
 
@@ -201,7 +201,7 @@ int ublk_dev_call(struct ublk *u, uint8_t nr, void *buf, size_t len, uint64_t da
 /* Memory and a control ring. NULL with @err; on success *@features is asked. */
 struct ublk *ublk_dev_open(
 	const struct ublk_config *cfg, struct ublk_features *features, struct error *err);
-/* Lets go of all but the kernel's device. The memory stays if the kernel may still write to it. */
+/* Releases all but the kernel's device. The memory stays if the kernel may still write to it. */
 void ublk_dev_close(struct ublk *u);
 /* Opens /dev/ublkcN and prepares the queues. 0, or -errno with @err. */
 int ublk_dev_queues(struct ublk *u, struct error *err);

@@ -18,11 +18,11 @@
  *
  * Traps, each learnt from the driver (those of the data itself are in ublk_desc.c):
  * - In copy mode the address in COMMIT is where READ data is taken from *and* where the next WRITE
- *   of that tag will be put. It is the tag's own buffer, hence complete() must not be called before
- *   the volume is done with a WRITE's bytes. Where it must be all the same, the front end is barred
- *   (block.h) and the address is the tag's spare: ordinary memory that no NIC reads. A WRITE that
- *   came by the spare and may be carried after all is copied into the tag's buffer when it is
- *   taken.
+ *   of that tag will be put. It is the tag's own buffer, hence complete() must not be called
+ *   before the volume is done with a WRITE's bytes. Where it must be nevertheless, the front end
+ *   is barred (block.h) and the address is the tag's spare: ordinary memory that no NIC reads. A
+ *   WRITE that came by the spare and may be carried after all is copied into the tag's buffer when
+ *   it is taken.
  * - A WRITE is never committed short: kernel 6.12 asks again for the rest, 7.3 takes any count for
  * the
  *   whole. Where a device has no spares (it fails requests only when it is given up for good) all
@@ -31,8 +31,8 @@
  * - Only the thread that fetched may commit (before PER_IO_DAEMON): SINGLE_ISSUER enforces it.
  * - All tags are fetched by one submission: a daemon killed between two would leave a queue that
  *   before 6.16 can neither be recovered nor cancelled.
- * - The kernel has no timeout for us. A request not answered is not answered for ever, so every way
- *   out of this file ends in a commit.
+ * - The kernel has no timeout for us. A request that is not answered stays unanswered, so every
+ *   way out of this file ends in a commit.
  *
  * A device has a queue for each worker that serves it, with a ring of its own: SINGLE_ISSUER is
  * of the ring, and the workers share nothing but the kernel's device.
@@ -369,7 +369,7 @@ static void front_start(struct block_front *front)
 
 	assert(!q->is_started);
 	rc = queue_enable(q);
-	/* The control thread polls START_DEV, which now would wait for ever: it must know. */
+	/* The control thread polls START_DEV, which now would never end: it must know. */
 	if (rc < 0)
 		atomic_store(&q->error, rc);
 }
