@@ -2,7 +2,7 @@
  * config_net.c - addresses as people write them: IP, CIDR, PCI
  *
  * Pure parsers, strict about the whole string. An address that no interface can own (loopback,
- * multicast, the network's own or its broadcast address) is told apart from one that is merely
+ * multicast, the network's own or its broadcast address) is distinguished from one that is merely
  * misspelt, since the remedies differ.
  */
 #include <arpa/inet.h>

@@ -158,8 +158,10 @@ int host_thread_hurry(void);
 void host_thread_punctual(void);
 
 #define HOST_CPU_MAX 1024
-/* Processors the calling thread may run on, ascending, at most @max. Out: how many; 0: cannot be
- * told. Any thread. */
+/*
+ * Processors the calling thread may run on, ascending, at most @max. Out: how many; 0: unknown. Any
+ * thread.
+ */
 unsigned host_cpus(uint16_t *out, unsigned max);
 /* "0-2,5" of @count ascending @cpus; ends before a range that has no room. Any thread. */
 void host_cpus_text(const uint16_t *cpus, unsigned count, char *out, unsigned out_bytes);

@@ -1,5 +1,5 @@
 /*
- * device_ask.c - before a block device is stopped: does anybody use it?
+ * device_ask.c - before a block device is stopped: is it in use?
  *
  * A device that is stopped under its user loses what the user wrote and did not flush. So a detach
  * without force, a reload and the end of the daemon ask first, and when in doubt the device stays:
@@ -11,8 +11,8 @@
  * kernel has TRY_STOP_DEV its answer decides. Something that has the device open for a moment
  * (udev, after a program closed it) gets a second to let go of it.
  *
- * An answer may take for ever, because the question may wait for a program that waits for a dead
- * server. The device serves meanwhile (STEP_ASK). At the deadline whoever asked is answered. A
+ * There may never be an answer, because the question may wait for a program that waits for a dead
+ * server. Until then the device serves (STEP_ASK). At the deadline the request is answered. A
  * claim is taken back then; TRY_STOP_DEV cannot be, so STEP_ASK goes on until the kernel answers
  * it. Control thread only.
  */

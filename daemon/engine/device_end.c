@@ -1,7 +1,7 @@
 /*
  * device_end.c - the daemon ends: which block devices are left to the next one, and which go
  *
- * A device that is in use, or of which nobody can say in time, is left: the kernel holds its
+ * A device that is in use, or for which this is not known in time, is left: the kernel holds its
  * requests until the next daemon takes it over. The others are detached in order, which waits for
  * what is in flight; a second signal or a deadline forces them. An attach under way is ended.
  * Control thread only.

@@ -21,13 +21,13 @@ enum device_step {
 	STEP_FREE,    /* slot unused */
 	STEP_RESOLVE, /* the addresses of its servers */
 	STEP_CONNECT, /* the first READY of the volume */
-	STEP_PORT,    /* the worker to let go of it, for another port is tried */
+	STEP_PORT,    /* the worker to release it, because another port is tried */
 	STEP_SPREAD,  /* the other workers' channels to be READY */
 	STEP_ADD,     /* the kernel to add the device, or to let us have it */
 	STEP_FRONT,   /* the workers to start the front end's queues */
 	STEP_START,   /* the kernel to accept the device */
 	STEP_SERVE,   /* nothing: it serves */
-	STEP_ASK,     /* an answer whether anybody uses the device; it serves meanwhile */
+	STEP_ASK,     /* whether the device is in use; it serves until then */
 	STEP_STOP,    /* the kernel to give the device back */
 	STEP_DRAIN,   /* the workers to be done with the volume */
 	STEP_DELETE,  /* the kernel to delete the device */

@@ -15,7 +15,7 @@
 void device_poll(struct devices *ds, struct device *d, uint64_t now_us);
 /* device_teardown.c */
 void device_step_set(struct device *d, enum device_step step, uint64_t now_us, uint64_t ms);
-/* Answers whoever asked for the attach or detach, once; d->error goes with it. */
+/* Answers the request for the attach or detach, once; d->error goes with it. */
 void device_done(struct device *d, int rc, const char *device);
 /* Takes the way back, from wherever attach had come. */
 void device_teardown(struct devices *ds, struct device *d, uint64_t now_us);
@@ -79,7 +79,7 @@ int device_ublk_deleted(struct devices *ds, struct device *d);
 /* device_make.c: resolves, reserves, creates. On failure device_free() undoes what was done. */
 int device_plan(struct devices *ds, struct device *d, uint64_t now_us, struct error *err);
 int device_make(struct devices *ds, struct device *d, struct error *err);
-/* Once the workers let go: what device_make() made is freed, and it can be made again. */
+/* Once the workers have released it: what device_make() made is freed, and it can be made again. */
 void device_unmake(struct devices *ds, struct device *d);
 void device_free(struct devices *ds, struct device *d);
 

@@ -41,8 +41,8 @@ struct engine_attach {
 };
 
 enum engine_detach {
-	ENGINE_DETACH_UNUSED,	 /* unless somebody uses the device */
-	ENGINE_DETACH_FORCE,	 /* whoever uses it, but not active swap */
+	ENGINE_DETACH_UNUSED,	 /* unless it is in use */
+	ENGINE_DETACH_FORCE,	 /* even if it is in use, but not active swap */
 	ENGINE_DETACH_LOSE_SWAP, /* that too */
 };
 

@@ -32,7 +32,7 @@ struct engine_port {
 	struct worker_addrs follow_addrs; /* posted to the workers: theirs until the queues'
 					     backlogs are done */
 	bool is_follow_due, is_link_up;
-	uint16_t stack_mtu;	  /* what the workers were told last */
+	uint16_t stack_mtu;	  /* the value last posted to the workers */
 	struct host_guard *guard; /* af_packet: NULL elsewhere, and where the kernel refused it */
 	struct exception *exception; /* NULL: none, and exception_why has the reason */
 	char exception_iface[IF_NAMESIZE], exception_why[ERROR_TEXT_BYTES];

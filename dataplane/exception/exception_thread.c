@@ -2,8 +2,8 @@
  * exception_thread.c - the thread between a worker and its queue of the tap
  *
  * It reads and writes the bytes of mbufs, and may sleep in the kernel for as long as the kernel
- * likes: nobody waits for it. exception.c has the picture, and why. It asks the kernel for frames
- * when poll says that there are some, and does not try.
+ * needs: no worker waits for it. exception.c has the picture, and why. It asks the kernel for
+ * frames when poll says that there are some, and does not try.
  *
  * While frames are rationed (slow_path.c) it measures what one takes of its processor on the way
  * there: the system call, in which the kernel may have to make pages free first, and its share of

@@ -172,8 +172,8 @@ static void rule_pass(
 
 /*
  * Who sends what to whom: packets with the same value are of the same flow. Asked for each packet
- * of a flood, so it is a multiplication for eight bytes and no more; whoever wants to collide with
- * another could do so with any that has no secret.
+ * of a flood, so it is a multiplication for eight bytes and no more; a sender that wants to
+ * collide with another flow can do so with any hash without a secret.
  */
 static uint32_t flow_hash(const struct rte_mbuf *m, const struct pkt_info *info)
 {

@@ -70,7 +70,7 @@ struct stream_event {
 
 /*
  * A piece of received payload, valid until the stream_consume() that covers it. Until then the
- * owner may write to it: nobody else reads these bytes again.
+ * owner may write to it: nothing else reads these bytes again.
  */
 struct stream_span {
 	uint8_t *bytes;

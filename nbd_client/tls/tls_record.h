@@ -79,8 +79,8 @@ enum tls_verdict {
 /*
  * Opens the first record in @pieces, which hold what the stream has received and not consumed, in
  * order. TEXT: @pieces is rewritten to the *count pieces of the text (none is empty), which stay
- * valid until the stream is told to consume. In each case but DEAD *bytes is set: MORE, see there;
- * else what the record takes of the stream. A record that is not whole is left untouched.
+ * valid until the stream consumes them. In each case but DEAD *bytes is set: MORE, see there; else
+ * what the record takes of the stream. A record that is not whole is left untouched.
  */
 enum tls_verdict tls_open(
 	struct tls_records *r, struct iovec *pieces, unsigned *count, uint32_t *bytes);

@@ -1,13 +1,14 @@
 /*
- * ublk_ask.c - asks a process of its own who uses a device, because the question may block for ever
+ * ublk_ask.c - asks in a separate process whether a device is in use, because the question may
+ * never return
  *
  * The kernel's own word is a claim: open() with O_EXCL fails with EBUSY while a mount, swap, md,
- * btrfs or an external journal holds the device, whether or not it is listed anywhere. But opening
- * waits behind whoever opens the device at that moment, and that may be a partition scan whose read
- * waits for a server that is dead. A thread that waits there could not be killed, and would keep
- * the dead daemon's /dev/ublkcN open: the next daemon could not take the device over, and so the
- * read would never be answered. Hence a process: the *helper*, forked before DPDK, of no memory to
- * speak of, which forks once more for each question. What the question waits for is then its own.
+ * btrfs or an external journal holds the device, whether or not it is listed anywhere. But an open
+ * waits behind other opens of the device, and that may be a partition scan whose read waits for a
+ * server that is dead. A thread that waits there could not be killed, and would keep the dead
+ * daemon's /dev/ublkcN open: the next daemon could not take the device over, and so the read would
+ * never be answered. Hence a process: the *helper*, forked before DPDK, of no memory to speak of,
+ * which forks once more for each question. What the question waits for is then its own.
  *
  * The control thread sends the helper the device's number and one end of a socket pair. The answer
  * comes on the pair; closing our end lets go of the claim. A question not answered in time is the

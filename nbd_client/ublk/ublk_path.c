@@ -7,7 +7,7 @@
  * A program that writes to /dev/ublkbN after the device has gone makes a plain file there, and the
  * kernel does not replace it when the number is used again: what is then written to "the device"
  * stays in the memory of /dev. So what is at the path is looked at before a device starts, and
- * again when it has. The file is left alone, for it may be all there is of somebody's data.
+ * again when it has. The file is left alone, because it may be the only copy of a user's data.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
  * end of the line, so a string with a control character is refused when written.
  *
  * The boot id is in it: device numbers start anew with the kernel, and a run directory that
- * outlives a boot (a container's) must not lead us to somebody else's device.
+ * outlives a boot (a container's) must not lead to another program's device.
  *
  * Writing is: temporary file, fsync, rename. The file is root's alone, for a URI may name a user.
  */
@@ -37,7 +37,7 @@ struct field {
 	size_t at;
 	uint8_t bytes; /* of the number: 1, 2, 4, 8 */
 	bool is_needed;
-	uint64_t min, max; /* what the daemon relies on, whoever wrote the file */
+	uint64_t min, max; /* what the daemon relies on, whichever version wrote the file */
 };
 
 #define FIELD(key, member, needed, min, max)                                                       \
@@ -309,7 +309,7 @@ static bool strings_are_fit(const struct config_volume *v)
 	return v->uri_count > 0 && v->name[0] && is_one_line(v->name) && is_one_line(v->cc);
 }
 
-/* Before dead_peer_timeout there was, 15 s was the request_timeout of whoever gave none. */
+/* Before dead_peer_timeout there was, 15 s was the default of request_timeout. */
 static void defaults_follow(struct reader *r)
 {
 	struct config_volume *v = &r->state->volume;

@@ -1,11 +1,11 @@
 /*
- * ublk_stop.c - takes a disk away from the kernel: at once, or only if nobody has it open
+ * ublk_stop.c - takes a disk away from the kernel: at once, or only if it is not open
  *
  * STOP_DEV does not ask who uses the disk. It waits for what is in flight, so the workers must
  * still serve, and fails whatever is written later. TRY_STOP_DEV (Linux 7.0) refuses with EBUSY
- * while anybody has the disk open, under the lock that an open takes: nobody can come in between.
- * Until it is answered it may stop the disk at any moment, so its answer is awaited however long it
- * takes; the disk serves meanwhile.
+ * while the disk is open, under the lock that an open takes, so that no open can come in between.
+ * Until it is answered it may stop the disk at any moment, so its answer is awaited however long
+ * it takes; the disk serves meanwhile.
  *
  * Control thread only. Both are submitted and polled, never waited for.
  */

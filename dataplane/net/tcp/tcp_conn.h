@@ -316,8 +316,10 @@ void tcp_ecn_received(struct tcp_conn *conn, const struct tcp_seg *seg, uint8_t 
 struct tcp_ecn_owed tcp_ecn_owed_take(struct tcp_conn *conn);
 uint8_t tcp_ecn_flags(struct tcp_conn *conn, bool is_new_data);
 void tcp_ecn_ack(struct tcp_conn *conn, const struct tcp_seg *seg, uint64_t now_us);
-/* The window was reduced, for a mark or for a loss: the peer is told, and no mark of this window
- * counts again. */
+/*
+ * The window was reduced, for a mark or for a loss: the peer is informed, and no mark of this
+ * window counts again.
+ */
 void tcp_ecn_reduced(struct tcp_conn *conn);
 
 /* ---- tcp_pmtu.c ---- */

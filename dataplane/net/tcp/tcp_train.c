@@ -9,9 +9,9 @@
  * The timers are set once, behind the last. tcp_run.c does the same for what is received.
  *
  * A segment follows only while nothing else could have to leave before it or instead of it: no
- * loss, no probe, no mark to be told, no pacing; the windows have room for all of it; and data is
- * left behind it, so that the last one, with PSH or FIN, is built by tcp_out.c. Whatever does not
- * fit this goes there too: the caller asks it next.
+ * loss, no probe, no mark to be reported, no pacing; the windows have room for all of it; and data
+ * is left behind it, so that the last one, with PSH or FIN, is built by tcp_out.c. Whatever does
+ * not fit this goes there too: the caller asks it next.
  */
 #include "dataplane/net/tcp/tcp_train.h"
 

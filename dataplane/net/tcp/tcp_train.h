@@ -10,7 +10,7 @@ struct rte_mbuf;
 struct tcp_conn;
 
 /*
- * After tcp_output() sent @first, a finished frame that nobody has got yet: up to @max more of new
+ * After tcp_output() sent @first, a finished frame that is not sent yet: up to @max more of new
  * data, as long as @first, into @out. 0: the next packet is tcp_output()'s to build. Out: their
  * number. Worker thread.
  */
