@@ -203,6 +203,7 @@ struct volume_info {
 	uint32_t block_min, block_pref,
 		block_max;	   /* bytes, as the server told them; 0 if it did not */
 	uint16_t nbd_flags;	   /* NBD_FLAG_* of nbd_proto.h, as the server sent them */
+	bool is_through_asked;	   /* `unstable: through`, and the server was asked what it has */
 	bool is_through;	   /* every write goes with FUA: nothing is ever unstable */
 	uint64_t unstable_bytes;   /* answered WRITEs that no FLUSH has covered yet */
 	uint64_t unstable_lost; /* … of those, when the last connection was lost: a restart may have

@@ -414,6 +414,7 @@ void volume_info(const struct volume *v, struct volume_info *out)
 	out->replayed = stat_read(&v->replayed);
 	out->timeouts = stat_read(&v->timeouts);
 	out->protocol_errors = stat_read(&v->protocol_errors);
+	out->is_through_asked = v->cfg.unstable == UNSTABLE_THROUGH && v->has_identity;
 	out->is_through = v->cfg.unstable == UNSTABLE_THROUGH && v->limits.can_fua;
 	out->unstable_bytes = volume_unstable_bytes(v);
 	out->unstable_lost = stat_read(&v->unstable_lost);

@@ -134,6 +134,14 @@ static void io_settle(struct volume *v, struct volume_io *io)
 		volume_io_queue(v, io, CLASS_FUA_FLUSH);
 		return;
 	}
+	/*
+	 * A FLUSH makes the write before it stable only if the server did not restart between them,
+	 * which the loss of a connection may mean. Both are sent again: the payload is still held.
+	 */
+	if (io->class == CLASS_FUA_FLUSH && io->result == 0 && io->losses != v->losses) {
+		volume_io_anew(v, io);
+		return;
+	}
 	io_end(v, io);
 }
 

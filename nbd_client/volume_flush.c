@@ -21,9 +21,10 @@
  * The same places know how much is unstable (answered, and not covered by a FLUSH): each channel
  * counts the bytes it answered; a FLUSH notes all counts when it is sent and publishes them as
  * stable when it succeeds. When the last connection of a channel is lost the server may have
- * restarted, and what is unstable may be gone: it is counted and told, and the server is trusted
- * (`unstable: trust`, the one mode there is; docs/durability.md). A server without FLUSH has
- * nothing that can be called stable or not: nothing counted.
+ * restarted, and what is unstable may be gone: it is counted and logged, and the server is trusted
+ * (`unstable: trust`; with `through` every write has FUA and nothing is unstable;
+ * docs/durability.md). A server without FLUSH has nothing that can be called stable or not: nothing
+ * is counted.
  *
  * Shared: struct volume_sync, one per device; a volume without a group has its own. Worker thread,
  * no locks. Always: the holder of the token has flush.sub set, or is about to set it in this turn.

@@ -97,6 +97,7 @@ static void io_start(struct volume *v, struct block_req *req)
 	*io = (struct volume_io){
 		.req = req,
 		.seq = ++v->seq,
+		.losses = v->losses,
 		.is_write = req->op != BLOCK_READ && req->op != BLOCK_FLUSH,
 	};
 	io->needs_flush = io->is_write && is_fua && v->limits.can_flush &&
@@ -114,6 +115,16 @@ static void io_start(struct volume *v, struct block_req *req)
 		volume_group_flush_taken(v, io);
 	}
 	volume_io_queue(v, io, class_of(req));
+}
+
+void volume_io_anew(struct volume *v, struct volume_io *io)
+{
+	assert(io->is_write && io->subs_open == 0 && !io->is_queued);
+	io->losses = v->losses;
+	io->needs_flush = true;
+	io->is_issued = false;
+	io->issued_bytes = 0;
+	volume_io_queue(v, io, class_of(io->req));
 }
 
 /* One request from the front end: refused, done at once, or begun. */

@@ -98,6 +98,7 @@ void volume_conn_unserve(struct volume_conn *vc)
 	if (vc->state == CONN_SERVING || vc->state == CONN_LEAVING) {
 		assert(v->conn_ready > 0);
 		v->conn_ready--;
+		v->losses++;
 	}
 	answered_finish(vc);
 	in_flight_recall(vc);

@@ -60,6 +60,7 @@ struct volume_io {
 	bool is_fua;	  /* the server is asked for FUA */
 	bool needs_flush; /* FUA, and the server has only FLUSH */
 	bool is_issued;	  /* nothing of it is left to be cut off */
+	uint32_t losses;  /* of connections, when it was begun (or begun anew) */
 };
 
 struct volume_conn;
@@ -165,6 +166,7 @@ struct volume {
 	struct block_limits limits;
 	uint32_t read_piece_bytes, write_piece_bytes, trim_piece_bytes;
 	uint64_t lost_us;   /* no connection, or none that answers, since then; 0 = all is well */
+	uint32_t losses; /* connections that served and ended: the server may have restarted */
 	uint64_t heard_us; /* the turn of the last reply of any kind */
 	uint64_t wait_us;   /* a request has been waiting since then, if any is */
 	bool is_slow_told;
@@ -255,6 +257,8 @@ void volume_conn_part_turn(struct volume_conn *vc); /* what was read is consumed
 void volume_take(struct volume *v);
 void volume_dispatch(struct volume *v);
 void volume_io_queue(struct volume *v, struct volume_io *io, enum volume_class class);
+/* A write whose FLUSH was answered begins anew, with its first piece. */
+void volume_io_anew(struct volume *v, struct volume_io *io);
 void volume_sub_give(struct volume *v, struct volume_sub *sub);
 /* Puts a sub where it is sent again, in the order of its
  * request; replay: for it was not answered. */

@@ -37,6 +37,9 @@ static void durability_add(json_t *row, const struct device_info *v)
 				   "connection was "
 			"lost; if it restarted it may have lost them",
 			i->unstable_lost);
+	else if (i->is_through_asked && !i->is_through)
+		snprintf(text, sizeof(text),
+			"`unstable: through` has no effect: the server has neither FUA nor FLUSH");
 	json_object_set_new(row, "unstable", json_string(i->is_through ? "through" : "trust"));
 	json_object_set_new(row, "durability", json_string(text));
 	json_object_set_new(row, "unstable_bytes", json_integer((json_int_t)i->unstable_bytes));

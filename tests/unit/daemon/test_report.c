@@ -253,6 +253,32 @@ static void probe_has_what_the_server_said(void **state)
 	assert_null(report_probe(world, "another"));
 }
 
+/* The durability text of a volume whose counts and modes are @volume's. */
+static void says_of_durability(
+	const struct volume_info *volume, const char *mode, const char *part)
+{
+	const struct device_info v = {.volume = *volume, .step = "serving"};
+	json_t *row = report_volume(&v);
+
+	assert_string_equal(TEXT(row, "unstable"), mode);
+	if (part)
+		assert_non_null(strstr(TEXT(row, "durability"), part));
+	else
+		assert_string_equal(TEXT(row, "durability"), "");
+	json_decref(row);
+}
+
+static void mode_of_unstable_writes_is_what_it_has_come_to(void **state)
+{
+	says_of_durability(&(struct volume_info){.unstable_bytes = 1}, "trust", NULL);
+	says_of_durability(
+		&(struct volume_info){.unstable_lost = 4096}, "trust", "4096 bytes were answered");
+	says_of_durability(&(struct volume_info){.is_through_asked = true, .is_through = true},
+		"through", NULL);
+	says_of_durability(&(struct volume_info){.is_through_asked = true}, "trust",
+		"the server has neither FUA nor FLUSH");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +290,7 @@ int main(void)
 		world_test(ledger_adds_up_and_has_the_exception_ports_pools),
 		world_test(explanation_adds_up_to_the_floor),
 		world_test(mbuf_that_does_not_come_back_is_a_leak_of_its_owner),
+		cmocka_unit_test(mode_of_unstable_writes_is_what_it_has_come_to),
 		world_test(probe_has_what_the_server_said),
 	};
 

@@ -428,6 +428,64 @@ static void through_flushes_behind_each_write_where_the_server_has_no_fua(void *
 	world_destroy(w);
 }
 
+static void connection_lost(struct world *w)
+{
+	fake_stream_close(&w->net->streams[w->net->opened - 1]);
+}
+
+static unsigned writes(const struct world *w)
+{
+	return fake_server_count(w->srv, NBD_CMD_WRITE);
+}
+
+/* The server may have restarted between the two, and lost what it had answered. */
+static void write_goes_again_when_the_connection_is_lost_before_its_flush(void **state)
+{
+	struct world *w = through(NBD_FLAG_SEND_FUA);
+	unsigned req;
+
+	hold(w, NBD_CMD_FLUSH, 0);
+	req = world_ask(w, BLOCK_WRITE, 0, 4096, 0, 1);
+	world_turns(w, 50);
+	assert_int_equal(writes(w), 1);
+	assert_int_equal(flushes(w), 1);
+	connection_lost(w);
+	hold(w, NBD_CMD_WRITE, 0);
+	world_turns(w, 500);
+	assert_int_equal(writes(w), 2);
+	assert_false(w->reqs[req].is_done);
+	let_go(w);
+	assert_true(world_settle(w, 100000));
+	assert_int_equal(w->reqs[req].result, 0);
+	assert_int_equal(w->reqs[req].done_count, 1);
+	assert_int_equal(writes(w), 2);
+	assert_int_equal(flushes(w), 3); /* held, replayed, and behind the second WRITE */
+	world_destroy(w);
+}
+
+/* The same for the kernel's own FUA, of several writes that share a FLUSH. */
+static void writes_that_share_a_lost_flush_go_again(void **state)
+{
+	struct world *w = world_create();
+
+	w->srv->flags &= (uint16_t)~NBD_FLAG_SEND_FUA;
+	ready(w);
+	hold(w, NBD_CMD_FLUSH, 0);
+	for (unsigned i = 0; i < 4; i++)
+		world_ask(w, BLOCK_WRITE, i * 4096, 4096, BLOCK_FUA, 1);
+	world_turns(w, 50);
+	assert_int_equal(writes(w), 4);
+	connection_lost(w);
+	let_go(w);
+	assert_true(world_settle(w, 5000000));
+	assert_int_equal(writes(w), 8);
+	for (unsigned i = 0; i < w->req_count; i++) {
+		assert_int_equal(w->reqs[i].done_count, 1);
+		assert_int_equal(w->reqs[i].result, 0);
+	}
+	world_destroy(w);
+}
+
 /* It says nothing of a cache, so there is nothing to write through. */
 static void through_is_trust_where_the_server_has_neither(void **state)
 {
@@ -461,6 +519,8 @@ int main(void)
 		cmocka_unit_test(flush_of_one_worker_makes_the_writes_of_the_other_stable),
 		cmocka_unit_test(through_sends_every_write_with_fua),
 		cmocka_unit_test(through_flushes_behind_each_write_where_the_server_has_no_fua),
+		cmocka_unit_test(write_goes_again_when_the_connection_is_lost_before_its_flush),
+		cmocka_unit_test(writes_that_share_a_lost_flush_go_again),
 		cmocka_unit_test(through_is_trust_where_the_server_has_neither),
 	};
 
