@@ -16,7 +16,8 @@ write_config() { # the file, whole
     mkdir -p "$RUN_DIR"
     printf 'ports:\n  - name: storage\n    device: af_packet:%s\n' "$SLUICE_NIC_IF" >/run/sluice.yaml
 }
-features() { ethtool -k "$SLUICE_NIC_IF" | grep -v '\[fixed\]'; ip -j addr show dev "$SLUICE_NIC_IF" | jq -c '.[].addr_info | map(.local)'; }
+# (The kernel makes itself a link-local address when the link comes up, which on e1000e may be later than the first look.)
+features() { ethtool -k "$SLUICE_NIC_IF" | grep -v '\[fixed\]'; ip -j addr show dev "$SLUICE_NIC_IF" | jq -c '.[].addr_info | map(select(.scope != "link") | .local)'; }
 has_started() { [ "$(finished_count)" -gt 100 ]; }
 quiet_tcp() { # no loss that a lossless link would explain by cut or refused frames
     sluice stats --json | jq -e '[.workers[].tcp] | map(.retrans_segs) + [0] | add | debug | . < 200'
