@@ -100,8 +100,11 @@ mounted() {
     refused() { ! detach_named "$VOLUME" 2>/run/err && grep -q 'in use' /run/err; }
     claim detach_of_a_mounted_device_is_refused refused
     claim it_still_works_after_that eval 'cp -r "$root/nbd_client" /run/mnt/ && sync -f /run/mnt && diff -r "$root/nbd_client" /run/mnt/nbd_client'
-    claim by_force_it_goes timeout 60 "$(program sluice)" detach "$VOLUME" --force
+    forced() { ! timeout 60 "$(program sluice)" detach "$VOLUME" --force 2>/run/err && grep -q 'mounted at /run/mnt' /run/err; }
+    claim by_force_its_user_is_named forced
     timeout 30 umount -l /run/mnt
+    is_gone() { [ ! -e "$device" ]; }
+    claim it_goes_when_its_user_does wait_until 30 is_gone
 }
 
 inside() {
