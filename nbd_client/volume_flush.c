@@ -6,12 +6,15 @@
  * that covers lost data. Therefore:
  *
  * - A device has one FLUSH in flight, whichever channel (volume_group.c) sends it. The right to
- * send is a token, taken by compare-and-swap and given back when the FLUSH is settled or its
- * connection ends. Requests of the same channel that this FLUSH also covers ride on it and share
- * its result.
+ *   send is a token, taken by compare-and-swap and given back when the FLUSH is settled or its
+ *   connection ends. Requests of the same channel that this FLUSH also covers ride on it and share
+ *   its result.
  * - A FLUSH answered with success is held back until every FUA that was open beside it, on any
- * channel,
- *   is answered. It fails with EIO if a FUA has failed since the last answered FLUSH was sent.
+ *   channel, is answered. It fails with EIO if a FUA has failed since the last answered FLUSH was
+ *   sent.
+ *
+ * Where a server has no FUA, a FLUSH behind the write stands for it. If a connection is lost after
+ * the write was begun, the server may have restarted between the two: both go again (io_settle()).
  *
  * Each channel publishes the newest FUA it has taken and the oldest still open, as volume_group.c
  * does for writes. FUAs never wait for a FLUSH, so there is no circle. A channel that is not given

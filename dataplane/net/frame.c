@@ -60,29 +60,26 @@ static inline struct rte_mbuf *stock_pop(struct net_stock *stock)
 	return m;
 }
 
-/* The stock is empty, or closed. The first of a pull that needed one the last time goes alone. */
+/* The stock is empty, or closed. The first of a pull goes alone where the last pull needed one. */
 static __rte_noinline struct rte_mbuf *hdr_alloc(struct net *net)
 {
 	struct net_stock *stock = &net->hdr_stock;
 	struct rte_mempool *pool = reserve_pool(net->cfg.hdr_pool);
-	struct rte_mbuf *m;
+	struct rte_mbuf *m = NULL;
+	uint32_t n;
 
-	if (net->is_stock_open && stock->step > 1) {
-		uint32_t n = stock_fill(stock, pool);
-
-		if (n > 0)
-			reserve_force_burst(net->cfg.hdr_pool, stock->mbufs, n, OWNER_RING,
-				OWNER_TX, net->now_us);
-		else
-			net->stats.hdr_alloc_failed++;
-		return n > 0 ? stock_pop(stock) : NULL;
+	if (!net->is_stock_open || stock->step <= 1) {
+		m = rte_pktmbuf_alloc(pool);
+		if (m)
+			reserve_force(m, OWNER_TX, net->now_us);
+		if (net->is_stock_open)
+			stock->step = 2;
+	} else if ((n = stock_fill(stock, pool)) > 0) {
+		reserve_force_burst(
+			net->cfg.hdr_pool, stock->mbufs, n, OWNER_RING, OWNER_TX, net->now_us);
+		m = stock_pop(stock);
 	}
-	m = rte_pktmbuf_alloc(pool);
-	stock->step = 2;
-	if (m)
-		reserve_force(m, OWNER_TX, net->now_us);
-	else
-		net->stats.hdr_alloc_failed++;
+	net->stats.hdr_alloc_failed += !m;
 	return m;
 }
 
@@ -98,7 +95,8 @@ struct rte_mbuf *net_ext_alloc(struct net *net)
 	if (stock->count > 0)
 		return stock_pop(stock);
 	if (!net->is_stock_open || stock->step <= 1) {
-		stock->step = 2;
+		if (net->is_stock_open)
+			stock->step = 2;
 		return rte_pktmbuf_alloc(net->cfg.ext_pool);
 	}
 	return stock_fill(stock, net->cfg.ext_pool) ? stock_pop(stock) : NULL;

@@ -140,10 +140,7 @@ static int world_make(void **state)
 
 static int world_end(void **state)
 {
-	char command[600];
-
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command);
+	return tls_dir_remove(dir);
 }
 
 int main(void)

@@ -12,21 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "nbd_client/ublk/ublk_priv.h"
-
-static char root[64];
-
-static void in_root(const char *what, char *path, size_t bytes)
-{
-	snprintf(path, bytes, "%s/%s", root, what);
-}
-
-static void make_dir(const char *what)
-{
-	char path[256];
-
-	in_root(what, path, sizeof(path));
-	assert_int_equal(mkdir(path, 0700), 0);
-}
+#include "tests/unit/nbd_client/root_dir.h"
 
 static void devices_are_those_with_a_number(void **state)
 {

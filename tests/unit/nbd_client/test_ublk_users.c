@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "nbd_client/ublk/ublk_priv.h"
+#include "tests/unit/nbd_client/root_dir.h"
 
 int __real_statx(int dir, const char *path, int flags, unsigned mask, struct statx *st);
 int __wrap_statx(int dir, const char *path, int flags, unsigned mask, struct statx *st);
@@ -29,21 +30,6 @@ int __wrap_statx(int dir, const char *path, int flags, unsigned mask, struct sta
 	if (rc == 0 && S_ISCHR(st->stx_mode))
 		st->stx_mode = (uint16_t)((st->stx_mode & ~S_IFMT) | S_IFBLK);
 	return rc;
-}
-
-static char root[64];
-
-static void in_root(const char *what, char *path, size_t bytes)
-{
-	snprintf(path, bytes, "%s/%s", root, what);
-}
-
-static void make_dir(const char *what)
-{
-	char path[256];
-
-	in_root(what, path, sizeof(path));
-	assert_int_equal(mkdir(path, 0700), 0);
 }
 
 static void make_file(const char *what, const char *text)

@@ -252,3 +252,11 @@ void tls_server_hear(struct tls_server *s, void *bytes, size_t len)
 		got += (size_t)n;
 	}
 }
+
+int tls_dir_remove(const char *dir)
+{
+	char command[600];
+
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	return system(command);
+}

@@ -37,6 +37,8 @@ struct tls_cert_wish {
 	long from_s, to_s;	   /* validity, seconds from now */
 };
 void tls_cert_make(const char *dir, const struct tls_cert_wish *wish);
+/* Removes @dir with all that was made in it. Out: 0. */
+int tls_dir_remove(const char *dir);
 
 /* Either @dir/@cert.pem and .key, or user "swap" with the key 0xabab…; @priority as GnuTLS's. */
 struct tls_server *tls_server_make(const char *dir, const char *cert, const char *priority);

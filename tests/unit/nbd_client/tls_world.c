@@ -57,10 +57,7 @@ int tls_world_group_make(void **state)
 
 int tls_world_group_end(void **state)
 {
-	char command[600];
-
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command);
+	return tls_dir_remove(dir);
 }
 
 /* ---- the server's end of a stream ---- */
