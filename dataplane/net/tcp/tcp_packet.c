@@ -81,9 +81,14 @@ static enum tcp_out hand_down(struct tcp_conn *conn, struct rte_mbuf *m, uint8_t
 	rc = ip_output(conn->net, &conn->path, m, IPPROTO_TCP, tos, segsz, now_us, out);
 	if (rc == 0 || rc == -EINPROGRESS)
 		return TCP_OUT_SENT;
-	/* As good as lost on the wire: the timers know what to do. */
+	/*
+	 * As good as lost on the wire: the timers know what to do. A neighbour that failed ends an
+	 * open, but not at its first SYN: the questions without an answer were another's then, and
+	 * the hold-off ends before the second SYN, which asks anew.
+	 */
+	static_assert(NEIGH_HOLDOFF_US <= TCP_RTO_US_INITIAL, "the second SYN asks");
 	conn->soft_error = rc;
-	if (conn->state == TCP_STATE_SYN_SENT && rc == -EHOSTUNREACH)
+	if (conn->state == TCP_STATE_SYN_SENT && rc == -EHOSTUNREACH && conn->syn_tries > 0)
 		tcp_conn_die(conn, rc);
 	return TCP_OUT_SENT;
 }

@@ -9,7 +9,7 @@
 
 #include <string.h>
 #include <sys/socket.h>
-#include "dataplane/net/net.h"
+#include "dataplane/net/net_impl.h"
 #include "tests/abi/stt_impl.h"
 
 static uint64_t arp_questions(void)
@@ -82,6 +82,42 @@ static void tcp_source_address_survives_r1(void **state)
 	assert_int_equal(info().unacked_bytes, 0);
 }
 
+static void neighbour_fails(void)
+{
+	struct net_ip ip = {.family = AF_INET};
+	struct neigh *n;
+
+	memcpy(ip.addr, &conv.stt->cfg.peer_ip4, 4);
+	n = &conv.stt->net->neigh.slots[neigh_want(conv.stt->net, &ip)];
+	n->state = NEIGH_FAILED;
+	n->deadline_us = conv.stt->now_us + NEIGH_HOLDOFF_US;
+}
+
+/* Another connection asked for the neighbour in vain a moment ago; the host is back since. */
+static void tcp_failed_neighbour_ends_no_open_at_its_first_syn(void **state)
+{
+	begin_with(.mss = 1000);
+	neighbour_fails();
+	connect_now();
+	tx_none();
+	assert_int_equal(info().state, STT_SYN_SENT);
+	after_ms(1100);
+	tx(.flags = SYN);
+}
+
+static void tcp_failed_neighbour_ends_an_open_at_its_second_syn(void **state)
+{
+	begin_with(.mss = 1000);
+	connect_now();
+	tx(.flags = SYN);
+	after_ms(900);
+	neighbour_fails();
+	after_ms(200);
+	tx_none();
+	assert_int_equal(info().state, STT_CLOSED);
+	read_fails(EHOSTUNREACH);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -89,6 +125,9 @@ int main(void)
 		conv_test(tcp_next_hop_is_asked_at_r1),
 		conv_test(tcp_next_hop_of_a_silent_open_is_asked),
 		conv_test(tcp_source_address_survives_r1),
+		/* RFC 1122 2.3.2.1: the hold-off of a neighbour without an answer */
+		conv_test(tcp_failed_neighbour_ends_no_open_at_its_first_syn),
+		conv_test(tcp_failed_neighbour_ends_an_open_at_its_second_syn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
