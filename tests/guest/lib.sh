@@ -139,10 +139,8 @@ counter() { # key
     sluice status --json | jq -e --arg key "$1" '[.. | objects | .[$key]? | numbers] | if length > 0 then add else null end'
 }
 
-fio_verify() { # more options: random I/O of mixed sizes, each block's checksum read back
-    timeout 300 fio --name=verify --filename="$device" --direct=1 --ioengine=io_uring --iodepth=16 --rw=randrw \
-        --bsrange=4k-256k --verify=crc32c --verify_fatal=1 --verify_state_save=0 --randrepeat=0 --output-format=normal "$@"
-}
+# shellcheck source=tests/guest/fio.sh
+. "$root/tests/guest/fio.sh"
 
 # Requests the block device has finished so far, reads and writes.
 finished_count() {

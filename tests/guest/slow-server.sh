@@ -92,10 +92,13 @@ inside() {
     start_daemon volumes: "$(volume zero 10812 3s '')" "$(volume deep 10809 10s ', queue_depth: 256, io_size_max: 4M')"
     wait_until 30 is_there zero || die zero_is_attached "it is not"
     wait_until 30 is_there deep || die deep_is_attached "it is not"
+    zeroing & # each waits for a server of its own
+    zeroing=$!
+    full_queue &
+    full_queue=$!
     partition_scan
     forced_detach
-    zeroing
-    full_queue
+    wait "$zeroing" "$full_queue"
     stop_daemon
 }
 

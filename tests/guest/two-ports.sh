@@ -35,12 +35,11 @@ inside() {
     server link up
     attached || die attach_by_the_first "attach failed"
     claim the_first_address_serves_where_both_answer serves "$SLUICE_SERVER:"
-    fio_verify --size=64M --bsrange=4k-64k --time_based --runtime=110 --verify_backlog=128 >/run/fio.log 2>&1 &
-    load=$!
+    fio_begin /run/fio.log --size=64M --bsrange=4k-64k --verify_backlog=128
+    disk_load=$load
     wait_until 60 has_started || die load_starts "fio finished no request"
     other=$(SLUICE_TIMEOUT=60 sluice attach --name other "nbd://$SLUICE_SERVER2:10810/") || die other_attaches "it does not"
-    device=$other fio_verify --size=64M --bsrange=4k-64k --time_based --runtime=110 --verify_backlog=128 >/run/other.log 2>&1 &
-    other_load=$!
+    device=$other fio_begin /run/other.log --size=64M --bsrange=4k-64k --verify_backlog=128
     server link down
     begin=$SECONDS
     claim the_other_port_is_asked wait_until 60 \
@@ -51,8 +50,8 @@ inside() {
     claim io_goes_on_by_the_other_port wait_until 30 moved
     echo "I/O goes on after $((SECONDS - begin)) s" >&2
     claim it_is_the_same_process kill -0 "$daemon_pid"
-    claim load_verifies_over_both_ports wait "$load"
-    claim the_other_device_saw_no_error wait "$other_load"
+    claim load_verifies_over_both_ports fio_end "$disk_load"
+    claim the_other_device_saw_no_error fio_end "$load"
     tail -n 3 /run/fio.log /run/other.log >&2
     SLUICE_TIMEOUT=60 sluice detach disk >&2
     SLUICE_TIMEOUT=60 sluice detach other >&2

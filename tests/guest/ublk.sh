@@ -17,6 +17,8 @@ memory=/dev/shm/ublk_null
 state=/run/ublk_null
 status_all=0
 pid='' device='' feed='' stats=''
+# shellcheck source=tests/guest/fio.sh
+. "$root/tests/guest/fio.sh"
 
 claim() { # name, command…
     local name=$1
@@ -92,24 +94,19 @@ attribute() { # name, value
 
 # ---- claims ----
 
-fio_verify() { # more options
-    timeout 240 fio --name=verify --filename="$device" --direct=1 --ioengine=io_uring --iodepth=16 --rw=randrw \
-        --bsrange=4k-256k --verify=crc32c --verify_fatal=1 --verify_state_save=0 --randrepeat=0 --size=24M "$@"
-}
-
 data() { # copy mode's name, options
     local mode=$1 bs
     shift
     for bs in 512 4096; do
         up --bs="$bs" "$@"
         claim "blocks_of_${bs}_are_what_the_kernel_sees_with_$mode" [ "$(blockdev --getss "$device")" -eq "$bs" ]
-        claim "randrw_verifies_with_blocks_of_${bs}_and_$mode" fio_verify
+        claim "randrw_verifies_with_blocks_of_${bs}_and_$mode" fio_verify --size=24M
         claim "device_with_blocks_of_${bs}_goes_with_$mode" down
         claim "kernel_took_every_command_of_${bs}_with_$mode" [ "$(stat command_errors)$(stat rejected)" = 00 ]
     done
     up --bs=512 "$@"
     claim "smallest_blocks_verify_with_$mode" fio_verify --bs=512 --bsrange=512-4k --size=2M
-    claim "largest_requests_verify_with_$mode" fio_verify --bsrange=512k-1M --iodepth=4
+    claim "largest_requests_verify_with_$mode" fio_verify --size=24M --bsrange=512k-1M --iodepth=4
     down
 }
 
@@ -214,13 +211,12 @@ swap() {
 
 # Killed outright with I/O in flight, taken over by the next process: the one above notices a pause and no error.
 recovery() { # copy mode's name, options
-    local mode=$1 fio count
+    local mode=$1 count
     shift
     rm -rf "$state" "$memory"
     mkdir -p "$state"
     up --file="$memory" --state="$state" --hold-us=3000 "$@"
-    fio_verify --verify_backlog=64 --time_based --runtime=40 >/run/fio.log 2>&1 &
-    fio=$!
+    fio_begin /run/fio.log --size=24M --verify_backlog=64
     in_flight() { awk '{ exit !($1 + $2 > 0) }' "/sys/block/${device#/dev/}/inflight"; }
     finished() { awk '{ print $1 + $5 }' "/sys/block/${device#/dev/}/stat"; }
     moves_on() { [ "$(finished)" -gt $((count + 100)) ]; }
@@ -235,7 +231,7 @@ recovery() { # copy mode's name, options
     done
     count=$(finished)
     claim "io_goes_on_after_five_kills_with_$mode" wait_until 30 moves_on
-    claim "fio_above_saw_no_error_with_$mode" wait "$fio"
+    claim "fio_above_saw_no_error_with_$mode" fio_end "$load"
     grep -h 'err=' /run/fio.log >&2
     claim "recovered_device_goes_with_$mode" down
     claim "state_file_goes_with_the_device_with_$mode" [ -z "$(ls -A "$state")" ]

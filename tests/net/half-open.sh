@@ -26,24 +26,27 @@ TXT
 }
 mend() { in_srv nft delete table netdev cut; in_srv nft delete table inet cut; }
 
-load() { # options…
-    BENCH_TIMEOUT=150 bench "nbd://$SERVER_IP:10809/" "$@" >"$tmp/result" 2>"$tmp/log" &
+load() { # options…: until end_load, or for as long as this takes at most
+    BENCH_TIMEOUT=150 bench "nbd://$SERVER_IP:10809/" --rw=randread --bs=4k --runtime=120 "$@" >"$tmp/result" 2>"$tmp/log" &
     load_pid=$!
+}
+end_load() {
+    kill -INT $(ip netns pids "$cli") # shellcheck disable=SC2046 # one word for each
+    wait "$load_pid"
+    tail -n 8 "$tmp/log" >&2
 }
 
 one_client() {
     truncate -s 64M "$tmp/disk"
     start_server 10809 qemu-nbd --format=raw --port=10809 --persistent --export-name= "$tmp/disk" || exit 1
     write_config af_packet:sl0 "volumes:" "  - name: disk" "    uri: \"nbd://$SERVER_IP:10809/\"" "    dead_peer_timeout: 2s"
-    load --rw=randread --bs=4k --iodepth=4 --runtime=30
+    load --iodepth=4
     wait_until 20 said 'disk: ready' || { tail "$tmp/log" >&2; exit 1; }
     cut_off
     claim silent_connection_is_given_up wait_until 15 said 'connection timed out\|no answer\|lost'
     mend
     claim server_for_one_client_lets_the_next_connection_in wait_until 12 times 'connection 1 of 1 is up' 2
-    kill -INT "$load_pid" 2>/dev/null
-    wait "$load_pid"
-    tail -n 8 "$tmp/log" >&2
+    end_load
     stop_server
 }
 
@@ -53,7 +56,7 @@ many() {
     start_server 10809 nbdkit -f -p 10809 memory 64M || exit 1
     write_config af_packet:sl0 "volumes:" "  - name: disk" "    uri: \"nbd://$SERVER_IP:10809/\"" "    dead_peer_timeout: 2s" \
         "    connections: 8"
-    load --rw=randread --bs=4k --iodepth=16 --volumes=6 --runtime=100
+    load --iodepth=16 --volumes=6
     wait_until 30 times ' is up$' 48 || { tail "$tmp/log" >&2; exit 1; }
     for round in 1 2 3 4; do
         cut_off
@@ -65,9 +68,7 @@ many() {
     claim connections_of_six_volumes_are_replaced_four_times times ' is up$' 240
     claim as_many_stand_at_the_server_as_there_are [ "$count" -eq 48 ]
     echo "$count connections stand at the server" >&2
-    kill -INT "$load_pid" 2>/dev/null
-    wait "$load_pid"
-    tail -n 8 "$tmp/log" >&2
+    end_load
     stop_server
 }
 
