@@ -73,6 +73,21 @@ uint32_t nbd_range_prefix(const struct nbd_req *req);
 void nbd_nego_step(struct nbd_conn *c, struct nbd_event *ev);
 void nbd_reply_step(struct nbd_conn *c, struct nbd_event *ev);
 
+/*
+ * How many bytes that come now are payload of @c->cur, a READ, for certain and do not end it. Most
+ * of what arrives is this; nbd_reply_skip() takes such bytes without a turn of the machine.
+ */
+static inline uint32_t nbd_reply_middle(const struct nbd_conn *c)
+{
+	return c->state == NBD_WAIT_DATA ? c->data_left - 1 : 0;
+}
+static inline void nbd_reply_skip(struct nbd_conn *c, uint32_t len)
+{
+	assert(c->state == NBD_WAIT_DATA && len < c->data_left);
+	c->data_at += len;
+	c->data_left -= len;
+}
+
 /* Payload of a READ. Out: bytes taken. */
 size_t nbd_reply_data(struct nbd_conn *c, const uint8_t *bytes, size_t len, struct nbd_event *ev);
 

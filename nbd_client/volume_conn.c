@@ -211,7 +211,7 @@ static void conn_event(struct volume_conn *vc, struct nbd_event *ev)
 		if (ev->len > 0) {
 			volume_heard(vc->volume);
 			volume_due_move(vc, sub);
-			volume_payload(sub, ev);
+			volume_payload(sub, ev->at, ev->bytes, ev->len);
 		}
 		if (ev->is_done)
 			conn_answer(vc, sub, ev->result);
@@ -244,6 +244,30 @@ size_t volume_conn_feed(struct volume_conn *vc, const uint8_t *bytes, size_t len
 	return at;
 }
 
+/*
+ * The first spans, as far as they are the middle of a READ's payload. Out: their number, and
+ * their bytes added to @total.
+ */
+static unsigned middle_read(
+	struct volume_conn *vc, const struct stream_span *spans, unsigned n, size_t *total)
+{
+	struct volume_sub *sub = (struct volume_sub *)vc->nbd.cur;
+	uint32_t left = nbd_reply_middle(&vc->nbd), len = 0;
+	unsigned i;
+
+	for (i = 0; i < n && spans[i].len <= left - len; i++) {
+		volume_payload(sub, vc->nbd.data_at + len, spans[i].bytes, spans[i].len);
+		len += spans[i].len;
+	}
+	if (i == 0)
+		return 0;
+	volume_heard(vc->volume);
+	volume_due_move(vc, sub);
+	nbd_reply_skip(&vc->nbd, len);
+	*total += len;
+	return i;
+}
+
 /* Parses what arrived where it lies, and gives it back before anything waits. */
 static void plain_read(struct volume_conn *vc)
 {
@@ -257,8 +281,11 @@ static void plain_read(struct volume_conn *vc)
 		vc->is_readable = n > 0;
 		if (n == 0)
 			return;
-		for (unsigned i = 0; i < n && total < budget; i++)
-			total += volume_conn_feed(vc, spans[i].bytes, spans[i].len);
+		for (unsigned i = 0; i < n && total < budget; i++) {
+			i += middle_read(vc, spans + i, n - i, &total);
+			if (i < n)
+				total += volume_conn_feed(vc, spans[i].bytes, spans[i].len);
+		}
 		stream_consume(vc->stream, total);
 		budget -= total < budget ? total : budget;
 	}

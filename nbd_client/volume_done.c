@@ -51,21 +51,21 @@ static int payload_copy_out(
 	return rc;
 }
 
-void volume_payload(struct volume_sub *sub, const struct nbd_event *ev)
+void volume_payload(struct volume_sub *sub, uint32_t ask_at, const uint8_t *bytes, uint32_t len)
 {
 	struct volume_io *io = sub->io;
 	struct block_req *req = io->req;
-	uint32_t at = (uint32_t)(sub->nbd.offset - req->offset) + ev->at;
+	uint32_t at = (uint32_t)(sub->nbd.offset - req->offset) + ask_at;
 	int rc = 0;
 
 	assert(req->op == BLOCK_READ);
-	assert(at < req->bytes && ev->len <= req->bytes - at);
+	assert(at < req->bytes && len <= req->bytes - at);
 	if (!req->buf)
-		rc = payload_copy_out(sub->conn->volume, req, at, ev->bytes, ev->len);
-	else if (ev->bytes)
-		memcpy(req->buf + at, ev->bytes, ev->len);
+		rc = payload_copy_out(sub->conn->volume, req, at, bytes, len);
+	else if (bytes)
+		memcpy(req->buf + at, bytes, len);
 	else
-		memset(req->buf + at, 0, ev->len);
+		memset(req->buf + at, 0, len);
 	if (rc < 0 && io->result == 0)
 		io->result = rc;
 }

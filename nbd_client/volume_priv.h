@@ -271,7 +271,8 @@ void volume_credit_answer(struct volume *v, const struct volume_sub *sub); /* a 
 void volume_credit_turn(struct volume *v);
 
 /* ---- volume_done.c ---- */
-void volume_payload(struct volume_sub *sub, const struct nbd_event *ev);
+/* @len bytes of a READ's answer, from @ask_at of what @sub asks for; @bytes NULL: zeroes. */
+void volume_payload(struct volume_sub *sub, uint32_t ask_at, const uint8_t *bytes, uint32_t len);
 /* @sub was answered and its memory is free again. */
 void volume_sub_done(struct volume *v, struct volume_sub *sub, int result);
 /* An io none of whose subs is open ended with @result, 0 or -errno. */

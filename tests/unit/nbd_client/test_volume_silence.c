@@ -235,6 +235,19 @@ static void payload_that_arrives_is_an_answer(void **state)
 	world_destroy(w);
 }
 
+/* The same with a deadline of 2 s for each request. */
+static void payload_that_arrives_moves_the_deadline(void **state)
+{
+	struct world *w = ready(world_create());
+
+	world_ask(w, BLOCK_READ, 0, 65536, 0, 0);
+	w->net->drip_bytes = 4;
+	assert_true(world_settle(w, 30000000));
+	assert_int_equal(world_info(w).timeouts, 0);
+	assert_int_equal(w->net->opened, 1);
+	world_destroy(w);
+}
+
 static void reply_to_another_worker_counts_for_the_device(void **state)
 {
 	struct pair *p = pair_make();
@@ -292,6 +305,7 @@ int main(void)
 		cmocka_unit_test(frozen_server_is_given_up_by_fail),
 		cmocka_unit_test(server_that_answers_something_is_not_given_up_by_fail),
 		cmocka_unit_test(payload_that_arrives_is_an_answer),
+		cmocka_unit_test(payload_that_arrives_moves_the_deadline),
 		cmocka_unit_test(reply_to_another_worker_counts_for_the_device),
 		cmocka_unit_test(hold_never_gives_up_whatever_the_time_says),
 	};
