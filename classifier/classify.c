@@ -148,6 +148,30 @@ static bool is_like(const uint8_t *bytes, const struct pkt_info *info, const str
 	       memcmp(bytes + info->l3_off + 12, model->bytes + info->l3_off + 12, 12) == 0;
 }
 
+/*
+ * The parse and is_like() in one, of a plain packet between the ends of a plain model. False:
+ * nothing is known.
+ */
+static bool look_again(const struct rte_mbuf *m, const struct model *models, struct pkt_info *out,
+	struct lookup *look)
+{
+	const uint8_t *bytes = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint32_t end = parse_plain_end(bytes, m->data_len, m->pkt_len);
+	const struct model *model;
+
+	if (!end || (m->ol_flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_QINQ)))
+		return false;
+	model = &models[bytes[PLAIN_IP_OFF + 9] == IPPROTO_TCP];
+	if (!model->bytes || model->parsed->l3_off != PLAIN_IP_OFF ||
+		memcmp(bytes + PLAIN_ENDS_OFF, model->bytes + PLAIN_ENDS_OFF, PLAIN_ENDS_BYTES) ||
+		((bytes[0] ^ model->bytes[0]) & 1))
+		return false;
+	*out = *model->parsed;
+	out->end_off = end;
+	look->like = model->info;
+	return true;
+}
+
 static uint32_t lookup_end(const struct classifier *c, const struct lookup *look)
 {
 	const uint32_t *cookie = flow_table_find(&c->flows, &look->key, look->tag);
@@ -180,6 +204,8 @@ static void look_at(struct classifier *c, const struct rte_mbuf *m, struct model
 	const uint8_t *bytes = rte_pktmbuf_mtod(m, const uint8_t *);
 	struct model *model;
 
+	if (look_again(m, models, out, look))
+		return;
 	parse_one(c, m, out);
 	model = &models[out->l4_proto == IPPROTO_TCP];
 	look->like = is_like(bytes, out, model) ? model->info : NULL;

@@ -294,44 +294,23 @@ static enum parse_result parse_transport(const struct span *s, struct pkt_info *
 	return PARSE_OK;
 }
 
-/* What the transport header at @p says it takes, of the datagram; 0 if that is too little. */
-static uint32_t plain_bytes(uint8_t proto, const uint8_t *p)
+static bool parse_plain(const struct span *s, struct pkt_info *out)
 {
-	uint32_t least = proto == IPPROTO_TCP ? TCP_BYTES : UDP_BYTES;
-	uint32_t bytes = proto == IPPROTO_TCP ? (p[12] >> 4) * 4u : load_be16(p + 4);
+	const uint8_t *p = s->bytes;
+	uint32_t end = parse_plain_end(p, s->readable, s->frame_len);
 
-	return bytes < least ? 0 : bytes;
-}
-
-/*
- * What nearly all traffic looks like: Ethernet without a tag, IPv4 without options and not a
- * fragment, TCP or UDP. True: that is all of it, and it is well-formed. False: nothing is known,
- * walk the headers.
- */
-static bool parse_plain_ip4(const struct span *s, struct pkt_info *out)
-{
-	const uint8_t *p = s->bytes, *ip = p + ETH_BYTES, *l4 = ip + IP4_BYTES;
-	uint32_t total, bytes;
-
-	if (s->readable < ETH_BYTES + IP4_BYTES + TCP_BYTES || load_be16(p + 12) != TYPE_IP4 ||
-		ip[0] != 0x45 || (ip[9] != IPPROTO_TCP && ip[9] != IPPROTO_UDP) ||
-		(load_be16(ip + 6) & 0x3fff))
-		return false;
-	total = load_be16(ip + 2);
-	bytes = plain_bytes(ip[9], l4);
-	if (!bytes || total < IP4_BYTES + bytes || ETH_BYTES + total > s->frame_len ||
-		(ip[9] == IPPROTO_TCP && ETH_BYTES + IP4_BYTES + bytes > s->readable))
+	if (!end)
 		return false;
 	*out = (struct pkt_info){.cls = PKT_EXCEPTION,
 		.l3 = PKT_L3_IP4,
-		.l4_proto = ip[9],
+		.l4_proto = p[PLAIN_IP_OFF + 9],
 		.flags = p[0] & 1 ? PKT_MULTICAST : 0,
-		.l3_off = ETH_BYTES,
-		.l4_off = ETH_BYTES + IP4_BYTES,
+		.l3_off = PLAIN_IP_OFF,
+		.l4_off = PLAIN_L4_OFF,
 		.l3_len = IP4_BYTES,
-		.end_off = ETH_BYTES + total,
-		.sport = load_be16(l4),
-		.dport = load_be16(l4 + 2),
+		.end_off = end,
+		.sport = load_be16(p + PLAIN_L4_OFF),
+		.dport = load_be16(p + PLAIN_L4_OFF + 2),
 		.ethertype = TYPE_IP4,
 		.flow = FLOW_NONE};
 	return true;
@@ -343,7 +322,7 @@ enum parse_result parse_frame(
 	struct span s = {bytes, len < frame_len ? len : frame_len, frame_len};
 	enum parse_result res;
 
-	if (parse_plain_ip4(&s, out))
+	if (parse_plain(&s, out))
 		return PARSE_OK;
 	*out = (struct pkt_info){.cls = PKT_EXCEPTION, .flow = FLOW_NONE};
 	res = parse_ethernet(&s, out);

@@ -155,9 +155,41 @@ static void make_one_of_a_few(struct frame *f, uint32_t *seed)
 		put_udp(f, sport, LPORT, 8);
 	else
 		put_tcp(f, sport, LPORT, 0);
-	put_payload(f, 8);
+	put_payload(f, 8 * draw(seed, 3));
+	f->bytes[0] ^= !draw(seed, 8); /* multicast */
 	if (!draw(seed, 8))
 		make_echo(f, true, 8);
+}
+
+/* A priority tag is no network, but no plain frame has it. */
+static void put_priority_tag(struct frame *to, const struct frame *from)
+{
+	memcpy(to->bytes, from->bytes, 12);
+	memcpy(to->bytes + 12, (const uint8_t[]){0x81, 0, 0xe0, 0}, 4);
+	memcpy(to->bytes + 16, from->bytes + 12, from->len - 12);
+	to->len = from->len + 4;
+	to->ip_off = from->ip_off + 4;
+}
+
+/* Its ends lie where those of a plain frame would be, but for the tag in front of the other. */
+static void classify_compares_no_plain_packet_with_a_tagged_one(void **state)
+{
+	static struct frame plain, f[2];
+	struct rte_mbuf m[2], *burst[2] = {&m[0], &m[1]};
+	struct pkt_info alone, info[2];
+
+	make_tcp4(&plain, RPORT, LPORT);
+	frame_end(&plain);
+	put_priority_tag(&f[0], &plain);
+	make_tcp4(&f[1], RPORT, LPORT);
+	m[0] = mbuf_of(&f[0]);
+	memcpy(f[1].bytes + 26, f[0].bytes + 26, 12);
+	m[1] = mbuf_of(&f[1]);
+	classify_burst(*state, &burst[1], 1, &alone);
+	classify_burst(*state, burst, 2, info);
+	assert_int_equal(info[0].flow, COOKIE);
+	assert_memory_equal(&info[1], &alone, sizeof(alone));
+	assert_int_equal(alone.flow, FLOW_NONE);
 }
 
 static void classify_judges_a_burst_as_each_of_it_alone(void **state)
@@ -165,7 +197,7 @@ static void classify_judges_a_burst_as_each_of_it_alone(void **state)
 	const struct protect_rule rule = {.port = PORT_RULED, .proto = IPPROTO_UDP};
 	const struct protect_rule from = {
 		.family = AF_INET, .remote = {10, 0, 0, 9}, .remote_prefix_bits = 32};
-	static struct frame f[BURST_MAX];
+	static struct frame f[BURST_MAX], plain;
 	unsigned classes[PKT_BAD + 1] = {0};
 	uint32_t seed = 1;
 
@@ -177,6 +209,11 @@ static void classify_judges_a_burst_as_each_of_it_alone(void **state)
 
 		for (unsigned i = 0; i < BURST_MAX; i++) {
 			make_one_of_a_few(&f[i], &seed);
+			if (!draw(&seed, 8)) {
+				plain = f[i];
+				frame_end(&plain);
+				put_priority_tag(&f[i], &plain);
+			}
 			m[i] = mbuf_of(&f[i]);
 			burst[i] = &m[i];
 		}
@@ -189,15 +226,6 @@ static void classify_judges_a_burst_as_each_of_it_alone(void **state)
 	}
 	for (unsigned i = 0; i < PKT_BAD; i++)
 		assert_true(classes[i] > 0);
-}
-
-/* A priority tag is no network, but no plain frame has it. */
-static void put_priority_tag(struct frame *to, const struct frame *from)
-{
-	memcpy(to->bytes, from->bytes, 12);
-	memcpy(to->bytes + 12, (const uint8_t[]){0x81, 0, 0xe0, 0}, 4);
-	memcpy(to->bytes + 16, from->bytes + 12, from->len - 12);
-	to->len = from->len + 4;
 }
 
 static void classify_takes_the_short_way_where_the_long_one_leads(void **state)
@@ -272,6 +300,7 @@ int main(void)
 		verdict_test(classify_answers_a_whole_burst_in_order),
 		verdict_test(classify_gives_no_packet_the_flow_of_its_neighbour),
 		verdict_test(classify_judges_a_burst_as_each_of_it_alone),
+		verdict_test(classify_compares_no_plain_packet_with_a_tagged_one),
 		verdict_test(classify_forgets_a_flow_that_is_gone),
 		cmocka_unit_test(classify_takes_the_short_way_where_the_long_one_leads),
 	};
