@@ -2,6 +2,7 @@
 # adversary - a server that cuts, lies, drips and falls silent, at a chosen byte: cut off each time, never believed, nothing lost
 #
 # timeout: 300
+# beside others: mostly waits
 #
 # tests/net/liar goes through everything it knows while sluiced reads and writes with --verify. The stated policy is hold, so
 # the load must end with no error at all and every byte right, whatever was said in between; and each lie must have been seen

@@ -2,6 +2,7 @@
 # bench - the bench commands run, and hold the figures that do not depend on the machine
 #
 # timeout: 400
+# beside others: mostly waits
 #
 # Throughput is not judged here: a shared machine would make it a matter of luck. Instructions are counted by callgrind over the
 # same work each time, and CPU of a worker that waits is near nothing or it is not. Valgrind and sanitizers exclude each other,

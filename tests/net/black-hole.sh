@@ -2,6 +2,7 @@
 # black-hole - a path narrower than both its ends, that says nothing
 #
 # timeout: 300
+# beside others: mostly waits
 #
 # Both ends have an MTU of 1500; the server's end of the wire throws away what is larger than 1060 bytes, below IP, so no ICMP
 # tells of it, as a tunnel behind a firewall does. Only the way to the server is narrow: the other is the server's to

@@ -2,6 +2,7 @@
 # errors - each wrong set-up is told in one line with its remedy, and leaves nothing behind
 #
 # timeout: 300
+# beside others: mostly waits
 # shellcheck source=tests/net/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

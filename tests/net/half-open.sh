@@ -2,6 +2,7 @@
 # half-open - connections that died in silence are replaced at the server, not added: it may let in one client only
 #
 # timeout: 240
+# beside others: mostly waits
 #
 #   sluiced --bench ── sl0 ── sl1 ── qemu-nbd -t with its default of one client; then nbdkit, and 48 connections that die four times
 #

@@ -2,6 +2,7 @@
 # link - the interface goes down and comes back: the worker sleeps meanwhile, and I/O goes on after
 #
 # timeout: 120
+# beside others: mostly waits
 # shellcheck source=tests/net/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -2,6 +2,7 @@
 # slow-server - a server that takes long is waited for, on one connection, with all defaults; a frozen one is given up by on_dead: fail
 #
 # timeout: 180
+# beside others: mostly waits
 #
 #   sluiced --bench ── sl0 ── sl1 ── nbdkit, its FLUSH taking 20 s, or its rate limited to 384 kB/s, or stopped by SIGSTOP (qemu-nbd)
 #

@@ -2,6 +2,7 @@
 # soft-disconnect - whatever ends a connection, a server reads ABORT or DISC and a FIN, and never gets a reset
 #
 # timeout: 150
+# beside others: mostly waits
 #
 #   sluiced --bench ── sl0 ── sl1 ── nft counts our resets and FINs ── nbdkit -v, which tells what it was sent
 #

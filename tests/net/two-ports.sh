@@ -2,6 +2,7 @@
 # two-ports - two networks, one server on both: what is attached goes by the port whose network answers
 #
 # timeout: 150
+# beside others: mostly waits
 #
 #   ┌── client ──────────────────────┐               ┌── server ──────────────────┐
 #   │ sluiced: port a, 10.66.0.2 ────┼── sl0 ── sl1 ─┼─ 10.66.0.1  nbdkit 10809,  │
