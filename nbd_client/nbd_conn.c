@@ -65,7 +65,7 @@ static size_t gather(struct nbd_conn *c, const uint8_t *bytes, size_t len, struc
 
 size_t nbd_conn_feed(struct nbd_conn *c, const uint8_t *bytes, size_t len, struct nbd_event *ev)
 {
-	size_t taken = 0;
+	size_t taken = 0, part;
 
 	ev->type = NBD_EVENT_NONE;
 	ev->req = NULL;
@@ -79,9 +79,12 @@ size_t nbd_conn_feed(struct nbd_conn *c, const uint8_t *bytes, size_t len, struc
 		if (c->state >= NBD_CLOSED)
 			return len;
 		if (c->state == NBD_WAIT_DATA)
-			taken += nbd_reply_data(c, bytes + taken, len - taken, ev);
+			part = nbd_reply_data(c, bytes + taken, len - taken, ev);
+		else if (c->state == NBD_READY)
+			part = nbd_reply_at_once(c, bytes + taken, len - taken, ev);
 		else
-			taken += gather(c, bytes + taken, len - taken, ev);
+			part = 0;
+		taken += part ? part : gather(c, bytes + taken, len - taken, ev);
 	}
 	return taken;
 }

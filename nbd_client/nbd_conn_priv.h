@@ -88,6 +88,13 @@ static inline void nbd_reply_skip(struct nbd_conn *c, uint32_t len)
 	c->data_left -= len;
 }
 
+/*
+ * Between two replies: if a data chunk's header and offset lie in one piece, as they mostly do,
+ * both steps at once. Out: bytes taken; 0: @bytes are something else, and to be gathered.
+ */
+size_t nbd_reply_at_once(
+	struct nbd_conn *c, const uint8_t *bytes, size_t len, struct nbd_event *ev);
+
 /* Payload of a READ. Out: bytes taken. */
 size_t nbd_reply_data(struct nbd_conn *c, const uint8_t *bytes, size_t len, struct nbd_event *ev);
 

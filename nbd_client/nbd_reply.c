@@ -291,3 +291,24 @@ void nbd_reply_step(struct nbd_conn *c, struct nbd_event *ev)
 	else
 		chunk_data(c, ev);
 }
+
+size_t nbd_reply_at_once(
+	struct nbd_conn *c, const uint8_t *bytes, size_t len, struct nbd_event *ev)
+{
+	struct nbd_wire_chunk h;
+
+	assert(c->state == NBD_READY);
+	if (len < sizeof(h) + sizeof(__be64) || c->have > 0 || !c->export.is_structured)
+		return 0;
+	memcpy(&h, bytes, sizeof(h));
+	if (be32toh(h.magic) != NBD_MAGIC_CHUNK || be16toh(h.type) != NBD_CHUNK_OFFSET_DATA)
+		return 0;
+	nbd_conn_set_state(c, NBD_WAIT_CHUNK);
+	memcpy(c->in, &h, sizeof(h));
+	chunk_header(c, ev);
+	if (c->state != NBD_WAIT_CHUNK_BODY)
+		return sizeof(h);
+	memcpy(c->in, bytes + sizeof(h), sizeof(__be64));
+	chunk_data(c, ev);
+	return sizeof(h) + sizeof(__be64);
+}

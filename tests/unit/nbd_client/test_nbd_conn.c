@@ -391,6 +391,67 @@ static void ends_at_once(uint16_t type, void (*answer)(struct script *, const st
 	free(c);
 }
 
+/* A READ of 16 bytes, answered by one chunk with its data. */
+static void put_answer(struct script *s, const struct nbd_req *req)
+{
+	put_chunk(s, req->cookie, NBD_CHUNK_FLAG_DONE, NBD_CHUNK_OFFSET_DATA, 8 + req->bytes);
+	put_be(s, req->offset, 8);
+	put(s, "0123456789abcdef", req->bytes);
+}
+
+static void conn_answer_may_come_in_pieces_of_any_size(void **state)
+{
+	for (size_t step = 1; step <= 44; step++) {
+		struct nbd_conn *c = conn_new(true);
+		struct nbd_req req = {.type = NBD_CMD_READ, .offset = 4096, .bytes = 16};
+		struct nbd_wire_request hdr;
+		struct script s = {.len = 0};
+		struct nbd_event ev;
+
+		assert_int_equal(nbd_conn_request(c, &req, &hdr), 0);
+		put_answer(&s, &req);
+		assert_int_equal(s.len, 44);
+		ev = feed(c, &s, step);
+		assert_true(ev.is_done && ev.result == 0);
+		assert_int_equal(ev.at + ev.len, 16);
+		assert_memory_equal(ev.bytes, "0123456789abcdef" + ev.at, ev.len);
+		free(c);
+	}
+}
+
+/* Half a header, and behind it a whole answer: the header is what counts. */
+static void conn_answer_behind_half_a_header_is_none(void **state)
+{
+	struct nbd_conn *c = conn_new(true);
+	struct nbd_req req = {.type = NBD_CMD_READ, .offset = 4096, .bytes = 16};
+	struct nbd_wire_request hdr;
+	struct script s = {.len = 0};
+
+	assert_int_equal(nbd_conn_request(c, &req, &hdr), 0);
+	put_be(&s, NBD_MAGIC_CHUNK, 4);
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_NONE);
+	s.len = 0;
+	put_answer(&s, &req);
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+	assert_int_equal(c->fault, NBD_FAULT_LIE);
+	free(c);
+}
+
+static void conn_chunk_that_was_not_agreed_on_is_a_lie(void **state)
+{
+	struct nbd_conn *c = conn_new(false);
+	struct nbd_req req = {.type = NBD_CMD_READ, .offset = 4096, .bytes = 16};
+	struct nbd_wire_request hdr;
+	struct script s = {.len = 0};
+
+	assert_int_equal(nbd_conn_request(c, &req, &hdr), 0);
+	put_answer(&s, &req);
+	assert_int_equal(feed(c, &s, SIZE_MAX).type, NBD_EVENT_DEAD);
+	assert_int_equal(c->fault, NBD_FAULT_LIE);
+	assert_has(c->error, "bad magic");
+	free(c);
+}
+
 static void answer_of_another_generation(struct script *s, const struct nbd_req *req)
 {
 	put_be(s, NBD_MAGIC_SIMPLE, 4);
@@ -535,6 +596,9 @@ int main(void)
 		cmocka_unit_test(conn_cookies_never_come_twice),
 		cmocka_unit_test(conn_errno_is_mapped_one_to_one),
 		cmocka_unit_test(conn_pieces_in_any_order_make_one_read),
+		cmocka_unit_test(conn_answer_may_come_in_pieces_of_any_size),
+		cmocka_unit_test(conn_answer_behind_half_a_header_is_none),
+		cmocka_unit_test(conn_chunk_that_was_not_agreed_on_is_a_lie),
 		cmocka_unit_test(conn_payload_of_no_bytes_is_a_lie),
 		cmocka_unit_test(conn_lies_that_the_end_would_hide_are_seen_at_once),
 		cmocka_unit_test(conn_unknown_chunk_flags_are_ignored),
