@@ -61,7 +61,7 @@ static void keepalive_fill(const struct volume *v, struct stream_target *target)
 
 /*
  * A connection that died in silence may live on at the server, and a server for one client would
- * let nobody else in. So the next one has its local port: the SYN draws a challenge ACK from the
+ * let no other in. So the next one has its local port: the SYN draws a challenge ACK from the
  * half-open one, our RST ends that, and the SYN sent again is let in (RFC 9293 3.5.1, RFC 5961 4).
  */
 static void stream_open(struct volume_conn *vc, struct stream_target *target, int *err)

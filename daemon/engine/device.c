@@ -11,7 +11,7 @@
  * Each step waits for one thing, named by enum device_step; device_poll() looks whether it
  * has come or its deadline has passed. A failure anywhere before STEP_SERVE takes the same way back
  * and reports why. A worker that does not let go keeps the volume's memory, for it may still use
- * it; whoever asked has the answer at the deadline all the same, and the slot is freed when the
+ * it; the caller has its answer at the deadline all the same, and the slot is freed when the
  * worker is done. Control thread only.
  */
 #include <errno.h>
@@ -267,7 +267,7 @@ static void drain_late(struct devices *ds, struct device *d, uint64_t now_us)
 static void ended(struct devices *ds, struct device *d, int rc)
 {
 	d->result = d->result ? d->result : rc;
-	if (d->result == 0) /* else whoever asked for it says what became of it */
+	if (d->result == 0) /* else the caller reports what became of it */
 		log_info("volume %s: gone", d->cfg.name);
 	device_done(d, d->result, "");
 	device_free(ds, d);
@@ -406,7 +406,7 @@ int devices_attach(struct devices *ds, const struct engine_attach *how, struct e
 	return 0;
 }
 
-/* May whoever uses the device lose it by such a detach? 0, or -EBUSY with @err. */
+/* May a user of the device lose it by such a detach? 0, or -EBUSY with @err. */
 static int detach_check(struct device *d, enum engine_detach how, struct error *err)
 {
 	struct ublk_user user;
@@ -429,7 +429,7 @@ int devices_detach(struct devices *ds, const char *name, enum engine_detach how,
 	if (!d)
 		return error_set(
 			err, -ENOENT, "there is no volume %s; `sluice list` shows them", name);
-	/* A question nobody waits for any more (device_ask.c). */
+	/* A question without a caller any more (device_ask.c). */
 	is_asked = d->step == STEP_ASK && !d->done && force;
 	if (d->step != STEP_SERVE && !is_asked)
 		return error_set(err, -EALREADY, "volume %s is %s", name,

@@ -68,7 +68,7 @@ int device_ublk_made(struct devices *ds, struct device *d);
 /* Started: is it at its path? 0, or -errno with d->error; for one taken over only a log line. */
 int device_ublk_node(struct device *d);
 bool device_ublk_may_stay(const struct device *d); /* is there a device that can outlive us */
-/* While it serves: looks now and then whether somebody gave the device a scheduler. */
+/* While it serves: looks now and then whether the device was given a scheduler. */
 void device_ublk_watch(struct device *d, uint64_t now_us);
 void device_ublk_degraded(const struct device *d, const char *scheduler, char *out, size_t bytes);
 /* 0, or -errno with d->error where the kernel keeps a device that was to go; -EAGAIN: deleted()

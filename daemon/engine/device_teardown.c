@@ -1,8 +1,8 @@
 /*
  * device_teardown.c - a device's step, its answer, and the beginning of the way back
  *
- * What device.c, device_ask.c and device_end.c have in common: whoever finds that a device has to
- * go, or to be left to the next daemon, starts it here, and device.c does the rest.
+ * What device.c, device_ask.c and device_end.c have in common: the one that finds that a device
+ * has to go, or to be left to the next daemon, starts it here, and device.c does the rest.
  * Control thread only.
  */
 #include "config/log.h"
@@ -27,7 +27,7 @@ void device_done(struct device *d, int rc, const char *device)
 /* Takes the way back, from wherever attach had come. */
 void device_teardown(struct devices *ds, struct device *d, uint64_t now_us)
 {
-	/* Whoever uses a device that was there before us must not lose it by our failing to serve
+	/* The user of a device that was there before us must not lose it because we cannot serve
 	 * it. */
 	bool is_made = d->ublk && d->step > STEP_ADD;
 

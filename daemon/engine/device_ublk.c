@@ -160,7 +160,7 @@ int device_ublk_node(struct device *d)
 
 	if (!rc || !d->is_recovery)
 		return rc;
-	/* Whoever has it open must not lose it for what lies at its path. */
+	/* A program that has it open must not lose it for what lies at its path. */
 	log_error("volume %s: %s", d->cfg.name, d->error.text);
 	d->error.text[0] = '\0';
 	return 0;
@@ -215,7 +215,7 @@ static int deleted(struct devices *ds, struct device *d, int id, int rc, const s
 	if (!rc)
 		return 0;
 	log_warn("volume %s: %s", d->cfg.name, err->text);
-	if (!d->result) /* else the attach's own failure is what is told */
+	if (!d->result) /* else the attach's own failure is reported */
 		error_set(&d->error, rc, "volume %s is detached, but %s%s%s", d->cfg.name,
 			err->text, d->user[0] ? "; its user: " : "", d->user);
 	return rc;

@@ -96,9 +96,9 @@ int ublk_start_poll(struct ublk *u, struct error *err); /* 0 started, -EAGAIN, -
 int ublk_stop(struct ublk *u, struct error *err);
 int ublk_stop_poll(struct ublk *u, struct error *err);
 /*
- * TRY_STOP_DEV, where the kernel has it: stops the device unless somebody has it open. Its answer
- * may take long, for it waits for whoever opens the device at this moment, and it must be awaited:
- * it may stop the device at any time until then. Poll until not -EAGAIN: 0 stopped, and
+ * TRY_STOP_DEV, where the kernel has it: stops the device unless a program has it open. Its answer
+ * may take long, for it waits for a program that opens the device at this moment, and it must be
+ * awaited: it may stop the device at any time until then. Poll until not -EAGAIN: 0 stopped, and
  * ublk_stop_poll() says so too; -EBUSY it is in use and serves on; other -errno with @err: refused.
  */
 bool ublk_has_try_stop(const struct ublk *u);
@@ -113,20 +113,20 @@ int ublk_try_stop_poll(struct ublk *u, struct error *err);
 int ublk_destroy(struct ublk *u, struct error *err);
 /* -EAGAIN, or @u is gone: 0; -errno with @err: the kernel may still have the device. */
 int ublk_destroy_poll(struct ublk *u, struct error *err);
-/* Looks after commands that were answered too late for whoever waited: now and then, for ever. */
+/* Looks after commands that were answered too late for their caller. To be called now and then. */
 void ublk_late_poll(void);
 size_t ublk_bytes(
 	const struct ublk *u); /* what it takes of memory, cfg.buf and what the kernel maps apart */
-/* Stops and deletes a device nobody serves (an orphan). 0, -ENODEV, -errno with @err. */
+/* Stops and deletes a device without a server (an orphan). 0, -ENODEV, -errno with @err. */
 int ublk_delete(int dev_id, struct error *err);
 /*
  * Lets go of a recoverable device without stopping it, where ublk_destroy() would stand, and also
- * while requests are not answered: the kernel takes them back and holds new ones until somebody
+ * while requests are not answered: the kernel takes them back and holds new ones until a process
  * calls ublk_recover(). To be followed by the end of the process; until then @u's memory stays.
  */
 void ublk_leave(struct ublk *u);
 
-/* A device as the kernel has it, whoever serves it. */
+/* A device as the kernel has it, whichever process serves it. */
 struct ublk_look {
 	int pid;	 /* who serves, or served, it */
 	bool is_served;	 /* that process lives, and the device is not waiting for another */
@@ -185,10 +185,10 @@ struct ublk_ask {
 };
 
 /*
- * Asks whether anybody uses @u: by numbers, more thoroughly than ublk_user_find(), and, where the
+ * Asks whether @u is in use: by numbers, more thoroughly than ublk_user_find(), and, where the
  * kernel has no TRY_STOP_DEV, by claiming the device (O_EXCL), which the kernel refuses while it
- * uses it itself. A claim that was granted is kept until ublk_ask_end(), so nobody can mount the
- * device meanwhile. Never blocks. 0, or -errno: not known. Control thread.
+ * uses it itself. A claim that was granted is kept until ublk_ask_end(), so no process can mount
+ * the device meanwhile. Never blocks. 0, or -errno: not known. Control thread.
  */
 int ublk_ask_begin(struct ublk_ask *a, const struct ublk *u);
 int ublk_ask_poll(struct ublk_ask *a, struct ublk_user *out); /* 0 with *out, or -EAGAIN */

@@ -5,7 +5,7 @@
  * it on a thread of its own, where it may wait: START_DEV for the fetches and then for the
  * partition scan, which is I/O that we ourselves serve; STOP_DEV for what is in flight; DEL_DEV for
  * the last reference; ADD_DEV for a lock. So a device's commands are submitted, and polled; what is
- * waited for (features, a look at a device, the end of one that nobody serves) has a deadline.
+ * waited for (features, a look at a device, the end of one without a server) has a deadline.
  *
  * When the deadline passes the command is cancelled, which wakes the waits the kernel made
  * interruptible. Some are not: then the command stays `outstanding`, and since the kernel may still

@@ -9,12 +9,12 @@
  *	recover: GET_DEV_INFO, GET_PARAMS, START_USER_RECOVERY until it is not busy, the queues
  *	destroy: what is on its way, then DEL_DEV
  *
- * GET_FEATURES takes no lock in the driver and waits for nobody, so it is waited for
+ * GET_FEATURES takes no lock in the driver and waits for no other process, so it is awaited
  * (ublk_feature.c).
  *
  * A command that misses its deadline is cancelled, and some cannot be. Its caller has its answer
  * then, but the kernel still has the buffers it was given, and may carry it out later: an ADD_DEV
- * that is answered late leaves a device that nobody serves. So such a struct ublk goes into the
+ * that is answered late leaves a device without a server. So such a struct ublk goes into the
  * list of the late ones when its owner lets go of it. There its answer is waited for, for as long
  * as it takes; a device that comes of it is deleted; then the memory is freed. The list is bounded:
  * while it is full no device is made. What is left in it at the end of the process the kernel takes

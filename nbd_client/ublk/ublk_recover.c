@@ -3,7 +3,7 @@
  *
  * With USER_RECOVERY the disk outlives its daemon: the kernel takes back what was in flight
  * (REISSUE), holds new I/O, and START_USER_RECOVERY / END_USER_RECOVERY put a new daemon in the
- * place of ADD_DEV, SET_PARAMS / START_DEV. Whoever uses the disk notices a pause and no error.
+ * place of ADD_DEV, SET_PARAMS / START_DEV. The disk's user notices a pause and no error.
  *
  * Its price: STOP_DEV of such a device fails whatever is written afterwards, dirty page cache
  * included; hence the question who uses it (ublk_ask.c).
@@ -66,7 +66,7 @@ static int begin(struct ublk *u)
 /*
  * EBUSY: the kernel has not yet taken back what the dead daemon held. Nothing tells when it has (no
  * uevent, no poll), so it is asked again, at a bounded rate, up to the deadline. A daemon that
- * lives keeps it busy for ever: it is told apart.
+ * lives keeps it busy without end: it is recognised.
  */
 static int begun(struct ublk *u, int rc, struct error *err)
 {
@@ -129,9 +129,9 @@ int ublk_recover_step(struct ublk *u, int answer, struct error *err)
 	return submit(u, UBLK_MAKE_COMPARE, UBLK_CMD_GET_PARAMS, &u->params, sizeof(u->params));
 }
 
-/* ---- devices that nobody of ours serves ---- */
+/* ---- devices without a server of ours ---- */
 
-/* Opens the way to a device that is there, whoever made
+/* Opens the way to a device that is there, whichever process made
  * it. Out: 0 and @out, to be closed; -errno. */
 static int look_open(int dev_id, struct ublk **out, struct ublk_look *look, struct error *err)
 {
